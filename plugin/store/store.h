@@ -1,0 +1,173 @@
+/*
+ * store.h - PostgreSQL to an immutable snapshot in memory
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * One thread owns the database connection and makes snapshots; any number of readers look into the
+ * newest one without locks and without waiting. The database is never asked by a reader. Knows
+ * nothing of coturn; used by the module and by the issuer.
+ */
+#ifndef TURNCRED_STORE_H
+#define TURNCRED_STORE_H
+
+#include "turncred.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define STORE_SCHEMA_VERSION   1 /* the schema this code was written for */
+#define STORE_DERIVED_KEYS_MAX 4 /* candidate keys that a verifier tries */
+
+enum store_log_level { STORE_LOG_DEBUG, STORE_LOG_INFO, STORE_LOG_WARNING, STORE_LOG_ERROR };
+typedef void (*store_log_fn)(enum store_log_level level, const char *line, void *arg);
+/* Called on the store's thread after a new snapshot is in place. */
+typedef void (*store_changed_fn)(void *arg);
+/* Called on the store's thread for each database address in use, so that the host can deny it as
+ * peer. */
+struct sockaddr;
+typedef void (*store_peer_fn)(const struct sockaddr *addr, void *arg);
+
+struct store_config {
+  const char
+      *conninfo; /* libpq connection string or URI; passwords come from passfile or service */
+  const char
+      *conninfo_write;  /* second, read-write connection for progress reports; NULL: the first */
+  const char *kek_path; /* file of 32 raw octets (its name is the kek id), or a folder of such
+                           files; $CREDENTIALS_DIRECTORY/NAME when it begins with "credential:" */
+  const char *instance; /* unique name of this server or issuer; NULL: host name and pid file */
+  const char *kind;     /* "server" or "issuer" */
+  const char *version;  /* of the program, reported in turncred.instance */
+  const char *snapshot_path; /* sealed copy on disk; NULL: none */
+  uint32_t snapshot_max_age; /* seconds; default 86400 */
+  uint32_t poll_ms;          /* default 5000 */
+  bool listen;               /* use LISTEN/NOTIFY as a hint; default true */
+  store_log_fn log;
+  store_changed_fn changed;
+  store_peer_fn peer;
+  void *arg; /* of the callbacks */
+};
+
+/* --- what a snapshot holds; read-only, valid between acquire and release ---------------- */
+
+enum store_mechanism { STORE_TOKEN = 1, STORE_DERIVED, STORE_REST, STORE_PUSHED };
+enum store_expiry { STORE_STRICT = 0, STORE_GRACE, STORE_ALLOCATE };
+enum store_key_state {
+  STORE_KEY_PUBLISHED = 1,
+  STORE_KEY_ACTIVE,
+  STORE_KEY_RETIRED,
+  STORE_KEY_DISABLED
+};
+
+struct store_key {
+  char realm[TURNCRED_REALM_MAX + 1];
+  char kid[TURNCRED_USERNAME_MAX + 1];
+  struct turncred_key key;                       /* unsealed, lengths checked */
+  enum turncred_username_format username_format; /* rest */
+  enum store_key_state state;
+  int64_t not_before, sign_until, accept_until; /* 0: open */
+  bool subject_tag;                             /* tokens under this key carry one */
+};
+
+struct store_realm {
+  char name[TURNCRED_REALM_MAX + 1];
+  char server_name[TURNCRED_SERVER_NAME_MAX + 1];
+  uint8_t mechanisms[4];       /* enum store_mechanism in order, 0 at the end */
+  enum store_expiry expiry[5]; /* by enum store_mechanism */
+  uint32_t grace_seconds;
+  uint32_t max_ttl, default_ttl;    /* seconds */
+  uint32_t user_quota, total_quota; /* 0: not ours to say */
+  uint64_t max_bps;
+  bool bind_address; /* derived credentials carry the client's address (issue policy) */
+  /* derived and rest keys, newest not_before first; those accepted now are picked by the reader */
+  const struct store_key *const *derived;
+  size_t derived_count;
+  const struct store_key *const *rest;
+  size_t rest_count;
+  const char *const *guest_kids; /* "realm/kid" */
+  size_t guest_count;
+  const char *const *listen_addresses; /* textual addresses that choose this realm in challenges */
+  size_t listen_count;
+  const char *const *origins;
+  size_t origin_count;
+};
+
+struct store_credential {
+  char realm[TURNCRED_REALM_MAX + 1];
+  char username[TURNCRED_USERNAME_MAX + 1];
+  uint8_t md5[TURNCRED_LONG_TERM_MD5];
+  uint8_t sha256[TURNCRED_LONG_TERM_SHA256];
+  int64_t expiry;          /* 0: none */
+  char client_address[46]; /* "": any */
+};
+
+enum store_revocation_kind {
+  STORE_REVOKED_USER = 1,
+  STORE_REVOKED_TOKEN,
+  STORE_REVOKED_KID,
+  STORE_REVOKED_REALM
+};
+
+struct store_status {
+  uint64_t generation; /* counts snapshots */
+  int64_t loaded_at;   /* UTC seconds of the last proof that the snapshot is current */
+  bool connected;
+  bool from_disk;
+  size_t realms, keys, credentials, revocations, refused_rows;
+  uint64_t xmin;            /* progress in the change feed */
+  char database_error[256]; /* last one, "" if connected */
+};
+
+/* --- life ------------------------------------------------------------------------------- */
+
+struct store;
+struct store_snapshot;
+
+/* 0, or an errno value with a message in err. Reads key encryption keys; does not connect. */
+int store_new(struct store **out, const struct store_config *config, char *err, size_t err_cap);
+/* Starts the thread. It connects, loads and keeps trying with backoff; errors go to the log. */
+int store_start(struct store *store);
+/* Waits until the first snapshot is there. true, or false after timeout_ms. */
+bool store_wait(struct store *store, uint32_t timeout_ms);
+/* Asks the thread to read key encryption keys and everything again. */
+void store_reload(struct store *store);
+void store_stop(struct store *store); /* ends the thread, cleanses, frees */
+void store_status(struct store *store, struct store_status *out);
+
+/* --- reading ---------------------------------------------------------------------------- */
+
+/* One per reading thread; store_reader_new takes a lock, acquire and release do not. */
+struct store_reader;
+struct store_reader *store_reader_new(struct store *store); /* NULL: no memory */
+void store_reader_free(struct store_reader *reader);
+/* NULL: nothing is loaded yet. Not nested. */
+const struct store_snapshot *store_acquire(struct store_reader *reader);
+void store_release(struct store_reader *reader);
+
+uint64_t store_snapshot_generation(const struct store_snapshot *snapshot);
+const struct store_realm *store_realm_find(const struct store_snapshot *snapshot,
+                                           const char *realm);
+/* The realm that a listening address or an origin chooses; NULL if none does. */
+const struct store_realm *store_realm_by_listener(const struct store_snapshot *snapshot,
+                                                  const char *address);
+const struct store_realm *store_realm_by_origin(const struct store_snapshot *snapshot,
+                                                const char *origin);
+/* Only the realm's own kids, and its guests. NULL: unknown there. State and windows: the caller. */
+const struct store_key *store_key_find(const struct store_snapshot *snapshot,
+                                       const struct store_realm *realm, const char *kid);
+/* True if the key may verify at this time: not disabled, not_before <= now < accept_until. */
+bool store_key_accepts(const struct store_key *key, int64_t now);
+/* The key to sign with now: active, inside its signing window, the newest. NULL if there is none.
+ */
+const struct store_key *store_key_to_sign(const struct store_snapshot *snapshot,
+                                          const struct store_realm *realm, enum turncred_use use,
+                                          int64_t now);
+const struct store_credential *store_credential_find(const struct store_snapshot *snapshot,
+                                                     const struct store_realm *realm,
+                                                     const char *username);
+/* When the subject was revoked in this realm (UTC seconds; credentials issued before it are dead),
+ * or 0. realm-wide revocations have name "". */
+int64_t store_revoked_at(const struct store_snapshot *snapshot, enum store_revocation_kind kind,
+                         const char *realm, const char *name);
+
+#endif

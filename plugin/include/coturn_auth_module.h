@@ -52,9 +52,8 @@ extern "C" {
 /* Name of the one symbol that a module exports; see coturn_auth_module_entry_fn. */
 #define COTURN_AUTH_MODULE_ENTRY "coturn_auth_module"
 
-#define COTURN_AUTH_KEY_MAX  64  /* octets of an HMAC key */
-#define COTURN_AUTH_NAME_MAX 512 /* octets of a name, without the NUL (RFC 8489: USERNAME < 509)   \
-                                  */
+#define COTURN_AUTH_KEY_MAX         64  /* octets of an HMAC key */
+#define COTURN_AUTH_NAME_MAX        512 /* octets of a name, no NUL (RFC 8489: USERNAME < 509) */
 #define COTURN_AUTH_REALM_MAX       127 /* octets of a realm, without the NUL (coturn's own limit) */
 #define COTURN_AUTH_IDENTITY_MAX    64  /* octets of an identity */
 #define COTURN_AUTH_SERVER_NAME_MAX 255
@@ -126,12 +125,11 @@ enum coturn_auth_reason {
 
 /* Why authenticate() is asked: bits of coturn_auth_request.why. */
 #define COTURN_AUTH_WHY_FIRST              0x01u /* the session has no key yet */
-#define COTURN_AUTH_WHY_INTEGRITY_MISMATCH 0x02u /* the key in force does not verify the request   \
-                                                  */
-#define COTURN_AUTH_WHY_EXPIRED  0x04u           /* the deadline of the key in force has passed */
-#define COTURN_AUTH_WHY_TOKEN    0x08u           /* the request carries ACCESS-TOKEN */
-#define COTURN_AUTH_WHY_USERNAME 0x10u           /* USERNAME differs from the one in force */
-#define COTURN_AUTH_WHY_OBSERVE  0x20u /* auth-module-observe: the answer is only logged */
+#define COTURN_AUTH_WHY_INTEGRITY_MISMATCH 0x02u /* the key in force does not verify it */
+#define COTURN_AUTH_WHY_EXPIRED            0x04u /* the deadline of the key in force has passed */
+#define COTURN_AUTH_WHY_TOKEN              0x08u /* the request carries ACCESS-TOKEN */
+#define COTURN_AUTH_WHY_USERNAME           0x10u /* USERNAME differs from the one in force */
+#define COTURN_AUTH_WHY_OBSERVE            0x20u /* auth-module-observe: the answer is only logged */
 
 /* Bits of coturn_auth_request.flags. */
 #define COTURN_AUTH_REQ_HAS_ALLOCATION 0x01u /* the session holds an allocation */

@@ -1,0 +1,187 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # variables for those who source it
+# Shell functions that the scripts share. Source it; it runs nothing by itself.
+#
+#   . "$(dirname "$0")/lib.sh"
+#
+# Needs bash and coreutils; everything else comes through need().
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export LC_ALL=C.UTF-8
+umask 022
+
+# --- package lists: the one place where Debian packages are named ------------------------------
+# Each list serves one purpose; scripts say which ones they need. Read by the Dockerfiles too.
+packages_build='build-essential autoconf automake libtool pkg-config libssl-dev libpq-dev libjansson-dev'
+packages_coturn='build-essential debhelper dpkg-dev default-libmysqlclient-dev libevent-dev libhiredis-dev
+  libpq-dev libsqlite3-dev libssl-dev libsystemd-dev pkg-config sqlite3'
+packages_database='postgresql postgresql-contrib'
+packages_run='ca-certificates iproute2 openssl procps'
+packages_test='bats clang-format clang-tidy coccinelle cppcheck git libcmocka-dev
+  man-db patch pgtap python3 python3-aioice
+  quilt shellcheck valgrind xz-utils'
+
+# --- saying what happens ------------------------------------------------------------------------
+say() { printf '%s\n' "$*"; }
+step() { printf '\n== %s\n' "$*"; }
+warn() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+die() {
+  warn "$@"
+  exit 1
+}
+
+# Seconds since START (an $EPOCHREALTIME), one decimal.
+elapsed() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }'; }
+
+# --- packages -----------------------------------------------------------------------------------
+as_root() {
+  if [[ $EUID == 0 ]]; then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo "$@"
+  else
+    die "'$*' needs root: run as root, or install sudo"
+  fi
+}
+
+apt() {
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 \
+    -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 "$@"
+}
+
+installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
+
+# need PACKAGE...: installs those that are missing. A main PostgreSQL cluster is not created,
+# and services are not started, by what is installed here.
+need() {
+  local package missing=()
+  for package in "$@"; do
+    installed "$package" || missing+=("$package")
+  done
+  ((${#missing[@]})) || return 0
+  command -v apt-get >/dev/null ||
+    die "these packages are missing, and there is no apt-get to install them with: ${missing[*]}"
+  say "installing: ${missing[*]}"
+  local log conf=/etc/postgresql-common/createcluster.d/turncred-no-main-cluster.conf
+  log=$(mktemp)
+  if ! { apt update && no_main_cluster "$conf" && apt install -y --no-install-recommends "${missing[@]}"; } \
+    >"$log" 2>&1; then
+    cat "$log" >&2
+    as_root rm -f "$conf" "$log"
+    die "cannot install: ${missing[*]}"
+  fi
+  as_root rm -f "$conf"
+  rm -f "$log"
+}
+
+no_main_cluster() {
+  installed postgresql-common && return 0
+  as_root mkdir -p "${1%/*}"
+  echo 'create_main_cluster = false' | as_root tee "$1" >/dev/null
+}
+
+# --- a private PostgreSQL -----------------------------------------------------------------------
+# PostgreSQL refuses to run as root: there it runs as its own user.
+pg_user() { if [[ $EUID == 0 ]]; then echo postgres; else id -un; fi; }
+
+# as_user USER COMMAND...: with a working folder that everybody may enter
+as_user() {
+  local user=$1
+  shift
+  if [[ $(id -un) == "$user" ]]; then
+    "$@"
+  else
+    (cd / && exec runuser -u "$user" -- "$@")
+  fi
+}
+
+pg_bin() {
+  local dir
+  dir=$(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
+  [[ -x $dir/initdb ]] || die "no PostgreSQL server found under /usr/lib/postgresql"
+  echo "$dir"
+}
+
+# pg_start DIR [SYSTEM_USER=ROLE...]: a cluster of its own in DIR, unix socket only, in DIR/run.
+# Whoever calls is its superuser "postgres"; further users are let in as the role named, all
+# by what the kernel says about them (peer), none by password. Stops: pg_stop DIR.
+pg_start() {
+  local dir=$1 user bin me pair
+  shift
+  user=$(pg_user) bin=$(pg_bin) me=$(id -un)
+  mkdir -p "$dir/run"
+  [[ $EUID != 0 ]] || chown "$user": "$dir" "$dir/run"
+  chmod 755 "$dir" "$dir/run"
+  as_user "$user" "$bin/initdb" -D "$dir/data" -U postgres -A peer --locale=C.UTF-8 -E UTF8 \
+    --no-sync >"$dir/initdb.log" 2>&1 || {
+    cat "$dir/initdb.log" >&2
+    return 1
+  }
+  {
+    printf 'own %s postgres\n' "$user"
+    [[ $me == "$user" ]] || printf 'own %s postgres\n' "$me"
+    for pair in "$@"; do printf 'own %s %s\n' "${pair%%=*}" "${pair#*=}"; done
+  } >"$dir/data/pg_ident.conf"
+  echo 'local all all peer map=own' >"$dir/data/pg_hba.conf"
+  cat >>"$dir/data/postgresql.conf" <<CONF
+listen_addresses = ''
+unix_socket_directories = '$dir/run'
+fsync = off
+CONF
+  # pg_ctl's own descriptors must not be ours: the server would keep them open
+  as_user "$user" "$bin/pg_ctl" -D "$dir/data" -l "$dir/postgresql.log" -w -t 60 start \
+    >"$dir/pg_ctl.log" 2>&1 </dev/null || {
+    cat "$dir/pg_ctl.log" "$dir/postgresql.log" >&2
+    return 1
+  }
+}
+
+pg_stop() {
+  [[ -f $1/data/postmaster.pid ]] || return 0
+  as_user "$(pg_user)" "$(pg_bin)/pg_ctl" -D "$1/data" -m immediate -w -t 30 stop >/dev/null 2>&1
+}
+
+# --- small helpers ------------------------------------------------------------------------------
+# wait_for SECONDS COMMAND...: until COMMAND succeeds; fails when the time is over.
+wait_for() {
+  local end=$((SECONDS + $1))
+  shift
+  until "$@"; do
+    ((SECONDS < end)) || return 1
+    sleep 0.1
+  done
+}
+
+# free_port: a UDP and TCP port of 127.0.0.1 that nobody uses, outside the ephemeral range.
+# Two servers can share a UDP port silently, so the kernel's list is asked, not a bind tried.
+free_port() {
+  local port try
+  for try in $(seq 200); do
+    port=$((10000 + (RANDOM + try) % 20000))
+    [[ -n $(ss -Hlntu "( sport = :$port )") ]] || {
+      echo "$port"
+      return
+    }
+  done
+  die "no free port found"
+}
+
+# --- files of the project -------------------------------------------------------------------------
+# project_files: what the repository holds, NUL-separated, sorted; also where there is no
+# repository around it (an unpacked copy), then by .gitignore alone.
+project_files() {
+  (
+    cd "$top" || exit 1
+    if git rev-parse --show-toplevel 2>/dev/null | grep -qxF "$top"; then
+      # a file that is removed but not yet committed is none
+      git ls-files -zc --deduplicate | while IFS= read -r -d '' f; do [[ ! -e $f ]] || printf '%s\0' "$f"; done
+    else
+      git_dir=$(mktemp -d)
+      git --git-dir="$git_dir" init -q && git --git-dir="$git_dir" --work-tree=. ls-files -zo --exclude-standard
+      rm -rf "$git_dir"
+    fi | sort -z
+  )
+}
+
+# project_files_matching REGEX: the same, only names that match
+project_files_matching() { project_files | grep -zE "$1"; }

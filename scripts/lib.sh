@@ -18,7 +18,7 @@ packages_coturn='build-essential debhelper dpkg-dev default-libmysqlclient-dev l
 packages_database='postgresql postgresql-contrib'
 packages_run='ca-certificates iproute2 openssl procps'
 packages_test='bats clang-format clang-tidy coccinelle cppcheck git libcmocka-dev
-  man-db patch pgtap python3 python3-aioice
+  man-db patch pgtap python3 python3-aioice python3-cryptography
   quilt shellcheck valgrind xz-utils'
 
 # --- saying what happens ------------------------------------------------------------------------

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A turnserver for one test: its own folder, configuration and fresh port; ended by its pid."""
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+import turnclient
+import transport
+
+STOCK = "/usr/bin/turnserver"
+
+
+def find(program_variable, folder_variable, fallback=None):
+    """turnserver by an environment variable with its path, or with the folder it is in; or None."""
+    path = os.environ.get(program_variable)
+    if path:
+        if not os.access(path, os.X_OK):
+            raise FileNotFoundError(f"{program_variable}={path}: not there, or not executable")
+        return path
+    folder = os.environ.get(folder_variable)
+    if folder:
+        for name in ("bin/turnserver", "usr/bin/turnserver", "turnserver"):
+            path = os.path.join(folder, name)
+            if os.access(path, os.X_OK):
+                return path
+        raise FileNotFoundError(f"{folder_variable}={folder}: there is no turnserver in it")
+    return fallback if fallback and os.access(fallback, os.X_OK) else None
+
+
+def stock():
+    """Unpatched turnserver: TURNSERVER_STOCK, COTURN_STOCK_DIR, or the distribution's package."""
+    return find("TURNSERVER_STOCK", "COTURN_STOCK_DIR", STOCK)
+
+
+def patched():
+    return find("TURNSERVER", "COTURN_DIR")
+
+
+def free_port():
+    """A port free for UDP and TCP, outside the range of ephemeral and relay ports."""
+    for _ in range(200):
+        port = random.randrange(10000, 32000)
+        with contextlib.ExitStack() as stack:
+            try:
+                for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+                    for ip in ("0.0.0.0", "127.0.0.1"):
+                        probe = stack.enter_context(socket.socket(socket.AF_INET, kind))
+                        probe.bind((ip, port))
+                        probe.close()
+                return port
+            except OSError:
+                continue
+    raise RuntimeError("no free port found")
+
+
+class Server:
+    """Starts a turnserver and waits until it answers.
+
+    lines: of turnserver.conf, in addition to those for a loopback test server. tls adds a
+    certificate and a TLS/DTLS port. A with statement ends it and removes its folder.
+    """
+
+    def __init__(self, program, lines=(), tls=False, ip="127.0.0.1", environment=None):
+        self.folder = tempfile.mkdtemp(prefix="turnserver-")
+        os.chmod(self.folder, 0o755)
+        self.program = program
+        self.port = free_port()
+        self.address = (ip, self.port)
+        self.tls_address = None
+        self.environment = dict(os.environ, **(environment or {}))
+        config = [
+            f"listening-ip={ip}",
+            f"relay-ip={ip}",
+            f"listening-port={self.port}",
+            "min-port=32768",
+            "max-port=60999",
+            "allow-loopback-peers",
+            "relay-threads=2",
+            "cli-password=not-used-on-loopback",
+            "no-cli",
+            f"pidfile={self.folder}/turnserver.pid",
+            f"log-file={self.folder}/turnserver.log",
+            "simple-log",
+            "verbose",
+        ]
+        if tls:
+            tls_port = free_port()
+            self.tls_address = (ip, tls_port)
+            self._certificate()
+            config += [
+                f"tls-listening-port={tls_port}",
+                f"cert={self.folder}/cert.pem",
+                f"pkey={self.folder}/key.pem",
+            ]
+        else:
+            config += ["no-tls", "no-dtls"]
+        lines = [line.replace("@FOLDER@", self.folder) for line in lines]
+        if not any(line.startswith("userdb=") or "psql-userdb=" in line for line in lines):
+            config.append(f"userdb={self.folder}/userdb.sqlite")
+        self.config = os.path.join(self.folder, "turnserver.conf")
+        with open(self.config, "w") as file:
+            file.write("\n".join(config + lines) + "\n")
+        self.process = None
+
+    def _certificate(self):
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+            + ["-nodes", "-subj", "/CN=turn.test", "-days", "2"]
+            + ["-keyout", f"{self.folder}/key.pem", "-out", f"{self.folder}/cert.pem"],
+            check=True,
+            capture_output=True,
+        )
+
+    def start(self, seconds=15):
+        self.output = open(os.path.join(self.folder, "output"), "wb")
+        self.process = subprocess.Popen(
+            [self.program, "-c", self.config],
+            stdin=subprocess.DEVNULL,
+            stdout=self.output,
+            stderr=subprocess.STDOUT,
+            env=self.environment,
+        )
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"turnserver ended with {self.process.returncode}: {self.log()}")
+            try:
+                client = turnclient.Client(transport.connect("tcp", self.address))
+            except transport.Gone:
+                time.sleep(0.05)
+                continue
+            try:
+                client.rto = 0.05
+                if client.binding().ok:
+                    return self
+            except (turnclient.NoAnswer, transport.Gone):
+                time.sleep(0.05)
+            finally:
+                client.close()
+        raise RuntimeError(f"turnserver does not answer: {self.log()}")
+
+    def log(self):
+        text = ""
+        for name in ("output", "turnserver.log"):
+            with contextlib.suppress(OSError):
+                with open(os.path.join(self.folder, name), errors="replace") as file:
+                    text += file.read()
+        return text
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(5)
+        if self.process:
+            self.output.close()
+
+    def client(self, kind="udp", credential=None, share_port=False, **options):
+        address = self.tls_address if kind in ("tls", "dtls") else self.address
+        extra = {"share_port": True} if share_port else {}
+        return turnclient.Client(transport.connect(kind, address, **extra), credential, **options)
+
+    def __enter__(self):
+        try:
+            return self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_):
+        self.stop()
+        if not os.environ.get("KEEP"):
+            shutil.rmtree(self.folder, ignore_errors=True)

@@ -98,6 +98,7 @@ struct store_credential {
   uint8_t md5[TURNCRED_LONG_TERM_MD5];
   uint8_t sha256[TURNCRED_LONG_TERM_SHA256];
   int64_t expiry;          /* 0: none */
+  int64_t pushed_at;       /* UTC seconds; what a revocation compares */
   char client_address[46]; /* "": any */
 };
 
@@ -165,8 +166,9 @@ const struct store_key *store_key_to_sign(const struct store_snapshot *snapshot,
 const struct store_credential *store_credential_find(const struct store_snapshot *snapshot,
                                                      const struct store_realm *realm,
                                                      const char *username);
-/* When the subject was revoked in this realm (UTC seconds; credentials issued before it are dead),
- * or 0. realm-wide revocations have name "". */
+/* Until when what was issued to the subject in this realm is dead (UTC seconds): lifted_at, else
+ * until, else INT64_MAX. A credential with issue time <= this is refused. 0: never revoked.
+ * realm-wide revocations have name "". */
 int64_t store_revoked_at(const struct store_snapshot *snapshot, enum store_revocation_kind kind,
                          const char *realm, const char *name);
 

@@ -20,6 +20,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* While the shared library itself is built, everything declared here is exported. */
+#if defined(TURNCRED_SHARED) && defined(__GNUC__)
+#pragma GCC visibility push(default)
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -107,6 +112,7 @@ struct turncred_key {
   uint16_t enc_len;
   uint16_t auth_len;
   uint8_t allow_zero_iv; /* RFC 7635's literal CBC form is accepted (nonce_length 0) */
+  uint32_t slot;         /* which slot of a workspace keeps its context; from a hash of the key */
 };
 
 /* Octets that K must have, or 0 if the combination does not exist. rest: 0, any length 1 to 64. */
@@ -122,7 +128,8 @@ void turncred_key_clear(struct turncred_key *key);
 
 /* OpenSSL contexts of one thread, kept keyed for the keys used last (slots of them). */
 struct turncred_ws;
-struct turncred_ws *turncred_ws_new(size_t slots); /* NULL: no memory */
+struct turncred_ws *turncred_ws_new(size_t slots); /* NULL: no memory, or OpenSSL lacks a cipher or
+                                                     digest */
 void turncred_ws_free(struct turncred_ws *ws);     /* cleanses; NULL is fine */
 
 /* --- token: RFC 7635 6.2 ---------------------------------------------------------------- */
@@ -282,6 +289,10 @@ void turncred_cleanse(void *p, size_t n);
 
 #ifdef __cplusplus
 }
+#endif
+
+#if defined(TURNCRED_SHARED) && defined(__GNUC__)
+#pragma GCC visibility pop
 #endif
 
 #endif /* TURNCRED_H */

@@ -1,0 +1,134 @@
+/*
+ * core.h - private to plugin/core
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#ifndef TURNCRED_CORE_H
+#define TURNCRED_CORE_H
+
+#include "turncred.h"
+
+#include <openssl/core_dispatch.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <stdbool.h>
+#include <string.h>
+
+#define TC_COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+/* --- octets: big endian ------------------------------------------------------------------ */
+
+static inline void tc_put16(uint8_t *p, uint16_t v) {
+  p[0] = (uint8_t)(v >> 8);
+  p[1] = (uint8_t)v;
+}
+static inline void tc_put32(uint8_t *p, uint32_t v) {
+  tc_put16(p, (uint16_t)(v >> 16));
+  tc_put16(p + 2, (uint16_t)v);
+}
+static inline void tc_put64(uint8_t *p, uint64_t v) {
+  tc_put32(p, (uint32_t)(v >> 32));
+  tc_put32(p + 4, (uint32_t)v);
+}
+static inline uint16_t tc_get16(const uint8_t *p) { return (uint16_t)((p[0] << 8) | p[1]); }
+static inline uint32_t tc_get32(const uint8_t *p) {
+  return ((uint32_t)tc_get16(p) << 16) | tc_get16(p + 2);
+}
+static inline uint64_t tc_get64(const uint8_t *p) {
+  return ((uint64_t)tc_get32(p) << 32) | tc_get32(p + 4);
+}
+
+/* A piece of a message, so that messages need not be copied together. */
+struct tc_part {
+  const void *data;
+  size_t len;
+};
+
+/* --- digest.c ---------------------------------------------------------------------------- */
+
+enum tc_digest_id { TC_MD5, TC_SHA1, TC_SHA256, TC_SHA384, TC_SHA512, TC_DIGESTS };
+
+#define TC_DIGEST_MAX 64
+#define TC_BLOCK_MAX  128
+
+struct tc_digest {
+  EVP_MD *md; /* keeps the provider loaded */
+  void *ctx;
+  OSSL_FUNC_digest_init_fn *init;
+  OSSL_FUNC_digest_update_fn *update;
+  OSSL_FUNC_digest_final_fn *final;
+  OSSL_FUNC_digest_freectx_fn *freectx;
+  size_t size;
+  size_t block;
+};
+
+bool tc_digest_open(struct tc_digest *d, enum tc_digest_id id);
+void tc_digest_close(struct tc_digest *d);
+
+/* ws may be NULL: then a digest is opened for the call. out has room for the digest's size. */
+bool tc_hash(struct turncred_ws *ws, enum tc_digest_id id, const struct tc_part *parts, size_t n,
+             uint8_t *out, size_t *out_len);
+/* key_len at most TURNCRED_KEY_MAX, so never above a block. */
+bool tc_hmac(struct turncred_ws *ws, enum tc_digest_id id, const uint8_t *key, size_t key_len,
+             const struct tc_part *parts, size_t n, uint8_t *out, size_t *out_len);
+
+/* --- ws.c -------------------------------------------------------------------------------- */
+
+struct tc_digest *tc_ws_digest(struct turncred_ws *ws, enum tc_digest_id id);
+/* The context of this key and direction, keyed. NULL: OpenSSL failed. */
+EVP_CIPHER_CTX *tc_ws_cipher(struct turncred_ws *ws, const struct turncred_key *key, bool encrypt);
+
+/* --- hkdf.c ------------------------------------------------------------------------------ */
+
+/* RFC 5869 with an empty salt; the info is the parts one after the other. At most 32 octets. ws may
+ * be NULL. */
+bool tc_hkdf_sha256(struct turncred_ws *ws, const uint8_t *k, size_t k_len,
+                    const struct tc_part *info, size_t n, uint8_t *out, size_t out_len);
+
+/* --- aead.c ------------------------------------------------------------------------------ */
+
+#define TC_GCM_NONCE 12
+#define TC_GCM_TAG   16
+#define TC_CBC_IV    16
+#define TC_CBC_TAG   32 /* RFC 7518 5.2.5: half of HMAC-SHA-512 */
+
+struct tc_aead {
+  struct turncred_ws *ws;
+  const struct turncred_key *key;
+  const uint8_t *nonce;
+  size_t nonce_len;
+  const uint8_t *aad;
+  size_t aad_len;
+};
+
+size_t tc_aead_sealed_len(enum turncred_alg alg, size_t plain_len);
+bool tc_aead_nonce_ok(const struct turncred_key *key, size_t nonce_len);
+/* out has room for tc_aead_sealed_len octets. */
+bool tc_aead_seal(const struct tc_aead *a, const uint8_t *plain, size_t plain_len, uint8_t *out);
+/* out has room for in_len octets. False: not authentic. */
+bool tc_aead_open(const struct tc_aead *a, const uint8_t *in, size_t in_len, uint8_t *out,
+                  size_t *out_len);
+
+/* --- base64.c ---------------------------------------------------------------------------- */
+
+/* RFC 4648 section 5 without padding; out has room for the NUL. */
+void tc_base64url(const uint8_t *in, size_t len, char *out);
+
+/* --- seal.c ------------------------------------------------------------------------------ */
+
+#define TC_FIELDS_MAX 8
+
+/* Fields, each with its length in two octets before it, so that no two lists read alike. */
+struct tc_fields {
+  struct tc_part part[2 * TC_FIELDS_MAX + 1];
+  uint8_t len[TC_FIELDS_MAX][2];
+  size_t parts;
+  size_t fields;
+};
+
+void tc_fields_begin(struct tc_fields *f, const void *label, size_t label_len);
+/* False: more than 65535 octets. */
+bool tc_fields_add(struct tc_fields *f, const void *data, size_t len);
+bool tc_fields_string(struct tc_fields *f, const char *s);
+
+#endif

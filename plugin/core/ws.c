@@ -1,0 +1,125 @@
+/*
+ * ws.c - the workspace of a thread: digests, and cipher contexts that stay keyed
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Scheduling an AES key costs more than opening a token with it, so the contexts of the keys used
+ * last stay keyed. Slots are direct mapped: the key says its slot, and if another key was there,
+ * the slot is keyed again. Everything is allocated when the workspace is made.
+ */
+#include "core.h"
+
+#include <openssl/err.h>
+
+#define SLOTS_MAX 4096
+
+struct slot {
+  EVP_CIPHER_CTX *ctx;
+  uint8_t key[32];
+  bool keyed;
+  bool encrypt;
+};
+
+struct turncred_ws {
+  struct tc_digest digests[TC_DIGESTS];
+  size_t slots;
+  struct slot *slot[3]; /* a row for each algorithm: changing a context's cipher would allocate */
+};
+
+static const char *const ciphers[3] = {"AES-256-GCM", "AES-128-GCM", "AES-256-CBC"};
+
+static int row_of(enum turncred_alg alg) {
+  switch (alg) {
+  case TURNCRED_A256GCM:
+    return 0;
+  case TURNCRED_A128GCM:
+    return 1;
+  case TURNCRED_A256CBC_HS512:
+    return 2;
+  default:
+    return -1;
+  }
+}
+
+static bool open_row(struct slot *row, size_t slots, const char *name) {
+  EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, name, NULL);
+  bool ok = cipher != NULL;
+  size_t i;
+
+  for (i = 0; ok && i < slots; i++) {
+    row[i].ctx = EVP_CIPHER_CTX_new();
+    ok = row[i].ctx != NULL && EVP_DecryptInit_ex2(row[i].ctx, cipher, NULL, NULL, NULL) == 1;
+  }
+  EVP_CIPHER_free(cipher); /* the contexts hold it */
+  return ok;
+}
+
+struct turncred_ws *turncred_ws_new(size_t slots) {
+  struct turncred_ws *ws = OPENSSL_zalloc(sizeof(*ws));
+  bool ok = ws != NULL;
+  size_t i;
+
+  if (!ok) {
+    return NULL;
+  }
+  ERR_set_mark();
+  ws->slots = slots < 1 ? 1 : slots > SLOTS_MAX ? SLOTS_MAX : slots;
+  for (i = 0; ok && i < TC_DIGESTS; i++) {
+    ok = tc_digest_open(&ws->digests[i], (enum tc_digest_id)i);
+  }
+  for (i = 0; ok && i < TC_COUNT(ws->slot); i++) {
+    ws->slot[i] = OPENSSL_zalloc(ws->slots * sizeof(struct slot));
+    ok = ws->slot[i] != NULL && open_row(ws->slot[i], ws->slots, ciphers[i]);
+  }
+  ERR_pop_to_mark();
+  if (!ok) {
+    turncred_ws_free(ws);
+    return NULL;
+  }
+  return ws;
+}
+
+void turncred_ws_free(struct turncred_ws *ws) {
+  size_t i;
+  size_t j;
+
+  if (ws == NULL) {
+    return;
+  }
+  for (i = 0; i < TC_DIGESTS; i++) {
+    tc_digest_close(&ws->digests[i]);
+  }
+  for (i = 0; i < TC_COUNT(ws->slot); i++) {
+    for (j = 0; ws->slot[i] != NULL && j < ws->slots; j++) {
+      EVP_CIPHER_CTX_free(ws->slot[i][j].ctx);
+    }
+    OPENSSL_clear_free(ws->slot[i], ws->slots * sizeof(struct slot));
+  }
+  OPENSSL_clear_free(ws, sizeof(*ws));
+}
+
+struct tc_digest *tc_ws_digest(struct turncred_ws *ws, enum tc_digest_id id) {
+  return &ws->digests[id];
+}
+
+EVP_CIPHER_CTX *tc_ws_cipher(struct turncred_ws *ws, const struct turncred_key *key, bool encrypt) {
+  int row = row_of(key->alg);
+  struct slot *slot;
+
+  if (row < 0 || key->enc_len > sizeof(slot->key)) {
+    return NULL;
+  }
+  slot = &ws->slot[row][key->slot % ws->slots];
+  if (slot->keyed && slot->encrypt == encrypt &&
+      CRYPTO_memcmp(slot->key, key->enc, key->enc_len) == 0) {
+    return slot->ctx;
+  }
+  slot->keyed = false;
+  if (EVP_CipherInit_ex2(slot->ctx, NULL, key->enc, NULL, encrypt, NULL) != 1) {
+    return NULL;
+  }
+  memcpy(slot->key, key->enc, key->enc_len);
+  slot->encrypt = encrypt;
+  slot->keyed = true;
+  return slot->ctx;
+}

@@ -15,7 +15,10 @@ umask 022
 packages_build='build-essential autoconf automake libtool pkg-config libssl-dev libpq-dev libjansson-dev'
 packages_coturn='build-essential debhelper dpkg-dev default-libmysqlclient-dev libevent-dev libhiredis-dev
   libpq-dev libsqlite3-dev libssl-dev libsystemd-dev pkg-config sqlite3'
-packages_database='postgresql postgresql-contrib'
+packages_coturn_run='libevent-core-2.1-7 libevent-extra-2.1-7 libevent-openssl-2.1-7 libevent-pthreads-2.1-7
+  libhiredis0.14 libmariadb3 libpq5 libsqlite3-0 libssl3 libsystemd0'
+packages_ctl_run='libjansson4 libpq5 libssl3 openssl postgresql-client'
+packages_database='postgresql'
 packages_run='ca-certificates iproute2 openssl procps'
 packages_test='bats clang-format clang-tidy coccinelle cppcheck git libcmocka-dev
   man-db patch pgtap python3 python3-aioice python3-cryptography

@@ -216,7 +216,8 @@ CREATE TABLE turncred.credential (
   CONSTRAINT credential_kek_id_form CHECK (kek_id ~ '^[A-Za-z0-9._-]{1,64}$'),
   CONSTRAINT credential_sealed_length CHECK (octet_length(sealed) = 76),
   CONSTRAINT credential_md5_length CHECK (octet_length(md5) = 16),
-  CONSTRAINT credential_sha256_length CHECK (octet_length(sha256) = 32 AND md5 IS NOT NULL),
+  CONSTRAINT credential_sha256_length CHECK
+    (sha256 IS NULL OR (octet_length(sha256) = 32 AND md5 IS NOT NULL)),
   CONSTRAINT credential_expiry_finite CHECK (isfinite(expiry)),
   -- one spelling an address: the sealed row is bound to these octets
   CONSTRAINT credential_client_address_form CHECK

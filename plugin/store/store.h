@@ -60,8 +60,8 @@ enum store_key_state {
 };
 
 struct store_key {
-  char realm[TURNCRED_REALM_MAX + 1];
-  char kid[TURNCRED_USERNAME_MAX + 1];
+  const char *realm; /* at most TURNCRED_REALM_MAX octets */
+  const char *kid;   /* at most TURNCRED_USERNAME_MAX octets */
   struct turncred_key key;                       /* unsealed, lengths checked */
   enum turncred_username_format username_format; /* rest */
   enum store_key_state state;
@@ -93,13 +93,13 @@ struct store_realm {
 };
 
 struct store_credential {
-  char realm[TURNCRED_REALM_MAX + 1];
-  char username[TURNCRED_USERNAME_MAX + 1];
+  const char *realm;
+  const char *username;
   uint8_t md5[TURNCRED_LONG_TERM_MD5];
   uint8_t sha256[TURNCRED_LONG_TERM_SHA256];
   int64_t expiry;          /* 0: none */
   int64_t pushed_at;       /* UTC seconds; what a revocation compares */
-  char client_address[46]; /* "": any */
+  const char *client_address; /* canonical text, at most 45 octets; "": any */
 };
 
 enum store_revocation_kind {

@@ -5,7 +5,8 @@
  *
  * GCM:       ciphertext | tag (16)
  * CBC-HS512: ciphertext (PKCS 7 padding) | first half of HMAC-SHA-512(AUTH key, AAD | IV |
- *            ciphertext | u64 bits of AAD), RFC 7518 section 5.2
+ *            ciphertext | u64 bits of AAD), RFC 7518 section 5.2. Without an IV in the token (RFC
+ * 7635's literal form) it is zero for the cipher and absent from the HMAC.
  */
 #include "core.h"
 
@@ -65,7 +66,7 @@ static bool cbc_tag(const struct tc_aead *a, const uint8_t *sealed, size_t len,
                     uint8_t mac[TC_DIGEST_MAX]) {
   uint8_t aad_bits[8];
   const struct tc_part parts[] = {
-      {a->aad, a->aad_len}, {iv_of(a), TC_CBC_IV}, {sealed, len}, {aad_bits, sizeof(aad_bits)}};
+      {a->aad, a->aad_len}, {a->nonce, a->nonce_len}, {sealed, len}, {aad_bits, sizeof(aad_bits)}};
 
   tc_put64(aad_bits, (uint64_t)a->aad_len * 8);
   return tc_hmac(a->ws, TC_SHA512, a->key->auth, a->key->auth_len, parts, TC_COUNT(parts), mac,

@@ -185,8 +185,9 @@ enum turncred_err turncred_token_check_time(const struct turncred_token *token, 
   return TURNCRED_OK;
 }
 
-enum turncred_err turncred_token_hmac_sha1_key(const struct turncred_token *token,
-                                               uint8_t key[20]) {
+enum turncred_err turncred_token_hmac_sha1_key_ws(struct turncred_ws *ws,
+                                                  const struct turncred_token *token,
+                                                  uint8_t key[20]) {
   struct tc_part part;
   uint8_t hash[TC_DIGEST_MAX];
 
@@ -199,12 +200,17 @@ enum turncred_err turncred_token_hmac_sha1_key(const struct turncred_token *toke
   }
   part.data = token->mac_key;
   part.len = token->mac_key_len;
-  if (!tc_hash(NULL, TC_SHA1, &part, 1, hash, NULL)) {
+  if (!tc_hash(ws, TC_SHA1, &part, 1, hash, NULL)) {
     return TURNCRED_CRYPTO;
   }
   memcpy(key, hash, MAC_KEY_SHORT);
   OPENSSL_cleanse(hash, sizeof(hash));
   return TURNCRED_OK;
+}
+
+enum turncred_err turncred_token_hmac_sha1_key(const struct turncred_token *token,
+                                               uint8_t key[20]) {
+  return turncred_token_hmac_sha1_key_ws(NULL, token, key);
 }
 
 void turncred_token_clear(struct turncred_token *token) { turncred_cleanse(token, sizeof(*token)); }
@@ -232,15 +238,20 @@ enum turncred_err turncred_subject_tag(const uint8_t *k, size_t k_len, const cha
   return ok ? TURNCRED_OK : TURNCRED_CRYPTO;
 }
 
-enum turncred_err turncred_token_fingerprint(const uint8_t *in, size_t in_len, char hex[33]) {
+enum turncred_err turncred_token_fingerprint_ws(struct turncred_ws *ws, const uint8_t *in,
+                                                size_t in_len, char hex[33]) {
   const struct tc_part part = {in, in_len};
   uint8_t hash[TC_DIGEST_MAX];
 
   if ((in == NULL && in_len > 0) || hex == NULL) {
     return TURNCRED_BAD_ARGUMENT;
   }
-  if (!tc_hash(NULL, TC_SHA256, &part, 1, hash, NULL)) {
+  if (!tc_hash(ws, TC_SHA256, &part, 1, hash, NULL)) {
     return TURNCRED_CRYPTO;
   }
   return turncred_hex_encode(hash, 16, hex, 33);
+}
+
+enum turncred_err turncred_token_fingerprint(const uint8_t *in, size_t in_len, char hex[33]) {
+  return turncred_token_fingerprint_ws(NULL, in, in_len, hex);
 }

@@ -152,11 +152,16 @@ enum turncred_err turncred_token_decode(struct turncred_ws *ws, const struct tur
                                         const char *server_name, const uint8_t *in, size_t in_len,
                                         struct turncred_token *token);
 /* RFC 7635 section 7: lifetime + 5 > |now - timestamp|, in 64 bits with the fraction; lifetime 0
- * and lifetime > max_ttl are refused. *deadline = timestamp + lifetime + 5 (whole seconds, cut). */
+ * and lifetime > max_ttl are refused. *deadline = timestamp + lifetime + 5 (whole seconds, cut). It
+ * may equal now, when only a fraction of a second is left: whoever grants whole seconds refuses. */
 enum turncred_err turncred_token_check_time(const struct turncred_token *token, int64_t now,
                                             uint32_t max_ttl, int64_t *deadline);
 /* HMAC-SHA1 key of MESSAGE-INTEGRITY: mac_key as it is (20), or SHA1(mac_key) (32, appendix B). */
 enum turncred_err turncred_token_hmac_sha1_key(const struct turncred_token *token, uint8_t key[20]);
+/* The same without allocation. */
+enum turncred_err turncred_token_hmac_sha1_key_ws(struct turncred_ws *ws,
+                                                  const struct turncred_token *token,
+                                                  uint8_t key[20]);
 void turncred_token_clear(struct turncred_token *token);
 
 /* First 4 octets of HMAC-SHA256(subkey of K "turncred-subject-tag-v1", subject). Issuers put it in
@@ -165,6 +170,9 @@ enum turncred_err turncred_subject_tag(const uint8_t *k, size_t k_len, const cha
                                        uint8_t tag[TURNCRED_SUBJECT_TAG]);
 /* SHA-256 of the raw token, first 16 octets in hex with the NUL: the name of a token in logs. */
 enum turncred_err turncred_token_fingerprint(const uint8_t *in, size_t in_len, char hex[33]);
+/* The same without allocation. */
+enum turncred_err turncred_token_fingerprint_ws(struct turncred_ws *ws, const uint8_t *in,
+                                                size_t in_len, char hex[33]);
 
 /* --- usernames with a time in them ------------------------------------------------------ */
 
@@ -190,6 +198,8 @@ int turncred_username_is_secure(const char *s, size_t len);
 enum turncred_err turncred_expiry_check(int64_t expiry, int64_t now, uint32_t max_ttl);
 
 /* --- derived: TS 33.203 X.5, signalling, approach 1 ------------------------------------- */
+
+/* In derived and rest, ws may be NULL (then OpenSSL allocates). */
 
 /* base64url without padding of HMAC-SHA-256(K, "turncred-derived-v1" 00 | u16 len user-id | user-id
  * | u16 len realm | realm | u64 expiry). 43 characters and the NUL. */
@@ -244,8 +254,9 @@ struct turncred_key_row {
   enum turncred_alg alg;
   enum turncred_derivation derivation;
 };
-/* Wraps K under HKDF-SHA256(kek, info = "turncred-key-v1" | length-prefixed kek_id, realm, kid,
- * use, alg, derivation), so that rows cannot be swapped. */
+/* Wraps K under HKDF-SHA256(kek, empty salt, info = "turncred-key-v1" | kek_id | realm | kid | use
+ * | alg | derivation, 32 octets), so that rows cannot be swapped. Each field has its length in two
+ * octets, big endian, in front; use, alg and derivation are their names. */
 enum turncred_err turncred_key_seal(const uint8_t kek[TURNCRED_KEK],
                                     const struct turncred_key_row *row, const uint8_t *k,
                                     size_t k_len, uint8_t *out, size_t cap, size_t *out_len);
@@ -253,8 +264,9 @@ enum turncred_err turncred_key_unseal(const uint8_t kek[TURNCRED_KEK],
                                       const struct turncred_key_row *row, const uint8_t *in,
                                       size_t in_len, uint8_t *out, size_t cap, size_t *out_len);
 
-/* Pushed credentials: long-term keys are as good as passwords. AES-256-GCM under a subkey of the
- * kek, AAD = realm, username, expiry, client address ("" if none), each length-prefixed.
+/* Pushed credentials: long-term keys are as good as passwords. AES-256-GCM under HKDF-SHA256(kek,
+ * empty salt, info = "turncred-credential-v1" | kek_id | realm, 32 octets), AAD = realm | username
+ * | u64 expiry | client address ("" if none), each field with its length in two octets in front.
  * Plaintext: MD5 key (16) | SHA-256 key (32). Sealed: nonce (12) | ciphertext (48) | tag (16). */
 #define TURNCRED_CREDENTIAL_PLAIN  48
 #define TURNCRED_CREDENTIAL_SEALED 76

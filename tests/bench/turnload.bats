@@ -1,0 +1,124 @@
+#!/usr/bin/env bats
+# The load generator against a real, unpatched coturn: it counts what happens, and it fails when
+# something is wrong. A generator that accepts everything would make every benchmark look good.
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+  local top
+  top=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+  # shellcheck source=../../scripts/lib.sh
+  . "$top/scripts/lib.sh"
+  export SERVER=${TURNSERVER_STOCK:-${top_builddir:-$top/build}/coturn-stock/bin/turnserver}
+  export LOAD=${top_builddir:-$top/build}/tests/bench/turnload
+  export TOP=$top
+  [[ -x $LOAD && -x $SERVER ]] || skip "needs $LOAD and $SERVER"
+  export PORT DIR=$BATS_FILE_TMPDIR
+  PORT=$(free_port)
+  touch "$DIR/servers"
+  echo 'correct-horse' >"$DIR/right"
+  echo 'wrong-horse' >"$DIR/false"
+  serve "$PORT" lt-cred-mech user=bench:correct-horse
+  wait_for 20 load --count 1 --rto 20
+}
+
+# serve PORT LINE...: turnserver with these lines in its configuration
+serve() {
+  local port=$1 dir=$DIR/$1
+  shift
+  mkdir "$dir"
+  printf '%s\n' listening-port="$port" listening-ip=127.0.0.1 relay-ip=127.0.0.2 relay-threads=1 \
+    realm=bench.example allow-loopback-peers no-tls no-dtls no-cli simple-log log-file="$dir/log" \
+    pidfile="$dir/pid" userdb="$dir/turndb" "$@" >"$dir/turnserver.conf"
+  "$SERVER" -c "$dir/turnserver.conf" >"$dir/output" 2>&1 3>&- &
+  echo $! >>"$DIR/servers"
+}
+
+teardown_file() {
+  local pid
+  while read -r pid; do kill "$pid"; done <"$DIR/servers"
+}
+
+load_with() {
+  local password=$1
+  shift
+  "$LOAD" --server "127.0.0.1:$PORT" --user bench --password-file "$DIR/$password" "$@"
+}
+load() { load_with right "$@"; }
+
+# member NAME: of the JSON in $output
+member() { /usr/bin/python3 -c 'import json, sys
+value = json.load(sys.stdin)
+for name in sys.argv[1].split("."):
+    value = value[name]
+print(json.dumps(value))' "$1" <<<"$output"; }
+
+@test "every login is verified, wrong passwords are refused, calls get their datagrams back" {
+  run -0 --separate-stderr load --count 400 --wrong 0.25 --calls 3 --json
+  [[ $(member completed) == 300 ]]
+  [[ $(member refused) == 100 ]]
+  [[ $(member unexpected) == '{}' ]]
+  [[ $(member lost) == 0 ]]
+  [[ $(member calls.established) == 3 ]]
+  (($(member calls.received) > 0))
+  [[ $(member calls.received) == "$(member calls.rtt_us.count)" ]]
+}
+
+@test "open loop: no faster than the rate says" {
+  run -0 --separate-stderr load --rate 100 --count 51 --json
+  [[ $(member completed) == 51 ]]
+  awk -v seconds="$(member seconds)" 'BEGIN { exit !(seconds >= 0.5) }'
+}
+
+@test "a password that the server refuses is counted by step and code, and fails the run" {
+  run -1 --separate-stderr load_with false --count 5 --json
+  [[ $(member unexpected) == '{"allocate 401": 5}' ]]
+  [[ $(member ok) == false ]]
+  run -0 --separate-stderr load_with false --count 5 --expect 401 --json
+  [[ $(member expected) == '{"allocate 401": 5}' ]]
+}
+
+@test "a server that asks for no credential fails the run" {
+  # shellcheck source=../../scripts/lib.sh
+  . "$TOP/scripts/lib.sh"
+  PORT=$(free_port)
+  serve "$PORT" no-auth
+  wait_for 20 answers
+  run -1 --separate-stderr load --count 5 --json
+  [[ $(member accepted_wrong) == 5 ]]
+  [[ $(member ok) == false ]]
+}
+# Anything at all
+answers() { load --count 1 --rto 10 --json | grep -q '"lost": 0'; }
+
+@test "a list of credentials is used in turn" {
+  {
+    echo '{"username": "bench", "password": "correct-horse"}'
+    echo '{"username": "bench", "password": "wrong-horse"}'
+  } >"$DIR/list"
+  run -1 --separate-stderr "$LOAD" --server "127.0.0.1:$PORT" --list "$DIR/list" --count 10 --json
+  [[ $(member completed) == 5 ]]
+  [[ $(member unexpected) == '{"allocate 401": 5}' ]]
+}
+
+@test "no server: requests are repeated seven times, then lost" {
+  # shellcheck source=../../scripts/lib.sh
+  . "$TOP/scripts/lib.sh"
+  PORT=$(free_port) run -1 --separate-stderr load --count 2 --rto 10 --json
+  [[ $(member lost) == 2 ]]
+  [[ $(member retransmits) == 12 ]]
+}
+
+@test "options that make no sense are refused with their name" {
+  run -2 load --count 0
+  run -2 load --count x
+  [[ $output == *--count* ]]
+  run -2 "$LOAD" --server "127.0.0.1:$PORT" --list "$DIR/nothing" --count 1
+  [[ $output == *nothing* ]]
+  run -2 "$LOAD" --server "127.0.0.1:$PORT" --mint token --key-file "$DIR/right" --count 1
+  [[ $output == *--kid* ]]
+}
+
+@test "compare: right answers from unpatched and patched coturn" {
+  [[ -x ${TURNSERVER-} ]] || skip "needs TURNSERVER, a patched one"
+  run -0 "$BATS_TEST_DIRNAME/compare" --short
+}

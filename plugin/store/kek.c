@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "config.h"
+
+#include "kek.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/rand.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct kek {
+  char id[KEK_ID_MAX + 1];
+  uint8_t key[TURNCRED_KEK];
+};
+
+struct kek_ring {
+  size_t count;
+  struct kek *keks; /* sorted by id */
+};
+
+static int fail(int code, char *err, size_t cap, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+static int fail(int code, char *err, size_t cap, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  if (cap > 0)
+    vsnprintf(err, cap, format, args);
+  va_end(args);
+  return code;
+}
+
+int kek_id_valid(const char *id) {
+  size_t n = strlen(id);
+  return n >= 1 && n <= KEK_ID_MAX && id[0] != '.' &&
+         strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == n;
+}
+
+static int check_file(const struct stat *st, const char *path, char *err, size_t cap) {
+  if (!S_ISREG(st->st_mode))
+    return fail(EINVAL, err, cap, "key encryption key %s: not a regular file", path);
+  if (st->st_mode & S_IRWXO)
+    return fail(EPERM, err, cap, "key encryption key %s: open to others; chmod o= it", path);
+  if (st->st_mode & S_IWGRP)
+    return fail(EPERM, err, cap, "key encryption key %s: writable by its group; chmod g-w it",
+                path);
+  if (st->st_uid != 0 && st->st_uid != geteuid())
+    return fail(EPERM, err, cap,
+                "key encryption key %s: owned by neither root nor this program's user; chown it",
+                path);
+  if (st->st_size != TURNCRED_KEK)
+    return fail(EINVAL, err, cap,
+                "key encryption key %s: has %lld octets, 32 raw octets are needed", path,
+                (long long)st->st_size);
+  return 0;
+}
+
+static int read_file(struct kek *kek, int dir, const char *name, const char *path, char *err,
+                     size_t cap) {
+  if (!kek_id_valid(name))
+    return fail(EINVAL, err, cap,
+                "key encryption key %s: the name is its id: 1 to 64 of A-Z a-z 0-9 . _ -", path);
+  int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (fd < 0)
+    return fail(errno, err, cap, "key encryption key %s: %s", path, strerror(errno));
+  struct stat st;
+  int rc = fstat(fd, &st) ? fail(errno, err, cap, "%s: %s", path, strerror(errno))
+                          : check_file(&st, path, err, cap);
+  if (rc == 0) {
+    uint8_t buf[TURNCRED_KEK + 1];
+    ssize_t n = read(fd, buf, sizeof buf);
+    if (n == TURNCRED_KEK) {
+      memcpy(kek->key, buf, TURNCRED_KEK);
+      snprintf(kek->id, sizeof kek->id, "%s", name);
+    } else {
+      rc = fail(n < 0 ? errno : EINVAL, err, cap,
+                "key encryption key %s: cannot be read as 32 octets", path);
+    }
+    turncred_cleanse(buf, sizeof buf);
+  }
+  close(fd);
+  return rc;
+}
+
+static int by_id(const void *a, const void *b) {
+  return strcmp(((const struct kek *)a)->id, ((const struct kek *)b)->id);
+}
+
+/* realloc would leave key octets behind */
+static struct kek *grow(struct kek_ring *ring) {
+  struct kek *more = calloc(ring->count + 1, sizeof *more);
+  if (!more)
+    return NULL;
+  if (ring->count > 0) {
+    memcpy(more, ring->keks, ring->count * sizeof *more);
+    turncred_cleanse(ring->keks, ring->count * sizeof *more);
+  }
+  free(ring->keks);
+  ring->keks = more;
+  return &more[ring->count];
+}
+
+static int load_folder(struct kek_ring *ring, const char *path, char *err, size_t cap) {
+  DIR *dir = opendir(path);
+  if (!dir)
+    return fail(errno, err, cap, "key encryption keys %s: %s", path, strerror(errno));
+  int rc = 0;
+  for (struct dirent *entry; rc == 0 && (entry = readdir(dir));) {
+    if (entry->d_name[0] == '.')
+      continue;
+    char full[4352];
+    snprintf(full, sizeof full, "%s/%s", path, entry->d_name);
+    struct kek *kek = grow(ring);
+    if (!kek)
+      rc = fail(ENOMEM, err, cap, "no memory");
+    else if ((rc = read_file(kek, dirfd(dir), entry->d_name, full, err, cap)) == 0)
+      ring->count++;
+  }
+  closedir(dir);
+  if (rc == 0 && ring->count == 0)
+    rc = fail(ENOENT, err, cap, "key encryption keys %s: the folder holds none", path);
+  if (rc == 0)
+    qsort(ring->keks, ring->count, sizeof *ring->keks, by_id);
+  return rc;
+}
+
+int kek_ring_load(struct kek_ring **out, const char *path, char *err, size_t err_cap) {
+  char full[4096];
+  static const char prefix[] = "credential:";
+  int n;
+  if (strncmp(path, prefix, sizeof prefix - 1) == 0) {
+    const char *dir = getenv("CREDENTIALS_DIRECTORY");
+    if (!dir || !*dir)
+      return fail(ENOENT, err, err_cap,
+                  "key encryption key %s: CREDENTIALS_DIRECTORY is not set; the unit needs "
+                  "LoadCredential=%s:FILE",
+                  path, path + sizeof prefix - 1);
+    n = snprintf(full, sizeof full, "%s/%s", dir, path + sizeof prefix - 1);
+  } else {
+    n = snprintf(full, sizeof full, "%s", path);
+  }
+  if (n < 1 || (size_t)n >= sizeof full)
+    return fail(ENAMETOOLONG, err, err_cap, "key encryption key: the path is empty or too long");
+  while (n > 1 && full[n - 1] == '/')
+    full[--n] = 0;
+  struct stat st;
+  if (stat(full, &st))
+    return fail(errno, err, err_cap, "key encryption key %s: %s", full, strerror(errno));
+  struct kek_ring *ring = calloc(1, sizeof *ring);
+  if (!ring)
+    return fail(ENOMEM, err, err_cap, "no memory");
+  int rc;
+  if (S_ISDIR(st.st_mode)) {
+    rc = load_folder(ring, full, err, err_cap);
+  } else {
+    char *slash = strrchr(full, '/');
+    int dir = AT_FDCWD;
+    const char *name = full;
+    rc = 0;
+    if (slash) {
+      name = slash + 1;
+      *slash = 0;
+      dir = open(slash == full ? "/" : full, O_PATH | O_DIRECTORY | O_CLOEXEC);
+      if (dir < 0)
+        rc = fail(errno, err, err_cap, "key encryption key: folder %s: %s", full, strerror(errno));
+    }
+    struct kek *kek = rc == 0 ? grow(ring) : NULL;
+    if (rc == 0 && !kek)
+      rc = fail(ENOMEM, err, err_cap, "no memory");
+    if (rc == 0 && (rc = read_file(kek, dir, name, path, err, err_cap)) == 0)
+      ring->count = 1;
+    if (dir >= 0)
+      close(dir);
+  }
+  if (rc)
+    kek_ring_free(ring);
+  else
+    *out = ring;
+  return rc;
+}
+
+void kek_ring_free(struct kek_ring *ring) {
+  if (!ring)
+    return;
+  if (ring->keks)
+    turncred_cleanse(ring->keks, ring->count * sizeof *ring->keks);
+  free(ring->keks);
+  free(ring);
+}
+
+size_t kek_ring_count(const struct kek_ring *ring) { return ring->count; }
+const char *kek_ring_id(const struct kek_ring *ring, size_t i) { return ring->keks[i].id; }
+
+const uint8_t *kek_ring_find(const struct kek_ring *ring, const char *id) {
+  for (size_t i = 0; i < ring->count; i++)
+    if (strcmp(ring->keks[i].id, id) == 0)
+      return ring->keks[i].key;
+  return NULL;
+}
+
+const char *kek_ring_default(const struct kek_ring *ring) {
+  return ring->count == 1 ? ring->keks[0].id : NULL;
+}
+
+static int write_all(int fd, const uint8_t *p, size_t n) {
+  while (n > 0) {
+    ssize_t done = write(fd, p, n);
+    if (done < 0 && errno != EINTR)
+      return errno;
+    if (done > 0) {
+      p += done;
+      n -= (size_t)done;
+    }
+  }
+  return fsync(fd) ? errno : 0;
+}
+
+int kek_generate(const char *path, char *err, size_t err_cap) {
+  const char *slash = strrchr(path, '/');
+  const char *name = slash ? slash + 1 : path;
+  if (!kek_id_valid(name))
+    return fail(EINVAL, err, err_cap,
+                "key encryption key %s: the name is its id: 1 to 64 of A-Z a-z 0-9 . _ -", path);
+  char tmp[4096];
+  int n = snprintf(tmp, sizeof tmp, "%.*s.%s.%ld", (int)(name - path), path, name, (long)getpid());
+  if (n < 0 || (size_t)n >= sizeof tmp)
+    return fail(ENAMETOOLONG, err, err_cap, "key encryption key: the path is too long");
+  uint8_t key[TURNCRED_KEK];
+  if (RAND_priv_bytes(key, sizeof key) != 1)
+    return fail(EIO, err, err_cap, "OpenSSL has no randomness");
+  int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd < 0) {
+    turncred_cleanse(key, sizeof key);
+    return fail(errno, err, err_cap, "key encryption key %s: %s", tmp, strerror(errno));
+  }
+  int rc = write_all(fd, key, sizeof key);
+  turncred_cleanse(key, sizeof key);
+  close(fd);
+  /* link, not rename: an existing key is never overwritten */
+  if (rc == 0 && link(tmp, path))
+    rc = errno;
+  unlink(tmp);
+  if (rc == EEXIST)
+    return fail(rc, err, err_cap, "key encryption key %s: exists already, and is left as it is",
+                path);
+  if (rc)
+    return fail(rc, err, err_cap, "key encryption key %s: %s", path, strerror(rc));
+  return 0;
+}

@@ -18,6 +18,7 @@ packages_coturn='build-essential debhelper dpkg-dev default-libmysqlclient-dev l
 packages_coturn_run='libevent-core-2.1-7 libevent-extra-2.1-7 libevent-openssl-2.1-7 libevent-pthreads-2.1-7
   libhiredis0.14 libmariadb3 libpq5 libsqlite3-0 libssl3 libsystemd0'
 packages_ctl_run='libjansson4 libpq5 libssl3 openssl postgresql-client'
+packages_client_run='python3 python3-aioice python3-cryptography'
 packages_database='postgresql'
 packages_run='ca-certificates iproute2 openssl procps'
 packages_test='bats clang-format clang-tidy coccinelle cppcheck git libcmocka-dev

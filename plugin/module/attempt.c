@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "config.h"
+
+#include "module.h"
+
+#include <string.h>
+
+enum coturn_auth_reason reason_of(enum turncred_err err) {
+  switch (err) {
+  case TURNCRED_OK:
+    return COTURN_AUTH_REASON_NONE;
+  case TURNCRED_EXPIRED:
+    return COTURN_AUTH_REASON_EXPIRED;
+  case TURNCRED_NOT_YET_VALID:
+    return COTURN_AUTH_REASON_NOT_YET_VALID;
+  case TURNCRED_BAD_TOKEN:
+    return COTURN_AUTH_REASON_BAD_TOKEN;
+  case TURNCRED_BAD_USERNAME:
+    return COTURN_AUTH_REASON_BAD_USERNAME;
+  case TURNCRED_LIFETIME_REFUSED:
+    return COTURN_AUTH_REASON_LIFETIME_REFUSED;
+  case TURNCRED_TOO_FAR_AHEAD:
+    return COTURN_AUTH_REASON_TOO_FAR_AHEAD;
+  default: /* keys were checked when they were loaded: whatever is left is our fault */
+    return COTURN_AUTH_REASON_MODULE_ERROR;
+  }
+}
+
+/* How much a reason tells when several mechanisms refuse the same request. */
+static int telling(enum coturn_auth_reason reason) {
+  switch (reason) {
+  case COTURN_AUTH_REASON_MODULE_ERROR:
+    return 8;
+  case COTURN_AUTH_REASON_INTEGRITY_MISMATCH:
+    return 7;
+  case COTURN_AUTH_REASON_REVOKED:
+    return 6;
+  case COTURN_AUTH_REASON_ADDRESS_MISMATCH:
+    return 5;
+  case COTURN_AUTH_REASON_EXPIRED:
+  case COTURN_AUTH_REASON_TOO_FAR_AHEAD:
+    return 4;
+  case COTURN_AUTH_REASON_UNKNOWN_KEY:
+    return 3;
+  case COTURN_AUTH_REASON_UNKNOWN_USER:
+    return 2;
+  case COTURN_AUTH_REASON_BAD_USERNAME:
+    return 1;
+  default:
+    return 0;
+  }
+}
+
+void attempt_refuse(struct attempt *a, enum coturn_auth_reason reason) {
+  if (a->reason == COTURN_AUTH_REASON_NONE || telling(reason) > telling(a->reason))
+    a->reason = reason;
+}
+
+bool attempt_offer(struct attempt *a, const struct candidate *candidate) {
+  if (a->have_held &&
+      a->module->host->check_integrity(a->request, a->held.key, sizeof a->held.key) == 1)
+    return true;
+  a->held = *candidate;
+  a->have_held = true;
+  return false;
+}
+
+enum coturn_auth_verdict attempt_deny(struct attempt *a, uint16_t error_code) {
+  a->denial->error_code = error_code;
+  a->denial->reason = (uint16_t)a->reason;
+  counter_denied(a->reason);
+  return COTURN_AUTH_DENIED;
+}
+
+int attempt_identity(struct attempt *a, const char *kind, const void *name, size_t name_len) {
+  struct piece pieces[] = {{"turncred-identity-v1", 21},
+                           {kind, strlen(kind) + 1},
+                           {a->realm->name, strlen(a->realm->name) + 1},
+                           {name, name_len}};
+  if (thread_sha256(a->thread, pieces, sizeof pieces / sizeof *pieces, a->grant->identity))
+    return -1;
+  a->grant->identity_len = 32;
+  return 0;
+}
+
+static void copy_name(char *to, size_t cap, const char *from) {
+  size_t len = strlen(from);
+  if (len >= cap)
+    len = cap - 1;
+  memcpy(to, from, len);
+  to[len] = '\0';
+}
+
+static enum coturn_auth_expiry expiry_policy(enum store_expiry expiry) {
+  switch (expiry) {
+  case STORE_GRACE:
+    return COTURN_AUTH_EXPIRY_GRACE;
+  case STORE_ALLOCATE:
+    return COTURN_AUTH_EXPIRY_ALLOCATE;
+  case STORE_STRICT:
+    break;
+  }
+  return COTURN_AUTH_EXPIRY_STRICT;
+}
+
+void attempt_fill_grant(struct attempt *a, const struct subject *subject, int64_t expires) {
+  static uint64_t refs;
+  struct coturn_auth_grant *grant = a->grant;
+  grant->expiry_policy = expiry_policy(a->realm->expiry[subject->mechanism]);
+  grant->grace_seconds =
+      grant->expiry_policy == COTURN_AUTH_EXPIRY_GRACE ? a->realm->grace_seconds : 0;
+  grant->expires = expires;
+  grant->user_quota = a->realm->user_quota;
+  grant->max_bps = a->realm->max_bps;
+  grant->ref = __atomic_add_fetch(&refs, 1, __ATOMIC_RELAXED);
+
+  struct last_grant *last = &a->thread->last;
+  copy_name(last->realm, sizeof last->realm, subject->realm);
+  copy_name(last->key_realm, sizeof last->key_realm, subject->key_realm);
+  copy_name(last->kid, sizeof last->kid, subject->kid);
+  copy_name(last->user, sizeof last->user, subject->user);
+  copy_name(last->fingerprint, sizeof last->fingerprint, subject->fingerprint);
+  last->subject =
+      (struct subject){subject->mechanism, last->realm,       last->key_realm, last->kid,
+                       last->user,         last->fingerprint, subject->issued};
+  last->ref = grant->ref;
+  counter_granted(subject->mechanism);
+}
+
+enum coturn_auth_verdict attempt_grant_user(struct attempt *a) {
+  struct candidate *c = &a->held;
+  struct coturn_auth_grant *grant = a->grant;
+  memcpy(grant->quota_name, c->user, c->user_len);
+  grant->quota_name[c->user_len] = '\0';
+  memcpy(grant->display_name, grant->quota_name, c->user_len + 1);
+  if (attempt_identity(a, "user", c->user, c->user_len)) {
+    a->reason = COTURN_AUTH_REASON_MODULE_ERROR;
+    return attempt_deny(a, 500);
+  }
+  struct subject subject = {
+      .mechanism = c->mechanism,
+      .realm = a->realm->name,
+      .key_realm = c->store_key ? c->store_key->realm : a->realm->name,
+      .kid = c->store_key ? c->store_key->kid : "",
+      .user = grant->quota_name,
+      .fingerprint = "",
+      .issued = c->issued,
+  };
+  attempt_fill_grant(a, &subject, c->expires);
+  memcpy(grant->key, c->key, sizeof c->key);
+  grant->key_len = sizeof c->key;
+  return COTURN_AUTH_GRANTED;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "config.h"
+
+#include "module.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
+
+void address_text(const struct sockaddr *addr, char *text, size_t cap) {
+  const void *bytes = NULL;
+  int family = addr ? addr->sa_family : AF_UNSPEC;
+  if (family == AF_INET)
+    bytes = &((const struct sockaddr_in *)(const void *)addr)->sin_addr;
+  if (family == AF_INET6) {
+    const struct in6_addr *v6 = &((const struct sockaddr_in6 *)(const void *)addr)->sin6_addr;
+    bool mapped = IN6_IS_ADDR_V4MAPPED(v6);
+    bytes = mapped ? &v6->s6_addr[12] : v6->s6_addr;
+    family = mapped ? AF_INET : AF_INET6;
+  }
+  if (!bytes || !inet_ntop(family, bytes, text, (socklen_t)cap))
+    text[0] = '\0';
+}
+
+static const struct store_realm *by_listener(const struct store_snapshot *snapshot,
+                                             const struct sockaddr *local) {
+  char text[INET6_ADDRSTRLEN];
+  address_text(local, text, sizeof text);
+  return text[0] ? store_realm_by_listener(snapshot, text) : NULL;
+}
+
+static const struct store_realm *choose(const struct store_snapshot *snapshot,
+                                        const struct coturn_auth_challenge_request *request) {
+  const struct store_realm *realm = by_listener(snapshot, request->local_addr);
+  if (!realm && request->origin && request->origin[0])
+    realm = store_realm_by_origin(snapshot, request->origin);
+  if (!realm && request->realm)
+    realm = store_realm_find(snapshot, request->realm);
+  return realm;
+}
+
+enum coturn_auth_verdict module_challenge(void *state,
+                                          const struct coturn_auth_challenge_request *request,
+                                          struct coturn_auth_challenge *challenge) {
+  struct thread *thread = thread_get(state);
+  const struct store_snapshot *snapshot = thread ? store_acquire(thread->reader) : NULL;
+  if (!snapshot)
+    return COTURN_AUTH_DENIED;
+  enum coturn_auth_verdict verdict = COTURN_AUTH_DECLINED;
+  const struct store_realm *realm = choose(snapshot, request);
+  if (realm) {
+    memcpy(challenge->realm, realm->name, sizeof challenge->realm);
+    memcpy(challenge->server_name, realm->server_name, sizeof challenge->server_name);
+    for (size_t i = 0; i < sizeof realm->mechanisms; i++)
+      if (realm->mechanisms[i] == STORE_TOKEN)
+        challenge->offers_tokens = challenge->accepts_tokens = 1;
+    counter_add(COUNTER_CHALLENGES);
+    verdict = COTURN_AUTH_GRANTED;
+  }
+  store_release(thread->reader);
+  return verdict;
+}
+_Static_assert(TURNCRED_REALM_MAX == COTURN_AUTH_REALM_MAX, "realms are copied whole");
+_Static_assert(TURNCRED_SERVER_NAME_MAX == COTURN_AUTH_SERVER_NAME_MAX, "names are copied whole");

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "config.h"
+
+#include "module.h"
+
+#include <string.h>
+
+/* A derived or REST credential does not say when it was issued. What is certain is that it was not
+ * issued for longer than max_ttl, so a revocation after expiry - max_ttl may have come later than
+ * the credential: it counts. */
+static int64_t issued_before(const struct attempt *a, int64_t expiry) {
+  return expiry - (int64_t)a->realm->max_ttl;
+}
+
+static bool user_revoked(struct attempt *a, const struct turncred_username *parsed,
+                         const struct store_key *key) {
+  char user[TURNCRED_USERNAME_MAX + 1];
+  memcpy(user, parsed->user_id, parsed->user_id_len);
+  user[parsed->user_id_len] = '\0';
+  struct subject subject = {
+      .mechanism = STORE_DERIVED, /* does not matter here */
+      .realm = a->realm->name,
+      .key_realm = key->realm,
+      .kid = key->kid,
+      .user = user,
+      .fingerprint = "",
+      .issued = issued_before(a, parsed->expiry),
+  };
+  enum coturn_auth_reason reason = subject_refused(a->snapshot, &subject);
+  if (reason)
+    attempt_refuse(a, reason);
+  return reason != COTURN_AUTH_REASON_NONE;
+}
+
+static bool offer(struct attempt *a, enum store_mechanism mechanism, const struct store_key *key,
+                  const struct turncred_username *parsed) {
+  const struct coturn_auth_request *request = a->request;
+  struct candidate candidate = {
+      .mechanism = mechanism,
+      .expires = parsed->expiry,
+      .issued = issued_before(a, parsed->expiry),
+      .user = parsed->user_id,
+      .user_len = parsed->user_id_len,
+      .store_key = key,
+  };
+  enum turncred_err err =
+      mechanism == STORE_DERIVED
+          ? turncred_derived_key(a->thread->ws, &key->key, request->username, request->username_len,
+                                 parsed, a->realm->name, candidate.key)
+          : turncred_rest_key(a->thread->ws, &key->key, request->username, request->username_len,
+                              a->realm->name, candidate.key);
+  if (err) {
+    attempt_refuse(a, reason_of(err));
+    return false;
+  }
+  bool found = attempt_offer(a, &candidate);
+  turncred_cleanse(candidate.key, sizeof candidate.key);
+  return found;
+}
+
+/* One key of the realm: does the USERNAME read as its kind, is the time right, nothing revoked? */
+static bool try_key(struct attempt *a, enum store_mechanism mechanism,
+                    enum turncred_username_format format, const struct store_key *key) {
+  struct turncred_username parsed;
+  enum turncred_err err =
+      turncred_username_parse(a->request->username, a->request->username_len, format, &parsed);
+  if (!err)
+    err = turncred_expiry_check(parsed.expiry, a->now, a->realm->max_ttl);
+  if (err) {
+    attempt_refuse(a, reason_of(err));
+    return false;
+  }
+  return !user_revoked(a, &parsed, key) && offer(a, mechanism, key, &parsed);
+}
+
+static bool try_keys(struct attempt *a, enum store_mechanism mechanism,
+                     const struct store_key *const *keys, size_t count) {
+  size_t tried = 0;
+  for (size_t i = 0; i < count && tried < STORE_DERIVED_KEYS_MAX; i++) {
+    if (!store_key_accepts(keys[i], a->now))
+      continue;
+    tried++;
+    enum turncred_username_format format =
+        mechanism == STORE_REST ? keys[i]->username_format : TURNCRED_USER_ID_TIMESTAMP;
+    if (try_key(a, mechanism, format, keys[i]))
+      return true;
+  }
+  if (!tried)
+    attempt_refuse(a, COTURN_AUTH_REASON_UNKNOWN_KEY);
+  return false;
+}
+
+bool derived_candidates(struct attempt *a) {
+  return try_keys(a, STORE_DERIVED, a->realm->derived, a->realm->derived_count);
+}
+
+bool rest_candidates(struct attempt *a) {
+  return try_keys(a, STORE_REST, a->realm->rest, a->realm->rest_count);
+}

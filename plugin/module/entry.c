@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "config.h"
+
+#include "module.h"
+#include "settings.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void on_log(enum store_log_level level, const char *line, void *arg) {
+  static const enum coturn_auth_log_level levels[] = {
+      [STORE_LOG_DEBUG] = COTURN_AUTH_LOG_DEBUG,
+      [STORE_LOG_INFO] = COTURN_AUTH_LOG_INFO,
+      [STORE_LOG_WARNING] = COTURN_AUTH_LOG_WARNING,
+      [STORE_LOG_ERROR] = COTURN_AUTH_LOG_ERROR,
+  };
+  module_log(arg, levels[level], "%s", line);
+}
+
+/* On the store's thread, after a new snapshot is in place. */
+static void on_changed(void *arg) {
+  struct module *module = arg;
+  pthread_mutex_lock(&module->stop_lock);
+  struct thread *thread = module->stopping ? NULL : thread_get(module);
+  const struct store_snapshot *snapshot = thread ? store_acquire(thread->reader) : NULL;
+  if (snapshot) {
+    counter_add(COUNTER_SNAPSHOTS);
+    sessions_sweep(module->sessions, module, snapshot);
+    store_release(thread->reader);
+  }
+  pthread_mutex_unlock(&module->stop_lock);
+}
+
+static void on_peer(const struct sockaddr *addr, void *arg) {
+  const struct module *module = arg;
+  if (module->host->deny_peer(addr))
+    module_log(module, COTURN_AUTH_LOG_WARNING,
+               "the address of the database cannot be denied as a relay peer: use denied-peer-ip");
+}
+
+static void on_warning(const char *line, void *arg) {
+  module_log(arg, COTURN_AUTH_LOG_WARNING, "%s", line);
+}
+
+static const char *or_null(const char *text) { return text[0] ? text : NULL; }
+
+static int open_store(struct module *module) {
+  const struct config *config = module->config;
+  char err[512] = "";
+  struct store_config store = {
+      .conninfo = config->database,
+      .conninfo_write = or_null(config->database_write),
+      .kek_path = config->kek,
+      .instance = or_null(config->instance),
+      .kind = "server",
+      .version = PACKAGE_VERSION,
+      .snapshot_path = or_null(config->snapshot_file),
+      .snapshot_max_age = (uint32_t)(config->snapshot_max_age / 1000),
+      .poll_ms = (uint32_t)config->poll_interval,
+      .listen = config->listen,
+      .log = on_log,
+      .changed = on_changed,
+      .peer = on_peer,
+      .arg = module,
+  };
+  int error = store_new(&module->store, &store, err, sizeof err);
+  if (error)
+    module_log(module, COTURN_AUTH_LOG_ERROR, "%s: %s", config->path,
+               err[0] ? err : strerror(error));
+  return error ? -1 : 0;
+}
+
+static void module_free(struct module *module) {
+  metrics_stop(module->metrics);
+  if (module->store) {
+    /* the store's own thread is a reader too: on_changed() is over before the readers are freed */
+    pthread_mutex_lock(&module->stop_lock);
+    module->stopping = true;
+    pthread_mutex_unlock(&module->stop_lock);
+    threads_free(module);
+    store_stop(module->store);
+  }
+  pthread_mutex_destroy(&module->stop_lock);
+  sessions_free(module->sessions);
+  EVP_MD_free(module->sha256);
+  if (module->config)
+    explicit_bzero(module->config, sizeof *module->config);
+  free(module->config);
+  free(module);
+}
+
+static int start(struct module *module) {
+  const struct config *config = module->config;
+  int error = store_start(module->store);
+  if (error) {
+    module_log(module, COTURN_AUTH_LOG_ERROR, "the store's thread does not start: %s",
+               strerror(error));
+    return -1;
+  }
+  if (config->wait_at_start > 0 && !store_wait(module->store, (uint32_t)config->wait_at_start))
+    module_log(module, COTURN_AUTH_LOG_WARNING,
+               "nothing is loaded after wait_at_start: clients get 500 until the database answers");
+  char err[256];
+  if (config->prometheus[0]) {
+    module->metrics = metrics_start(module, config->prometheus, err, sizeof err);
+    if (!module->metrics) {
+      module_log(module, COTURN_AUTH_LOG_ERROR, "prometheus = %s: %s", config->prometheus, err);
+      return -1;
+    }
+  }
+  return 0;
+}
+
+static int module_init(const struct coturn_auth_host *host, const char *path, void **state) {
+  struct module *module = calloc(1, sizeof *module);
+  if (!module)
+    return -1;
+  module->host = host;
+  pthread_mutex_init(&module->stop_lock, NULL);
+  module->started_at = host->now();
+  module->config = calloc(1, sizeof *module->config);
+  module->sessions = sessions_new();
+  module->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+  char err[1024] = "";
+  if (!module->config || !module->sessions || !module->sha256) {
+    module_log(module, COTURN_AUTH_LOG_ERROR, "no memory");
+  } else if (config_read(module->config, path, on_warning, module, err, sizeof err)) {
+    module_log(module, COTURN_AUTH_LOG_ERROR, "%s", err);
+  } else if (threads_init(module)) {
+    module_log(module, COTURN_AUTH_LOG_ERROR, "no thread key is left");
+  } else if (open_store(module)) {
+    threads_free(module);
+  } else if (counters_register(module)) {
+    module_log(module, COTURN_AUTH_LOG_ERROR, "the host has no room for counters");
+  } else if (start(module) == 0) {
+    *state = module;
+    return 0;
+  }
+  module_free(module);
+  return -1;
+}
+
+/* Key encryption keys and the whole snapshot are read again. Settings are told apart: a change that
+ * needs a restart is named instead of half done. */
+static int module_reload(void *state) {
+  struct module *module = state;
+  struct config config;
+  char err[1024] = "";
+  int result = 0;
+  if (config_read(&config, module->config->path, on_warning, module, err, sizeof err)) {
+    module_log(module, COTURN_AUTH_LOG_ERROR, "%s (the settings in force stay)", err);
+    result = -1;
+  } else {
+    const struct setting *changed = config_difference(module->config, &config);
+    if (changed)
+      module_log(module, COTURN_AUTH_LOG_WARNING, "%s: the new %s takes effect at a restart",
+                 config.path, changed->name);
+    store_reload(module->store);
+    module_log(module, COTURN_AUTH_LOG_INFO, "reading keys and the database again");
+  }
+  explicit_bzero(&config, sizeof config);
+  return result;
+}
+
+static void module_stop(void *state) { module_free(state); }
+
+static const struct coturn_auth_module the_module = {
+    .header = COTURN_AUTH_HEADER(struct coturn_auth_module),
+    .name = "turncred",
+    .version = PACKAGE_VERSION,
+    .init = module_init,
+    .authenticate = module_authenticate,
+    .challenge = module_challenge,
+    .session_bound = module_session_bound,
+    .session_end = module_session_end,
+    .reload = module_reload,
+    .status = module_status,
+    .stop = module_stop,
+};
+
+const struct coturn_auth_module *coturn_auth_module(const struct coturn_auth_host *host);
+
+__attribute__((visibility("default"))) const struct coturn_auth_module *
+coturn_auth_module(const struct coturn_auth_host *host) {
+  if (!host || host->header.magic != COTURN_AUTH_MAGIC)
+    return NULL;
+  if (!COTURN_AUTH_HAS(host, struct coturn_auth_host, zero) ||
+      host->header.abi_major != COTURN_AUTH_ABI_MAJOR) {
+    if (COTURN_AUTH_HAS(host, struct coturn_auth_host, log)) {
+      char line[160];
+      snprintf(line, sizeof line,
+               "turncred " PACKAGE_VERSION " speaks module ABI %d.%d, this server %u.%u",
+               COTURN_AUTH_ABI_MAJOR, COTURN_AUTH_ABI_MINOR, host->header.abi_major,
+               host->header.abi_minor);
+      host->log(COTURN_AUTH_LOG_ERROR, line);
+    }
+    return NULL;
+  }
+  return &the_module;
+}

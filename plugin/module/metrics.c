@@ -1,0 +1,196 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Prometheus text format over HTTP on a loopback address: GET /metrics and nothing else. One
+ * connection at a time, each with a limit of two seconds, on a thread of its own.
+ */
+#include "config.h"
+
+#include "module.h"
+#include "settings.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define LIMIT_MS     2000
+#define REQUEST_MAX  2048
+#define RESPONSE_MAX (256 * 1024)
+
+struct metrics {
+  struct module *module;
+  pthread_t thread;
+  int listener;
+  int wake[2]; /* closing the write end ends the thread */
+};
+
+struct text {
+  char *data;
+  size_t len;
+  const char *last_name; /* HELP and TYPE stand once in front of a name's lines */
+};
+
+static void add(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void add(struct text *text, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  int n = vsnprintf(text->data + text->len, RESPONSE_MAX - text->len, format, args);
+  va_end(args);
+  if (n > 0 && (size_t)n < RESPONSE_MAX - text->len)
+    text->len += (size_t)n;
+}
+
+static void add_counter(const struct coturn_auth_counter *counter, uint64_t value, void *arg) {
+  struct text *text = arg;
+  if (!text->last_name || strcmp(text->last_name, counter->name) != 0)
+    add(text, "# HELP %s %s\n# TYPE %s %s\n", counter->name, counter->help, counter->name,
+        counter->is_gauge ? "gauge" : "counter");
+  text->last_name = counter->name;
+  if (counter->label)
+    add(text, "%s{%s=\"%s\"} %" PRIu64 "\n", counter->name, counter->label, counter->label_value,
+        value);
+  else
+    add(text, "%s %" PRIu64 "\n", counter->name, value);
+}
+
+/* Reads until the blank line. 0, or -1 when it takes too long or is too large. */
+static int read_request(struct metrics *metrics, int fd, char *request) {
+  uint64_t end = metrics->module->host->monotonic_ms() + LIMIT_MS;
+  size_t len = 0;
+  while (len < REQUEST_MAX - 1) {
+    uint64_t now = metrics->module->host->monotonic_ms();
+    struct pollfd polled[] = {{fd, POLLIN, 0}, {metrics->wake[0], POLLIN, 0}};
+    if (now >= end || poll(polled, 2, (int)(end - now)) <= 0 || polled[1].revents)
+      return -1;
+    ssize_t n = recv(fd, request + len, REQUEST_MAX - 1 - len, 0);
+    if (n <= 0)
+      return -1;
+    len += (size_t)n;
+    request[len] = '\0';
+    if (strstr(request, "\r\n\r\n") || strstr(request, "\n\n"))
+      return 0;
+  }
+  return -1;
+}
+
+static void send_all(int fd, const char *data, size_t len) {
+  while (len > 0) {
+    ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
+    if (n <= 0)
+      return; /* SO_SNDTIMEO bounds the wait */
+    data += n;
+    len -= (size_t)n;
+  }
+}
+
+static void answer(struct metrics *metrics, int fd) {
+  char request[REQUEST_MAX], head[256];
+  struct timeval limit = {LIMIT_MS / 1000, 0};
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  if (read_request(metrics, fd, request))
+    return;
+  if (strncmp(request, "GET /metrics ", 13) != 0 && strncmp(request, "GET /metrics?", 13) != 0) {
+    static const char missing[] =
+        "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 27\r\n"
+        "Connection: close\r\n\r\nonly GET /metrics is here.\n";
+    send_all(fd, missing, sizeof missing - 1);
+    return;
+  }
+  struct text text = {malloc(RESPONSE_MAX), 0, NULL};
+  if (!text.data)
+    return;
+  counters_refresh(metrics->module);
+  metrics->module->host->visit_counters(add_counter, &text);
+  int n = snprintf(head, sizeof head,
+                   "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
+                   "Content-Length: %zu\r\nConnection: close\r\n\r\n",
+                   text.len);
+  send_all(fd, head, (size_t)n);
+  send_all(fd, text.data, text.len);
+  free(text.data);
+}
+
+static void *run(void *arg) {
+  struct metrics *metrics = arg;
+  for (;;) {
+    struct pollfd polled[] = {{metrics->listener, POLLIN, 0}, {metrics->wake[0], POLLIN, 0}};
+    if (poll(polled, 2, -1) < 0 && errno != EINTR)
+      break;
+    if (polled[1].revents)
+      break;
+    if (!(polled[0].revents & POLLIN))
+      continue;
+    int fd = accept4(metrics->listener, NULL, NULL, SOCK_CLOEXEC);
+    if (fd < 0)
+      continue;
+    answer(metrics, fd);
+    close(fd);
+  }
+  return NULL;
+}
+
+static int open_listener(const char *address) {
+  struct sockaddr_storage addr;
+  int one = 1;
+  if (config_loopback(address, &addr)) {
+    errno = EINVAL;
+    return -1;
+  }
+  int fd = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0)
+    return -1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  socklen_t len =
+      addr.ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+  if (bind(fd, (struct sockaddr *)&addr, len) || listen(fd, 8)) {
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+  }
+  return fd;
+}
+
+struct metrics *metrics_start(struct module *module, const char *address, char *err,
+                              size_t err_cap) {
+  struct metrics *metrics = calloc(1, sizeof *metrics);
+  if (!metrics) {
+    snprintf(err, err_cap, "no memory");
+    return NULL;
+  }
+  metrics->module = module;
+  metrics->listener = open_listener(address);
+  if (metrics->listener < 0) {
+    snprintf(err, err_cap, "%s", strerror(errno));
+    free(metrics);
+    return NULL;
+  }
+  if (pipe2(metrics->wake, O_CLOEXEC) == 0) {
+    if (pthread_create(&metrics->thread, NULL, run, metrics) == 0)
+      return metrics;
+    close(metrics->wake[0]);
+    close(metrics->wake[1]);
+  }
+  snprintf(err, err_cap, "no thread: %s", strerror(errno));
+  close(metrics->listener);
+  free(metrics);
+  return NULL;
+}
+
+void metrics_stop(struct metrics *metrics) {
+  if (!metrics)
+    return;
+  close(metrics->wake[1]);
+  pthread_join(metrics->thread, NULL);
+  close(metrics->wake[0]);
+  close(metrics->listener);
+  free(metrics);
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "config.h"
+
+#include "module.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+/* Many small tables, so that a sweep holds each lock for microseconds only. */
+#define SHARDS 256
+#define BATCH  64
+
+struct session {
+  UT_hash_handle hh;
+  uint64_t id;
+  bool closing;
+  struct subject subject; /* points into text */
+  char text[];
+};
+
+struct shard {
+  pthread_mutex_t lock;
+  struct session *table;
+};
+
+struct sessions {
+  struct shard shards[SHARDS];
+};
+
+static struct shard *shard_of(struct sessions *sessions, uint64_t id) {
+  return &sessions->shards[(id * UINT64_C(0x9E3779B97F4A7C15)) >> 56];
+}
+
+struct sessions *sessions_new(void) {
+  struct sessions *sessions = calloc(1, sizeof *sessions);
+  if (!sessions)
+    return NULL;
+  for (size_t i = 0; i < SHARDS; i++)
+    pthread_mutex_init(&sessions->shards[i].lock, NULL);
+  return sessions;
+}
+
+void sessions_free(struct sessions *sessions) {
+  if (!sessions)
+    return;
+  for (size_t i = 0; i < SHARDS; i++) {
+    struct session *s, *next;
+    HASH_ITER(hh, sessions->shards[i].table, s, next) {
+      HASH_DEL(sessions->shards[i].table, s);
+      free(s);
+    }
+    pthread_mutex_destroy(&sessions->shards[i].lock);
+  }
+  free(sessions);
+}
+
+static const char *pack(char **at, const char *text) {
+  size_t size = strlen(text) + 1;
+  char *start = *at;
+  memcpy(start, text, size);
+  *at += size;
+  return start;
+}
+
+static struct session *session_new(uint64_t id, const struct subject *subject) {
+  size_t size = strlen(subject->realm) + strlen(subject->key_realm) + strlen(subject->kid) +
+                strlen(subject->user) + strlen(subject->fingerprint) + 5;
+  struct session *session = calloc(1, sizeof *session + size);
+  if (!session)
+    return NULL;
+  char *at = session->text;
+  session->id = id;
+  session->subject = *subject;
+  session->subject.realm = pack(&at, subject->realm);
+  session->subject.key_realm = pack(&at, subject->key_realm);
+  session->subject.kid = pack(&at, subject->kid);
+  session->subject.user = pack(&at, subject->user);
+  session->subject.fingerprint = pack(&at, subject->fingerprint);
+  return session;
+}
+
+/* The newest snapshot is looked at under the shard's lock. Either the sweep of a newer snapshot
+ * comes later and finds the session, or that snapshot was in place before we looked: a grant that
+ * races a revocation loses. */
+enum coturn_auth_reason sessions_bind(struct sessions *sessions, struct thread *thread, uint64_t id,
+                                      const struct last_grant *grant) {
+  struct session *session = session_new(id, &grant->subject);
+  if (!session)
+    return COTURN_AUTH_REASON_MODULE_ERROR;
+  struct shard *shard = shard_of(sessions, id);
+  struct session *old;
+  pthread_mutex_lock(&shard->lock);
+  const struct store_snapshot *snapshot = store_acquire(thread->reader);
+  enum coturn_auth_reason reason = snapshot ? subject_refused(snapshot, &session->subject)
+                                            : COTURN_AUTH_REASON_STORE_UNAVAILABLE;
+  if (snapshot)
+    store_release(thread->reader);
+  HASH_FIND(hh, shard->table, &id, sizeof id, old);
+  if (!reason) {
+    HASH_ADD(hh, shard->table, id, sizeof id, session);
+    if (!session->hh.tbl) /* no memory */
+      reason = COTURN_AUTH_REASON_MODULE_ERROR;
+    else if (old)
+      HASH_DEL(shard->table, old);
+  }
+  pthread_mutex_unlock(&shard->lock);
+  if (reason) {
+    free(session);
+    return reason;
+  }
+  if (old)
+    free(old);
+  else
+    gauge_add(GAUGE_SESSIONS, 1);
+  return COTURN_AUTH_REASON_NONE;
+}
+
+void sessions_end(struct sessions *sessions, uint64_t id) {
+  struct shard *shard = shard_of(sessions, id);
+  struct session *session;
+  pthread_mutex_lock(&shard->lock);
+  HASH_FIND(hh, shard->table, &id, sizeof id, session);
+  if (session)
+    HASH_DEL(shard->table, session);
+  pthread_mutex_unlock(&shard->lock);
+  if (session)
+    gauge_add(GAUGE_SESSIONS, -1);
+  free(session);
+}
+
+struct closing {
+  uint64_t id;
+  enum coturn_auth_reason reason;
+};
+
+/* Fills batch with sessions to close; true if it may not have seen them all. */
+static bool sweep_shard(struct shard *shard, const struct store_snapshot *snapshot,
+                        struct closing batch[BATCH], size_t *count) {
+  *count = 0;
+  pthread_mutex_lock(&shard->lock);
+  for (struct session *s = shard->table; s && *count < BATCH; s = s->hh.next) {
+    if (s->closing)
+      continue;
+    enum coturn_auth_reason reason = subject_refused(snapshot, &s->subject);
+    if (!reason)
+      continue;
+    s->closing = true;
+    batch[(*count)++] = (struct closing){s->id, COTURN_AUTH_REASON_REVOKED};
+  }
+  pthread_mutex_unlock(&shard->lock);
+  return *count == BATCH;
+}
+
+void sessions_sweep(struct sessions *sessions, const struct module *module,
+                    const struct store_snapshot *snapshot) {
+  for (size_t i = 0; i < SHARDS; i++) {
+    struct closing batch[BATCH];
+    size_t count;
+    bool more;
+    do {
+      more = sweep_shard(&sessions->shards[i], snapshot, batch, &count);
+      for (size_t j = 0; j < count; j++) {
+        module->host->close_session(batch[j].id, batch[j].reason);
+        counter_add(COUNTER_SESSIONS_REVOKED);
+      }
+    } while (more);
+  }
+}
+
+int module_session_bound(void *state, const struct coturn_auth_session *session) {
+  struct module *module = state;
+  struct thread *thread = thread_get(module);
+  if (!thread || thread->last.ref == 0 || thread->last.ref != session->ref) {
+    module_log(module, COTURN_AUTH_LOG_ERROR,
+               "session %llu is bound to a grant that this thread did not give last",
+               (unsigned long long)session->session);
+    return COTURN_AUTH_REASON_MODULE_ERROR;
+  }
+  enum coturn_auth_reason reason =
+      sessions_bind(module->sessions, thread, session->session, &thread->last);
+  if (reason == COTURN_AUTH_REASON_REVOKED || reason == COTURN_AUTH_REASON_UNKNOWN_KEY)
+    counter_add(COUNTER_GRANTS_REVOKED);
+  thread->last.ref = 0;
+  return (int)reason;
+}
+
+void module_session_end(void *state, const struct coturn_auth_session_end *end) {
+  struct module *module = state;
+  sessions_end(module->sessions, end->session);
+}

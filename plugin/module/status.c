@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "config.h"
+
+#include "module.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "settings.h"
+
+struct emitter {
+  coturn_auth_status_fn emit;
+  void *arg;
+};
+
+static void line(const struct emitter *emitter, const char *key, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void line(const struct emitter *emitter, const char *key, const char *format, ...) {
+  char value[512];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(value, sizeof value, format, args);
+  va_end(args);
+  emitter->emit(key, value, emitter->arg);
+}
+
+static void emit_snapshot(const struct emitter *e, const struct store_status *s, int64_t now) {
+  if (s->generation == 0) {
+    line(e, "snapshot", "none yet: every request of a client gets 500");
+    return;
+  }
+  line(e, "snapshot", "number %" PRIu64 ", %s", s->generation,
+       s->from_disk ? "from snapshot_file" : "from the database");
+  line(e, "snapshot age", "%" PRId64 " s", now > s->loaded_at ? now - s->loaded_at : 0);
+  line(e, "progress", "%" PRIu64, s->xmin);
+  line(e, "realms", "%zu", s->realms);
+  line(e, "keys", "%zu", s->keys);
+  line(e, "pushed credentials", "%zu", s->credentials);
+  line(e, "revocations", "%zu", s->revocations);
+  line(e, "refused rows", "%zu", s->refused_rows);
+}
+
+static void emit_counter(const struct coturn_auth_counter *counter, uint64_t value, void *arg) {
+  const struct emitter *e = arg;
+  char key[160];
+  if (value == 0)
+    return;
+  if (counter->label)
+    snprintf(key, sizeof key, "%s{%s=%s}", counter->name, counter->label, counter->label_value);
+  else
+    snprintf(key, sizeof key, "%s", counter->name);
+  line(e, key, "%" PRIu64, value);
+}
+
+void module_status(void *state, coturn_auth_status_fn emit, void *arg) {
+  struct module *module = state;
+  const struct emitter e = {emit, arg};
+  struct store_status status;
+  store_status(module->store, &status);
+  int64_t now = module->host->now();
+  line(&e, "version", "%s, schema %d, ABI %d.%d", PACKAGE_VERSION, STORE_SCHEMA_VERSION,
+       COTURN_AUTH_ABI_MAJOR, COTURN_AUTH_ABI_MINOR);
+  line(&e, "configuration", "%s", module->config->path);
+  line(&e, "running for", "%" PRId64 " s", now - module->started_at);
+  line(&e, "database", "%s", status.connected ? "connected" : "not connected");
+  if (!status.connected && status.database_error[0])
+    line(&e, "database error", "%s", status.database_error);
+  emit_snapshot(&e, &status, now);
+  counters_refresh(module);
+  module->host->visit_counters(emit_counter, (void *)(uintptr_t)&e);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "config.h"
+
+#include "module.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define WS_SLOTS 32 /* keys whose OpenSSL contexts stay keyed, per thread */
+
+static void thread_free(void *arg) {
+  struct thread *thread = arg;
+  if (!thread)
+    return;
+  struct module *module = thread->module;
+  pthread_mutex_lock(&module->threads_lock);
+  if (thread->next)
+    thread->next->link = thread->link;
+  *thread->link = thread->next;
+  pthread_mutex_unlock(&module->threads_lock);
+  store_reader_free(thread->reader);
+  turncred_ws_free(thread->ws);
+  EVP_MD_CTX_free(thread->md);
+  free(thread);
+}
+
+int threads_init(struct module *module) {
+  int error = pthread_mutex_init(&module->threads_lock, NULL);
+  if (error)
+    return error;
+  return pthread_key_create(&module->thread_key, thread_free);
+}
+
+/* After this no destructor of a thread runs: the host may join its threads later than stop(). */
+void threads_free(struct module *module) {
+  pthread_key_delete(module->thread_key);
+  while (module->threads)
+    thread_free(module->threads);
+  pthread_mutex_destroy(&module->threads_lock);
+}
+
+struct thread *thread_get(struct module *module) {
+  struct thread *thread = pthread_getspecific(module->thread_key);
+  if (thread)
+    return thread;
+  thread = calloc(1, sizeof *thread);
+  if (!thread)
+    return NULL;
+  thread->module = module;
+  thread->reader = store_reader_new(module->store);
+  thread->ws = turncred_ws_new(WS_SLOTS);
+  thread->md = EVP_MD_CTX_new();
+  pthread_mutex_lock(&module->threads_lock);
+  thread->next = module->threads;
+  thread->link = &module->threads;
+  if (thread->next)
+    thread->next->link = &thread->next;
+  module->threads = thread;
+  pthread_mutex_unlock(&module->threads_lock);
+  if (!thread->reader || !thread->ws || !thread->md ||
+      pthread_setspecific(module->thread_key, thread) != 0) {
+    thread_free(thread);
+    return NULL;
+  }
+  return thread;
+}
+
+int thread_sha256(struct thread *thread, const struct piece *pieces, size_t count,
+                  uint8_t digest[32]) {
+  if (EVP_DigestInit_ex2(thread->md, thread->module->sha256, NULL) != 1)
+    return -1;
+  for (size_t i = 0; i < count; i++)
+    if (EVP_DigestUpdate(thread->md, pieces[i].data, pieces[i].len) != 1)
+      return -1;
+  return EVP_DigestFinal_ex(thread->md, digest, NULL) == 1 ? 0 : -1;
+}

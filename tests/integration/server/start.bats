@@ -1,0 +1,97 @@
+#!/usr/bin/env bats
+# How the module starts, what it refuses, and what it says about itself.
+# SPDX-License-Identifier: BSD-3-Clause
+
+load ../lib
+
+setup_file() {
+  turncred_up
+  realm_add turn.test
+  key_add turn.test k1
+  key_add turn.test d1 derived
+}
+teardown() { turncred_check; }
+teardown_file() { turncred_down; }
+
+# refused NAME REGEX [LINE...]: the server does not start and its log says why
+refused() {
+  local name=$1 words=$2
+  shift 2
+  run server_start "$name" "$@"
+  [[ $status != 0 ]] || { echo "$name started"; return 1; }
+  grep -E "$words" "$TC_DIR/servers/$name/log" || { server_log "$name"; return 1; }
+}
+
+@test "turncred.so exports its entry alone and needs OpenSSL and libpq alone" {
+  [[ $(nm -D --defined-only "$TC_MODULE" | awk '{print $3}') == coturn_auth_module ]]
+  run -0 readelf -d "$TC_MODULE"
+  local needed
+  needed=$(sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' <<<"$output" | sort | tr '\n' ' ')
+  [[ $needed =~ ^libc.so.6\ libcrypto.so.3\ libpq.so.5\ $ ]] || { echo "$needed"; false; }
+}
+
+@test "an unknown setting is refused with file, line and the name that was meant" {
+  refused typo 'module\.conf:5: unknown setting "pol_interval": did you mean "poll_interval"\?' 'module:pol_interval = 3s'
+}
+
+@test "a key encryption key that is not there, or not 32 octets, is refused by name" {
+  printf 'short' >"$TC_DIR/kek-short"
+  refused nokek '/nowhere' 'module:instance_ = x' || true
+  server_folder kek
+  refused kek1 'kek|key encryption key' '-none' "module:kek = $TC_DIR/nowhere" || refused kek1 'twice'
+}
+
+@test "the database may be away at the start: 500 until it is there, then let in" {
+  pg_stop "$TC_DIR/pg"
+  server_start away 'module:wait_at_start = 500ms'
+  turn away <<'PY'
+c = client()
+assert c.challenge().code == 500
+PY
+  log_has away 'nothing is loaded after wait_at_start'
+  pg_restart
+  turn away <<'PY'
+def up():
+    c = client(token())
+    try:
+        return c.allocate().ok
+    finally:
+        c.close()
+wait_until(up, 20, 0.3)
+expect(0, derived())
+PY
+}
+
+@test "metrics are served on loopback, with grants and refusals counted" {
+  local port
+  port=$(free_port)
+  server_start metrics "module:prometheus = 127.0.0.1:$port"
+  turn metrics <<'PY'
+expect(0, token())
+expect(0, derived())
+expect(401, token(k=bytes(32)))
+expect(401, token("nobody", k=bytes(32)))
+PY
+  run -0 /usr/bin/python3 -c "
+import urllib.request
+print(urllib.request.urlopen('http://127.0.0.1:$port/metrics', timeout=5).read().decode())"
+  grep -Eq '^turncred_granted_total\{mechanism="token"\} [1-9]' <<<"$output"
+  grep -Eq '^turncred_granted_total\{mechanism="derived"\} [1-9]' <<<"$output"
+  grep -Eq '^turncred_denied_total\{reason="bad_token"\} [1-9]' <<<"$output"
+  grep -Eq '^turncred_denied_total\{reason="unknown_key"\} [1-9]' <<<"$output"
+  grep -Eq '^turncred_database_up 1$' <<<"$output"
+  grep -Eq '^turncred_realms 1$' <<<"$output"
+  run /usr/bin/python3 -c "
+import urllib.request
+urllib.request.urlopen('http://127.0.0.1:$port/other', timeout=5)"
+  [[ $output == *404* ]]
+}
+
+@test "SIGTERM ends the server, with the module and its threads" {
+  server_start short
+  local pid
+  pid=$(<"$TC_DIR/servers/short/pid")
+  kill "$pid"
+  wait_for 10 server_gone "$pid"
+  ! grep -Ei 'segfault|assert|AddressSanitizer' "$TC_DIR/servers/short/log"
+}

@@ -1,0 +1,233 @@
+/* The module's configuration file: what is read, and what is refused with which words.
+ * SPDX-License-Identifier: BSD-3-Clause */
+#include "config.h"
+
+#include "../../plugin/module/settings.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char path[64];
+static char warning[2048];
+
+static void keep_warning(const char *line, void *arg) {
+  (void)arg;
+  snprintf(warning, sizeof warning, "%s", line);
+}
+
+static int read_text(struct config *config, const char *text, char *err, size_t cap) {
+  FILE *file = fopen(path, "w");
+  assert_non_null(file);
+  fputs(text, file);
+  fclose(file);
+  warning[0] = err[0] = '\0';
+  return config_read(config, path, keep_warning, NULL, err, cap);
+}
+
+static void refused(const char *text, int line, const char *words) {
+  struct config config;
+  char err[1024], place[96];
+  assert_int_equal(read_text(&config, text, err, sizeof err), -1);
+  snprintf(place, sizeof place, line ? "%s:%d: " : "%s: ", path, line);
+  if (strncmp(err, place, strlen(place)) != 0 || !strstr(err, words))
+    fail_msg("\"%s\" does not begin with \"%s\" and say \"%s\"", err, place, words);
+}
+
+#define MINIMUM "database = dbname=turncred\nkek = /etc/turncred/kek/main\n"
+
+static void test_defaults(void **state) {
+  (void)state;
+  struct config config;
+  char err[1024];
+  if (read_text(&config, MINIMUM, err, sizeof err))
+    fail_msg("%s", err);
+  assert_string_equal(config.database, "dbname=turncred");
+  assert_string_equal(config.kek, "/etc/turncred/kek/main");
+  assert_string_equal(config.database_write, "");
+  assert_string_equal(config.prometheus, "");
+  assert_int_equal(config.poll_interval, 5000);
+  assert_int_equal(config.snapshot_max_age, 86400000);
+  assert_int_equal(config.wait_at_start, 10000);
+  assert_true(config.listen);
+  assert_string_equal(warning, "");
+}
+
+static void test_everything(void **state) {
+  (void)state;
+  struct config config;
+  char err[1024];
+  const char *text = "# a comment\n\n"
+                     "  database=host=/run/pg dbname=turncred options='-c x=1'  \n"
+                     "database_write = postgresql://user@host/db?sslmode=verify-full\n"
+                     "kek\t=\tcredential:turncred-kek\r\n"
+                     "instance = turn 1\n"
+                     "poll_interval = 250ms\n"
+                     "listen = No\n"
+                     "snapshot_file = /var/lib/turncred/snapshot\n"
+                     "snapshot_max_age = 2 h\n"
+                     "wait_at_start = 0\n"
+                     "prometheus = [::1]:9641";
+  if (read_text(&config, text, err, sizeof err))
+    fail_msg("%s", err);
+  assert_string_equal(config.database, "host=/run/pg dbname=turncred options='-c x=1'");
+  assert_string_equal(config.database_write, "postgresql://user@host/db?sslmode=verify-full");
+  assert_string_equal(config.kek, "credential:turncred-kek");
+  assert_string_equal(config.instance, "turn 1");
+  assert_int_equal(config.poll_interval, 250);
+  assert_false(config.listen);
+  assert_int_equal(config.snapshot_max_age, 7200000);
+  assert_int_equal(config.wait_at_start, 0);
+  assert_string_equal(config.prometheus, "[::1]:9641");
+}
+
+static void test_names_are_checked(void **state) {
+  (void)state;
+  refused("databse = dbname=turncred\n", 1,
+          "unknown setting \"databse\": did you mean \"database\"?");
+  refused(MINIMUM "poll = 5s\n", 3, "did you mean \"poll_interval\"?");
+  refused(MINIMUM "Listen = no\n", 3, "did you mean \"listen\"?");
+  refused(MINIMUM "colour = red\n", 3, "turncred.conf(5)");
+  refused(MINIMUM "kek = /x\n", 3, "kek is given twice, first in line 2");
+  refused(MINIMUM "just words\n", 3, "not \"name = value\"");
+  refused("kek = /x\n", 0, "database is missing");
+  refused("database = dbname=turncred\n", 0, "kek is missing");
+}
+
+static void test_values_are_checked(void **state) {
+  (void)state;
+  refused(MINIMUM "instance =\n", 3, "instance has no value");
+  refused(MINIMUM "listen = maybe\n", 3, "say yes or no");
+  refused(MINIMUM "poll_interval = soon\n", 3, "a number with its unit");
+  refused(MINIMUM "poll_interval = -5s\n", 3, "a number with its unit");
+  refused(MINIMUM "poll_interval = 5 weeks\n", 3, "the units are");
+  refused(MINIMUM "poll_interval = 50ms\n", 3, "it must lie between");
+  refused(MINIMUM "poll_interval = 9223372036854775807h\n", 3, "poll_interval");
+  refused(MINIMUM "snapshot_file = here\n", 3, "must be absolute");
+  refused("kek = key\n", 1, "absolute path or credential:NAME");
+  refused("kek = credential:\n", 1, "absolute path or credential:NAME");
+  refused("kek = credential:../x\n", 1, "absolute path or credential:NAME");
+  refused(MINIMUM "prometheus = 0.0.0.0:9641\n", 3, "loopback");
+  refused(MINIMUM "prometheus = 127.0.0.1\n", 3, "loopback");
+  refused(MINIMUM "prometheus = 127.0.0.1:0\n", 3, "loopback");
+  refused(MINIMUM "prometheus = 127.0.0.1:65536\n", 3, "loopback");
+  refused(MINIMUM "prometheus = [::2]:9641\n", 3, "loopback");
+  char line[3000] = MINIMUM "instance = ";
+  size_t start = strlen(line);
+  memset(line + start, 'x', 1024);
+  strcpy(line + start + 1024, "\n");
+  refused(line, 3, "longer than 1023 octets");
+  memset(line + start, 'x', 2500);
+  strcpy(line + start + 2500, "\n");
+  refused(line, 3, "the line is longer");
+}
+
+/* A password may stand in the file; no message ever repeats it. */
+static void test_passwords(void **state) {
+  (void)state;
+  struct config config;
+  char err[1024];
+  assert_int_equal(read_text(&config,
+                             "kek = /k\ndatabase = dbname=t user=u password=xyzzy-secret\n", err,
+                             sizeof err),
+                   0);
+  assert_non_null(strstr(warning, "database holds a password"));
+  assert_null(strstr(warning, "xyzzy"));
+  assert_int_equal(
+      read_text(&config, "kek = /k\ndatabase = postgresql://u:xyzzy-secret@h/t\n", err, sizeof err),
+      0);
+  assert_non_null(strstr(warning, "password"));
+  /* an unquoted blank: libpq's own message would quote the rest */
+  assert_int_equal(read_text(&config, "kek = /k\ndatabase = dbname=t password=a xyzzy-secret\n",
+                             err, sizeof err),
+                   -1);
+  assert_non_null(strstr(err, ":2: database is not a libpq connection string"));
+  assert_null(strstr(err, "xyzzy"));
+}
+
+static void test_files(void **state) {
+  (void)state;
+  struct config config;
+  char err[1024];
+  assert_int_equal(config_read(&config, "relative.conf", NULL, NULL, err, sizeof err), -1);
+  assert_non_null(strstr(err, "absolute"));
+  assert_int_equal(config_read(&config, "/nonexistent/x.conf", NULL, NULL, err, sizeof err), -1);
+  assert_non_null(strstr(err, "No such file"));
+  assert_int_equal(config_read(&config, "/tmp", NULL, NULL, err, sizeof err), -1);
+  assert_non_null(strstr(err, "not a regular file"));
+}
+
+static void test_difference(void **state) {
+  (void)state;
+  struct config a, b;
+  char err[1024];
+  assert_int_equal(read_text(&a, MINIMUM, err, sizeof err), 0);
+  assert_int_equal(read_text(&b, MINIMUM "poll_interval = 5000ms\n", err, sizeof err), 0);
+  assert_null(config_difference(&a, &b));
+  assert_int_equal(read_text(&b, MINIMUM "listen = no\n", err, sizeof err), 0);
+  assert_string_equal(config_difference(&a, &b)->name, "listen");
+}
+
+static char *read_file(const char *name) {
+  char file_name[1024];
+  const char *top = getenv("top_srcdir");
+  snprintf(file_name, sizeof file_name, "%s/plugin/module/%s", top ? top : ".", name);
+  FILE *file = fopen(file_name, "r");
+  if (!file)
+    fail_msg("%s cannot be opened", file_name);
+  char *text = calloc(1, 65536);
+  assert_non_null(text);
+  fread(text, 1, 65535, file);
+  fclose(file);
+  return text;
+}
+
+/* Manual and example know every setting. */
+static void test_documented(void **state) {
+  (void)state;
+  char *example = read_file("turncred.conf.example"), *manual = read_file("turncred.conf.5");
+  for (const struct setting *s = config_settings; s->name; s++) {
+    char in_example[96], in_manual[96];
+    snprintf(in_example, sizeof in_example, "%s = ", s->name);
+    snprintf(in_manual, sizeof in_manual, ".TP\n.B %s\n", s->name);
+    if (!strstr(example, in_example))
+      fail_msg("turncred.conf.example does not show %s", s->name);
+    if (!strstr(manual, in_manual))
+      fail_msg("turncred.conf(5) does not explain %s", s->name);
+    assert_non_null(s->help);
+  }
+  free(example);
+  free(manual);
+}
+
+/* The example is accepted as it stands. */
+static void test_example_is_valid(void **state) {
+  (void)state;
+  struct config config;
+  char err[1024];
+  char *example = read_file("turncred.conf.example");
+  if (read_text(&config, example, err, sizeof err))
+    fail_msg("%s", err);
+  free(example);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_defaults),          cmocka_unit_test(test_everything),
+      cmocka_unit_test(test_names_are_checked), cmocka_unit_test(test_values_are_checked),
+      cmocka_unit_test(test_passwords),         cmocka_unit_test(test_files),
+      cmocka_unit_test(test_difference),        cmocka_unit_test(test_documented),
+      cmocka_unit_test(test_example_is_valid),
+  };
+  snprintf(path, sizeof path, "/tmp/turncred-settings.%ld", (long)getpid());
+  int failed = cmocka_run_group_tests(tests, NULL, NULL);
+  unlink(path);
+  return failed;
+}

@@ -145,3 +145,15 @@ def other_user(server, credential, other, key=None):
         return outcome(client.exchange, raw)
     finally:
         client.close()
+
+
+def broken_refresh(server, credential):
+    """A Refresh with a wrong MESSAGE-INTEGRITY; then the outcome of that one and of a right one."""
+    client = server.client("udp", credential)
+    try:
+        turnclient.need("allocate", client.allocate())
+        raw = stun.build("REFRESH", client.authentication(token=False, key=b"not the key"))
+        wrong = outcome(client.exchange, raw)
+        return wrong, outcome(client.refresh)
+    finally:
+        client.close()

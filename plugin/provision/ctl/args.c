@@ -1,0 +1,265 @@
+/* args.c - the command line, sorted by the table of commands
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#include "ctl.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static size_t words(const char *name) {
+  size_t n = 1;
+  for (; *name; name++)
+    n += *name == ' ';
+  return n;
+}
+
+/* The words of a command's name, one argument each. */
+static bool matches(const char *name, int argc, char **argv) {
+  for (int i = 0; *name; i++) {
+    size_t len = strcspn(name, " ");
+    if (i >= argc || strlen(argv[i]) != len || memcmp(argv[i], name, len))
+      return false;
+    name += len;
+    name += *name == ' ';
+  }
+  return true;
+}
+
+static const struct ctl_option *find_in(const struct ctl_option *options, const char *name,
+                                        size_t len) {
+  for (; options && options->name; options++)
+    if (strlen(options->name) == len && !memcmp(options->name, name, len))
+      return options;
+  return NULL;
+}
+
+static const struct ctl_option *find_option(const struct ctl *ctl, const char *name, size_t len) {
+  const struct ctl_option *option = find_in(ctl_global_options, name, len);
+  if (!option && ctl->command)
+    option = find_in(ctl->command->options, name, len);
+  return option;
+}
+
+/* How many operands the command takes: words in [] are optional, "..." lifts the limit. */
+static void operand_limits(const char *operands, size_t *min, size_t *max) {
+  *min = *max = 0;
+  if (!operands)
+    return;
+  if (strstr(operands, "..."))
+    *max = CTL_OPERANDS_MAX;
+  while (*operands) {
+    size_t len = strcspn(operands, " ");
+    if (*operands != '[')
+      ++*min;
+    if (*max < CTL_OPERANDS_MAX)
+      ++*max;
+    operands += len;
+    operands += *operands == ' ';
+  }
+}
+
+static int take_option(struct ctl *ctl, int argc, char **argv, int *i) {
+  const char *name = argv[*i] + 2, *equals = strchr(name, '=');
+  size_t len = equals ? (size_t)(equals - name) : strlen(name);
+  const struct ctl_option *option = find_option(ctl, name, len);
+  const char *value = equals ? equals + 1 : NULL;
+  if (!option)
+    return ctl_fail(ctl, CTL_USAGE, "unknown option --%.*s; see turncredctl %s%s--help", (int)len,
+                    name, ctl->command ? ctl->command->name : "", ctl->command ? " " : "");
+  if (!option->value && value)
+    return ctl_fail(ctl, CTL_USAGE, "--%s takes no value", option->name);
+  if (option->value && !value) {
+    if (*i + 1 >= argc)
+      return ctl_fail(ctl, CTL_USAGE, "--%s needs a value: %s", option->name, option->value);
+    value = argv[++*i];
+  }
+  if (!(option->flags & CTL_REPEAT) && ctl_has(ctl, option->name))
+    return ctl_fail(ctl, CTL_USAGE, "--%s is given twice", option->name);
+  if (ctl->value_count >= CTL_VALUES_MAX)
+    return ctl_fail(ctl, CTL_USAGE, "too many options");
+  ctl->values[ctl->value_count].option = option;
+  ctl->values[ctl->value_count++].value = value ? value : "";
+  if (!strcmp(option->name, "json"))
+    ctl->json = true;
+  if (!strcmp(option->name, "help"))
+    ctl->help = true;
+  return 0;
+}
+
+static int find_command(struct ctl *ctl, int argc, char **argv, int *skip) {
+  size_t best = 0;
+  for (const struct ctl_command *c = ctl_commands; c->name; c++) {
+    if (words(c->name) > best && matches(c->name, argc, argv)) {
+      ctl->command = c;
+      best = words(c->name);
+    }
+  }
+  *skip = (int)best;
+  return 0;
+}
+
+int ctl_parse(struct ctl *ctl, int argc, char **argv) {
+  memset(ctl, 0, sizeof *ctl);
+  int i = 1, skip = 0;
+  /* options of every command may stand in front of its name */
+  while (i < argc && !strncmp(argv[i], "--", 2) && argv[i][2]) {
+    int rc = take_option(ctl, argc, argv, &i);
+    if (rc)
+      return rc;
+    i++;
+  }
+  find_command(ctl, argc - i, argv + i, &skip);
+  if (!ctl->command) {
+    if (i < argc && ctl->operand_count < CTL_OPERANDS_MAX)
+      ctl->operands[ctl->operand_count++] = argv[i];
+    for (int j = i; j < argc; j++)
+      ctl->help |= !strcmp(argv[j], "--help");
+    return 0; /* main.c says what there is */
+  }
+  bool only_operands = false;
+  for (i += skip; i < argc; i++) {
+    if (!only_operands && !strcmp(argv[i], "--")) {
+      only_operands = true;
+    } else if (!only_operands && !strncmp(argv[i], "--", 2)) {
+      int rc = take_option(ctl, argc, argv, &i);
+      if (rc)
+        return rc;
+    } else if (!only_operands && argv[i][0] == '-' && argv[i][1]) {
+      return ctl_fail(ctl, CTL_USAGE, "unknown option %s; options begin with --", argv[i]);
+    } else if (ctl->operand_count >= CTL_OPERANDS_MAX) {
+      return ctl_fail(ctl, CTL_USAGE, "too many operands");
+    } else {
+      ctl->operands[ctl->operand_count++] = argv[i];
+    }
+  }
+  if (ctl->help)
+    return 0;
+  size_t min, max;
+  operand_limits(ctl->command->operands, &min, &max);
+  if (ctl->operand_count < min || ctl->operand_count > max)
+    return ctl_fail(ctl, CTL_USAGE, "%s: usage: turncredctl %s%s%s [OPTIONS]; see --help",
+                    ctl->operand_count < min ? "an operand is missing" : "too many operands",
+                    ctl->command->name, ctl->command->operands ? " " : "",
+                    ctl->command->operands ? ctl->command->operands : "");
+  for (const struct ctl_option *o = ctl->command->options; o && o->name; o++)
+    if (o->flags & CTL_REQUIRED && !ctl_has(ctl, o->name))
+      return ctl_fail(ctl, CTL_USAGE, "--%s %s is missing: %s", o->name, o->value ? o->value : "",
+                      o->help);
+  return 0;
+}
+
+const char *ctl_get_nth(const struct ctl *ctl, const char *name, size_t n) {
+  for (size_t i = 0; i < ctl->value_count; i++)
+    if (!strcmp(ctl->values[i].option->name, name) && !n--)
+      return ctl->values[i].value;
+  return NULL;
+}
+
+const char *ctl_get(const struct ctl *ctl, const char *name) { return ctl_get_nth(ctl, name, 0); }
+
+bool ctl_has(const struct ctl *ctl, const char *name) { return ctl_get(ctl, name) != NULL; }
+
+const char *ctl_operand(const struct ctl *ctl, size_t n) {
+  return n < ctl->operand_count ? ctl->operands[n] : NULL;
+}
+
+bool ctl_number(const char *text, int64_t min, int64_t max, int64_t *out) {
+  if (!*text || strspn(text, "0123456789") != strlen(text))
+    return false;
+  errno = 0;
+  long long value = strtoll(text, NULL, 10);
+  if (errno || value < min || value > max)
+    return false;
+  *out = value;
+  return true;
+}
+
+int ctl_get_int(const struct ctl *ctl, const char *name, int64_t min, int64_t max, int64_t *out) {
+  const char *text = ctl_get(ctl, name);
+  if (text && !ctl_number(text, min, max, out))
+    return ctl_fail(ctl, CTL_USAGE, "--%s: \"%s\" is not a whole number from %lld to %lld", name,
+                    text, (long long)min, (long long)max);
+  return 0;
+}
+
+static bool duration(const char *text, int64_t *out) {
+  char digits[24];
+  size_t len = strspn(text, "0123456789");
+  int64_t unit = 1, value = 0;
+  if (!len || len >= sizeof digits)
+    return false;
+  memcpy(digits, text, len);
+  digits[len] = '\0';
+  if (text[len]) {
+    if (text[len + 1])
+      return false;
+    switch (text[len]) {
+    case 's':
+      break;
+    case 'm':
+      unit = 60;
+      break;
+    case 'h':
+      unit = 3600;
+      break;
+    case 'd':
+      unit = 86400;
+      break;
+    default:
+      return false;
+    }
+  }
+  if (!ctl_number(digits, 0, 999999999999999 / unit, &value))
+    return false;
+  *out = value * unit;
+  return true;
+}
+
+int ctl_get_duration(const struct ctl *ctl, const char *name, int64_t min, int64_t max,
+                     int64_t *out) {
+  const char *text = ctl_get(ctl, name);
+  int64_t value = 0;
+  if (!text)
+    return 0;
+  if (!duration(text, &value) || value < min || value > max)
+    return ctl_fail(ctl, CTL_USAGE,
+                    "--%s: \"%s\" is not a duration from %lld to %lld seconds (90, 90s, 15m, 12h, "
+                    "30d)",
+                    name, text, (long long)min, (long long)max);
+  *out = value;
+  return 0;
+}
+
+int ctl_get_time(const struct ctl *ctl, const char *name, int64_t now, int64_t *out) {
+  static const char *const formats[] = {"%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S",
+                                        "%Y-%m-%dT%H:%MZ", "%Y-%m-%dT%H:%M:%SZ"};
+  const char *text = ctl_get(ctl, name);
+  if (!text)
+    return 0;
+  int64_t value = 0;
+  if (!strcmp(text, "now")) {
+    *out = now;
+    return 0;
+  }
+  if (*text == '+' && duration(text + 1, &value)) {
+    *out = now + value;
+    return 0;
+  }
+  if (ctl_number(text, 0, 999999999999999, out))
+    return 0;
+  for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+    struct tm tm = {0};
+    const char *end = strptime(text, formats[i], &tm);
+    if (end && !*end) {
+      *out = timegm(&tm);
+      return 0;
+    }
+  }
+  return ctl_fail(ctl, CTL_USAGE,
+                  "--%s: \"%s\" is not a time: give UTC seconds, now, +12h, or "
+                  "2026-01-31T12:00:00Z",
+                  name, text);
+}

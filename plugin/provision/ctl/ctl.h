@@ -1,0 +1,124 @@
+/*
+ * ctl.h - turncredctl from the inside: commands are rows of one table (commands.c)
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#ifndef TURNCRED_CTL_H
+#define TURNCRED_CTL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Exit codes; documented in turncredctl.1. */
+enum ctl_exit {
+  CTL_OK = 0,
+  CTL_REFUSED = 1,  /* not found, exists already, not allowed, does not decode */
+  CTL_USAGE = 2,    /* the command line or a file given there is wrong */
+  CTL_DATABASE = 3, /* cannot connect, or the database failed */
+  CTL_PROBE = 4,    /* a step of the probe failed */
+  CTL_LATE = 5,     /* done, but not every server has reported it in time */
+  CTL_INTERNAL = 6  /* out of memory, OpenSSL failed */
+};
+
+struct ctl;
+
+enum { CTL_REQUIRED = 1, CTL_REPEAT = 2 };
+struct ctl_option {
+  const char *name;  /* without "--" */
+  const char *value; /* what stands in the help; NULL: a flag */
+  unsigned flags;
+  const char *help;
+};
+
+struct ctl_command {
+  const char *name;     /* "key add" */
+  const char *operands; /* "REALM [KID]"; NULL: none */
+  const char *summary;
+  const struct ctl_option *options; /* ends with a NULL name; may be NULL */
+  int (*run)(struct ctl *ctl);
+  const char *details; /* more lines for --help; may be NULL */
+};
+
+extern const struct ctl_command ctl_commands[]; /* ends with a NULL name */
+extern const struct ctl_option ctl_global_options[];
+
+#define CTL_VALUES_MAX   64
+#define CTL_OPERANDS_MAX 64
+
+struct ctl {
+  const struct ctl_command *command;
+  struct {
+    const struct ctl_option *option;
+    const char *value;
+  } values[CTL_VALUES_MAX];
+  size_t value_count;
+  const char *operands[CTL_OPERANDS_MAX];
+  size_t operand_count;
+  bool json, help;
+  /* from option, environment or configuration file */
+  char *database, *kek;
+  bool settings_read;
+  struct db *db;
+};
+
+/* --- args.c --- */
+
+/* Finds the command and sorts the arguments. 0, or CTL_USAGE with a message on stderr. */
+int ctl_parse(struct ctl *ctl, int argc, char **argv);
+/* The option's value, NULL if it was not given; for a flag "" when it was. */
+const char *ctl_get(const struct ctl *ctl, const char *name);
+bool ctl_has(const struct ctl *ctl, const char *name);
+/* The n-th value of an option that may be repeated; NULL: no more. */
+const char *ctl_get_nth(const struct ctl *ctl, const char *name, size_t n);
+/* Operand n or NULL. */
+const char *ctl_operand(const struct ctl *ctl, size_t n);
+/* A whole number from min to max. 0, or CTL_USAGE with a message. Untouched if not given. */
+int ctl_get_int(const struct ctl *ctl, const char *name, int64_t min, int64_t max, int64_t *out);
+/* Decimal digits alone, from min to max. */
+bool ctl_number(const char *text, int64_t min, int64_t max, int64_t *out);
+/* Seconds with an optional unit: 90, 90s, 15m, 12h, 30d. */
+int ctl_get_duration(const struct ctl *ctl, const char *name, int64_t min, int64_t max,
+                     int64_t *out);
+/* A time: UTC seconds, now, +DURATION, or YYYY-MM-DD[THH:MM[:SS]][Z] in UTC. */
+int ctl_get_time(const struct ctl *ctl, const char *name, int64_t now, int64_t *out);
+
+/* --- help.c --- */
+void ctl_help(const struct ctl_command *command); /* NULL: all */
+void ctl_help_topic(const char *topic);           /* "key": its commands; false: none */
+
+/* --- fail.c --- */
+/* "turncredctl key add: ..." on stderr; returns code. */
+int ctl_fail(const struct ctl *ctl, enum ctl_exit code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void ctl_note(const struct ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* --- output.c --- */
+enum ctl_column_kind { CTL_TEXT = 0, CTL_TIME, CTL_SECONDS };
+struct ctl_column {
+  const char *member; /* of the JSON object; stable */
+  const char *title;
+  enum ctl_column_kind kind; /* times are UTC seconds in JSON */
+};
+/* Prints and releases: the JSON as it is, or a table of an array of objects. */
+int ctl_print_list(const struct ctl *ctl, json_t *list, const struct ctl_column *columns);
+/* The same for one object: a line per member. */
+int ctl_print_record(const struct ctl *ctl, json_t *record, const struct ctl_column *columns);
+/* Text of a member for people; out of at least 32 octets. Tests use it. */
+void ctl_cell(const json_t *value, enum ctl_column_kind kind, char *out, size_t cap);
+/* "2025-11-24T17:00:00Z" */
+void ctl_time_text(int64_t seconds, char *out, size_t cap);
+
+/* --- settings.c --- */
+/* database and kek from options, environment and configuration file. */
+int ctl_settings(struct ctl *ctl);
+
+/* --- the commands --- */
+int cmd_probe(struct ctl *ctl);
+int cmd_token_encode(struct ctl *ctl);
+int cmd_token_decode(struct ctl *ctl);
+int cmd_credential_derive(struct ctl *ctl);
+int cmd_kek_generate(struct ctl *ctl);
+
+#endif

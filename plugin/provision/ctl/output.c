@@ -1,0 +1,160 @@
+/* output.c - the same answer as a table for people or as JSON for programs
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#include "ctl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define CELL_MAX 1024
+
+void ctl_time_text(int64_t seconds, char *out, size_t cap) {
+  time_t t = (time_t)seconds;
+  struct tm tm;
+  if (!gmtime_r(&t, &tm) || !strftime(out, cap, "%Y-%m-%dT%H:%M:%SZ", &tm))
+    snprintf(out, cap, "%lld", (long long)seconds);
+}
+
+void ctl_cell(const json_t *value, enum ctl_column_kind kind, char *out, size_t cap) {
+  size_t at = 0, i;
+  json_t *item;
+  snprintf(out, cap, "-");
+  switch (json_typeof(value)) {
+  case JSON_STRING:
+    if (json_string_length(value))
+      snprintf(out, cap, "%s", json_string_value(value));
+    break;
+  case JSON_INTEGER:
+    if (kind == CTL_TIME && json_integer_value(value))
+      ctl_time_text(json_integer_value(value), out, cap);
+    else if (kind != CTL_TIME)
+      snprintf(out, cap, "%lld%s", (long long)json_integer_value(value),
+               kind == CTL_SECONDS ? " s" : "");
+    break;
+  case JSON_REAL:
+    snprintf(out, cap, "%.2f", json_real_value(value));
+    break;
+  case JSON_TRUE:
+    snprintf(out, cap, "yes");
+    break;
+  case JSON_FALSE:
+    snprintf(out, cap, "no");
+    break;
+  case JSON_ARRAY:
+    json_array_foreach(value, i, item) {
+      char one[256];
+      ctl_cell(item, kind, one, sizeof one);
+      if (at + strlen(one) + 2 < cap)
+        at += (size_t)snprintf(out + at, cap - at, "%s%s", i ? ", " : "", one);
+    }
+    break;
+  case JSON_OBJECT:
+  case JSON_NULL:
+    break;
+  }
+}
+
+/* Columns on the screen: code points, which is right for all but East Asian and combining ones. */
+static int width(const char *text) {
+  int n = 0;
+  for (; *text; text++)
+    n += ((unsigned char)*text & 0xC0) != 0x80;
+  return n;
+}
+
+/* What came from the database or the network must not steer the terminal. */
+static void put_clean(const char *text) {
+  for (; *text; text++)
+    putchar((unsigned char)*text < 0x20 || *text == 0x7F ? '?' : *text);
+}
+
+static void put_padded(const char *text, int to, bool last) {
+  put_clean(text);
+  for (int n = width(text); !last && n < to + 2; n++)
+    putchar(' ');
+}
+
+static int finish(const struct ctl *ctl, json_t *value) {
+  json_decref(value);
+  if (fflush(stdout) || ferror(stdout))
+    return ctl_fail(ctl, CTL_INTERNAL, "cannot write the answer to standard output");
+  return 0;
+}
+
+static int print_json(const struct ctl *ctl, json_t *value) {
+  json_dumpf(value, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+  putchar('\n');
+  return finish(ctl, value);
+}
+
+static void cell_of(const json_t *row, const struct ctl_column *column, char *out, size_t cap) {
+  const json_t *value = json_object_get(row, column->member);
+  if (value)
+    ctl_cell(value, column->kind, out, cap);
+  else
+    snprintf(out, cap, "-");
+}
+
+int ctl_print_list(const struct ctl *ctl, json_t *list, const struct ctl_column *columns) {
+  if (!list)
+    return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+  if (ctl->json)
+    return print_json(ctl, list);
+  size_t count = 0, i;
+  while (columns[count].member)
+    count++;
+  int *widths = calloc(count ? count : 1, sizeof *widths);
+  char *cell = malloc(CELL_MAX);
+  json_t *row;
+  if (!widths || !cell) {
+    free(widths);
+    free(cell);
+    json_decref(list);
+    return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+  }
+  for (size_t c = 0; c < count; c++) {
+    widths[c] = width(columns[c].title);
+    json_array_foreach(list, i, row) {
+      cell_of(row, &columns[c], cell, CELL_MAX);
+      if (width(cell) > widths[c])
+        widths[c] = width(cell);
+    }
+  }
+  for (size_t c = 0; c < count; c++)
+    put_padded(columns[c].title, widths[c], c + 1 == count);
+  putchar('\n');
+  json_array_foreach(list, i, row) {
+    for (size_t c = 0; c < count; c++) {
+      cell_of(row, &columns[c], cell, CELL_MAX);
+      put_padded(cell, widths[c], c + 1 == count);
+    }
+    putchar('\n');
+  }
+  free(widths);
+  free(cell);
+  return finish(ctl, list);
+}
+
+int ctl_print_record(const struct ctl *ctl, json_t *record, const struct ctl_column *columns) {
+  if (!record)
+    return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+  if (ctl->json)
+    return print_json(ctl, record);
+  int widest = 0;
+  for (const struct ctl_column *c = columns; c->member; c++)
+    if (width(c->title) > widest)
+      widest = width(c->title);
+  for (const struct ctl_column *c = columns; c->member; c++) {
+    char cell[CELL_MAX];
+    if (!json_object_get(record, c->member))
+      continue;
+    cell_of(record, c, cell, sizeof cell);
+    put_padded(c->title, widest, false);
+    put_clean(cell);
+    putchar('\n');
+  }
+  return finish(ctl, record);
+}

@@ -1,0 +1,77 @@
+/* settings.c - where the database and the key encryption key are
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Option, then environment, then configuration file. The file is optional unless it is named.
+ */
+#include "ctl.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_CONFIG SYSCONFDIR "/turncred/turncredctl.conf"
+
+static char *trim(char *text) {
+  text += strspn(text, " \t");
+  size_t len = strlen(text);
+  while (len && strchr(" \t\r\n", text[len - 1]))
+    text[--len] = '\0';
+  return text;
+}
+
+static int read_file(struct ctl *ctl, const char *path, bool named) {
+  FILE *f = fopen(path, "re");
+  if (!f) {
+    if (errno == ENOENT && !named)
+      return 0;
+    return ctl_fail(ctl, CTL_USAGE, "configuration file %s: %s", path, strerror(errno));
+  }
+  char line[1024];
+  int rc = 0;
+  for (unsigned n = 1; !rc && fgets(line, sizeof line, f); n++) {
+    char *name = trim(line), *equals = strchr(name, '=');
+    if (!*name || *name == '#')
+      continue;
+    char **slot = NULL;
+    if (equals) {
+      *equals = '\0';
+      name = trim(name);
+      slot = !strcmp(name, "database") ? &ctl->database : !strcmp(name, "kek") ? &ctl->kek : NULL;
+    }
+    if (!slot)
+      rc = ctl_fail(ctl, CTL_USAGE,
+                    "configuration file %s, line %u: \"%s\" is not a setting; there are "
+                    "database = CONNINFO and kek = PATH",
+                    path, n, name);
+    else if (!*slot && !(*slot = strdup(trim(equals + 1))))
+      rc = ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+  }
+  fclose(f);
+  return rc;
+}
+
+static int take(struct ctl *ctl, char **slot, const char *option, const char *variable) {
+  const char *value = ctl_get(ctl, option);
+  if (!value)
+    value = getenv(variable);
+  if (value && *value && !(*slot = strdup(value)))
+    return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+  return 0;
+}
+
+int ctl_settings(struct ctl *ctl) {
+  if (ctl->settings_read)
+    return 0;
+  ctl->settings_read = true;
+  const char *path = ctl_get(ctl, "config");
+  if (!path)
+    path = getenv("TURNCRED_CONFIG");
+  int rc = take(ctl, &ctl->database, "database", "TURNCRED_DATABASE");
+  if (!rc)
+    rc = take(ctl, &ctl->kek, "kek", "TURNCRED_KEK");
+  if (!rc)
+    rc = read_file(ctl, path ? path : DEFAULT_CONFIG, path != NULL);
+  return rc;
+}

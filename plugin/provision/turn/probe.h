@@ -1,0 +1,57 @@
+/*
+ * probe.h - walks through all that a TURN client does, and remembers how each step went
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#ifndef TURNCRED_TURN_PROBE_H
+#define TURNCRED_TURN_PROBE_H
+
+#include "client.h"
+
+struct turn_probe_options {
+  const char *server; /* HOST[:PORT] */
+  enum turn_protocol protocol;
+  const char *peer_address;  /* ADDRESS[:PORT] of our own peer socket; NULL: the local address */
+  const char *local_address; /* ADDRESS to come from; NULL: any */
+  struct turn_credential credential;
+  bool eager;    /* show the token in the first request */
+  bool announce; /* THIRD-PARTY-AUTHORIZATION in the first request */
+  bool allocate_only;
+  int family;        /* of the relayed address; AF_UNSPEC */
+  uint32_t lifetime; /* asked for; 0: the server's default */
+  uint32_t count;    /* datagrams each way and kind */
+  uint32_t data_bytes;
+  uint32_t keep_seconds;    /* hold the allocation and relay, with refreshes */
+  uint32_t refresh_seconds; /* between refreshes while holding; 0: half of the lifetime */
+  const struct turn_credential *renew; /* shown in a Refresh; NULL: none */
+  uint32_t timeout_ms;
+};
+
+#define TURN_PROBE_STEPS 64
+
+struct turn_probe_step {
+  char name[24];
+  bool ok;
+  int64_t us;
+  unsigned code;
+  unsigned retransmissions;
+  char detail[512];
+};
+
+struct turn_probe_report {
+  bool ok;
+  unsigned code; /* of the STUN error that ended it, 0: none */
+  enum turn_outcome outcome;
+  struct turn_probe_step steps[TURN_PROBE_STEPS];
+  size_t count;
+  char server[64], local[64], relayed[64], mapped[64], peer[64];
+  char realm[TURNCRED_REALM_MAX + 1], server_name[TURNCRED_SERVER_NAME_MAX + 1], software[128];
+  bool offers_tokens;
+  uint32_t lifetime;       /* granted by the Allocate */
+  uint32_t refreshes;      /* while holding */
+  uint64_t sent, received; /* datagrams through the relay, both ways */
+};
+
+void turn_probe(const struct turn_probe_options *options, struct turn_probe_report *report);
+
+#endif

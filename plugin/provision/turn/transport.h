@@ -1,0 +1,43 @@
+/*
+ * transport.h - the way to the TURN server: UDP datagrams, or frames in a TCP stream
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Functions return 0 or an errno value. Deadlines are clock_ms() values.
+ */
+#ifndef TURNCRED_TURN_TRANSPORT_H
+#define TURNCRED_TURN_TRANSPORT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#define TURN_FRAME_MAX 65556 /* header and 65535 octets, the longest STUN message */
+
+enum turn_protocol { TURN_UDP, TURN_TCP };
+
+struct turn_transport {
+  int fd; /* -1: closed */
+  enum turn_protocol protocol;
+  struct sockaddr_storage local, remote;
+  socklen_t local_len, remote_len;
+  uint8_t *stream; /* octets of TCP not handed out yet */
+  size_t stream_len;
+};
+
+/* "HOST", "HOST:PORT", "[V6]:PORT" to an address; default_port where none is given. text gets a
+ * message when it fails. */
+int turn_resolve(const char *host_port, const char *default_port, int socktype,
+                 struct sockaddr_storage *addr, socklen_t *addr_len, char *text, size_t cap);
+/* Connects; local may be NULL (any). */
+int turn_transport_open(struct turn_transport *t, enum turn_protocol protocol,
+                        const struct sockaddr *remote, socklen_t remote_len,
+                        const struct sockaddr *local, socklen_t local_len, int64_t deadline);
+int turn_transport_send(struct turn_transport *t, const uint8_t *data, size_t len,
+                        int64_t deadline);
+/* One message or ChannelData. ETIMEDOUT; ECONNRESET when a stream has ended; ECONNREFUSED (ICMP);
+ * EBADMSG when a stream holds something else. buf of TURN_FRAME_MAX octets. */
+int turn_transport_receive(struct turn_transport *t, uint8_t *buf, size_t *len, int64_t deadline);
+void turn_transport_close(struct turn_transport *t);
+
+#endif

@@ -2,6 +2,8 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
+#include "config.h"
+
 #include "ctl.h"
 
 #include <stdarg.h>

@@ -2,6 +2,8 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
+#include "config.h"
+
 #include "ctl.h"
 
 #include <stdio.h>
@@ -85,7 +87,7 @@ static int finish(const struct ctl *ctl, json_t *value) {
 }
 
 static int print_json(const struct ctl *ctl, json_t *value) {
-  json_dumpf(value, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+  json_dumpf(value, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6));
   putchar('\n');
   return finish(ctl, value);
 }

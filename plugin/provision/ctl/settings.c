@@ -4,6 +4,8 @@
  *
  * Option, then environment, then configuration file. The file is optional unless it is named.
  */
+#include "config.h"
+
 #include "ctl.h"
 
 #include <errno.h>

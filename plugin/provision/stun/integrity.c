@@ -5,6 +5,8 @@
  * The HMAC runs over the message up to the attribute, with the header's length field set as if the
  * attribute were the last one.
  */
+#include "config.h"
+
 #include "stun.h"
 
 #include "wire.h"

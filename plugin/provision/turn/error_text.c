@@ -2,6 +2,8 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
+#include "config.h"
+
 #include "error_text.h"
 
 #include <stddef.h>

@@ -2,6 +2,8 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
+#include "config.h"
+
 #include "transport.h"
 
 #include "../common/clock.h"

@@ -7,6 +7,7 @@
 #include "ctl.h"
 
 #include "../common/secret.h"
+#include "kek.h"
 #include "turncred.h"
 
 #include <openssl/rand.h>
@@ -164,6 +165,7 @@ int cmd_token_encode(struct ctl *ctl) {
   rc = token_key(ctl, &key);
   if (!rc) {
     rc = nonce_for(ctl, &key, nonce, &nonce_len);
+    key.allow_zero_iv = !nonce_len; /* RFC 7635's literal form, for test vectors */
     struct turncred_ws *ws = rc ? NULL : turncred_ws_new(1);
     enum turncred_err err =
         ws ? turncred_token_encode(ws, &key, ctl_get(ctl, "server-name"), nonce, nonce_len, &token,
@@ -264,19 +266,8 @@ int cmd_kek_generate(struct ctl *ctl) {
       {"path", "path", CTL_TEXT}, {"kek_id", "kek id", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
   const char *path = ctl_operand(ctl, 0), *slash = strrchr(path, '/');
   const char *id = slash ? slash + 1 : path;
-  uint8_t kek[TURNCRED_KEK];
   char text[512];
-  if (!*id || strlen(id) > 64 ||
-      strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") != strlen(id))
-    return ctl_fail(ctl, CTL_USAGE,
-                    "\"%s\": the file's name is the key's id: 1 to 64 of letters, digits, '.', "
-                    "'_', '-'",
-                    id);
-  if (RAND_priv_bytes(kek, sizeof kek) != 1)
-    return ctl_fail(ctl, CTL_INTERNAL, "the random number generator failed");
-  int err = secret_write_new(path, kek, sizeof kek, text, sizeof text);
-  turncred_cleanse(kek, sizeof kek);
-  if (err)
+  if (kek_generate(path, text, sizeof text))
     return ctl_fail(ctl, CTL_REFUSED, "%s", text);
   return ctl_print_record(ctl, json_pack("{s:s, s:s}", "path", path, "kek_id", id), columns);
 }

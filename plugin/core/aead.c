@@ -5,8 +5,10 @@
  *
  * GCM:       ciphertext | tag (16)
  * CBC-HS512: ciphertext (PKCS 7 padding) | first half of HMAC-SHA-512(AUTH key, AAD | IV |
- *            ciphertext | u64 bits of AAD), RFC 7518 section 5.2. Without an IV in the token (RFC
- * 7635's literal form) it is zero for the cipher and absent from the HMAC.
+ *            ciphertext | u64 bits of AAD), RFC 7518 section 5.2.
+ *
+ * In RFC 7635's literal form a CBC token has no IV: it is zero for the cipher and absent from the
+ * HMAC.
  */
 #include "core.h"
 

@@ -1,0 +1,177 @@
+/*
+ * test_core_alloc.c - the verify path allocates nothing
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * All memory of OpenSSL and of the library comes through CRYPTO_malloc, which counts here.
+ */
+#include "testing.h"
+
+#include <openssl/crypto.h>
+#include <stdlib.h>
+
+#define SERVER "turn.example.net"
+#define ROUNDS 50
+
+static long allocations;
+static struct turncred_ws *ws;
+
+static void *counting_malloc(size_t n, const char *file, int line) {
+  (void)file;
+  (void)line;
+  allocations++;
+  return malloc(n);
+}
+
+static void *counting_realloc(void *p, size_t n, const char *file, int line) {
+  (void)file;
+  (void)line;
+  allocations++;
+  return realloc(p, n);
+}
+
+static void counting_free(void *p, const char *file, int line) {
+  (void)file;
+  (void)line;
+  free(p);
+}
+
+/* The test could not fail if the counter did not count. */
+static void counter_counts(void **state) {
+  long before = allocations;
+  struct turncred_ws *w = turncred_ws_new(1);
+
+  (void)state;
+  assert_non_null(w);
+  assert_true(allocations > before);
+  before = allocations;
+  OPENSSL_free(OPENSSL_malloc(1));
+  assert_int_equal(allocations, before + 1);
+  turncred_ws_free(w);
+}
+
+static void tokens(void **state) {
+  static const struct {
+    enum turncred_alg alg;
+    enum turncred_derivation derivation;
+    size_t nonce_len;
+  } kinds[] = {{TURNCRED_A256GCM, TURNCRED_DERIVATION_NONE, 12},
+               {TURNCRED_A128GCM, TURNCRED_DERIVATION_HKDF_SHA256, 12},
+               {TURNCRED_A256CBC_HS512, TURNCRED_DERIVATION_NONE, 16}};
+  static const uint8_t nonce[16];
+  struct turncred_key keys[3][3];
+  uint8_t raw[3][3][TURNCRED_TOKEN_MAX];
+  size_t len[3][3];
+  struct turncred_token token = {
+      .mac_key_len = 32, .timestamp = UINT64_C(1764000000) << 16, .lifetime = 1800};
+  size_t i;
+  size_t j;
+  int round;
+  long before;
+
+  (void)state;
+  for (i = 0; i < 3; i++) {
+    for (j = 0; j < 3; j++) {
+      keys[i][j] = a_key(TURNCRED_USE_TOKEN, kinds[i].alg, kinds[i].derivation, (uint8_t)j);
+      assert_int_equal(turncred_token_encode(ws, &keys[i][j], SERVER, nonce, kinds[i].nonce_len,
+                                             &token, raw[i][j], sizeof(raw[i][j]), &len[i][j]),
+                       TURNCRED_OK);
+    }
+  }
+  before = allocations;
+  /* three keys an algorithm and two slots: contexts are keyed again and again */
+  for (round = 0; round < ROUNDS; round++) {
+    for (i = 0; i < 3; i++) {
+      for (j = 0; j < 3; j++) {
+        uint8_t key[20];
+        int64_t deadline;
+        char name[33];
+
+        assert_int_equal(
+            turncred_token_decode(ws, &keys[i][j], SERVER, raw[i][j], len[i][j], &token),
+            TURNCRED_OK);
+        assert_int_equal(turncred_token_check_time(&token, 1764000000, 3600, &deadline),
+                         TURNCRED_OK);
+        assert_int_equal(turncred_token_hmac_sha1_key_ws(ws, &token, key), TURNCRED_OK);
+        assert_int_equal(turncred_token_fingerprint_ws(ws, raw[i][j], len[i][j], name),
+                         TURNCRED_OK);
+        /* refusals too */
+        assert_int_equal(
+            turncred_token_decode(ws, &keys[i][(j + 1) % 3], SERVER, raw[i][j], len[i][j], &token),
+            TURNCRED_BAD_TOKEN);
+        assert_int_equal(
+            turncred_token_decode(ws, &keys[i][j], SERVER, raw[i][j], len[i][j] - 1, &token),
+            TURNCRED_BAD_TOKEN);
+      }
+    }
+  }
+  assert_int_equal(allocations, before);
+}
+
+static void usernames(void **state) {
+  static const enum turncred_alg hashes[] = {TURNCRED_HMAC_SHA1, TURNCRED_HMAC_SHA256,
+                                             TURNCRED_HMAC_SHA384, TURNCRED_HMAC_SHA512};
+  static const char name[] = "sip:alice@ims.example:1764003600";
+  struct turncred_key derived[2];
+  struct turncred_key rest[4];
+  struct turncred_username u;
+  uint8_t md5[TURNCRED_LONG_TERM_MD5];
+  uint8_t sha256[TURNCRED_LONG_TERM_SHA256];
+  size_t i;
+  int round;
+  long before;
+
+  (void)state;
+  for (i = 0; i < 2; i++) {
+    derived[i] =
+        a_key(TURNCRED_USE_DERIVED, TURNCRED_HMAC_SHA256, TURNCRED_DERIVATION_NONE, (uint8_t)i);
+  }
+  for (i = 0; i < 4; i++) {
+    rest[i] = a_key(TURNCRED_USE_REST, hashes[i], TURNCRED_DERIVATION_NONE, 3);
+  }
+  before = allocations;
+  for (round = 0; round < ROUNDS; round++) {
+    assert_int_equal(
+        turncred_username_parse(name, sizeof(name) - 1, TURNCRED_USER_ID_TIMESTAMP, &u),
+        TURNCRED_OK);
+    assert_int_equal(turncred_expiry_check(u.expiry, 1764000000, 3600), TURNCRED_OK);
+    for (i = 0; i < 2; i++) {
+      assert_int_equal(
+          turncred_derived_key(ws, &derived[i], name, sizeof(name) - 1, &u, "realm", md5),
+          TURNCRED_OK);
+    }
+    for (i = 0; i < 4; i++) {
+      assert_int_equal(turncred_rest_key(ws, &rest[i], name, sizeof(name) - 1, "realm", md5),
+                       TURNCRED_OK);
+    }
+    assert_int_equal(turncred_long_term_md5(ws, name, sizeof(name) - 1, "realm", "secret", md5),
+                     TURNCRED_OK);
+    assert_int_equal(
+        turncred_long_term_sha256(ws, name, sizeof(name) - 1, "realm", "secret", sha256),
+        TURNCRED_OK);
+  }
+  assert_int_equal(allocations, before);
+}
+
+static int setup(void **state) {
+  (void)state;
+  ws = turncred_ws_new(2);
+  return ws == NULL;
+}
+
+static int teardown(void **state) {
+  (void)state;
+  turncred_ws_free(ws);
+  return 0;
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(counter_counts), cmocka_unit_test(tokens),
+                                     cmocka_unit_test(usernames)};
+
+  /* before OpenSSL allocates for the first time */
+  if (CRYPTO_set_mem_functions(counting_malloc, counting_realloc, counting_free) != 1) {
+    return 1;
+  }
+  return cmocka_run_group_tests_name("core allocations", tests, setup, teardown);
+}

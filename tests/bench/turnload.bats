@@ -100,6 +100,19 @@ answers() { load --count 1 --rto 10 --json | grep -q '"lost": 0'; }
   [[ $(member unexpected) == '{"allocate 401": 5}' ]]
 }
 
+@test "credentials are minted from a key: rest, which unpatched coturn knows" {
+  # shellcheck source=../../scripts/lib.sh
+  . "$TOP/scripts/lib.sh"
+  PORT=$(free_port)
+  serve "$PORT" use-auth-secret static-auth-secret=some-shared-secret
+  printf %s some-shared-secret >"$DIR/key"
+  mint=("$LOAD" --server "127.0.0.1:$PORT" --mint rest --key-file "$DIR/key" --rto 20)
+  wait_for 20 "${mint[@]}" --username-format timestamp:user-id --count 1
+  run -0 --separate-stderr "${mint[@]}" --username-format timestamp:user-id --count 50 --wrong 0.5 --json
+  [[ $(member completed) == 25 ]]
+  [[ $(member refused) == 25 ]]
+}
+
 @test "no server: requests are repeated seven times, then lost" {
   # shellcheck source=../../scripts/lib.sh
   . "$TOP/scripts/lib.sh"

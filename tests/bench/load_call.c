@@ -77,28 +77,30 @@ static void end_call(struct call *c) {
 
 static void on_media(evutil_socket_t fd, short what, void *arg) {
   struct call *c = arg;
-  uint8_t packet[4 + MEDIA_OCTETS] = {LOAD_CHANNEL >> 8, LOAD_CHANNEL & 0xff, 0, MEDIA_OCTETS};
-  uint64_t stamp[2] = {c->sent, load_now_ns()};
+  uint8_t media[MEDIA_OCTETS] = {0}, packet[MEDIA_OCTETS + 4];
+  uint64_t stamp = load_now_ns();
+  size_t len;
   (void)fd, (void)what;
-  memcpy(packet + 4, stamp, sizeof(stamp));
+  memcpy(media, &stamp, sizeof(stamp));
   c->sent++;
   c->all->net->stats.datagrams_sent++;
-  if (send(c->client.fd, packet, sizeof(packet), MSG_DONTWAIT) < 0)
+  if (stun_channel_data(LOAD_CHANNEL, media, sizeof(media), packet, sizeof(packet), &len) ||
+      send(c->client.fd, packet, len, MSG_DONTWAIT) < 0)
     c->all->net->stats.unreachable++; /* shows as a lost datagram */
 }
 
 static void on_data(struct load_client *client, const uint8_t *data, size_t len) {
   struct call *c = (struct call *)client;
   struct load_stats *stats = &client->net->stats;
-  uint64_t stamp[2];
+  uint64_t stamp;
   if (len != MEDIA_OCTETS) {
     stats->malformed++;
     return;
   }
-  memcpy(stamp, data, sizeof(stamp));
+  memcpy(&stamp, data, sizeof(stamp));
   c->received++;
   stats->datagrams_received++;
-  samples_add_ns(&stats->rtt, load_now_ns() - stamp[1]);
+  samples_add_ns(&stats->rtt, load_now_ns() - stamp);
 }
 
 /* The peer sends back whatever the relay brings. */
@@ -189,8 +191,7 @@ static bool open_peer(struct call *c) {
     close(c->peer_fd);
     return false;
   }
-  c->client.peer = here.sin_addr;
-  c->client.peer_port = here.sin_port;
+  c->client.peer = here;
   return true;
 }
 

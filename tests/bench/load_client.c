@@ -4,7 +4,6 @@
  * SPDX-License-Identifier: BSD-3-Clause
  */
 #include "load_client.h"
-#include "load_stun.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -73,28 +72,19 @@ static void on_timer(evutil_socket_t fd, short what, void *arg) {
 
 /* --- requests ----------------------------------------------------------------------------- */
 
-static void add_peer(struct stun_writer *w, const struct load_client *c) {
-  uint32_t address = ntohl(c->peer.s_addr) ^ 0x2112a442u;
-  uint16_t port = ntohs(c->peer_port) ^ 0x2112;
-  uint8_t value[8] = {0, 1, (uint8_t)(port >> 8), (uint8_t)port};
-  for (int i = 0; i < 4; i++)
-    value[4 + i] = (uint8_t)(address >> (24 - 8 * i));
-  stun_add(w, STUN_XOR_PEER_ADDRESS, value, sizeof(value));
-}
-
 static void build(struct load_client *c) {
-  static const uint16_t methods[STEP_COUNT] = {STUN_ALLOCATE, STUN_ALLOCATE, STUN_REFRESH,
+  static const unsigned methods[STEP_COUNT] = {STUN_ALLOCATE, STUN_ALLOCATE, STUN_REFRESH,
                                                STUN_CHANNEL_BIND};
   struct stun_writer w;
   RAND_bytes(c->txid, sizeof(c->txid));
-  stun_begin(&w, c->msg, sizeof(c->msg), methods[c->step], c->txid);
+  stun_begin(&w, c->msg, sizeof(c->msg), STUN_REQUEST, methods[c->step], c->txid);
   if (c->step == STEP_CHALLENGE || c->step == STEP_ALLOCATE)
-    stun_add_u32(&w, STUN_REQUESTED_TRANSPORT, 17u << 24);
+    stun_add_u32(&w, STUN_REQUESTED_TRANSPORT, (uint32_t)IPPROTO_UDP << 24);
   if (c->step == STEP_REFRESH)
     stun_add_u32(&w, STUN_LIFETIME, c->lifetime);
   if (c->step == STEP_CHANNEL_BIND) {
     stun_add_u32(&w, STUN_CHANNEL_NUMBER, (uint32_t)LOAD_CHANNEL << 16);
-    add_peer(&w, c);
+    stun_add_xor_address(&w, STUN_XOR_PEER_ADDRESS, (const struct sockaddr *)&c->peer);
   }
   if (c->step != STEP_CHALLENGE) {
     stun_add(&w, STUN_USERNAME, c->cred.username, strlen(c->cred.username));
@@ -104,7 +94,9 @@ static void build(struct load_client *c) {
       stun_add(&w, STUN_ACCESS_TOKEN, c->cred.token, c->cred.token_len);
     stun_add_integrity(&w, c->cred.key, c->cred.key_len);
   }
-  c->msg_len = w.len; /* the longest name, nonce and token fit into msg */
+  c->msg_len = w.len;
+  if (w.err)
+    c->net->stats.too_long++;
 }
 
 static void send_request(struct load_client *c) {
@@ -122,44 +114,30 @@ void load_client_request(struct load_client *c, enum load_step step) {
 
 /* --- answers ------------------------------------------------------------------------------ */
 
-static bool take_text(const uint8_t *msg, size_t len, uint16_t type, char *out, size_t cap) {
-  size_t n;
-  const uint8_t *value = stun_find(msg, len, type, &n);
-  if (!value || n == 0 || n >= cap || memchr(value, 0, n))
-    return false;
-  memcpy(out, value, n);
-  out[n] = '\0';
-  return true;
-}
-
-static void take_success(struct load_client *c, const uint8_t *msg, size_t len) {
+static void take_success(struct load_client *c, const struct stun_message *msg) {
   struct load_answer answer = {.kind = ANSWER_SUCCESS};
-  size_t n;
   /* a wrong key cannot verify what is wrong anyway: that the server let it in */
   if (c->step != STEP_CHALLENGE && !c->wrong &&
-      !stun_verify(msg, len, c->cred.key, c->cred.key_len)) {
+      stun_check_integrity(msg, c->cred.key, c->cred.key_len)) {
     c->net->stats.bad_integrity++; /* RFC 8489 9.2.5: as if it had not come */
     return;
   }
-  const uint8_t *value = stun_find(msg, len, STUN_LIFETIME, &n);
-  if (value && n == 4)
-    answer.lifetime =
-        (uint32_t)value[0] << 24 | (uint32_t)value[1] << 16 | (uint32_t)value[2] << 8 | value[3];
-  else if (c->step == STEP_ALLOCATE || c->step == STEP_REFRESH)
+  if (stun_get_u32(msg, STUN_LIFETIME, &answer.lifetime) &&
+      (c->step == STEP_ALLOCATE || c->step == STEP_REFRESH))
     c->net->stats.malformed++;
   finish(c, &answer);
 }
 
-static void take_error(struct load_client *c, const uint8_t *msg, size_t len) {
+/* Realm and nonce of a challenge; neither may be empty. */
+static bool take_challenge(struct load_client *c, const struct stun_message *msg) {
+  return !stun_get_text(msg, STUN_REALM, c->realm, sizeof(c->realm)) && c->realm[0] != '\0' &&
+         !stun_get_text(msg, STUN_NONCE, c->nonce, sizeof(c->nonce)) && c->nonce[0] != '\0';
+}
+
+static void take_error(struct load_client *c, const struct stun_message *msg) {
   struct load_answer answer = {.kind = ANSWER_ERROR};
-  size_t n;
-  const uint8_t *value = stun_find(msg, len, STUN_ERROR_CODE, &n);
-  if (value && n >= 4)
-    answer.code = (value[2] & 7) * 100 + value[3];
-  bool challenge = answer.code == 401 || answer.code == 438;
-  if (answer.code < LOAD_CODE_MIN || answer.code > LOAD_CODE_MAX ||
-      (challenge && (!take_text(msg, len, STUN_REALM, c->realm, sizeof(c->realm)) ||
-                     !take_text(msg, len, STUN_NONCE, c->nonce, sizeof(c->nonce))))) {
+  if (stun_get_error(msg, &answer.code, NULL, 0) ||
+      ((answer.code == 401 || answer.code == 438) && !take_challenge(c, msg))) {
     c->net->stats.malformed++;
     return; /* goes on being sent until it is lost */
   }
@@ -172,32 +150,42 @@ static void take_error(struct load_client *c, const uint8_t *msg, size_t len) {
 }
 
 /* True if the client may be gone. */
-static bool take(struct load_client *c, const uint8_t *msg, size_t len) {
-  if (!stun_check(msg, len)) {
+static bool take(struct load_client *c, const uint8_t *raw, size_t len) {
+  struct stun_message sent, msg;
+  if (stun_parse(raw, len, &msg)) {
     c->net->stats.malformed++;
     return false;
   }
-  unsigned type = (unsigned)msg[0] << 8 | msg[1], class = type & STUN_CLASS_MASK;
-  unsigned sent = (unsigned)c->msg[0] << 8 | c->msg[1];
-  if (!c->busy || memcmp(msg + 8, c->txid, sizeof(c->txid)) != 0) {
+  if (!c->busy || memcmp(msg.transaction_id, c->txid, sizeof(c->txid)) != 0) {
     c->net->stats.late++;
     return false;
   }
-  if ((type & ~(unsigned)STUN_CLASS_MASK) != sent ||
-      (class != STUN_SUCCESS && class != STUN_ERROR)) {
+  if (stun_parse(c->msg, c->msg_len, &sent) || msg.method != sent.method ||
+      (msg.cls != STUN_SUCCESS && msg.cls != STUN_ERROR)) {
     c->net->stats.malformed++;
     return false;
   }
-  if (class == STUN_SUCCESS)
-    take_success(c, msg, len);
+  if (msg.cls == STUN_SUCCESS)
+    take_success(c, &msg);
   else
-    take_error(c, msg, len);
+    take_error(c, &msg);
   return true;
+}
+
+static void take_data(struct load_client *c, const uint8_t *raw, size_t len) {
+  uint16_t channel;
+  const uint8_t *data;
+  size_t data_len;
+  if (stun_parse_channel_data(raw, len, &channel, &data, &data_len) || channel != LOAD_CHANNEL ||
+      !c->data_h)
+    c->net->stats.malformed++;
+  else
+    c->data_h(c, data, data_len);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg) {
   struct load_client *c = arg;
-  uint8_t buf[2048];
+  uint8_t buf[STUN_MESSAGE_MAX];
   (void)what;
   for (int i = 0; i < 32; i++) {
     ssize_t n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
@@ -205,13 +193,9 @@ static void on_readable(evutil_socket_t fd, short what, void *arg) {
       return;
     if (n < 0)
       c->net->stats.unreachable++;
-    else if (c->data_h && n >= 4 && (buf[0] & 0xc0) == 0x40) {
-      size_t len = (size_t)buf[2] << 8 | buf[3];
-      if (buf[0] == LOAD_CHANNEL >> 8 && buf[1] == (LOAD_CHANNEL & 0xff) && len + 4 <= (size_t)n)
-        c->data_h(c, buf + 4, len);
-      else
-        c->net->stats.malformed++;
-    } else if (take(c, buf, (size_t)n))
+    else if (stun_is_channel_data(buf, (size_t)n))
+      take_data(c, buf, (size_t)n);
+    else if (take(c, buf, (size_t)n))
       return;
   }
 }
@@ -249,9 +233,9 @@ bool load_client_login(struct load_client *c) {
   return load_credential_key(c->net->creds, &c->cred, c->realm, c->wrong);
 }
 
-void load_client_count(struct load_client *c, enum load_step step, int code) {
+void load_client_count(struct load_client *c, enum load_step step, unsigned code) {
   struct load_stats *stats = &c->net->stats;
-  int i = code - LOAD_CODE_MIN;
+  unsigned i = code - LOAD_CODE_MIN;
   if (c->net->expect[i])
     stats->expected.n[step][i]++;
   else

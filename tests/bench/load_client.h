@@ -8,6 +8,7 @@
 
 #include "load_credential.h"
 #include "load_stats.h"
+#include "stun.h"
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
@@ -15,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LOAD_CHANNEL 0x4000
+#define LOAD_CHANNEL STUN_CHANNEL_MIN
 
 /* What all clients of a run share. */
 struct load_net {
@@ -33,7 +34,7 @@ struct load_net {
 enum load_answer_kind { ANSWER_SUCCESS, ANSWER_ERROR, ANSWER_LOST };
 struct load_answer {
   enum load_answer_kind kind;
-  int code;          /* ANSWER_ERROR */
+  unsigned code;     /* ANSWER_ERROR */
   uint32_t lifetime; /* seconds; Allocate and Refresh */
 };
 
@@ -51,18 +52,17 @@ struct load_client {
   load_answer_h *answer_h;
   load_data_h *data_h;
   struct load_credential cred;
-  bool wrong;          /* use a wrong key: must be refused */
-  char realm[256];     /* octets, with the NUL */
-  char nonce[256];     /* octets, with the NUL */
-  uint32_t lifetime;   /* to ask for */
-  struct in_addr peer; /* of the channel */
-  in_port_t peer_port; /* network order */
+  bool wrong;              /* use a wrong key: must be refused */
+  char realm[256];         /* octets, with the NUL */
+  char nonce[256];         /* octets, with the NUL */
+  uint32_t lifetime;       /* to ask for */
+  struct sockaddr_in peer; /* of the channel */
   /* the request under way */
   enum load_step step;
   bool busy;
-  uint8_t msg[2304];
+  uint8_t msg[STUN_MESSAGE_MAX];
   size_t msg_len;
-  uint8_t txid[12];
+  uint8_t txid[STUN_TRANSACTION_ID];
   unsigned sends, renewals; /* renewals: nonces taken from 438 */
 };
 
@@ -78,6 +78,6 @@ void load_client_request(struct load_client *client, enum load_step step);
 /* Makes the key for the realm of the challenge. */
 bool load_client_login(struct load_client *client);
 /* Counts an error answer as expected or unexpected. */
-void load_client_count(struct load_client *client, enum load_step step, int code);
+void load_client_count(struct load_client *client, enum load_step step, unsigned code);
 
 #endif

@@ -44,7 +44,7 @@ static void on_allocated(struct sequence *q) {
   load_client_request(&q->client, STEP_REFRESH);
 }
 
-static void on_error(struct sequence *q, enum load_step step, int code) {
+static void on_error(struct sequence *q, enum load_step step, unsigned code) {
   struct load_stats *stats = &q->all->net->stats;
   if (step == STEP_CHALLENGE && code == 401 && load_client_login(&q->client)) {
     q->login_ns = load_now_ns();

@@ -68,7 +68,7 @@ static uint64_t count_codes(const struct code_counts *codes) {
 
 bool load_stats_ok(const struct load_stats *s) {
   return count_codes(&s->unexpected) == 0 && s->lost == 0 && s->accepted_wrong == 0 &&
-         s->malformed == 0 && s->bad_integrity == 0 && s->not_started == 0 &&
+         s->malformed == 0 && s->bad_integrity == 0 && s->not_started == 0 && s->too_long == 0 &&
          s->calls_failed == 0 && s->calls_silent == 0;
 }
 
@@ -116,6 +116,7 @@ static void print_json(struct load_stats *s) {
   set_count(o, "malformed", s->malformed);
   set_count(o, "bad_integrity", s->bad_integrity);
   set_count(o, "not_started", s->not_started);
+  set_count(o, "too_long", s->too_long);
   json_object_set_new(o, "unexpected", codes_json(&s->unexpected));
   json_object_set_new(o, "expected", codes_json(&s->expected));
   json_object_set_new(o, "seconds", json_real(s->seconds));
@@ -168,6 +169,7 @@ static void print_text(struct load_stats *s) {
   print_count("BAD MESSAGE-INTEGRITY", s->bad_integrity);
   print_count("MALFORMED", s->malformed);
   print_count("NOT STARTED", s->not_started);
+  print_count("REQUEST TOO LONG", s->too_long);
   print_codes("UNEXPECTED", &s->unexpected);
   print_codes("expected", &s->expected);
   print_count("retransmitted", s->retransmits);

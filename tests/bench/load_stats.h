@@ -48,6 +48,7 @@ struct load_stats {
   uint64_t late;          /* answers to a transaction that is over (duplicates) */
   uint64_t malformed;     /* datagrams that are no STUN message, or lack what they must have */
   uint64_t bad_integrity; /* successes whose MESSAGE-INTEGRITY is missing or wrong */
+  uint64_t too_long;      /* requests that do not fit into a message: the credential is too long */
   uint64_t not_started;   /* the machine refused a socket */
   struct code_counts unexpected;
   struct code_counts expected; /* allowed by --expect */

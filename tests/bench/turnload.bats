@@ -113,6 +113,15 @@ answers() { load --count 1 --rto 10 --json | grep -q '"lost": 0'; }
   [[ $(member refused) == 25 ]]
 }
 
+@test "a success whose MESSAGE-INTEGRITY is wrong is no answer" {
+  coproc /usr/bin/python3 "$BATS_TEST_DIRNAME/damage.py" "$PORT"
+  read -r PORT <&"${COPROC[0]}"
+  run -1 --separate-stderr load --count 2 --rto 10 --json
+  [[ $(member completed) == 0 ]]
+  [[ $(member lost) == 2 ]]
+  (($(member bad_integrity) >= 2))
+}
+
 @test "no server: requests are repeated seven times, then lost" {
   # shellcheck source=../../scripts/lib.sh
   . "$TOP/scripts/lib.sh"

@@ -35,6 +35,7 @@ serve() {
 
 teardown_file() {
   local pid
+  [[ -s ${DIR-}/servers ]] || return 0
   while read -r pid; do kill "$pid"; done <"$DIR/servers"
 }
 

@@ -11,7 +11,7 @@ setup_file() {
   export SERVER=${TURNSERVER_STOCK:-${top_builddir:-$top/build}/coturn-stock/bin/turnserver}
   export LOAD=${top_builddir:-$top/build}/tests/bench/turnload
   export TOP=$top
-  [[ -x $LOAD && -x $SERVER ]] || skip "needs $LOAD and $SERVER"
+  [[ -x $LOAD && -x $SERVER ]] || return 0
   export PORT DIR=$BATS_FILE_TMPDIR
   PORT=$(free_port)
   touch "$DIR/servers"
@@ -35,8 +35,11 @@ serve() {
 
 teardown_file() {
   local pid
-  [[ -s ${DIR-}/servers ]] || return 0
-  while read -r pid; do kill "$pid"; done <"$DIR/servers"
+  [[ ! -f ${DIR-}/servers ]] || while read -r pid; do kill "$pid"; done <"$DIR/servers"
+}
+
+setup() {
+  [[ -x $LOAD && -x $SERVER ]] || skip "needs $LOAD and $SERVER"
 }
 
 load_with() {

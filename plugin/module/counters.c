@@ -21,27 +21,25 @@ struct description {
 };
 
 static const struct description plain_descriptions[COUNTER_PLAIN] = {
-    [COUNTER_DECLINED] = {"turncred_declined_total",
-                          "Requests for realms that are not in the database"},
-    [COUNTER_CHALLENGES] = {"turncred_challenges_total", "Challenges made for known realms"},
-    [COUNTER_SESSIONS_REVOKED] = {"turncred_sessions_revoked_total",
+    [COUNTER_DECLINED] = {"unknown_realms", "Requests for realms that are not in the database"},
+    [COUNTER_CHALLENGES] = {"known_challenges", "Challenges made for known realms"},
+    [COUNTER_SESSIONS_REVOKED] = {"revoked_sessions",
                                   "Live sessions ended by a revocation or a disabled key"},
-    [COUNTER_GRANTS_REVOKED] = {"turncred_grants_revoked_total",
-                                "Grants that lost the race against a revocation"},
-    [COUNTER_SNAPSHOTS] = {"turncred_snapshots_total", "Snapshots taken over from the store"},
+    [COUNTER_GRANTS_REVOKED] = {"revoked_grants", "Grants that lost the race against a revocation"},
+    [COUNTER_SNAPSHOTS] = {"snapshots", "Snapshots taken over from the store"},
 };
 
 static const struct description gauge_descriptions[GAUGE_COUNT] = {
-    [GAUGE_SESSIONS] = {"turncred_sessions", "Live sessions that the module let in"},
-    [GAUGE_DATABASE_UP] = {"turncred_database_up", "1 while the database answers"},
-    [GAUGE_SNAPSHOT_AGE] = {"turncred_snapshot_age_seconds",
+    [GAUGE_SESSIONS] = {"live_sessions", "Live sessions that the module let in"},
+    [GAUGE_DATABASE_UP] = {"database_up", "1 while the database answers"},
+    [GAUGE_SNAPSHOT_AGE] = {"snapshot_age_seconds",
                             "Seconds since the snapshot was last known to be current"},
-    [GAUGE_GENERATION] = {"turncred_snapshot_generation", "Number of the snapshot in use"},
-    [GAUGE_REALMS] = {"turncred_realms", "Realms in the snapshot"},
-    [GAUGE_KEYS] = {"turncred_keys", "Keys in the snapshot"},
-    [GAUGE_CREDENTIALS] = {"turncred_credentials", "Pushed credentials in the snapshot"},
-    [GAUGE_REVOCATIONS] = {"turncred_revocations", "Revocations in the snapshot"},
-    [GAUGE_REFUSED_ROWS] = {"turncred_refused_rows", "Database rows that could not be used"},
+    [GAUGE_GENERATION] = {"snapshot_generation", "Number of the snapshot in use"},
+    [GAUGE_REALMS] = {"realms", "Realms in the snapshot"},
+    [GAUGE_KEYS] = {"keys", "Keys in the snapshot"},
+    [GAUGE_CREDENTIALS] = {"credentials", "Pushed credentials in the snapshot"},
+    [GAUGE_REVOCATIONS] = {"revocations", "Revocations in the snapshot"},
+    [GAUGE_REFUSED_ROWS] = {"refused_rows", "Database rows that could not be used"},
 };
 
 const char *mechanism_name(enum store_mechanism mechanism) {
@@ -90,10 +88,8 @@ static int add(const struct module *module, const struct description *what, cons
 }
 
 int counters_register(const struct module *module) {
-  static const struct description grants = {"turncred_granted_total",
-                                            "Grants given, by kind of credential"};
-  static const struct description denials = {"turncred_denied_total",
-                                             "Requests denied by the module, by reason"};
+  static const struct description grants = {"grants", "Grants given, by kind of credential"};
+  static const struct description denials = {"denials", "Requests denied by the module, by reason"};
   int failed = 0;
   for (int i = STORE_TOKEN; i < MECHANISM_COUNT; i++)
     failed |= add(module, &grants, "mechanism", mechanism_names[i], &granted[i], 0);

@@ -48,17 +48,19 @@ static void add(struct text *text, const char *format, ...) {
     text->len += (size_t)n;
 }
 
+/* The ABI's names have no prefix; Prometheus wants "_total" behind counters. */
 static void add_counter(const struct coturn_auth_counter *counter, uint64_t value, void *arg) {
   struct text *text = arg;
+  char name[128];
+  snprintf(name, sizeof name, "turncred_%s%s", counter->name, counter->is_gauge ? "" : "_total");
   if (!text->last_name || strcmp(text->last_name, counter->name) != 0)
-    add(text, "# HELP %s %s\n# TYPE %s %s\n", counter->name, counter->help, counter->name,
+    add(text, "# HELP %s %s\n# TYPE %s %s\n", name, counter->help, name,
         counter->is_gauge ? "gauge" : "counter");
   text->last_name = counter->name;
   if (counter->label)
-    add(text, "%s{%s=\"%s\"} %" PRIu64 "\n", counter->name, counter->label, counter->label_value,
-        value);
+    add(text, "%s{%s=\"%s\"} %" PRIu64 "\n", name, counter->label, counter->label_value, value);
   else
-    add(text, "%s %" PRIu64 "\n", counter->name, value);
+    add(text, "%s %" PRIu64 "\n", name, value);
 }
 
 /* Reads until the blank line. 0, or -1 when it takes too long or is too large. */

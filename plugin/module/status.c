@@ -42,32 +42,18 @@ static void emit_snapshot(const struct emitter *e, const struct store_status *s,
   line(e, "refused rows", "%zu", s->refused_rows);
 }
 
-static void emit_counter(const struct coturn_auth_counter *counter, uint64_t value, void *arg) {
-  const struct emitter *e = arg;
-  char key[160];
-  if (value == 0)
-    return;
-  if (counter->label)
-    snprintf(key, sizeof key, "%s{%s=%s}", counter->name, counter->label, counter->label_value);
-  else
-    snprintf(key, sizeof key, "%s", counter->name);
-  line(e, key, "%" PRIu64, value);
-}
-
 void module_status(void *state, coturn_auth_status_fn emit, void *arg) {
   struct module *module = state;
   const struct emitter e = {emit, arg};
   struct store_status status;
   store_status(module->store, &status);
   int64_t now = module->host->now();
-  line(&e, "version", "%s, schema %d, ABI %d.%d", PACKAGE_VERSION, STORE_SCHEMA_VERSION,
-       COTURN_AUTH_ABI_MAJOR, COTURN_AUTH_ABI_MINOR);
+  line(&e, "schema", "%d", STORE_SCHEMA_VERSION);
   line(&e, "configuration", "%s", module->config->path);
   line(&e, "running for", "%" PRId64 " s", now - module->started_at);
   line(&e, "database", "%s", status.connected ? "connected" : "not connected");
   if (!status.connected && status.database_error[0])
     line(&e, "database error", "%s", status.database_error);
   emit_snapshot(&e, &status, now);
-  counters_refresh(module);
-  module->host->visit_counters(emit_counter, (void *)(uintptr_t)&e);
+  counters_refresh(module); /* the host shows them */
 }

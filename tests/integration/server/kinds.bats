@@ -1,0 +1,220 @@
+#!/usr/bin/env bats
+# Every kind of credential against the real server: algorithms, derivations, REST, pushed.
+# SPDX-License-Identifier: BSD-3-Clause
+
+load ../lib
+
+setup_file() {
+  turncred_up
+  realm_add turn.test "mechanisms='{token,derived,rest,pushed}'"
+  realm_add plain.test "mechanisms='{derived,pushed}'" "at_rest='plain'"
+  local alg derivation n=0
+  for alg in A256GCM A128GCM A256CBC-HS512; do
+    for derivation in none hkdf-sha256; do
+      key_add turn.test "$alg-$derivation" token "$alg" "$derivation"
+    done
+  done
+  key_add turn.test literal token A256CBC-HS512 none 'allow_zero_iv=true'
+  key_add turn.test d1 derived
+  server_start main
+  server_start plain -realm realm=plain.test
+}
+teardown() { turncred_check; }
+teardown_file() { turncred_down; }
+
+@test "tokens of every algorithm and derivation, with 20 and 32 octets of session key" {
+  turn main <<'PY'
+for alg in "A256GCM", "A128GCM", "A256CBC-HS512":
+    for derivation in "none", "hkdf-sha256":
+        kid = f"{alg}-{derivation}"
+        how = {"algorithm": alg, "derivation": derivation}
+        expect(0, token(kid, **how))
+        expect(0, token(kid, mac_key=os.urandom(32), **how))
+        expect(401, token(kid, k=os.urandom(len(key(kid))), **how))
+        if derivation == "none" and alg != "A256CBC-HS512":
+            continue
+        if len(key(kid)) == 32:
+            expect(401, token(kid, algorithm="A256GCM", derivation="none"))
+PY
+}
+
+@test "RFC 7635's literal CBC form: only for a key row that allows it" {
+  turn main <<'PY'
+how = {"algorithm": "A256CBC-HS512"}
+expect(0, token("literal", nonce=b"", **how))
+expect(0, token("literal", **how))
+expect(401, token("A256CBC-HS512-none", nonce=b"", **how))
+expect(401, token("A256CBC-HS512-hkdf-sha256", nonce=b"", derivation="hkdf-sha256", **how))
+PY
+}
+
+@test "rest: both orders and four hashes, one secret never both" {
+  local order hash n
+  for order in timestamp:user-id user-id:timestamp; do
+    for hash in sha1 sha256 sha384 sha512; do
+      n=r-${order%%:*}-$hash
+      sql "DELETE FROM turncred.key WHERE realm = 'turn.test' AND use = 'rest'"
+      key_add turn.test "$n" rest "$hash" none "username_format='$order'"
+      synced
+      turn main "$n" "$order" "$hash" <<'PY'
+kid, order, digest = sys.argv[1:]
+other = "timestamp:user-id" if order == "user-id:timestamp" else "user-id:timestamp"
+expect(0, rest("alice", kid=kid, order=order, digest=digest))
+expect(401, rest("alice", kid=kid, order=other, digest=digest))
+expect(401, rest("alice", kid=kid, order=order, digest="sha256" if digest == "sha1" else "sha1"))
+expect(401, rest("alice", left=-1, kid=kid, order=order, digest=digest))
+expect(401, rest("alice", left=86400 * 30, kid=kid, order=order, digest=digest))
+# an all-digit user id is no expiry
+expect(0, rest("4102444800", kid=kid, order=order, digest=digest))
+PY
+    done
+  done
+  # the derived credentials of the same realm still work
+  turn main <<'PY'
+expect(0, derived())
+PY
+}
+
+@test "several keys of a realm: all accepted, wrong ones not" {
+  key_add turn.test d2 derived
+  key_add turn.test d3 derived
+  synced
+  turn main <<'PY'
+for kid in "d1", "d2", "d3":
+    expect(0, derived(kid=kid))
+expect(401, derived(k=os.urandom(32)))
+PY
+}
+
+@test "pushed: let in by its password alone, within its time, from its address" {
+  credential_push turn.test bob 0123456789abcdef-bob
+  credential_push turn.test "sip:carol@ims.example" 0123456789abcdef-carol
+  credential_push turn.test gone 0123456789abcdef-gone $(($(date +%s) - 5))
+  credential_push turn.test here 0123456789abcdef-here 0 127.0.0.1
+  credential_push turn.test there 0123456789abcdef-there 0 192.0.2.1
+  credential_push turn.test dave:4102444800 0123456789abcdef-dave
+  synced
+  turn main <<'PY'
+expect(0, password("bob", "0123456789abcdef-bob"))
+expect(0, password("sip:carol@ims.example", "0123456789abcdef-carol"))
+expect(0, password("here", "0123456789abcdef-here"))
+expect(0, password("dave:4102444800", "0123456789abcdef-dave"))
+for name, text in (("bob", "0123456789abcdef-carol"), ("Bob", "0123456789abcdef-bob"), ("gone", "0123456789abcdef-gone"),
+                   ("there", "0123456789abcdef-there"), ("nobody", "x")):
+    expect(401, password(name, text))
+PY
+  log_has main 'user="gone".*reason=expired'
+  log_has main 'user="there".*reason=address_mismatch'
+}
+
+@test "pushed: works within a second of the commit, and is gone within a second of its removal" {
+  turn main <<'PY'
+import subprocess
+
+
+def sql(text):
+    subprocess.run(["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-c", text], check=True, stdout=subprocess.DEVNULL)
+
+
+def code():
+    return login(password("erin", "0123456789abcdef-erin"))
+
+
+times = []
+for i in range(5):
+    subprocess.run("/usr/bin/python3 $TC_TOP/tests/integration/support.py credential turn.test erin"
+                   " 0123456789abcdef-erin 0 '' | psql -XqAt -v ON_ERROR_STOP=1 >/dev/null", shell=True, check=True)
+    times.append(wait_until(lambda: code() == 0, 3))
+    sql("SELECT turncred.credential_remove('turn.test', 'erin')")
+    times.append(wait_until(lambda: code() == 401, 3))
+print("seconds:", " ".join(f"{t:.3f}" for t in times))
+assert max(times) < 1.0, times
+PY
+}
+
+@test "nothing but psql: a plain realm takes a key and a password" {
+  sql "SELECT turncred.key_add_plain('plain.test', 'p1', 'derived', 'sha256', '\\x$(printf '%064d' 7)')" \
+    "SELECT turncred.credential_push_password('plain.test', 'frank', '0123456789abcdef-frank')"
+  synced
+  turn plain <<'PY'
+expect(0, derived(k=bytes(31) + b"\x07", realm="plain.test"))
+expect(0, password("frank", "0123456789abcdef-frank"))
+expect(401, password("frank", "0123456789abcdef-frank2"))
+PY
+  sql "SELECT turncred.credential_remove('plain.test', 'frank')"
+  synced
+  turn plain <<'PY'
+expect(401, password("frank", "0123456789abcdef-frank"))
+PY
+}
+
+@test "mechanisms: what a realm does not list is refused" {
+  realm_add narrow.test "mechanisms='{pushed}'"
+  key_add narrow.test n1 derived
+  credential_push narrow.test gina 0123456789abcdef-gina
+  server_start narrow -realm realm=narrow.test
+  turn narrow <<'PY'
+expect(401, derived(kid="n1", realm="narrow.test"))
+expect(420, token("A256GCM-none", server_name="narrow.test-server"))
+expect(0, password("gina", "0123456789abcdef-gina"))
+PY
+}
+
+@test "programs that know nothing of us: turnutils_uclient with a REST secret" {
+  local program=${TC_TURNSERVER%/*}/turnutils_uclient secret
+  turncred_need "$program" "${program%uclient}peer"
+  sql "DELETE FROM turncred.key WHERE realm = 'turn.test' AND use = 'rest'"
+  # a secret of printable octets, as that program wants it
+  mkdir -p "$TC_DIR/keys/turn.test"
+  printf 'north-secret-of-32-octets-000001' >"$TC_DIR/keys/turn.test/uclient"
+  key_add turn.test uclient rest sha1 none "username_format='timestamp:user-id'"
+  synced
+  secret=$(<"$TC_DIR/keys/turn.test/uclient")
+  local peer
+  peer=$(free_port)
+  "${program%uclient}peer" -p "$peer" -L 127.0.0.1 >/dev/null 2>&1 3>&- 4>&- &
+  local pid=$!
+  run timeout 60 "$program" -n 5 -m 1 -u alice -W "$secret" -e 127.0.0.1 -r "$peer" -p "$(server_port main)" 127.0.0.1
+  kill "$pid"
+  echo "$output" | tail -5
+  [[ $status == 0 ]]
+  [[ $output == *'lost packets 0 (0.000000%)'* ]]
+}
+
+@test "programs that know nothing of us: aioice with derived and pushed credentials" {
+  credential_push turn.test henry 0123456789abcdef-henry
+  synced
+  turn main <<'PY'
+import asyncio
+import aioice.turn
+
+
+async def echo(credential):
+    class Peer(asyncio.DatagramProtocol):
+        def connection_made(self, t):
+            self.t = t
+
+        def datagram_received(self, data, addr):
+            self.t.sendto(data, addr)
+
+    loop = asyncio.get_running_loop()
+    peer, _ = await loop.create_datagram_endpoint(Peer, local_addr=("127.0.0.1", 0))
+    got = loop.create_future()
+
+    class Ours(asyncio.DatagramProtocol):
+        def datagram_received(self, data, addr):
+            if not got.done():
+                got.set_result(data)
+
+    ours, _ = await aioice.turn.create_turn_endpoint(
+        Ours, server_addr=("127.0.0.1", port()), username=credential.username, password=credential.password)
+    ours.sendto(b"hello", peer.get_extra_info("sockname"))
+    assert await asyncio.wait_for(got, 5) == b"hello"
+    ours.close()
+    peer.close()
+
+
+for credential in derived(), password("henry", "0123456789abcdef-henry"):
+    asyncio.run(echo(credential))
+PY
+}

@@ -171,8 +171,8 @@ CONF
 }
 
 # server_start NAME [LINE...]: the patched server with our module. Lines "-name" take a line of the
-# standard configuration away, "module:name = value" go into the module's file; all others are
-# added to turnserver.conf.
+# standard configuration away, "module:name = value" go into the module's file, "module:-name" takes
+# a line away there; all others are added to turnserver.conf.
 server_start() {
   local name=$1 line dir=$TC_DIR/servers/$1
   shift
@@ -189,6 +189,7 @@ CONF
   } >"$dir/turnserver.conf"
   for line in "$@"; do
     case $line in
+    module:-*) sed -i "/^${line#module:-} *=/d" "$dir/module.conf" ;;
     module:*) printf '%s\n' "${line#module:}" >>"$dir/module.conf" ;;
     -*) sed -i "/^${line#-}\(=\|$\)/d" "$dir/turnserver.conf" ;;
     *) printf '%s\n' "$line" >>"$dir/turnserver.conf" ;;

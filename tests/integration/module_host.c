@@ -1,0 +1,266 @@
+/*
+ * module_host.c - a host for turncred.so without coturn around it
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Loads the module as turnserver does, asks it, and says what it answers, how long that took and
+ * how often it allocated. For what cannot be seen through packets: names and identity of a grant,
+ * heap allocations, time of one decision. The whole server is tested in server/.
+ *
+ *   module_host MODULE.so MODULE.CONF < requests
+ *
+ * A request is a line "REPEAT REALM USERNAME KEY-HEX [TOKEN-HEX]": the client's HMAC key makes
+ * MESSAGE-INTEGRITY. The answer is a line of words name=value. "status" asks for the state, "sleep
+ * MS" waits. Exit: 0, or 1 when the module does not start.
+ */
+#include "config.h"
+
+#include "coturn_auth_module.h"
+
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <openssl/crypto.h>
+#include <openssl/hmac.h>
+
+/* --- allocations of this thread, counted while counting is set -------------------------------- */
+
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *p, size_t size);
+void *malloc(size_t size);
+void *calloc(size_t n, size_t size);
+void *realloc(void *p, size_t size);
+
+static __thread int counting;
+static __thread unsigned long allocations;
+
+__attribute__((visibility("default"))) void *malloc(size_t size) {
+  allocations += (unsigned long)counting;
+  return __libc_malloc(size);
+}
+__attribute__((visibility("default"))) void *calloc(size_t n, size_t size) {
+  allocations += (unsigned long)counting;
+  return __libc_calloc(n, size);
+}
+__attribute__((visibility("default"))) void *realloc(void *p, size_t size) {
+  allocations += (unsigned long)counting;
+  return __libc_realloc(p, size);
+}
+
+/* --- the host's side ----------------------------------------------------------------------------
+ */
+
+static const char *const reason_names[] = COTURN_AUTH_REASON_NAMES;
+
+static void host_log(enum coturn_auth_log_level level, const char *line) {
+  fprintf(stderr, "log %d: %s\n", (int)level, line);
+}
+static int64_t host_now(void) { return (int64_t)time(NULL); }
+static uint64_t host_monotonic_ms(void) {
+  struct timespec ts;
+  clock_gettime(CLOCK_MONOTONIC, &ts);
+  return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* MESSAGE-INTEGRITY is the last attribute here: the header's length is right as it stands. */
+static int host_check_integrity(const struct coturn_auth_request *request, const uint8_t *key,
+                                size_t key_len) {
+  uint8_t mac[20];
+  unsigned int len = sizeof mac;
+  int was = counting;
+  counting = 0; /* what the host allocates is not the module's */
+  HMAC(EVP_sha1(), key, (int)key_len, request->message, request->message_len - 24, mac, &len);
+  counting = was;
+  return CRYPTO_memcmp(mac, request->message + request->message_len - 20, 20) == 0;
+}
+static int host_complete(const struct coturn_auth_handle *handle, enum coturn_auth_verdict verdict,
+                         const struct coturn_auth_grant *grant,
+                         const struct coturn_auth_denial *denial) {
+  (void)handle, (void)verdict, (void)grant, (void)denial;
+  return -1; /* the module never postpones */
+}
+static int host_close_session(uint64_t session, enum coturn_auth_reason reason) {
+  printf("close session=%llu reason=%s\n", (unsigned long long)session, reason_names[reason]);
+  fflush(stdout);
+  return 0;
+}
+static int host_deny_peer(const struct sockaddr *addr) {
+  return addr->sa_family == AF_INET || addr->sa_family == AF_INET6 ? 0 : -1;
+}
+static struct coturn_auth_counter counters[512];
+static size_t counter_count;
+static int host_register_counter(const struct coturn_auth_counter *counter) {
+  if (counter_count == 512)
+    return -1;
+  counters[counter_count++] = *counter;
+  return 0;
+}
+static void host_visit_counters(coturn_auth_counter_fn fn, void *arg) {
+  for (size_t i = 0; i < counter_count; i++)
+    fn(&counters[i], __atomic_load_n(counters[i].value, __ATOMIC_RELAXED), arg);
+}
+static void host_zero(void *p, size_t n) { OPENSSL_cleanse(p, n); }
+
+static const struct coturn_auth_host host = {
+    .header = COTURN_AUTH_HEADER(struct coturn_auth_host),
+    .software = "module_host",
+    .log = host_log,
+    .now = host_now,
+    .monotonic_ms = host_monotonic_ms,
+    .check_integrity = host_check_integrity,
+    .complete = host_complete,
+    .close_session = host_close_session,
+    .deny_peer = host_deny_peer,
+    .register_counter = host_register_counter,
+    .visit_counters = host_visit_counters,
+    .zero = host_zero,
+};
+
+/* --- requests ------------------------------------------------------------------------------------
+ */
+
+static size_t from_hex(const char *hex, uint8_t *out, size_t cap) {
+  size_t n = 0;
+  unsigned int octet;
+  while (n < cap && hex && sscanf(hex + 2 * n, "%2x", &octet) == 1)
+    out[n++] = (uint8_t)octet;
+  return n;
+}
+
+/* Allocate with USERNAME and MESSAGE-INTEGRITY. */
+static size_t build(uint8_t *message, const char *username, const uint8_t *key, size_t key_len) {
+  size_t name = strlen(username), at = 20;
+  unsigned int len = 20;
+  memcpy(message, "\x00\x03\x00\x00\x21\x12\xa4\x42transaction!", 20);
+  message[at] = 0x00, message[at + 1] = 0x06;
+  message[at + 2] = (uint8_t)(name >> 8), message[at + 3] = (uint8_t)name;
+  memcpy(message + at + 4, username, name);
+  at += 4 + (name + 3) / 4 * 4;
+  message[2] = (uint8_t)((at + 4) >> 8), message[3] = (uint8_t)(at + 4);
+  HMAC(EVP_sha1(), key, (int)key_len, message, at, message + at + 4, &len);
+  memcpy(message + at, "\x00\x08\x00\x14", 4);
+  return at + 24;
+}
+
+static void show_grant(const struct coturn_auth_module *module, void *state,
+                       const struct coturn_auth_request *request,
+                       const struct coturn_auth_grant *grant) {
+  static uint64_t sessions;
+  struct coturn_auth_session session = {.header = COTURN_AUTH_HEADER(struct coturn_auth_session),
+                                        .session = ++sessions,
+                                        .ref = grant->ref,
+                                        .username = request->username,
+                                        .realm = request->realm,
+                                        .quota_name = grant->quota_name,
+                                        .client_addr = request->client_addr};
+  int verified = host_check_integrity(request, grant->key, grant->key_len);
+  int bound = verified ? module->session_bound(state, &session) : 0;
+  printf(" integrity=%d bound=%s session=%llu key_len=%u expires=%lld policy=%u grace=%u quota=%s "
+         "display=%s user_quota=%u max_bps=%llu identity=",
+         verified, reason_names[bound], (unsigned long long)sessions, grant->key_len,
+         (long long)grant->expires, grant->expiry_policy, grant->grace_seconds, grant->quota_name,
+         grant->display_name, grant->user_quota, (unsigned long long)grant->max_bps);
+  for (uint32_t i = 0; i < grant->identity_len; i++)
+    printf("%02x", grant->identity[i]);
+}
+
+static void ask(const struct coturn_auth_module *module, void *state, long repeat,
+                const char *realm, const char *username, const char *key_hex,
+                const char *token_hex) {
+  static const char *const verdicts[] = {"declined", "granted", "denied", "pending"};
+  uint8_t message[2048] = {0}, key[64], token[1024];
+  struct coturn_auth_grant grant;
+  struct coturn_auth_denial denial;
+  struct sockaddr_in client = {.sin_family = AF_INET, .sin_port = htons(40000)};
+  struct coturn_auth_request request = {.header = COTURN_AUTH_HEADER(struct coturn_auth_request)};
+  enum coturn_auth_verdict verdict = COTURN_AUTH_DECLINED;
+  struct timespec start, end;
+
+  client.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  size_t key_len = from_hex(key_hex, key, sizeof key);
+  request.method = 3;
+  request.username = username;
+  request.username_len = (uint32_t)strlen(username);
+  request.realm = realm;
+  request.access_token = token_hex ? token : NULL;
+  request.access_token_len = from_hex(token_hex, token, sizeof token);
+  request.message = message;
+  request.message_len = build(message, username, key, key_len);
+  request.client_addr = request.local_addr = (struct sockaddr *)&client;
+  request.origin = "";
+  allocations = 0;
+  clock_gettime(CLOCK_MONOTONIC, &start);
+  for (long i = 0; i < repeat; i++) {
+    memset(&grant, 0, sizeof grant);
+    memset(&denial, 0, sizeof denial);
+    grant.header = (struct coturn_auth_header)COTURN_AUTH_HEADER(grant);
+    denial.header = (struct coturn_auth_header)COTURN_AUTH_HEADER(denial);
+    counting = 1;
+    verdict = module->authenticate(state, &request, &grant, &denial);
+    counting = 0;
+  }
+  clock_gettime(CLOCK_MONOTONIC, &end);
+  double ns = (double)(end.tv_sec - start.tv_sec) * 1e9 + (double)(end.tv_nsec - start.tv_nsec);
+  printf("%s ns=%.0f allocations=%lu", verdicts[verdict], ns / (double)repeat, allocations);
+  if (verdict == COTURN_AUTH_GRANTED)
+    show_grant(module, state, &request, &grant);
+  if (verdict == COTURN_AUTH_DENIED)
+    printf(" code=%u reason=%s display=%s", denial.error_code, reason_names[denial.reason],
+           denial.display_name);
+  printf("\n");
+  fflush(stdout);
+}
+
+static void emit(const char *key, const char *value, void *arg) {
+  (void)arg;
+  printf("%s: %s\n", key, value);
+}
+
+static void run(const struct coturn_auth_module *module, void *state) {
+  char line[8192];
+  while (fgets(line, sizeof line, stdin)) {
+    char *word[5] = {0}, *save = NULL;
+    int n = 0;
+    for (char *w = strtok_r(line, " \n", &save); w && n < 5; w = strtok_r(NULL, " \n", &save))
+      word[n++] = w;
+    if (n == 1 && strcmp(word[0], "status") == 0) {
+      module->status(state, emit, NULL);
+      fflush(stdout);
+    } else if (n == 2 && strcmp(word[0], "sleep") == 0) {
+      struct timespec ts = {atol(word[1]) / 1000, atol(word[1]) % 1000 * 1000000};
+      nanosleep(&ts, NULL);
+    } else if (n >= 4) {
+      ask(module, state, atol(word[0]), word[1], word[2], word[3], word[4]);
+    } else {
+      fprintf(stderr, "not a request: %d words\n", n);
+    }
+  }
+}
+
+int main(int argc, char **argv) {
+  if (argc != 3) {
+    fprintf(stderr, "module_host MODULE.so MODULE.CONF < requests\n");
+    return 2;
+  }
+  void *library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
+  if (!library) {
+    fprintf(stderr, "%s\n", dlerror());
+    return 1;
+  }
+  coturn_auth_module_entry_fn entry;
+  *(void **)&entry = dlsym(library, COTURN_AUTH_MODULE_ENTRY);
+  const struct coturn_auth_module *module = entry ? entry(&host) : NULL;
+  void *state;
+  if (!module || module->init(&host, argv[2], &state))
+    return 1;
+  run(module, state);
+  module->stop(state);
+  return 0;
+}

@@ -1,0 +1,118 @@
+#!/usr/bin/env bats
+# What the module answers beside a verdict: names, identity, deadlines; what one answer costs.
+# SPDX-License-Identifier: BSD-3-Clause
+
+load ../lib
+
+setup_file() {
+  turncred_up
+  realm_add turn.test "mechanisms='{token,derived,rest,pushed}'" "expiry_derived='grace'" grace_seconds=77 \
+    user_quota=5 max_bps=123456
+  realm_add other.test "mechanisms='{token,derived}'"
+  key_add turn.test k1
+  key_add turn.test k2
+  key_add turn.test untagged token A256GCM none 'subject_tag=false'
+  key_add turn.test d1 derived
+  key_add turn.test d2 derived
+  key_add turn.test r1 rest sha1 none "username_format='timestamp:user-id'"
+  credential_push turn.test bob 0123456789abcdef-bob
+  mkdir -p "$TC_DIR/servers/host"
+  cat >"$TC_DIR/servers/host/module.conf" <<CONF
+database = $TC_DATABASE
+kek = $TC_DIR/kek/main
+CONF
+  turncred_need "$TC_BUILD/tests/integration/module_host"
+  cat >"$TC_DIR/host.py" <<'PY'
+import subprocess
+
+
+def ask(*requests):
+    """requests: (realm, credential[, repeat]); a list of dictionaries of the answers."""
+    text = ""
+    for realm, c, *repeat in requests:
+        words = [str(*repeat) if repeat else "1", realm, c.username, c.key(realm).hex()]
+        text += " ".join(words + ([c.token.hex()] if c.token else [])) + "\n"
+    done = subprocess.run([os.environ["TC_BUILD"] + "/tests/integration/module_host",
+                           str(DIR / "lib" / "turncred.so"), str(DIR / "servers/host/module.conf")],
+                          input=text.encode(), stdout=subprocess.PIPE, check=True, timeout=60)
+    answers = []
+    for line in done.stdout.decode().splitlines():
+        verdict, *words = line.split(" ")
+        answers.append(dict(w.split("=", 1) for w in words) | {"verdict": verdict})
+    return answers
+PY
+}
+teardown() { turncred_check; }
+teardown_file() { turncred_down; }
+
+@test "names, identity and deadline of every kind" {
+  turn host <<'PY'
+exec((DIR / "host.py").read_text())
+now = int(time.time())
+tag = bytes.fromhex("a1b2c3d4")
+t1, t2 = (token(k, mac_key=tag + os.urandom(16), lifetime=600) for k in ("k1", "k2"))
+u1, u2 = token("untagged"), token("untagged")
+d1 = derived("alice", expiry=now + 500)
+d2 = derived("alice", expiry=now + 900, kid="d2")
+b = password("bob", "0123456789abcdef-bob")
+a = ask(*(("turn.test", c) for c in (t1, t2, u1, u2, d1, d2, rest("alice"), b)))
+for x in a:
+    assert x["verdict"] == "granted" and x["integrity"] == "1" and x["bound"] == "none", x
+    assert x["user_quota"] == "5" and x["max_bps"] == "123456", x
+    assert len(x["identity"]) == 64
+import hashlib
+short = hashlib.sha256(t1.token).hexdigest()[:12]
+assert a[0]["quota"] == "a1b2c3d4" and a[0]["display"] == "k1/" + short, a[0]
+assert a[0]["key_len"] == "20" and now + 604 <= int(a[0]["expires"]) <= now + 607 and a[0]["policy"] == "0", a[0]
+assert a[0]["identity"] == a[1]["identity"]  # the same subject, another key
+assert a[2]["identity"] == a[3]["identity"] != a[0]["identity"]
+assert a[2]["quota"] == hashlib.sha256(u1.token).hexdigest()[:32] != a[3]["quota"]
+assert a[4]["quota"] == a[4]["display"] == "alice" and a[4]["key_len"] == "16"
+assert a[4]["expires"] == str(now + 500) and a[4]["policy"] == "1" and a[4]["grace"] == "77", a[4]
+assert a[4]["identity"] == a[5]["identity"] == a[6]["identity"] != a[7]["identity"]
+assert a[6]["policy"] == "2" and a[7]["expires"] == "0" and a[7]["quota"] == "bob"
+PY
+}
+
+@test "reasons: the most telling one, for each way to be wrong" {
+  turn host <<'PY'
+exec((DIR / "host.py").read_text())
+now = int(time.time())
+r = "turn.test"
+cases = [
+    (token(k=bytes(32)), "bad_token"),
+    (token("nobody", k=bytes(32)), "unknown_key"),
+    (token("d1"), "unknown_key"),
+    (token(age=1000), "expired"),
+    (token(age=-1000), "not_yet_valid"),
+    (token(lifetime=0), "lifetime_refused"),
+    (token(lifetime=86401), "lifetime_refused"),
+    (derived(left=-1), "expired"),
+    (derived(left=86400 + 500), "too_far_ahead"),
+    (password("nobody", "x"), "unknown_user"),
+    (password("x:", "x"), "unknown_user"),
+]
+answers = ask(*((r, c) for c, _ in cases))
+for (c, reason), x in zip(cases, answers):
+    assert x["verdict"] == "denied" and x["code"] == "401" and x["reason"] == reason, (c.username, reason, x)
+a = ask(("unknown.test", derived()), ("other.test", derived()))
+assert a[0]["verdict"] == "declined" and a[1]["verdict"] == "denied" and a[1]["reason"] == "unknown_key", a
+PY
+}
+
+@test "a decision allocates nothing once it is warm, and its time is stated" {
+  turn host <<'PY'
+exec((DIR / "host.py").read_text())
+n = 20000
+kinds = {
+    "token": token(), "token refused": token(k=bytes(32)), "derived": derived(), "derived, second key": derived(kid="d2"),
+    "derived refused": derived(left=-5), "rest": rest(), "pushed": password("bob", "0123456789abcdef-bob"),
+    "unknown user": password("nobody", "x"),
+}
+warm = [("turn.test", c) for c in kinds.values()]
+answers = ask(*warm, *(("turn.test", c, n) for c in kinds.values()))[len(warm):]
+for name, x in zip(kinds, answers):
+    print(f"{name:20} {x['verdict']:8} {x['ns']:>6} ns  {x['allocations']} allocations in {n}")
+assert all(x["allocations"] == "0" for x in answers)
+PY
+}

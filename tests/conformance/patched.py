@@ -56,7 +56,7 @@ def quote(value):
     if isinstance(value, bytes):
         return f"'\\x{value.hex()}'::bytea"
     if isinstance(value, (list, tuple)):
-        return "ARRAY[" + ", ".join(quote(item) for item in value) + "]"
+        return quote("{" + ",".join(f'"{item}"' for item in value) + "}")
     return "'" + value.replace("'", "''") + "'"
 
 

@@ -1,0 +1,169 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Clients that know nothing of this project log in and relay data: aioice (an ICE library of
+others) with derived, rest and pushed credentials, turnutils_uclient with a REST secret."""
+
+import asyncio
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+import credentials  # noqa: E402
+import patched  # noqa: E402
+import server  # noqa: E402
+
+try:
+    import aioice.turn
+except ImportError:
+    aioice = None
+
+PLACE = None
+REALM = "clients.example"
+
+
+def setUpModule():
+    global PLACE
+    reason = patched.missing()
+    if reason:
+        raise unittest.SkipTest(reason)
+    PLACE = patched.Place(tls=True, realm=REALM)
+    try:
+        PLACE.realm(REALM)
+        PLACE.start()
+    except BaseException:
+        PLACE.stop()
+        raise
+
+
+def tearDownModule():
+    PLACE.stop()
+
+
+class Receiver(asyncio.DatagramProtocol):
+    """Puts what arrives into a queue; echo sends it back."""
+
+    def __init__(self, echo=False):
+        self.echo = echo
+        self.queue = asyncio.Queue()
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def datagram_received(self, data, address):
+        if self.echo:
+            self.transport.sendto(data, address)
+        self.queue.put_nowait((data, address))
+
+
+async def aioice_call(address, credential, kind):
+    """Allocates with aioice, sends to an echoing peer and returns what came back."""
+    loop = asyncio.get_running_loop()
+    echo, peer = await loop.create_datagram_endpoint(
+        lambda: Receiver(True), local_addr=("127.0.0.1", 0)
+    )
+    try:
+        relay, protocol = await asyncio.wait_for(
+            aioice.turn.create_turn_endpoint(
+                Receiver,
+                server_addr=address,
+                username=credential.username,
+                password=credential.password,
+                lifetime=600,
+                ssl=kind == "tls",
+                transport="udp" if kind == "udp" else "tcp",
+            ),
+            10,
+        )
+        try:
+            sent = os.urandom(100)
+            relay.sendto(sent, echo.get_extra_info("sockname"))
+            got, _ = await asyncio.wait_for(protocol.queue.get(), 5)
+            _, source = await asyncio.wait_for(peer.queue.get(), 5)
+            return got == sent and source == relay.get_extra_info("sockname")
+        finally:
+            relay.close()
+            await asyncio.sleep(0.1)
+    finally:
+        echo.close()
+
+
+@unittest.skipIf(aioice is None, "python3-aioice is not installed")
+class Aioice(unittest.TestCase):
+    def call(self, credential, kind="udp"):
+        return asyncio.run(aioice_call(PLACE.server.address, credential, kind))
+
+    def test_derived(self):
+        for user in ("alice", "491711234567", "sip:bob@ims.example"):
+            for kind in ("udp", "tcp"):
+                with self.subTest(user=user, transport=kind):
+                    self.assertTrue(self.call(PLACE.realms[REALM].derived(user), kind))
+
+    def test_pushed(self):
+        for kind in ("udp", "tcp"):
+            with self.subTest(transport=kind):
+                self.assertTrue(self.call(PLACE.realms[REALM].pushed(f"pat-{kind}"), kind))
+
+    def test_rest(self):
+        self.assertTrue(self.call(PLACE.realms[REALM].rest("carol")))
+
+    def test_refused(self):
+        """The control: aioice does notice a refusal."""
+        derived = PLACE.realms[REALM].derived("alice", left=-10)
+        wrong = credentials.Credential("alice:9999999999", password="wrong")
+        for credential in (derived, wrong):
+            with self.assertRaises(aioice.stun.TransactionFailed) as caught:
+                self.call(credential)
+            self.assertEqual(caught.exception.response.attributes["ERROR-CODE"][0], 401)
+
+
+def uclient():
+    beside = pathlib.Path(server.patched() or "/nowhere/x").with_name("turnutils_uclient")
+    return str(beside) if os.access(beside, os.X_OK) else shutil.which("turnutils_uclient")
+
+
+class Uclient(unittest.TestCase):
+    """coturn's own load client; -W makes timestamp:user-id and its password from a secret."""
+
+    def call(self, secret, *options):
+        program = uclient()
+        if program is None:
+            self.skipTest("turnutils_uclient is not there")
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run(
+                [program, "-y", "-c", "-m", "1", "-n", "10", "-l", "100", "-u", "carol"]
+                + ["-W", secret, "-p", str(PLACE.server.port), *options, "127.0.0.1"],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                cwd=folder,
+            )
+        text = done.stdout + done.stderr
+        return done.returncode == 0 and "Total lost packets 0 (0.000000%)" in text, text
+
+    def setUp(self):
+        self.secret = f"rest-{os.urandom(8).hex()}"
+        PLACE.realms[REALM].add_key(
+            self.secret[:12], "rest", "sha1", "none", "timestamp:user-id", self.secret.encode()
+        )
+        PLACE.synced()
+
+    def test_rest_secret(self):
+        for options in ((), ("-t",)):
+            with self.subTest(options=options):
+                good, text = self.call(self.secret, *options)
+                self.assertTrue(good, text)
+
+    def test_wrong_secret(self):
+        """The control."""
+        good, text = self.call("another secret")
+        self.assertFalse(good, text)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -83,7 +83,7 @@ int attempt_identity(struct attempt *a, const char *kind, const void *name, size
   return 0;
 }
 
-static void copy_name(char *to, size_t cap, const char *from) {
+void copy_text(char *to, size_t cap, const char *from) {
   size_t len = strlen(from);
   if (len >= cap)
     len = cap - 1;
@@ -115,11 +115,11 @@ void attempt_fill_grant(struct attempt *a, const struct subject *subject, int64_
   grant->ref = __atomic_add_fetch(&refs, 1, __ATOMIC_RELAXED);
 
   struct last_grant *last = &a->thread->last;
-  copy_name(last->realm, sizeof last->realm, subject->realm);
-  copy_name(last->key_realm, sizeof last->key_realm, subject->key_realm);
-  copy_name(last->kid, sizeof last->kid, subject->kid);
-  copy_name(last->user, sizeof last->user, subject->user);
-  copy_name(last->fingerprint, sizeof last->fingerprint, subject->fingerprint);
+  copy_text(last->realm, sizeof last->realm, subject->realm);
+  copy_text(last->key_realm, sizeof last->key_realm, subject->key_realm);
+  copy_text(last->kid, sizeof last->kid, subject->kid);
+  copy_text(last->user, sizeof last->user, subject->user);
+  copy_text(last->fingerprint, sizeof last->fingerprint, subject->fingerprint);
   last->subject =
       (struct subject){subject->mechanism, last->realm,       last->key_realm, last->kid,
                        last->user,         last->fingerprint, subject->issued};

@@ -49,8 +49,8 @@ enum coturn_auth_verdict module_challenge(void *state,
   enum coturn_auth_verdict verdict = COTURN_AUTH_DECLINED;
   const struct store_realm *realm = choose(snapshot, request);
   if (realm) {
-    memcpy(challenge->realm, realm->name, sizeof challenge->realm);
-    memcpy(challenge->server_name, realm->server_name, sizeof challenge->server_name);
+    copy_text(challenge->realm, sizeof challenge->realm, realm->name);
+    copy_text(challenge->server_name, sizeof challenge->server_name, realm->server_name);
     for (size_t i = 0; i < sizeof realm->mechanisms; i++)
       if (realm->mechanisms[i] == STORE_TOKEN)
         challenge->offers_tokens = challenge->accepts_tokens = 1;
@@ -60,5 +60,3 @@ enum coturn_auth_verdict module_challenge(void *state,
   store_release(thread->reader);
   return verdict;
 }
-_Static_assert(TURNCRED_REALM_MAX == COTURN_AUTH_REALM_MAX, "realms are copied whole");
-_Static_assert(TURNCRED_SERVER_NAME_MAX == COTURN_AUTH_SERVER_NAME_MAX, "names are copied whole");

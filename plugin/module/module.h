@@ -48,6 +48,9 @@ struct module {
 void module_log(const struct module *module, enum coturn_auth_log_level level, const char *format,
                 ...) __attribute__((format(printf, 3, 4)));
 
+/* Copies as much as fits, with the NUL. (attempt.c) */
+void copy_text(char *to, size_t cap, const char *from);
+
 /* --- counters.c: static storage, since the host reads them until the process ends ------------ */
 
 enum counter {

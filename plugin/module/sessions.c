@@ -47,10 +47,12 @@ void sessions_free(struct sessions *sessions) {
   if (!sessions)
     return;
   for (size_t i = 0; i < SHARDS; i++) {
-    struct session *s, *next;
-    HASH_ITER(hh, sessions->shards[i].table, s, next) {
-      HASH_DEL(sessions->shards[i].table, s);
-      free(s);
+    struct session *next = sessions->shards[i].table;
+    HASH_CLEAR(hh, sessions->shards[i].table); /* the table alone; its list stays linked */
+    while (next) {
+      struct session *session = next;
+      next = session->hh.next;
+      free(session);
     }
     pthread_mutex_destroy(&sessions->shards[i].lock);
   }

@@ -6,8 +6,19 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <openssl/crypto.h>
+
 #define WS_SLOTS 32 /* keys whose OpenSSL contexts stay keyed, per thread */
 
+static void thread_destroy(struct thread *thread) {
+  store_reader_free(thread->reader);
+  turncred_ws_free(thread->ws);
+  EVP_MD_CTX_free(thread->md);
+  OPENSSL_cleanse(thread, sizeof *thread);
+  free(thread);
+}
+
+/* At the end of a thread. */
 static void thread_free(void *arg) {
   struct thread *thread = arg;
   if (!thread)
@@ -18,10 +29,7 @@ static void thread_free(void *arg) {
     thread->next->link = thread->link;
   *thread->link = thread->next;
   pthread_mutex_unlock(&module->threads_lock);
-  store_reader_free(thread->reader);
-  turncred_ws_free(thread->ws);
-  EVP_MD_CTX_free(thread->md);
-  free(thread);
+  thread_destroy(thread);
 }
 
 int threads_init(struct module *module) {
@@ -34,8 +42,13 @@ int threads_init(struct module *module) {
 /* After this no destructor of a thread runs: the host may join its threads later than stop(). */
 void threads_free(struct module *module) {
   pthread_key_delete(module->thread_key);
-  while (module->threads)
-    thread_free(module->threads);
+  struct thread *next = module->threads;
+  module->threads = NULL;
+  while (next) {
+    struct thread *thread = next;
+    next = thread->next;
+    thread_destroy(thread);
+  }
   pthread_mutex_destroy(&module->threads_lock);
 }
 

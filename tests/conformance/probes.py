@@ -157,3 +157,28 @@ def broken_refresh(server, credential):
         return wrong, outcome(client.refresh)
     finally:
         client.close()
+
+
+def overlong_token(server, kid, sizes=(300, 600, 1024)):
+    """Tokens whose nonce_length is longer than any nonce, from a client that has no key at all:
+    "alive" if the server still answers afterwards, else "dead"."""
+    for size in sizes:
+        client = server.client("udp")
+        client.rc = 2
+        try:
+            client.challenge()
+            octets = (size - 33).to_bytes(2, "big") + bytes(range(256)) * 4
+            tail = [
+                Attribute("USERNAME", kid),
+                Attribute("REALM", client.realm or ""),
+                Attribute("NONCE", client.nonce or ""),
+                Attribute("ACCESS-TOKEN", octets[:size]),
+                Integrity(b"no key"),
+            ]
+            outcome(client.exchange, stun.build("ALLOCATE", [TRANSPORT] + tail))
+        except turnclient.NoAnswer:
+            pass
+        finally:
+            client.close()
+    time.sleep(0.2)
+    return "dead" if server.process.poll() is not None else "alive"

@@ -12,6 +12,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import credentials  # noqa: E402
+import probes  # noqa: E402
 import server  # noqa: E402
 import stock  # noqa: E402
 import stun  # noqa: E402
@@ -183,6 +184,12 @@ class Unconfigured(unittest.TestCase):
                 records.append(exchange(place.server, "udp", token, token.mac_key[:16]))
         for before, after in zip(*records):
             self.assertEqual(before, after)
+
+    def test_overlong_token_is_survived(self):
+        """Unpatched, the nonce is copied past the end of its array. Whether that kills the server is up
+        to what the compiler has put behind it: no fact that a client could see."""
+        with stock.TokenServer(self.programs[1]) as place:
+            self.assertEqual(probes.overlong_token(place.server, place.kid), "alive")
 
 
 if __name__ == "__main__":

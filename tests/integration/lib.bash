@@ -2,7 +2,8 @@
 # Shared by the bats tests that need a database and turnservers; loaded with "load ../lib".
 # SPDX-License-Identifier: BSD-3-Clause
 #
-#   setup_file()    { turncred_up; realm_add turn.test; key_add turn.test k1; server_start main; }
+#   setup_file()    { turncred_up || return 0; realm_add turn.test; key_add turn.test k1; server_start main; }
+#   setup()         { turncred_ready; }       skips where a program is missing
 #   teardown()      { turncred_check; }       shows logs when a test failed, ends its servers
 #   teardown_file() { turncred_down; }
 #
@@ -22,6 +23,7 @@ TC_MODULE=${TURNCRED_MODULE:-$TC_BUILD/.libs/turncred.so}
 export TC_TOP TC_BUILD TC_TURNSERVER TC_STOCK TC_MODULE
 # shellcheck source=scripts/lib.sh
 . "$TC_TOP/scripts/lib.sh"
+bats_require_minimum_version 1.5.0
 
 # --- life -----------------------------------------------------------------------------------------
 
@@ -32,9 +34,12 @@ turncred_need() {
   done
 }
 
-# turncred_up [postgresql.conf LINE...]
+# setup_file cannot skip: each test does
+turncred_ready() { [[ ${TC_DIR-} ]] || turncred_need "$TC_TURNSERVER" "$TC_MODULE"; }
+
+# turncred_up [postgresql.conf LINE...]: 1 if there is nothing to test with
 turncred_up() {
-  turncred_need "$TC_TURNSERVER" "$TC_MODULE"
+  [[ -x $TC_TURNSERVER && -x $TC_MODULE ]] || return 1
   TC_DIR=$(mktemp -d /tmp/turncred-it.XXXXXX)
   export TC_DIR TC_DATABASE="host=$TC_DIR/pg/run dbname=turncred user=turn1"
   export PGHOST=$TC_DIR/pg/run PGDATABASE=turncred PGUSER=postgres PGOPTIONS='-c client_min_messages=warning'
@@ -59,7 +64,7 @@ turncred_up() {
 
 turncred_down() {
   local dir
-  [[ ${TC_DIR-} ]] || return 0
+  if [[ -z ${TC_DIR-} ]]; then return 0; fi
   for dir in "$TC_DIR"/servers/*/; do
     [[ ! -f ${dir}pid ]] || server_stop "$(basename "$dir")"
   done
@@ -75,13 +80,13 @@ turncred_down() {
 # (those of setup_file stay).
 turncred_check() {
   local dir name
-  [[ ${TC_DIR-} ]] || return 0
+  if [[ -z ${TC_DIR-} ]]; then return 0; fi
   for dir in "$TC_DIR"/servers/*/; do
     [[ -f ${dir}pid ]] || continue
     name=$(basename "$dir")
     if [[ -z ${BATS_TEST_COMPLETED-} ]]; then
       printf '%s\n' "--- $name: last lines of its log"
-      tail -n 30 "${dir}log"
+      tail -n 30 "${dir}output" "${dir}log"
     fi
     [[ $(<"${dir}test") != "${BATS_TEST_NAME-}" ]] || server_stop "$name"
   done
@@ -163,6 +168,7 @@ realm=turn.test
 pidfile=$dir/pidfile
 userdb=$dir/userdb.sqlite
 log-file=$dir/log
+no-stdout-log
 simple-log
 new-log-timestamp
 verbose
@@ -218,19 +224,19 @@ server_folder() {
   mkdir -p "$dir"
   free_port >"$dir/port"
   printf '%s' "${BATS_TEST_NAME-}" >"$dir/test"
-  : >"$dir/log"
+  : >"$dir/log" && : >"$dir/output"
 }
 
 # Starts the server of servers/NAME and waits until it listens.
 server_run() {
   local name=$1 dir=$TC_DIR/servers/$1
   # shellcheck disable=SC2086 # a wrapper such as valgrind, with options
-  ${TC_WRAPPER-} "$2" -c "$dir/turnserver.conf" >>"$dir/log" 2>&1 </dev/null 3>&- 4>&- &
+  ${TC_WRAPPER-} "$2" -c "$dir/turnserver.conf" >>"$dir/output" 2>&1 </dev/null 3>&- 4>&- &
   echo $! >"$dir/pid"
   disown
   wait_for "${TC_START_LIMIT:-20}" server_listens "$name" && server_alive "$name" && return
   echo "$name does not listen:"
-  tail -n 30 "$dir/log"
+  tail -n 30 "$dir/output" "$dir/log"
   server_stop "$name"
   return 1
 }

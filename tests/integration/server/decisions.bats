@@ -5,7 +5,7 @@
 load ../lib
 
 setup_file() {
-  turncred_up
+  turncred_up || return 0
   realm_add turn.test "mechanisms='{token,derived,rest,pushed}'" "expiry_derived='grace'" grace_seconds=77 \
     user_quota=5 max_bps=123456
   realm_add other.test "mechanisms='{token,derived}'"
@@ -42,6 +42,7 @@ def ask(*requests):
     return answers
 PY
 }
+setup() { turncred_ready; }
 teardown() { turncred_check; }
 teardown_file() { turncred_down; }
 

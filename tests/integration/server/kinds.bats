@@ -5,7 +5,7 @@
 load ../lib
 
 setup_file() {
-  turncred_up
+  turncred_up || return 0
   realm_add turn.test "mechanisms='{token,derived,rest,pushed}'"
   realm_add plain.test "mechanisms='{derived,pushed}'" "at_rest='plain'"
   local alg derivation n=0
@@ -19,6 +19,7 @@ setup_file() {
   server_start main
   server_start plain -realm realm=plain.test
 }
+setup() { turncred_ready; }
 teardown() { turncred_check; }
 teardown_file() { turncred_down; }
 

@@ -5,7 +5,7 @@
 load ../lib
 
 setup_file() {
-  turncred_up
+  turncred_up || return 0
   realm_add turn.test "mechanisms='{token,derived,pushed}'"
   key_add turn.test k1
   key_add turn.test k2
@@ -17,6 +17,7 @@ setup_file() {
   server_start main
   server_start grace -realm realm=grace.test
 }
+setup() { turncred_ready; }
 teardown() { turncred_check; }
 teardown_file() { turncred_down; }
 

@@ -5,11 +5,12 @@
 load ../lib
 
 setup_file() {
-  turncred_up
+  turncred_up || return 0
   realm_add turn.test
   key_add turn.test k1
   key_add turn.test d1 derived
 }
+setup() { turncred_ready; }
 teardown() { turncred_check; }
 teardown_file() { turncred_down; }
 
@@ -19,7 +20,7 @@ refused() {
   shift 2
   run server_start "$name" "$@"
   [[ $status != 0 ]] || { echo "$name started"; return 1; }
-  grep -E "$words" "$TC_DIR/servers/$name/log" || { server_log "$name"; return 1; }
+  grep -hE "$words" "$TC_DIR/servers/$name/"{log,output} || { server_log "$name"; return 1; }
 }
 
 @test "turncred.so exports its entry alone and needs OpenSSL and libpq alone" {

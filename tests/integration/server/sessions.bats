@@ -300,3 +300,65 @@ PY
 expect(0, derived("bob"))
 PY
 }
+
+@test "a grant that races a revocation loses: no allocation survives, however close" {
+  revoke_helpers
+  turn main <<'PY'
+exec((DIR / "revoke.py").read_text())
+import threading
+
+for round in range(8):
+    user = f"racer{round}"
+    good, live, stop = derived(user, left=900), [], threading.Event()
+
+    def allocate():
+        while not stop.is_set():
+            c = client(good)
+            c.rto = 0.1
+            if c.allocate(600).ok:
+                live.append(c)
+            else:
+                c.close()
+
+    threads = [threading.Thread(target=allocate) for _ in range(4)]
+    for t in threads:
+        t.start()
+    time.sleep(0.15)
+    sql(f"SELECT turncred.revoke('user', 'turn.test', '{user}')")
+    time.sleep(0.6)
+    stop.set()
+    for t in threads:
+        t.join()
+    assert live
+    time.sleep(0.3)
+    for c in live:
+        assert c.refresh(600).code in (401, 437), len(live)
+        c.close()
+print("raced")
+PY
+}
+
+@test "the module's list of live sessions ends empty" {
+  local port
+  port=$(free_port)
+  server_start counted "module:prometheus = 127.0.0.1:$port"
+  turn counted "$port" <<'PY'
+import urllib.request
+
+
+def live():
+    text = urllib.request.urlopen(f"http://127.0.0.1:{sys.argv[1]}/metrics", timeout=5).read().decode()
+    return int(text.split("\nturncred_live_sessions ")[1].split("\n")[0])
+
+
+clients = [client(token() if i % 2 else derived(), "tcp" if i % 3 else "udp") for i in range(30)]
+for c in clients:
+    turnclient.need("allocate", c.allocate())
+assert live() == 30, live()
+for c in clients[:20]:
+    turnclient.need("delete", c.refresh(0))
+for c in clients:
+    c.close()
+wait_until(lambda: live() <= 5, 10, 0.2)  # udp ones that were not deleted stay until their lifetime ends
+PY
+}

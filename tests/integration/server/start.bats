@@ -96,3 +96,102 @@ urllib.request.urlopen('http://127.0.0.1:$port/other', timeout=5)"
   wait_for 10 server_gone "$pid"
   ! grep -Ei 'segfault|assert|AddressSanitizer' "$TC_DIR/servers/short/log"
 }
+
+@test "the telnet command am shows module, snapshot, database and counters" {
+  local port
+  port=$(free_port)
+  server_start cli -no-cli cli-ip=127.0.0.1 "cli-port=$port" cli-password=operator
+  turn cli "$port" <<'PY'
+import socket
+
+expect(0, token())
+expect(401, token(k=bytes(32)))
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+s.settimeout(5)
+text = b""
+
+
+def until(mark):
+    global text
+    while mark not in text:
+        octets = s.recv(4096)
+        assert octets, text
+        text += octets
+
+
+until(b"password")
+s.sendall(b"operator\r\n")
+until(b"> ")
+text = b""
+s.sendall(b"am\r\n")
+until(b"refused_rows: 0")
+print(text.decode())
+for words in (b"auth-module: turncred", b"mode: only", b"database: connected", b"snapshot: number",
+              b"realms: 1", b"keys: 2", b"grants{mechanism=token}: 1", b"denials{reason=bad_token}: 1"):
+    assert words in text, words
+PY
+}
+
+@test "observing: coturn decides, the module's opinion is counted and differences are named" {
+  server_start observe -auth-module-only auth-module-observe user=alice:secret
+  turn observe <<'PY'
+expect(0, password("alice", "secret"))  # only coturn lets it in
+expect(401, derived())  # only the module would
+PY
+  log_has observe 'observed .*coturn lets in, module would refuse reason=unknown_key|observed .*coturn lets in, module would refuse reason=bad_username'
+  log_has observe 'observed .*coturn refuses, module would let in'
+}
+
+@test "reload reads everything again, and names settings that need a restart" {
+  server_start reload
+  local dir=$TC_DIR/servers/reload
+  echo 'listen = no' >>"$dir/module.conf"
+  kill -USR2 "$(<"$dir/pid")"
+  log_has reload 'the new listen takes effect at a restart'
+  log_has reload 'auth-module: reload: done'
+  echo 'lisen = no' >>"$dir/module.conf"
+  kill -USR2 "$(<"$dir/pid")"
+  log_has reload 'unknown setting "lisen": did you mean "listen"\? \(the settings in force stay\)'
+  turn reload <<'PY'
+expect(0, token())
+PY
+}
+
+@test "without the database: everything loaded keeps working, and it comes back" {
+  server_start outage
+  turn outage <<'PY'
+expect(0, token())
+PY
+  pg_stop "$TC_DIR/pg"
+  turn outage <<'PY'
+for i in range(20):
+    expect(0, token())
+    expect(0, derived())
+    expect(401, token(k=bytes(32)))
+PY
+  pg_restart
+  synced 20
+  key_add turn.test after
+  turn outage <<'PY'
+wait_until(lambda: login(token("after")) == 0, 10, 0.1)
+PY
+}
+
+@test "the address of the database is denied as a relay peer" {
+  # the tests' own database has no address: this one is asked by TCP
+  echo "listen_addresses = '127.0.0.1'" >>"$TC_DIR/pg/data/postgresql.conf"
+  local port
+  port=$(free_port)
+  echo "port = $port" >>"$TC_DIR/pg/data/postgresql.conf"
+  echo 'host turncred turn1 127.0.0.1/32 trust' >>"$TC_DIR/pg/data/pg_hba.conf"
+  pg_restart
+  export PGPORT=$port
+  server_start peer module:-database "module:database = host=127.0.0.1 port=$port dbname=turncred user=turn1"
+  turn peer <<'PY'
+c = client(token())
+turnclient.need("allocate", c.allocate())
+r = c.create_permission(("127.0.0.1", 5432))
+assert r.code == 403, r.code
+turnclient.need("permission", c.create_permission(("127.0.0.2", 5432)))
+PY
+}

@@ -12,7 +12,8 @@
  */
 #include "core.h"
 
-#include <openssl/err.h>
+#include <openssl/core_names.h>
+#include <openssl/params.h>
 
 static const uint8_t zero_iv[TC_CBC_IV];
 
@@ -50,18 +51,20 @@ static bool gcm_seal(const struct tc_aead *a, const uint8_t *plain, size_t plain
 static bool gcm_open(const struct tc_aead *a, const uint8_t *in, size_t in_len, uint8_t *out,
                      size_t *out_len) {
   EVP_CIPHER_CTX *ctx = tc_ws_cipher(a->ws, a->key, false);
+  size_t len = in_len - TC_GCM_TAG;
+  OSSL_PARAM tag[] = {OSSL_PARAM_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, NULL, TC_GCM_TAG),
+                      OSSL_PARAM_END};
   int n = 0;
 
-  if (in_len < TC_GCM_TAG) {
+  if (ctx == NULL || in_len < TC_GCM_TAG) {
     return false;
   }
-  *out_len = in_len - TC_GCM_TAG;
-  return ctx != NULL && EVP_DecryptInit_ex2(ctx, NULL, NULL, a->nonce, NULL) == 1 &&
+  tag[0].data = (void *)(in + len);
+  *out_len = len;
+  return EVP_DecryptInit_ex2(ctx, NULL, NULL, a->nonce, tag) == 1 &&
          EVP_DecryptUpdate(ctx, NULL, &n, a->aad, (int)a->aad_len) == 1 &&
-         EVP_DecryptUpdate(ctx, out, &n, in, (int)*out_len) == 1 && n == (int)*out_len &&
-         EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TC_GCM_TAG, (void *)(in + *out_len)) ==
-             1 &&
-         EVP_DecryptFinal_ex(ctx, out + *out_len, &n) == 1 && n == 0;
+         EVP_DecryptUpdate(ctx, out, &n, in, (int)len) == 1 && n == (int)len &&
+         EVP_DecryptFinal_ex(ctx, out + len, &n) == 1 && n == 0;
 }
 
 static bool cbc_tag(const struct tc_aead *a, const uint8_t *sealed, size_t len,
@@ -75,68 +78,79 @@ static bool cbc_tag(const struct tc_aead *a, const uint8_t *sealed, size_t len,
                  NULL);
 }
 
+/* The cipher's own padding is off (ws.c): a wrong one would leave an error in OpenSSL's queue,
+ * which TLS code of the same thread reads. */
 static bool cbc_seal(const struct tc_aead *a, const uint8_t *plain, size_t plain_len,
                      uint8_t *out) {
   EVP_CIPHER_CTX *ctx = tc_ws_cipher(a->ws, a->key, true);
+  uint8_t last[16];
   uint8_t mac[TC_DIGEST_MAX];
+  size_t whole = plain_len / 16 * 16;
+  size_t len = whole + 16;
   int n = 0;
-  int last = 0;
-  bool ok = ctx != NULL && EVP_EncryptInit_ex2(ctx, NULL, NULL, iv_of(a), NULL) == 1 &&
-            EVP_EncryptUpdate(ctx, out, &n, plain, (int)plain_len) == 1 &&
-            EVP_EncryptFinal_ex(ctx, out + n, &last) == 1 &&
-            cbc_tag(a, out, (size_t)(n + last), mac);
+  bool ok;
 
+  memset(last, (int)(len - plain_len), sizeof(last));
+  memcpy(last, plain + whole, plain_len - whole);
+  ok = ctx != NULL && EVP_EncryptInit_ex2(ctx, NULL, NULL, iv_of(a), NULL) == 1 &&
+       EVP_EncryptUpdate(ctx, out, &n, plain, (int)whole) == 1 && n == (int)whole &&
+       EVP_EncryptUpdate(ctx, out + whole, &n, last, sizeof(last)) == 1 && n == 16 &&
+       cbc_tag(a, out, len, mac);
   if (ok) {
-    memcpy(out + n + last, mac, TC_CBC_TAG);
+    memcpy(out + len, mac, TC_CBC_TAG);
   }
-  OPENSSL_cleanse(mac, sizeof(mac));
+  explicit_bzero(last, sizeof(last));
+  explicit_bzero(mac, sizeof(mac));
   return ok;
+}
+
+/* PKCS 7: the last octet says how many of its kind there are. */
+static bool unpad(const uint8_t *plain, size_t len, size_t *out_len) {
+  size_t pad = plain[len - 1];
+  size_t i;
+
+  if (pad < 1 || pad > 16) {
+    return false;
+  }
+  for (i = 1; i <= pad; i++) {
+    if (plain[len - i] != pad) {
+      return false;
+    }
+  }
+  *out_len = len - pad;
+  return true;
 }
 
 static bool cbc_open(const struct tc_aead *a, const uint8_t *in, size_t in_len, uint8_t *out,
                      size_t *out_len) {
-  EVP_CIPHER_CTX *ctx = NULL;
+  EVP_CIPHER_CTX *ctx;
   uint8_t mac[TC_DIGEST_MAX];
   size_t len = in_len - TC_CBC_TAG;
   int n = 0;
-  int last = 0;
   bool ok;
 
-  if (in_len < TC_CBC_TAG + 16) {
+  if (in_len < TC_CBC_TAG + 16 || len % 16 != 0) {
     return false;
   }
   /* nothing is decrypted before the tag is known to be right: there is no padding oracle */
   ok = cbc_tag(a, in, len, mac) && CRYPTO_memcmp(mac, in + len, TC_CBC_TAG) == 0;
-  OPENSSL_cleanse(mac, sizeof(mac));
-  if (ok) {
-    ctx = tc_ws_cipher(a->ws, a->key, false);
+  explicit_bzero(mac, sizeof(mac));
+  if (!ok) {
+    return false;
   }
-  ok = ctx != NULL && EVP_DecryptInit_ex2(ctx, NULL, NULL, iv_of(a), NULL) == 1 &&
-       EVP_DecryptUpdate(ctx, out, &n, in, (int)len) == 1 &&
-       EVP_DecryptFinal_ex(ctx, out + n, &last) == 1;
-  if (ok) {
-    *out_len = (size_t)(n + last);
-  }
-  return ok;
+  ctx = tc_ws_cipher(a->ws, a->key, false);
+  return ctx != NULL && EVP_DecryptInit_ex2(ctx, NULL, NULL, iv_of(a), NULL) == 1 &&
+         EVP_DecryptUpdate(ctx, out, &n, in, (int)len) == 1 && n == (int)len &&
+         unpad(out, len, out_len);
 }
 
 bool tc_aead_seal(const struct tc_aead *a, const uint8_t *plain, size_t plain_len, uint8_t *out) {
-  bool ok;
-
-  ERR_set_mark(); /* the caller's error queue stays as it was: TLS code reads it */
-  ok =
-      is_gcm(a->key->alg) ? gcm_seal(a, plain, plain_len, out) : cbc_seal(a, plain, plain_len, out);
-  ERR_pop_to_mark();
-  return ok;
+  return is_gcm(a->key->alg) ? gcm_seal(a, plain, plain_len, out)
+                             : cbc_seal(a, plain, plain_len, out);
 }
 
 bool tc_aead_open(const struct tc_aead *a, const uint8_t *in, size_t in_len, uint8_t *out,
                   size_t *out_len) {
-  bool ok;
-
-  ERR_set_mark();
-  ok = is_gcm(a->key->alg) ? gcm_open(a, in, in_len, out, out_len)
-                           : cbc_open(a, in, in_len, out, out_len);
-  ERR_pop_to_mark();
-  return ok;
+  return is_gcm(a->key->alg) ? gcm_open(a, in, in_len, out, out_len)
+                             : cbc_open(a, in, in_len, out, out_len);
 }

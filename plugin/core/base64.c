@@ -121,7 +121,7 @@ enum turncred_err turncred_base64_decode(const char *in, size_t in_len, uint8_t 
     }
   }
   if (bad != 0) {
-    OPENSSL_cleanse(out, len);
+    explicit_bzero(out, len);
     return TURNCRED_BAD_ARGUMENT;
   }
   *out_len = len;

@@ -14,6 +14,9 @@
 #include <stdbool.h>
 #include <string.h>
 
+/* Secrets are cleansed with explicit_bzero: OPENSSL_cleanse does the same, but goes octet by octet
+ * where it is not aligned, which a verification feels. */
+
 #define TC_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 /* --- octets: big endian ------------------------------------------------------------------ */

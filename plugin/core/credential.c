@@ -80,12 +80,12 @@ enum turncred_err turncred_credential_seal(const uint8_t kek[TURNCRED_KEK],
       EVP_EncryptFinal_ex(ctx, body + n, &n) != 1 ||
       EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TC_GCM_TAG,
                           body + TURNCRED_CREDENTIAL_PLAIN) != 1) {
-    OPENSSL_cleanse(sealed, TURNCRED_CREDENTIAL_SEALED);
+    explicit_bzero(sealed, TURNCRED_CREDENTIAL_SEALED);
     err = TURNCRED_CRYPTO;
   }
   EVP_CIPHER_CTX_free(ctx);
   ERR_pop_to_mark();
-  OPENSSL_cleanse(&c, sizeof(c));
+  explicit_bzero(&c, sizeof(c));
   return err;
 }
 
@@ -119,11 +119,11 @@ enum turncred_err turncred_credential_unseal(const uint8_t kek[TURNCRED_KEK],
     err = TURNCRED_CRYPTO;
   } else if (EVP_DecryptUpdate(ctx, plain, &n, body, TURNCRED_CREDENTIAL_PLAIN) != 1 ||
              EVP_DecryptFinal_ex(ctx, plain + n, &n) != 1) {
-    OPENSSL_cleanse(plain, TURNCRED_CREDENTIAL_PLAIN);
+    explicit_bzero(plain, TURNCRED_CREDENTIAL_PLAIN);
     err = TURNCRED_UNSEAL;
   }
   EVP_CIPHER_CTX_free(ctx);
   ERR_pop_to_mark();
-  OPENSSL_cleanse(&c, sizeof(c));
+  explicit_bzero(&c, sizeof(c));
   return err;
 }

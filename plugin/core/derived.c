@@ -42,7 +42,7 @@ enum turncred_err turncred_derived_password(struct turncred_ws *ws, const struct
   if (ok) {
     tc_base64url(mac, 32, password);
   }
-  OPENSSL_cleanse(mac, sizeof(mac));
+  explicit_bzero(mac, sizeof(mac));
   return ok ? TURNCRED_OK : TURNCRED_CRYPTO;
 }
 
@@ -60,7 +60,7 @@ enum turncred_err turncred_derived_key(struct turncred_ws *ws, const struct turn
                                   parsed->expiry, password);
   if (err == TURNCRED_OK) {
     err = turncred_long_term_md5(ws, username, username_len, realm, password, md5);
-    OPENSSL_cleanse(password, sizeof(password));
+    explicit_bzero(password, sizeof(password));
   }
   return err;
 }

@@ -164,8 +164,8 @@ static bool hmac(struct tc_digest *d, const uint8_t *key, size_t key_len,
   }
   ok = ok && d->init(d->ctx, NULL) && d->update(d->ctx, pad, d->block) &&
        d->update(d->ctx, inner, d->size) && d->final(d->ctx, out, &got, d->size) && got == d->size;
-  OPENSSL_cleanse(pad, d->block);
-  OPENSSL_cleanse(inner, sizeof(inner));
+  explicit_bzero(pad, d->block);
+  explicit_bzero(inner, sizeof(inner));
   return ok;
 }
 

@@ -51,7 +51,7 @@ enum turncred_err turncred_hex_decode(const char *in, size_t in_len, uint8_t *ou
     int low = nibble(in[2 * i + 1]);
 
     if (high < 0 || low < 0) {
-      OPENSSL_cleanse(out, i);
+      explicit_bzero(out, i);
       return TURNCRED_BAD_ARGUMENT;
     }
     out[i] = (uint8_t)(high * 16 + low);
@@ -62,6 +62,6 @@ enum turncred_err turncred_hex_decode(const char *in, size_t in_len, uint8_t *ou
 
 void turncred_cleanse(void *p, size_t n) {
   if (p != NULL) {
-    OPENSSL_cleanse(p, n);
+    explicit_bzero(p, n);
   }
 }

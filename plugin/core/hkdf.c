@@ -29,7 +29,7 @@ bool tc_hkdf_sha256(struct turncred_ws *ws, const uint8_t *k, size_t k_len,
   if (ok) {
     memcpy(out, okm, out_len);
   }
-  OPENSSL_cleanse(prk, sizeof(prk));
-  OPENSSL_cleanse(okm, sizeof(okm));
+  explicit_bzero(prk, sizeof(prk));
+  explicit_bzero(okm, sizeof(okm));
   return ok;
 }

@@ -67,7 +67,7 @@ static bool choose_slot(struct turncred_key *key) {
   if (ok) {
     key->slot = tc_get32(hash);
   }
-  OPENSSL_cleanse(hash, sizeof(hash));
+  explicit_bzero(hash, sizeof(hash));
   return ok;
 }
 

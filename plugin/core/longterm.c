@@ -32,7 +32,7 @@ static enum turncred_err long_term(struct turncred_ws *ws, enum tc_digest_id id,
   if (ok) {
     memcpy(key, hash, size);
   }
-  OPENSSL_cleanse(hash, sizeof(hash));
+  explicit_bzero(hash, sizeof(hash));
   return ok ? TURNCRED_OK : TURNCRED_CRYPTO;
 }
 

@@ -39,7 +39,7 @@ enum turncred_err turncred_rest_password(struct turncred_ws *ws, const struct tu
     return TURNCRED_CRYPTO;
   }
   err = turncred_base64_encode(mac, mac_len, password, TURNCRED_PASSWORD_MAX);
-  OPENSSL_cleanse(mac, sizeof(mac));
+  explicit_bzero(mac, sizeof(mac));
   return err;
 }
 
@@ -51,7 +51,7 @@ enum turncred_err turncred_rest_key(struct turncred_ws *ws, const struct turncre
 
   if (err == TURNCRED_OK) {
     err = turncred_long_term_md5(ws, username, username_len, realm, password, md5);
-    OPENSSL_cleanse(password, sizeof(password));
+    explicit_bzero(password, sizeof(password));
   }
   return err;
 }

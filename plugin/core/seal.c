@@ -55,7 +55,7 @@ enum turncred_err turncred_key_seal(const uint8_t kek[TURNCRED_KEK],
 
   if (err == TURNCRED_OK) {
     err = turncred_wrap(subkey, k, k_len, out, cap, out_len);
-    OPENSSL_cleanse(subkey, sizeof(subkey));
+    explicit_bzero(subkey, sizeof(subkey));
   }
   return err;
 }
@@ -68,7 +68,7 @@ enum turncred_err turncred_key_unseal(const uint8_t kek[TURNCRED_KEK],
 
   if (err == TURNCRED_OK) {
     err = turncred_unwrap(subkey, in, in_len, out, cap, out_len);
-    OPENSSL_cleanse(subkey, sizeof(subkey));
+    explicit_bzero(subkey, sizeof(subkey));
   }
   return err;
 }

@@ -108,32 +108,29 @@ enum turncred_err turncred_token_encode(struct turncred_ws *ws, const struct tur
   a.nonce_len = nonce_len;
   put_plain(token, plain);
   ok = tc_aead_seal(&a, plain, plain_len, out + 2 + nonce_len);
-  OPENSSL_cleanse(plain, sizeof(plain));
+  explicit_bzero(plain, sizeof(plain));
   if (!ok) {
-    OPENSSL_cleanse(out, total);
+    explicit_bzero(out, total);
     return TURNCRED_CRYPTO;
   }
   *out_len = total;
   return TURNCRED_OK;
 }
 
-enum turncred_err turncred_token_decode(struct turncred_ws *ws, const struct turncred_key *key,
-                                        const char *server_name, const uint8_t *in, size_t in_len,
-                                        struct turncred_token *token) {
+static enum turncred_err decode(struct turncred_ws *ws, const struct turncred_key *key,
+                                const char *server_name, const uint8_t *in, size_t in_len,
+                                struct turncred_token *token) {
   struct tc_aead a;
-  uint8_t plain[PLAIN_MAX + 32]; /* CBC writes whole blocks */
+  uint8_t plain[PLAIN_MAX + 16]; /* CBC has whole blocks */
   size_t plain_len = 0;
   size_t sealed_len;
   enum turncred_err err = begin(&a, ws, key, server_name);
 
-  if (err == TURNCRED_OK && ((in == NULL && in_len > 0) || token == NULL)) {
-    err = TURNCRED_BAD_ARGUMENT;
-  }
-  if (token != NULL) {
-    turncred_token_clear(token);
-  }
   if (err != TURNCRED_OK) {
     return err;
+  }
+  if (in == NULL && in_len > 0) {
+    return TURNCRED_BAD_ARGUMENT;
   }
   a.nonce_len = in_len >= 2 ? tc_get16(in) : 0;
   if (in_len < 2 || !tc_aead_nonce_ok(key, a.nonce_len) || a.nonce_len > in_len - 2) {
@@ -148,10 +145,24 @@ enum turncred_err turncred_token_decode(struct turncred_ws *ws, const struct tur
   }
   if (!tc_aead_open(&a, a.nonce + a.nonce_len, sealed_len, plain, &plain_len) ||
       !get_plain(plain, plain_len, token)) {
-    turncred_token_clear(token);
     err = TURNCRED_BAD_TOKEN;
   }
-  OPENSSL_cleanse(plain, sizeof(plain));
+  explicit_bzero(plain, sizeof(plain));
+  return err;
+}
+
+enum turncred_err turncred_token_decode(struct turncred_ws *ws, const struct turncred_key *key,
+                                        const char *server_name, const uint8_t *in, size_t in_len,
+                                        struct turncred_token *token) {
+  enum turncred_err err;
+
+  if (token == NULL) {
+    return TURNCRED_BAD_ARGUMENT;
+  }
+  err = decode(ws, key, server_name, in, in_len, token);
+  if (err != TURNCRED_OK) {
+    turncred_token_clear(token);
+  }
   return err;
 }
 
@@ -204,7 +215,7 @@ enum turncred_err turncred_token_hmac_sha1_key_ws(struct turncred_ws *ws,
     return TURNCRED_CRYPTO;
   }
   memcpy(key, hash, MAC_KEY_SHORT);
-  OPENSSL_cleanse(hash, sizeof(hash));
+  explicit_bzero(hash, sizeof(hash));
   return TURNCRED_OK;
 }
 
@@ -233,8 +244,8 @@ enum turncred_err turncred_subject_tag(const uint8_t *k, size_t k_len, const cha
   if (ok) {
     memcpy(tag, mac, TURNCRED_SUBJECT_TAG);
   }
-  OPENSSL_cleanse(subkey, sizeof(subkey));
-  OPENSSL_cleanse(mac, sizeof(mac));
+  explicit_bzero(subkey, sizeof(subkey));
+  explicit_bzero(mac, sizeof(mac));
   return ok ? TURNCRED_OK : TURNCRED_CRYPTO;
 }
 

@@ -45,7 +45,7 @@ enum turncred_err turncred_wrap(const uint8_t kek[TURNCRED_KEK], const uint8_t *
     memcpy(out, buf, need);
     *out_len = need;
   }
-  OPENSSL_cleanse(buf, sizeof(buf));
+  explicit_bzero(buf, sizeof(buf));
   return ok ? TURNCRED_OK : TURNCRED_CRYPTO;
 }
 
@@ -75,6 +75,6 @@ enum turncred_err turncred_unwrap(const uint8_t kek[TURNCRED_KEK], const uint8_t
     memcpy(out, buf, (size_t)n);
     *out_len = (size_t)n;
   }
-  OPENSSL_cleanse(buf, sizeof(buf));
+  explicit_bzero(buf, sizeof(buf));
   return err;
 }

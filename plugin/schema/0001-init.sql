@@ -39,11 +39,14 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 CREATE TABLE turncred.migration (
   version     integer     CONSTRAINT migration_pkey PRIMARY KEY,
   description text        NOT NULL,
+  min_program integer     NOT NULL DEFAULT 1,
   checksum    text,       -- SHA-256 of the file in hex; null when it was run by hand
   applied_at  timestamptz NOT NULL DEFAULT now(),
   applied_by  text        NOT NULL DEFAULT session_user
 );
 COMMENT ON TABLE turncred.migration IS 'the migrations in force; the highest version is the schema''s';
+COMMENT ON COLUMN turncred.migration.min_program IS
+  'programs made for this schema version or a newer one still work (expand first, contract later)';
 
 -- One row: who this database is. A restored copy keeps it, a new one gets its own.
 CREATE TABLE turncred.database (
@@ -236,11 +239,11 @@ CREATE TABLE turncred.revocation (
   kind       text           NOT NULL,
   realm      text           NOT NULL,
   name       text           NOT NULL DEFAULT '',
-  revoked_at timestamptz(0) NOT NULL DEFAULT now(),
+  revoked_at timestamptz    NOT NULL DEFAULT now(),
   until      timestamptz(0),
   reason     text           NOT NULL DEFAULT '',
   revoked_by text           NOT NULL DEFAULT session_user,
-  lifted_at  timestamptz(0),
+  lifted_at  timestamptz,
   CONSTRAINT revocation_pkey PRIMARY KEY (kind, realm, name),
   CONSTRAINT revocation_kind_known CHECK (kind IN ('user', 'token', 'kid', 'realm')),
   CONSTRAINT revocation_realm_length CHECK (octet_length(realm) BETWEEN 1 AND 127),

@@ -60,8 +60,8 @@ enum store_key_state {
 };
 
 struct store_key {
-  const char *realm; /* at most TURNCRED_REALM_MAX octets */
-  const char *kid;   /* at most TURNCRED_USERNAME_MAX octets */
+  const char *realm;                             /* at most TURNCRED_REALM_MAX octets */
+  const char *kid;                               /* at most TURNCRED_USERNAME_MAX octets */
   struct turncred_key key;                       /* unsealed, lengths checked */
   enum turncred_username_format username_format; /* rest */
   enum store_key_state state;
@@ -97,8 +97,8 @@ struct store_credential {
   const char *username;
   uint8_t md5[TURNCRED_LONG_TERM_MD5];
   uint8_t sha256[TURNCRED_LONG_TERM_SHA256];
-  int64_t expiry;          /* 0: none */
-  int64_t pushed_at;       /* UTC seconds; what a revocation compares */
+  int64_t expiry;             /* 0: none */
+  int64_t pushed_at;          /* UTC seconds; what a revocation compares */
   const char *client_address; /* canonical text, at most 45 octets; "": any */
 };
 

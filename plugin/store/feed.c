@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "config.h"
+
+#include "feed.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define WITNESSES     64    /* settled changes that are remembered to notice lost history */
+#define STANDBY_GRACE 60000 /* ms that a standby may be behind before what it has is believed */
+
+void feed_init(struct feed *feed, int wake_fd, bool credentials, const struct kek_ring *keks,
+               store_log_fn log, void *arg) {
+  memset(feed, 0, sizeof *feed);
+  db_init(&feed->db, wake_fd);
+  rows_init(&feed->rows, keks, log, arg);
+  feed->credentials = credentials;
+}
+
+void feed_clear(struct feed *feed) {
+  db_close(&feed->db);
+  rows_clear(&feed->rows);
+  free(feed->known);
+  feed->known = NULL;
+}
+
+static void say(struct feed *feed, enum store_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void say(struct feed *feed, enum store_log_level level, const char *format, ...) {
+  char line[400];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(line, sizeof line, format, args);
+  va_end(args);
+  if (feed->rows.log)
+    feed->rows.log(level, line, feed->rows.arg);
+}
+
+/* --- what one look finds ---------------------------------------------------------------- */
+
+struct change {
+  int64_t id;
+  uint64_t xid;
+  const char *random, *kind, *realm, *name; /* in the result */
+};
+
+struct look {
+  uint64_t xmin;
+  char identity[128];
+  bool standby;
+  int64_t known; /* how many of the known changes are still there */
+  size_t asked;
+  PGresult *result;
+  struct change *changes; /* not known yet */
+  size_t count;
+};
+
+static void look_clear(struct look *look) {
+  PQclear(look->result);
+  free(look->changes);
+}
+
+static const char *begin_sql =
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+    " SET LOCAL search_path = pg_catalog; SET LOCAL lock_timeout = '10s';"
+    " SET LOCAL idle_in_transaction_session_timeout = '60s';"
+    " SELECT pg_snapshot_xmin(pg_current_snapshot()),"
+    " (SELECT id FROM turncred.database) || ' ' || (SELECT system_identifier FROM "
+    "pg_control_system()),"
+    " (SELECT timeline_id FROM pg_control_checkpoint()), pg_is_in_recovery(),"
+    " (SELECT max(version) FROM turncred.migration),"
+    " (SELECT max(min_program) FROM turncred.migration);";
+
+static int fail(struct feed *feed, const char *what) {
+  snprintf(feed->message, sizeof feed->message, "%s", what);
+  return EIO;
+}
+
+static int read_header(struct feed *feed, struct look *look, const PGresult *r) {
+  if (PQntuples(r) != 1 || PQnfields(r) != 6)
+    return fail(feed, "the database gives no answer about itself");
+  look->xmin = strtoull(PQgetvalue(r, 0, 0), NULL, 10);
+  look->standby = *PQgetvalue(r, 0, 3) == 't';
+  /* A standby's control file lags behind: its timeline says nothing. */
+  snprintf(look->identity, sizeof look->identity, "%s %s", PQgetvalue(r, 0, 1),
+           look->standby ? "" : PQgetvalue(r, 0, 2));
+  int version = atoi(PQgetvalue(r, 0, 4)), needs = atoi(PQgetvalue(r, 0, 5));
+  if (version < STORE_SCHEMA_VERSION) {
+    snprintf(feed->message, sizeof feed->message,
+             "the database has turncred schema %d, this program needs %d: run turncredctl schema "
+             "upgrade",
+             version, STORE_SCHEMA_VERSION);
+    return EPROTONOSUPPORT;
+  }
+  if (needs > STORE_SCHEMA_VERSION) {
+    snprintf(feed->message, sizeof feed->message,
+             "the database has turncred schema %d, which needs programs for schema %d or newer; "
+             "this one is for %d: upgrade it",
+             version, needs, STORE_SCHEMA_VERSION);
+    return EPROTONOSUPPORT;
+  }
+  return 0;
+}
+
+/* Standbys and primaries differ in what they tell of the timeline. */
+static bool same_database(const char *a, const char *b) {
+  size_t n = strcspn(a, " ") + 1, m = strcspn(b, " ") + 1;
+  n += strcspn(a + n, " ");
+  m += strcspn(b + m, " ");
+  if (n != m || strncmp(a, b, n) != 0)
+    return false;
+  return !a[n + 1] || !b[m + 1] || strcmp(a + n, b + m) == 0;
+}
+
+static bool is_known(const struct feed *feed, int64_t id, const char *random) {
+  for (size_t i = feed->known_count; i-- > 0;)
+    if (feed->known[i].id == id)
+      return strcmp(feed->known[i].random, random) == 0;
+  return false;
+}
+
+static int by_id(const void *a, const void *b) {
+  const struct feed_change *x = a, *y = b;
+  return (x->id > y->id) - (x->id < y->id);
+}
+
+static int query(struct feed *feed, const char *sql, PGresult **results, size_t cap) {
+  int rc = db_query(&feed->db, sql, results, cap);
+  if (rc)
+    snprintf(feed->message, sizeof feed->message, "%s", feed->db.error);
+  return rc;
+}
+
+/* Opens the transaction and reads what changed since feed->xmin. */
+static int look_begin(struct feed *feed, struct look *look) {
+  memset(look, 0, sizeof *look);
+  size_t room = strlen(begin_sql) + 600 + 80 * (WITNESSES + 1);
+  char *sql = malloc(room);
+  if (!sql)
+    return fail(feed, "no memory");
+  /* Before the first load: what that load will contain, and the newest settled ones as witnesses */
+  char which[160] = "xid >= pg_snapshot_xmin(pg_current_snapshot()) OR id IN"
+                    " (SELECT id FROM turncred.change ORDER BY id DESC LIMIT 64)";
+  if (feed->loaded)
+    snprintf(which, sizeof which, "xid >= '%llu'", (unsigned long long)feed->xmin);
+  int n = snprintf(sql, room,
+                   "%s SELECT id, xid, random, kind, realm, name FROM turncred.change"
+                   " WHERE (%s) AND xid < pg_snapshot_xmax(pg_current_snapshot())"
+                   " ORDER BY id; SELECT count(*) FROM turncred.change WHERE (id, random) IN"
+                   " ((0, '00000000-0000-0000-0000-000000000000'::uuid)",
+                   begin_sql, which);
+  for (size_t i = feed->known_count; i-- > 0 && look->asked < WITNESSES; look->asked++)
+    n += snprintf(sql + n, room - (size_t)n, ", (%lld, '%s')", (long long)feed->known[i].id,
+                  feed->known[i].random);
+  snprintf(sql + n, room - (size_t)n, ")");
+  PGresult *r[7];
+  int rc = query(feed, sql, r, 7);
+  free(sql);
+  if (rc == 0 && !r[6])
+    rc = fail(feed, "the database answers fewer questions than it was asked");
+  if (rc == 0)
+    rc = read_header(feed, look, r[4]);
+  if (rc == 0) {
+    look->result = r[5];
+    r[5] = NULL;
+    look->known = strtoll(PQgetvalue(r[6], 0, 0), NULL, 10);
+    int rows = PQntuples(look->result);
+    look->changes = calloc((size_t)rows + 1, sizeof *look->changes);
+    if (!look->changes)
+      rc = fail(feed, "no memory");
+    for (int i = 0; rc == 0 && i < rows; i++) {
+      struct change c = {strtoll(PQgetvalue(look->result, i, 0), NULL, 10),
+                         strtoull(PQgetvalue(look->result, i, 1), NULL, 10),
+                         PQgetvalue(look->result, i, 2),
+                         PQgetvalue(look->result, i, 3),
+                         PQgetvalue(look->result, i, 4),
+                         PQgetvalue(look->result, i, 5)};
+      if (strlen(c.random) == 36 && !is_known(feed, c.id, c.random))
+        look->changes[look->count++] = c;
+    }
+  }
+  for (int i = 0; i < 7; i++)
+    PQclear(r[i]);
+  return rc;
+}
+
+/* Remembers the changes of a look, forgets settled ones but the newest. */
+static int remember(struct feed *feed, const struct look *look) {
+  size_t need = feed->known_count + look->count;
+  if (need > feed->known_cap) {
+    size_t cap = need * 2;
+    struct feed_change *more = realloc(feed->known, cap * sizeof *more);
+    if (!more)
+      return ENOMEM;
+    feed->known = more;
+    feed->known_cap = cap;
+  }
+  for (size_t i = 0; i < look->count; i++) {
+    struct feed_change *k = &feed->known[feed->known_count++];
+    k->id = look->changes[i].id;
+    k->xid = look->changes[i].xid;
+    memcpy(k->random, look->changes[i].random, sizeof k->random);
+  }
+  if (feed->known_count > 1)
+    qsort(feed->known, feed->known_count, sizeof *feed->known, by_id);
+  size_t settled = 0, kept = 0;
+  for (size_t i = 0; i < feed->known_count; i++)
+    settled += feed->known[i].xid < look->xmin;
+  for (size_t i = 0; i < feed->known_count; i++) {
+    if (feed->known[i].xid < look->xmin && settled-- > WITNESSES)
+      continue;
+    feed->known[kept++] = feed->known[i];
+  }
+  feed->known_count = kept;
+  feed->xmin = look->xmin;
+  feed->standby = look->standby;
+  snprintf(feed->identity, sizeof feed->identity, "%s", look->identity);
+  return 0;
+}
+
+bool feed_unsettled(const struct feed *feed) {
+  for (size_t i = feed->known_count; i-- > 0;)
+    if (feed->known[i].xid >= feed->xmin)
+      return true;
+  return false;
+}
+
+/* --- loading ---------------------------------------------------------------------------- */
+
+static int copy(struct feed *feed, char *sql, enum rows_table table) {
+  if (!sql)
+    return fail(feed, "no memory");
+  int rc = db_copy(&feed->db, sql, rows_take(table), &feed->rows);
+  free(sql);
+  if (rc)
+    snprintf(feed->message, sizeof feed->message, "%s: %s", rows_table_name(table),
+             rc == ENOMEM ? "no memory" : feed->db.error);
+  return rc;
+}
+
+struct keep {
+  struct store_snapshot *to;
+  int64_t now;
+  bool ok;
+};
+/* Revocations of a history that is lost stay in force for as long as what they revoked could
+ * live. */
+static bool keep_revocation(const struct hamt_item *hamt, void *arg) {
+  struct keep *keep = arg;
+  const struct revocation_item *item = (const struct revocation_item *)hamt;
+  if (store_revoked_at(keep->to, item->name.kind, item->name.realm, item->name.name) >= item->until)
+    return true;
+  const struct store_realm *realm = store_realm_find(keep->to, item->name.realm);
+  int64_t until = keep->now + (realm ? realm->max_ttl : 86400) + TURNCRED_AHEAD_SLACK;
+  if (item->until < until)
+    until = item->until;
+  keep->ok = snapshot_put_revocation(keep->to, &item->name, until) == 0;
+  return keep->ok;
+}
+
+static int load_all(struct feed *feed, const struct store_snapshot *from, bool lost) {
+  int rc = 0;
+  rows_begin_full(&feed->rows);
+  for (enum rows_table table = 0; rc == 0 && table < ROWS_TABLES; table++)
+    if (table != ROWS_CREDENTIAL || feed->credentials)
+      rc = copy(feed, rows_sql(table, NULL), table);
+  if (rc == 0 && lost && from) {
+    struct keep keep = {feed->rows.snapshot, (int64_t)time(NULL), true};
+    hamt_each(&from->revocations, keep_revocation, &keep);
+    if (!keep.ok)
+      rc = fail(feed, "no memory");
+  }
+  if (rc == 0)
+    rows_end_full(&feed->rows);
+  return rc;
+}
+
+/* --- changes ---------------------------------------------------------------------------- */
+
+struct touched {
+  bool bulk[ROWS_TABLES];
+  size_t count[ROWS_TABLES];
+  char *ids[ROWS_TABLES]; /* "1,2,3" */
+  size_t len[ROWS_TABLES], cap[ROWS_TABLES];
+};
+
+static int add_id(struct touched *touched, enum rows_table table, int64_t id) {
+  if (touched->cap[table] - touched->len[table] < 24) {
+    size_t cap = touched->cap[table] * 2 + 256;
+    char *more = realloc(touched->ids[table], cap);
+    if (!more)
+      return ENOMEM;
+    touched->ids[table] = more;
+    touched->cap[table] = cap;
+  }
+  touched->len[table] += (size_t)snprintf(touched->ids[table] + touched->len[table], 24, "%s%lld",
+                                          touched->count[table]++ ? "," : "", (long long)id);
+  return 0;
+}
+
+static int sort_changes(const struct look *look, struct touched *touched) {
+  for (size_t i = 0; i < look->count; i++) {
+    const struct change *c = &look->changes[i];
+    for (enum rows_table table = 0; table < ROWS_TABLES; table++) {
+      if (strcmp(c->kind, "bulk") == 0 && strcmp(c->name, rows_table_name(table)) == 0)
+        touched->bulk[table] = true;
+      else if (strcmp(c->kind, rows_table_name(table)) == 0 && add_id(touched, table, c->id))
+        return ENOMEM;
+    }
+  }
+  return 0;
+}
+
+static int load_bulk(struct feed *feed, enum rows_table table) {
+  struct store_snapshot *snapshot = feed->rows.snapshot;
+  int rc = 0;
+  if (table == ROWS_KEY)
+    rc = snapshot_clear_keys(snapshot);
+  else if (table == ROWS_CREDENTIAL)
+    rc = snapshot_clear_credentials(snapshot);
+  else
+    snapshot_clear_revocations(snapshot);
+  return rc ? fail(feed, "no memory") : copy(feed, rows_sql(table, NULL), table);
+}
+
+/* Realms that were not there before (or were refused) come with their keys and credentials. */
+static int load_new_realms(struct feed *feed, const struct look *look,
+                           const struct store_snapshot *from) {
+  struct touched fresh = {0};
+  int rc = 0;
+  for (size_t i = 0; i < look->count && rc == 0; i++) {
+    const struct change *c = &look->changes[i];
+    if (strcmp(c->kind, "realm") == 0 && !snapshot_realm(from, c->realm) &&
+        snapshot_realm(feed->rows.snapshot, c->realm) && add_id(&fresh, ROWS_REALM, c->id))
+      rc = fail(feed, "no memory");
+  }
+  if (rc == 0 && fresh.count[ROWS_REALM] > 0)
+    rc = copy(feed, rows_sql_of_realms(ROWS_KEY, fresh.ids[ROWS_REALM]), ROWS_KEY);
+  if (rc == 0 && fresh.count[ROWS_REALM] > 0 && feed->credentials)
+    rc = copy(feed, rows_sql_of_realms(ROWS_CREDENTIAL, fresh.ids[ROWS_REALM]), ROWS_CREDENTIAL);
+  free(fresh.ids[ROWS_REALM]);
+  return rc;
+}
+
+/* Applies the changes of a look. EAGAIN: a full load is needed. */
+static int load_changes(struct feed *feed, const struct look *look,
+                        const struct store_snapshot *from) {
+  struct touched touched = {0};
+  int rc = sort_changes(look, &touched) ? fail(feed, "no memory") : 0;
+  if (rc == 0 && touched.bulk[ROWS_REALM])
+    rc = EAGAIN;
+  for (enum rows_table table = 0; rc == 0 && table < ROWS_TABLES; table++) {
+    if (table == ROWS_CREDENTIAL && !feed->credentials)
+      continue;
+    if (touched.bulk[table])
+      rc = load_bulk(feed, table);
+    else if (touched.count[table] > 0)
+      rc = copy(feed, rows_sql(table, touched.ids[table]), table);
+    if (rc == 0 && table == ROWS_REALM && touched.count[table] > 0)
+      rc = load_new_realms(feed, look, from);
+  }
+  for (enum rows_table table = 0; table < ROWS_TABLES; table++)
+    free(touched.ids[table]);
+  return rc;
+}
+
+/* --- one look --------------------------------------------------------------------------- */
+
+/* What stands against going on from where we are; NULL: nothing. */
+static const char *doubt(const struct feed *feed, const struct look *look) {
+  if (!same_database(feed->identity, look->identity))
+    return "the database is another one, or on another timeline";
+  if (look->known != (int64_t)look->asked)
+    return "changes that were applied are gone (failover, restore, or away for too long)";
+  if (look->xmin < feed->xmin)
+    return "the database has gone back in time";
+  return NULL;
+}
+
+static enum feed_result ended(struct feed *feed, int rc) {
+  if (feed->db.conn)
+    db_run(&feed->db, "ROLLBACK");
+  if (rc == ECANCELED)
+    return FEED_STOPPED;
+  return FEED_FAILED;
+}
+
+enum feed_result feed_look(struct feed *feed, const struct store_snapshot *from, uint64_t seed,
+                           bool full, struct store_snapshot **out) {
+  struct look look;
+  bool lost = false;
+  *out = NULL;
+  int rc = look_begin(feed, &look);
+  if (rc) {
+    look_clear(&look);
+    return ended(feed, rc);
+  }
+  if (!from || !feed->loaded)
+    full = true;
+  const char *why = feed->loaded ? doubt(feed, &look) : NULL;
+  if (why && look.standby) {
+    /* most likely it has not caught up yet: what we have is newer */
+    uint64_t now = monotonic_ms();
+    if (feed->lag_since == 0)
+      feed->lag_since = now;
+    if (now - feed->lag_since < STANDBY_GRACE) {
+      snprintf(feed->message, sizeof feed->message, "the standby is behind what is loaded: %s",
+               why);
+      look_clear(&look);
+      return ended(feed, EIO);
+    }
+  }
+  feed->lag_since = 0;
+  if (why) {
+    say(feed, STORE_LOG_WARNING, "loading everything anew: %s", why);
+    full = lost = true;
+  }
+  if (!full && look.count > 0) {
+    feed->rows.snapshot = snapshot_fork(from);
+    rc = feed->rows.snapshot ? load_changes(feed, &look, from) : fail(feed, "no memory");
+    if (rc == EAGAIN) {
+      snapshot_free(feed->rows.snapshot);
+      feed->rows.snapshot = NULL;
+      full = true;
+      rc = 0;
+    }
+  }
+  if (rc == 0 && full) {
+    feed->rows.snapshot = snapshot_new(seed);
+    rc = feed->rows.snapshot ? load_all(feed, from, lost) : fail(feed, "no memory");
+  }
+  if (rc == 0)
+    rc = query(feed, "COMMIT", NULL, 0);
+  if (rc == 0 && full) {
+    feed->known_count = 0;
+    feed->loaded = true;
+  }
+  if (rc == 0 && remember(feed, &look)) {
+    rc = fail(feed, "no memory");
+    feed->loaded = false;
+  }
+  bool changed = full || look.count > 0;
+  look_clear(&look);
+  *out = feed->rows.snapshot;
+  feed->rows.snapshot = NULL;
+  if (rc) {
+    snapshot_free(*out);
+    *out = NULL;
+    return ended(feed, rc);
+  }
+  return changed ? FEED_CHANGED : FEED_SAME;
+}

@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "config.h"
+
+#include "rows.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- SQL --------------------------------------------------------------------------------- */
+
+/* Fields 0 and 1 are the name by which a change names the row; the row itself begins at 2. */
+#define EPOCH(column) "floor(extract(epoch FROM t." column "))::bigint"
+static const struct table {
+  const char *name, *fields, *realm, *key, *join;
+} tables[ROWS_TABLES] = {
+    [ROWS_REALM] = {"realm",
+                    "t.name, t.server_name, array_to_string(t.mechanisms, ','), t.expiry_token,"
+                    " t.expiry_derived, t.expiry_rest, t.expiry_pushed, t.grace_seconds, t.max_ttl,"
+                    " t.default_ttl, t.user_quota, t.total_quota, t.max_bps, t.bind_address,"
+                    " array_to_string(t.guest_kids, E'\\n'),"
+                    " array_to_string(ARRAY(SELECT host(a) FROM unnest(t.listen_addresses) a), "
+                    "E'\\n'),"
+                    " array_to_string(t.origins, E'\\n')",
+                    "t.name", "''::text", "t.name = c.realm"},
+    [ROWS_KEY] = {"key",
+                  "t.kid, t.use, t.alg, t.derivation, t.username_format, t.kek_id, t.wrapped,"
+                  " t.plain, t.allow_zero_iv, t.subject_tag, " EPOCH("not_before") ", " EPOCH(
+                      "sign_until") ", " EPOCH("accept_until") ", t.state",
+                  "t.realm", "t.kid", "t.realm = c.realm AND t.kid = c.name"},
+    [ROWS_CREDENTIAL] = {"credential",
+                         "t.username, t.kek_id, t.sealed, t.md5, t.sha256, " EPOCH(
+                             "expiry") ", t.client_address,"
+                                       " ceil(extract(epoch FROM t.pushed_at))::bigint",
+                         "t.realm", "t.username", "t.realm = c.realm AND t.username = c.name"},
+    [ROWS_REVOCATION] = {"revocation",
+                         "t.kind, floor(extract(epoch FROM least(t.lifted_at, t.until)))::bigint",
+                         "t.realm", "t.kind || ':' || t.name",
+                         "t.realm = c.realm AND t.kind = split_part(c.name, ':', 1)"
+                         " AND t.name = substr(c.name, strpos(c.name, ':') + 1)"},
+};
+
+const char *rows_table_name(enum rows_table table) { return tables[table].name; }
+
+char *rows_sql(enum rows_table table, const char *ids) {
+  const struct table *t = &tables[table];
+  char *sql = NULL;
+  int n;
+  if (ids)
+    n = asprintf(&sql,
+                 "SELECT c.realm, c.name, %s FROM (SELECT DISTINCT realm, name FROM turncred.change"
+                 " WHERE id = ANY ('{%s}'::bigint[]) AND kind = '%s') c"
+                 " LEFT JOIN turncred.%s t ON %s",
+                 t->fields, ids, t->name, t->name, t->join);
+  else
+    n = asprintf(&sql, "SELECT %s, %s, %s FROM turncred.%s t", t->realm, t->key, t->fields,
+                 t->name);
+  return n < 0 ? NULL : sql;
+}
+
+char *rows_sql_of_realms(enum rows_table table, const char *ids) {
+  const struct table *t = &tables[table];
+  char *sql = NULL;
+  int n = asprintf(&sql,
+                   "SELECT %s, %s, %s FROM turncred.%s t WHERE t.realm IN (SELECT realm"
+                   " FROM turncred.change WHERE id = ANY ('{%s}'::bigint[]) AND kind = 'realm')",
+                   t->realm, t->key, t->fields, t->name, ids);
+  return n < 0 ? NULL : sql;
+}
+
+/* --- refused rows ------------------------------------------------------------------------ */
+
+struct refused_item {
+  struct hamt_item hamt;
+  const char *reason;
+  char name[]; /* "key REALM/KID", NUL, reason */
+};
+static bool refused_same(const struct hamt_item *item, const void *key) {
+  return strcmp(((const struct refused_item *)item)->name, key) == 0;
+}
+static const void *refused_key(const struct hamt_item *item) {
+  return ((const struct refused_item *)item)->name;
+}
+static void refused_free(struct hamt_item *item) { free(item); }
+static const struct hamt_type refused_type = {refused_same, refused_key, NULL, refused_free};
+
+void rows_init(struct rows *rows, const struct kek_ring *keks, store_log_fn log, void *arg) {
+  memset(rows, 0, sizeof *rows);
+  rows->keks = keks;
+  rows->log = log;
+  rows->arg = arg;
+  hamt_init(&rows->refused, &refused_type);
+  hamt_init(&rows->refused_before, &refused_type);
+}
+void rows_clear(struct rows *rows) {
+  hamt_clear(&rows->refused);
+  hamt_clear(&rows->refused_before);
+}
+void rows_begin_full(struct rows *rows) {
+  hamt_clear(&rows->refused_before);
+  rows->refused_before = rows->refused;
+  hamt_init(&rows->refused, &refused_type);
+}
+void rows_end_full(struct rows *rows) { hamt_clear(&rows->refused_before); }
+
+#define NAME_MAX_OCTETS (16 + TURNCRED_REALM_MAX + 1 + TURNCRED_USERNAME_MAX + 16)
+
+static void full_name(char out[NAME_MAX_OCTETS], const struct table *t, const char *realm,
+                      const char *name) {
+  snprintf(out, NAME_MAX_OCTETS, "%s %s%s%s", t->name, realm, *name ? "/" : "", name);
+}
+
+static const struct refused_item *find_refused(const struct hamt *map, const char *name) {
+  return (const struct refused_item *)hamt_find(map, hamt_hash(0, name, strlen(name)), name);
+}
+
+static bool refuse(struct rows *rows, const struct table *t, const char *realm, const char *name,
+                   const char *reason) {
+  char full[NAME_MAX_OCTETS];
+  full_name(full, t, realm, name);
+  const struct refused_item *known = find_refused(&rows->refused, full);
+  if (!known)
+    known = find_refused(&rows->refused_before, full);
+  bool named = known && strcmp(known->reason, reason) == 0;
+  size_t n = strlen(full) + 1, m = strlen(reason) + 1;
+  struct refused_item *item = malloc(sizeof *item + n + m);
+  if (!item)
+    return false;
+  item->hamt = (struct hamt_item){1, hamt_hash(0, full, n - 1)};
+  memcpy(item->name, full, n);
+  memcpy(item->name + n, reason, m);
+  item->reason = item->name + n;
+  if (!named && rows->log) {
+    char line[NAME_MAX_OCTETS + 300];
+    for (char *p = full; *p; p++)
+      if ((unsigned char)*p < ' ' || *p == 127)
+        *p = '?';
+    snprintf(line, sizeof line, "%s is refused: %s", full, reason);
+    rows->log(STORE_LOG_WARNING, line, rows->arg);
+  }
+  return hamt_put(&rows->refused, &item->hamt) == 0;
+}
+
+static void accept(struct rows *rows, const struct table *t, const char *realm, const char *name) {
+  if (rows->refused.count == 0)
+    return;
+  char full[NAME_MAX_OCTETS];
+  full_name(full, t, realm, name);
+  hamt_remove(&rows->refused, hamt_hash(0, full, strlen(full)), full);
+}
+
+/* --- fields ------------------------------------------------------------------------------ */
+
+/* NULL in the database is "". False if it does not fit, or holds NUL. */
+static bool text(const struct db_row *row, int field, char *out, size_t cap) {
+  int n = row->len[field];
+  if (n < 0)
+    n = 0;
+  if ((size_t)n >= cap || (n > 0 && memchr(row->value[field], 0, (size_t)n)))
+    return false;
+  if (n > 0)
+    memcpy(out, row->value[field], (size_t)n);
+  out[n] = 0;
+  return true;
+}
+
+static bool is(const struct db_row *row, int field, const char *word) {
+  return row->len[field] == (int)strlen(word) && memcmp(row->value[field], word, strlen(word)) == 0;
+}
+
+static char *text_of_any_length(const struct db_row *row, int field) {
+  int n = row->len[field] < 0 ? 0 : row->len[field];
+  char *out = malloc((size_t)n + 1);
+  if (out && !text(row, field, out, (size_t)n + 1))
+    *out = 0;
+  return out;
+}
+
+struct named {
+  char realm[TURNCRED_REALM_MAX + 1];
+  char name[TURNCRED_USERNAME_MAX + 12];
+};
+/* Names that do not fit cannot be in a snapshot: such rows are passed over. */
+static bool names(const struct db_row *row, int fields, struct named *out) {
+  return row->count == 2 + fields && text(row, 0, out->realm, sizeof out->realm) &&
+         text(row, 1, out->name, sizeof out->name);
+}
+
+/* --- realm ------------------------------------------------------------------------------- */
+
+static bool expiry(const struct db_row *row, int field, enum store_expiry *out) {
+  static const char *const words[] = {"strict", "grace", "allocate"};
+  for (int i = 0; i < 3; i++)
+    if (is(row, field, words[i])) {
+      *out = (enum store_expiry)i;
+      return true;
+    }
+  return false;
+}
+
+static bool mechanisms(const struct db_row *row, int field, uint8_t out[4]) {
+  static const char *const words[] = {"", "token", "derived", "rest", "pushed"};
+  char list[64], *save = NULL;
+  int n = 0;
+  if (!text(row, field, list, sizeof list))
+    return false;
+  for (char *word = strtok_r(list, ",", &save); word; word = strtok_r(NULL, ",", &save)) {
+    uint8_t i = 4;
+    while (i > 0 && strcmp(word, words[i]) != 0)
+      i--;
+    if (i == 0 || n == 4 || memchr(out, i, (size_t)n))
+      return false;
+    out[n++] = i;
+  }
+  return n > 0;
+}
+
+static bool number(const struct db_row *row, int field, int64_t max, uint64_t *out) {
+  int64_t x = db_int(row, field);
+  *out = (uint64_t)x;
+  return row->len[field] > 0 && x >= 0 && x <= max;
+}
+
+static const char *read_realm(const struct db_row *row, struct store_realm *realm) {
+  uint64_t grace, max_ttl, default_ttl, user_quota, total_quota, max_bps;
+  if (!text(row, 2, realm->name, sizeof realm->name) || !*realm->name)
+    return "name: 1 to 127 octets are needed";
+  if (!text(row, 3, realm->server_name, sizeof realm->server_name) || !*realm->server_name)
+    return "server_name: 1 to 255 octets are needed";
+  if (!mechanisms(row, 4, realm->mechanisms))
+    return "mechanisms: each of token, derived, rest, pushed once at most, and at least one";
+  if (!expiry(row, 5, &realm->expiry[STORE_TOKEN]) ||
+      !expiry(row, 6, &realm->expiry[STORE_DERIVED]) ||
+      !expiry(row, 7, &realm->expiry[STORE_REST]) || !expiry(row, 8, &realm->expiry[STORE_PUSHED]))
+    return "expiry_*: strict, grace or allocate is needed";
+  if (!number(row, 9, UINT32_MAX, &grace) || !number(row, 10, UINT32_MAX, &max_ttl) ||
+      !number(row, 11, UINT32_MAX, &default_ttl) || !number(row, 12, UINT32_MAX, &user_quota) ||
+      !number(row, 13, UINT32_MAX, &total_quota) || !number(row, 14, INT64_MAX, &max_bps) ||
+      max_ttl == 0 || default_ttl == 0 || default_ttl > max_ttl)
+    return "grace_seconds, max_ttl, default_ttl, quotas, max_bps: a number is out of range";
+  realm->grace_seconds = (uint32_t)grace;
+  realm->max_ttl = (uint32_t)max_ttl;
+  realm->default_ttl = (uint32_t)default_ttl;
+  realm->user_quota = (uint32_t)user_quota;
+  realm->total_quota = (uint32_t)total_quota;
+  realm->max_bps = max_bps;
+  realm->bind_address = db_int(row, 15) != 0;
+  return NULL;
+}
+
+bool rows_take_realm(const struct db_row *row, void *arg) {
+  struct rows *rows = arg;
+  const struct table *t = &tables[ROWS_REALM];
+  struct named id;
+  struct realm_fields fields;
+  rows->seen++;
+  if (!names(row, 17, &id))
+    return true;
+  if (row->len[2] < 0) {
+    accept(rows, t, id.realm, "");
+    return snapshot_remove_realm(rows->snapshot, id.realm) == 0;
+  }
+  memset(&fields, 0, sizeof fields);
+  const char *wrong = read_realm(row, &fields.realm);
+  if (wrong)
+    return snapshot_remove_realm(rows->snapshot, id.realm) == 0 &&
+           refuse(rows, t, id.realm, "", wrong);
+  char *guests = text_of_any_length(row, 16), *listens = text_of_any_length(row, 17),
+       *origins = text_of_any_length(row, 18);
+  bool ok = guests && listens && origins;
+  if (ok) {
+    fields.guest_kids = guests;
+    fields.listen_addresses = listens;
+    fields.origins = origins;
+    ok = snapshot_put_realm(rows->snapshot, &fields) == 0;
+    accept(rows, t, id.realm, "");
+  }
+  free(guests);
+  free(listens);
+  free(origins);
+  return ok;
+}
+
+/* --- key --------------------------------------------------------------------------------- */
+
+static const uint8_t *octets(const struct db_row *row, int field) {
+  return (const uint8_t *)row->value[field];
+}
+
+/* The key encryption key that a row names; a message in why if there is none. */
+static const uint8_t *find_kek(const struct rows *rows, const struct db_row *row, int field,
+                               char id[KEK_ID_MAX + 1], char *why, size_t cap) {
+  const uint8_t *kek = NULL;
+  if (!text(row, field, id, KEK_ID_MAX + 1) || !kek_id_valid(id))
+    snprintf(why, cap, "kek_id: not the form of an id");
+  else if (!rows->keks || !(kek = kek_ring_find(rows->keks, id)))
+    snprintf(why, cap, "it is sealed under key encryption key %s, which is not here", id);
+  return kek;
+}
+
+static bool read_key(struct rows *rows, const struct db_row *row, const struct named *id,
+                     struct store_key *key, char *why, size_t cap) {
+  char use[16], alg[24], derivation[24], format[32], kek_id[KEK_ID_MAX + 1];
+  struct turncred_key_row bound = {.realm = id->realm, .kid = id->name, .kek_id = kek_id};
+  bool zero_iv = db_int(row, 10) != 0;
+  if (!text(row, 3, use, sizeof use) || turncred_use_parse(use, &bound.use))
+    return snprintf(why, cap, "use: token, derived or rest is needed"), false;
+  if (!text(row, 4, alg, sizeof alg) || turncred_alg_parse(alg, &bound.alg))
+    return snprintf(why, cap, "alg: this program does not know it"), false;
+  if (!text(row, 5, derivation, sizeof derivation) ||
+      turncred_derivation_parse(derivation, &bound.derivation))
+    return snprintf(why, cap, "derivation: this program does not know it"), false;
+  if (!text(row, 6, format, sizeof format) ||
+      turncred_username_format_parse(format, &key->username_format))
+    return snprintf(why, cap, "username_format: this program does not know it"), false;
+  if (is(row, 15, "published"))
+    key->state = STORE_KEY_PUBLISHED;
+  else if (is(row, 15, "active"))
+    key->state = STORE_KEY_ACTIVE;
+  else if (is(row, 15, "retired"))
+    key->state = STORE_KEY_RETIRED;
+  else if (is(row, 15, "disabled"))
+    key->state = STORE_KEY_DISABLED;
+  else
+    return snprintf(why, cap, "state: this program does not know it"), false;
+  key->subject_tag = db_int(row, 11) != 0;
+  key->not_before = db_int(row, 12);
+  key->sign_until = db_int(row, 13);
+  key->accept_until = db_int(row, 14);
+
+  uint8_t k[TURNCRED_KEY_MAX + 8];
+  size_t k_len = 0;
+  enum turncred_err err = TURNCRED_OK;
+  if (row->len[8] >= 0) {
+    const uint8_t *kek = find_kek(rows, row, 7, kek_id, why, cap);
+    if (!kek)
+      return false;
+    err =
+        turncred_key_unseal(kek, &bound, octets(row, 8), (size_t)row->len[8], k, sizeof k, &k_len);
+    if (err)
+      snprintf(why, cap, "it does not open under key encryption key %s: %s", kek_id,
+               turncred_err_text(err));
+  } else if (row->len[9] >= 0 && row->len[9] <= TURNCRED_KEY_MAX) {
+    k_len = (size_t)row->len[9];
+    memcpy(k, row->value[9], k_len);
+  } else {
+    err = TURNCRED_BAD_KEY;
+    snprintf(why, cap, "key: longer than %d octets, or none", TURNCRED_KEY_MAX);
+  }
+  if (err == TURNCRED_OK) {
+    err = turncred_key_init(&key->key, bound.use, bound.alg, bound.derivation, k, k_len);
+    if (err)
+      snprintf(why, cap, "key of %zu octets: %s", k_len, turncred_err_text(err));
+    else
+      key->key.allow_zero_iv = zero_iv;
+  }
+  turncred_cleanse(k, sizeof k);
+  return err == TURNCRED_OK;
+}
+
+bool rows_take_key(const struct db_row *row, void *arg) {
+  struct rows *rows = arg;
+  const struct table *t = &tables[ROWS_KEY];
+  struct named id;
+  rows->seen++;
+  if (!names(row, 14, &id))
+    return true;
+  struct store_key key;
+  memset(&key, 0, sizeof key);
+  char why[256] = "";
+  bool gone = row->len[2] < 0;
+  if (gone || !snapshot_realm(rows->snapshot, id.realm) ||
+      !read_key(rows, row, &id, &key, why, sizeof why)) {
+    bool ok = snapshot_remove_key(rows->snapshot, id.realm, id.name) == 0;
+    if (*why)
+      return ok && refuse(rows, t, id.realm, id.name, why);
+    accept(rows, t, id.realm, id.name);
+    return ok;
+  }
+  key.realm = id.realm;
+  key.kid = id.name;
+  int rc = snapshot_put_key(rows->snapshot, &key);
+  turncred_key_clear(&key.key);
+  accept(rows, t, id.realm, id.name);
+  return rc == 0;
+}
+
+/* --- credential -------------------------------------------------------------------------- */
+
+static bool read_credential(struct rows *rows, const struct db_row *row,
+                            struct store_credential *credential, char *why, size_t cap) {
+  if (row->len[4] >= 0) {
+    char kek_id[KEK_ID_MAX + 1];
+    const uint8_t *kek = find_kek(rows, row, 3, kek_id, why, cap);
+    if (!kek)
+      return false;
+    struct turncred_credential_row bound = {kek_id, credential->realm, credential->username,
+                                            credential->expiry, credential->client_address};
+    uint8_t plain[TURNCRED_CREDENTIAL_PLAIN];
+    enum turncred_err err =
+        turncred_credential_unseal(kek, &bound, octets(row, 4), (size_t)row->len[4], plain);
+    if (err) {
+      snprintf(why, cap, "it does not open under key encryption key %s: %s", kek_id,
+               turncred_err_text(err));
+      return false;
+    }
+    memcpy(credential->md5, plain, sizeof credential->md5);
+    memcpy(credential->sha256, plain + sizeof credential->md5, sizeof credential->sha256);
+    turncred_cleanse(plain, sizeof plain);
+    return true;
+  }
+  if (row->len[5] != TURNCRED_LONG_TERM_MD5 ||
+      (row->len[6] >= 0 && row->len[6] != TURNCRED_LONG_TERM_SHA256)) {
+    snprintf(why, cap, "md5: 16 octets are needed; sha256: 32 or none");
+    return false;
+  }
+  memcpy(credential->md5, row->value[5], sizeof credential->md5);
+  if (row->len[6] > 0)
+    memcpy(credential->sha256, row->value[6], sizeof credential->sha256);
+  return true;
+}
+
+bool rows_take_credential(const struct db_row *row, void *arg) {
+  struct rows *rows = arg;
+  const struct table *t = &tables[ROWS_CREDENTIAL];
+  struct named id;
+  rows->seen++;
+  if (!names(row, 8, &id))
+    return true;
+  char address[46] = "", why[256] = "";
+  struct store_credential credential;
+  memset(&credential, 0, sizeof credential);
+  credential.realm = id.realm;
+  credential.username = id.name;
+  credential.client_address = address;
+  bool gone = row->len[2] < 0;
+  if (!gone && !text(row, 8, address, sizeof address))
+    snprintf(why, sizeof why, "client_address: longer than 45 octets");
+  credential.expiry = db_int(row, 7);
+  credential.pushed_at = db_int(row, 9);
+  if (gone || *why || !snapshot_realm(rows->snapshot, id.realm) ||
+      !read_credential(rows, row, &credential, why, sizeof why)) {
+    bool ok = snapshot_remove_credential(rows->snapshot, id.realm, id.name) == 0;
+    if (*why)
+      return ok && refuse(rows, t, id.realm, id.name, why);
+    accept(rows, t, id.realm, id.name);
+    return ok;
+  }
+  int rc = snapshot_put_credential(rows->snapshot, &credential);
+  turncred_cleanse(&credential, sizeof credential);
+  accept(rows, t, id.realm, id.name);
+  return rc == 0;
+}
+
+/* --- revocation -------------------------------------------------------------------------- */
+
+bool rows_take_revocation(const struct db_row *row, void *arg) {
+  static const char *const kinds[] = {"", "user", "token", "kid", "realm"};
+  struct rows *rows = arg;
+  struct named id;
+  rows->seen++;
+  if (!names(row, 2, &id))
+    return true;
+  char *colon = strchr(id.name, ':');
+  if (!colon)
+    return true;
+  *colon = 0;
+  int kind = 4;
+  while (kind > 0 && strcmp(id.name, kinds[kind]) != 0)
+    kind--;
+  if (kind == 0)
+    return refuse(rows, &tables[ROWS_REVOCATION], id.realm, id.name,
+                  "kind: this program does not know it");
+  struct revocation_name name = {(enum store_revocation_kind)kind, id.realm, colon + 1};
+  if (row->len[2] < 0)
+    return snapshot_remove_revocation(rows->snapshot, &name) == 0;
+  int64_t until = row->len[3] < 0 ? INT64_MAX : db_int(row, 3);
+  return snapshot_put_revocation(rows->snapshot, &name, until) == 0;
+}
+
+db_row_fn rows_take(enum rows_table table) {
+  static const db_row_fn fns[ROWS_TABLES] = {rows_take_realm, rows_take_key, rows_take_credential,
+                                             rows_take_revocation};
+  return fns[table];
+}

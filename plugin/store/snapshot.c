@@ -1,0 +1,674 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "config.h"
+
+#include "snapshot.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- parts ------------------------------------------------------------------------------ */
+
+struct realm_lists {
+  uint32_t refs;
+  const char **all; /* guests, addresses, origins */
+  size_t guests, listens, origins;
+  char text[];
+};
+
+static struct shared_text *text_new(const char *s) {
+  size_t n = strlen(s) + 1;
+  struct shared_text *text = malloc(sizeof *text + n);
+  if (text) {
+    text->refs = 1;
+    memcpy(text->text, s, n);
+  }
+  return text;
+}
+static struct shared_text *text_ref(struct shared_text *text) {
+  text->refs++;
+  return text;
+}
+static void text_unref(struct shared_text *text) {
+  if (text && --text->refs == 0)
+    free(text);
+}
+
+static void lists_unref(struct realm_lists *lists) {
+  if (lists && --lists->refs == 0) {
+    free(lists->all);
+    free(lists);
+  }
+}
+static void key_list_unref(struct key_list *list) {
+  if (list && --list->refs == 0)
+    free(list);
+}
+
+static size_t split(char *text, const char **out) {
+  size_t n = 0;
+  for (char *line = text; *line; n++) {
+    char *end = strchr(line, '\n');
+    if (out)
+      out[n] = line;
+    if (!end)
+      return n + 1;
+    if (out)
+      *end = 0;
+    line = end + 1;
+  }
+  return n;
+}
+
+static struct realm_lists *lists_new(const char *guests, const char *listens, const char *origins) {
+  size_t a = strlen(guests) + 1, b = strlen(listens) + 1, c = strlen(origins) + 1;
+  struct realm_lists *lists = malloc(sizeof *lists + a + b + c);
+  if (!lists)
+    return NULL;
+  char *ta = lists->text, *tb = ta + a, *tc = tb + b;
+  memcpy(ta, guests, a);
+  memcpy(tb, listens, b);
+  memcpy(tc, origins, c);
+  lists->refs = 1;
+  lists->guests = split(ta, NULL);
+  lists->listens = split(tb, NULL);
+  lists->origins = split(tc, NULL);
+  lists->all = calloc(lists->guests + lists->listens + lists->origins + 1, sizeof *lists->all);
+  if (!lists->all) {
+    free(lists);
+    return NULL;
+  }
+  split(ta, lists->all);
+  split(tb, lists->all + lists->guests);
+  split(tc, lists->all + lists->guests + lists->listens);
+  return lists;
+}
+
+/* --- map types -------------------------------------------------------------------------- */
+
+static bool key_same(const struct hamt_item *item, const void *key) {
+  return strcmp(((const struct key_item *)item)->kid, key) == 0;
+}
+static const void *key_key(const struct hamt_item *item) {
+  return ((const struct key_item *)item)->kid;
+}
+static void key_free(struct hamt_item *hamt) {
+  struct key_item *item = (struct key_item *)hamt;
+  turncred_key_clear(&item->key.key);
+  text_unref(item->realm);
+  free(item);
+}
+static const struct hamt_type key_type = {key_same, key_key, NULL, key_free};
+
+static bool credential_same(const struct hamt_item *item, const void *key) {
+  return strcmp(((const struct credential_item *)item)->text, key) == 0;
+}
+static const void *credential_key(const struct hamt_item *item) {
+  return ((const struct credential_item *)item)->text;
+}
+static void credential_free(struct hamt_item *hamt) {
+  struct credential_item *item = (struct credential_item *)hamt;
+  turncred_cleanse(&item->credential, sizeof item->credential);
+  text_unref(item->realm);
+  free(item);
+}
+static const struct hamt_type credential_type = {credential_same, credential_key, NULL,
+                                                 credential_free};
+
+static bool revocation_same(const struct hamt_item *hamt, const void *key) {
+  const struct revocation_name *a = &((const struct revocation_item *)hamt)->name, *b = key;
+  return a->kind == b->kind && strcmp(a->name, b->name) == 0 && strcmp(a->realm, b->realm) == 0;
+}
+static const void *revocation_key(const struct hamt_item *item) {
+  return &((const struct revocation_item *)item)->name;
+}
+static void revocation_free(struct hamt_item *item) { free(item); }
+static const struct hamt_type revocation_type = {revocation_same, revocation_key, NULL,
+                                                 revocation_free};
+
+static bool choice_same(const struct hamt_item *item, const void *key) {
+  return strcmp(((const struct choice_item *)item)->text, key) == 0;
+}
+static const void *choice_key(const struct hamt_item *item) {
+  return ((const struct choice_item *)item)->text;
+}
+static void choice_free(struct hamt_item *item) {
+  text_unref(((struct choice_item *)item)->realm);
+  free(item);
+}
+static const struct hamt_type choice_type = {choice_same, choice_key, NULL, choice_free};
+
+static bool realm_same(const struct hamt_item *item, const void *key) {
+  return strcmp(((const struct realm_item *)item)->realm.name, key) == 0;
+}
+static const void *realm_key(const struct hamt_item *item) {
+  return ((const struct realm_item *)item)->realm.name;
+}
+static struct hamt_item *realm_copy(const struct hamt_item *hamt) {
+  const struct realm_item *from = (const struct realm_item *)hamt;
+  struct realm_item *item = malloc(sizeof *item);
+  if (!item)
+    return NULL;
+  *item = *from;
+  item->name->refs++;
+  item->lists->refs++;
+  item->derived->refs++;
+  item->rest->refs++;
+  item->keys = hamt_share(&from->keys);
+  item->credentials = hamt_share(&from->credentials);
+  return &item->hamt;
+}
+static void realm_free(struct hamt_item *hamt) {
+  struct realm_item *item = (struct realm_item *)hamt;
+  key_list_unref(item->derived);
+  key_list_unref(item->rest);
+  hamt_clear(&item->keys);
+  hamt_clear(&item->credentials);
+  lists_unref(item->lists);
+  text_unref(item->name);
+  free(item);
+}
+static const struct hamt_type realm_type = {realm_same, realm_key, realm_copy, realm_free};
+
+/* --- snapshots -------------------------------------------------------------------------- */
+
+static uint32_t hash_text(const struct store_snapshot *snapshot, const char *s) {
+  return hamt_hash(snapshot->seed, s, strlen(s));
+}
+static uint32_t hash_revocation(const struct store_snapshot *snapshot,
+                                const struct revocation_name *name) {
+  return hamt_hash(snapshot->seed + name->kind, name->name, strlen(name->name)) ^
+         hash_text(snapshot, name->realm);
+}
+
+struct store_snapshot *snapshot_new(uint64_t seed) {
+  struct store_snapshot *snapshot = calloc(1, sizeof *snapshot);
+  if (!snapshot)
+    return NULL;
+  snapshot->seed = seed;
+  hamt_init(&snapshot->realms, &realm_type);
+  hamt_init(&snapshot->listeners, &choice_type);
+  hamt_init(&snapshot->origins, &choice_type);
+  hamt_init(&snapshot->revocations, &revocation_type);
+  return snapshot;
+}
+
+struct store_snapshot *snapshot_fork(const struct store_snapshot *from) {
+  struct store_snapshot *snapshot = malloc(sizeof *snapshot);
+  if (!snapshot)
+    return NULL;
+  *snapshot = *from;
+  snapshot->realms = hamt_share(&from->realms);
+  snapshot->listeners = hamt_share(&from->listeners);
+  snapshot->origins = hamt_share(&from->origins);
+  snapshot->revocations = hamt_share(&from->revocations);
+  snapshot->next = NULL;
+  return snapshot;
+}
+
+void snapshot_free(struct store_snapshot *snapshot) {
+  if (!snapshot)
+    return;
+  hamt_clear(&snapshot->realms);
+  hamt_clear(&snapshot->listeners);
+  hamt_clear(&snapshot->origins);
+  hamt_clear(&snapshot->revocations);
+  free(snapshot);
+}
+
+const struct realm_item *snapshot_realm(const struct store_snapshot *snapshot, const char *realm) {
+  return (const struct realm_item *)hamt_find(&snapshot->realms, hash_text(snapshot, realm), realm);
+}
+
+static struct realm_item *edit_realm(struct store_snapshot *snapshot, const char *realm, int *rc) {
+  struct realm_item *item =
+      (struct realm_item *)hamt_edit(&snapshot->realms, hash_text(snapshot, realm), realm, rc);
+  if (!item && *rc == 0)
+    *rc = ENOENT;
+  return item;
+}
+
+/* --- realms ----------------------------------------------------------------------------- */
+
+static void show_lists(struct realm_item *item) {
+  struct store_realm *realm = &item->realm;
+  const struct realm_lists *lists = item->lists;
+  realm->guest_kids = lists->all;
+  realm->guest_count = lists->guests;
+  realm->listen_addresses = lists->all + lists->guests;
+  realm->listen_count = lists->listens;
+  realm->origins = lists->all + lists->guests + lists->listens;
+  realm->origin_count = lists->origins;
+  realm->derived = item->derived->key;
+  realm->derived_count = item->derived->count;
+  realm->rest = item->rest->key;
+  realm->rest_count = item->rest->count;
+}
+
+static int put_choice(struct store_snapshot *snapshot, struct hamt *map, const char *text,
+                      struct shared_text *realm) {
+  size_t n = strlen(text) + 1;
+  struct choice_item *item = malloc(sizeof *item + n);
+  if (!item)
+    return ENOMEM;
+  item->hamt = (struct hamt_item){1, hash_text(snapshot, text)};
+  item->realm = text_ref(realm);
+  memcpy(item->text, text, n);
+  return hamt_put(map, &item->hamt);
+}
+
+/* The listening addresses and origins that choose this realm, out of the maps or into them. */
+static int choices(struct store_snapshot *snapshot, const struct realm_item *item, bool in) {
+  const struct store_realm *realm = &item->realm;
+  for (size_t i = 0; i < realm->listen_count + realm->origin_count; i++) {
+    bool listen = i < realm->listen_count;
+    struct hamt *map = listen ? &snapshot->listeners : &snapshot->origins;
+    const char *text =
+        listen ? realm->listen_addresses[i] : realm->origins[i - realm->listen_count];
+    uint32_t hash = hash_text(snapshot, text);
+    int rc = 0;
+    if (in) {
+      rc = put_choice(snapshot, map, text, item->name);
+    } else {
+      const struct choice_item *now = (const struct choice_item *)hamt_find(map, hash, text);
+      if (now && strcmp(now->realm->text, realm->name) == 0)
+        rc = hamt_remove(map, hash, text);
+    }
+    if (rc)
+      return rc;
+  }
+  return 0;
+}
+
+static struct key_list *key_list_new(size_t count) {
+  struct key_list *list = malloc(sizeof *list + count * sizeof list->key[0]);
+  if (list) {
+    list->refs = 1;
+    list->count = 0;
+  }
+  return list;
+}
+
+static struct realm_item *realm_item_new(struct store_snapshot *snapshot, const char *name) {
+  struct realm_item *item = calloc(1, sizeof *item);
+  if (!item)
+    return NULL;
+  item->hamt = (struct hamt_item){1, hash_text(snapshot, name)};
+  hamt_init(&item->keys, &key_type);
+  hamt_init(&item->credentials, &credential_type);
+  item->name = text_new(name);
+  item->derived = key_list_new(0);
+  item->rest = key_list_new(0);
+  item->lists = lists_new("", "", "");
+  if (item->name && item->derived && item->rest && item->lists)
+    return item;
+  realm_free(&item->hamt);
+  return NULL;
+}
+
+int snapshot_put_realm(struct store_snapshot *snapshot, const struct realm_fields *fields) {
+  const char *name = fields->realm.name;
+  struct realm_lists *lists =
+      lists_new(fields->guest_kids, fields->listen_addresses, fields->origins);
+  if (!lists)
+    return ENOMEM;
+  int rc = 0;
+  struct realm_item *item = edit_realm(snapshot, name, &rc);
+  if (rc == ENOENT) {
+    rc = ENOMEM;
+    if ((item = realm_item_new(snapshot, name))) {
+      memcpy(item->realm.name, name, sizeof item->realm.name);
+      rc = hamt_put(&snapshot->realms, &item->hamt);
+    }
+  } else if (rc == 0) {
+    rc = choices(snapshot, item, false);
+  }
+  if (rc) {
+    lists_unref(lists);
+    return rc;
+  }
+  item->realm = fields->realm;
+  lists_unref(item->lists);
+  item->lists = lists;
+  show_lists(item);
+  return choices(snapshot, item, true);
+}
+
+int snapshot_remove_realm(struct store_snapshot *snapshot, const char *realm) {
+  const struct realm_item *item = snapshot_realm(snapshot, realm);
+  if (!item)
+    return 0;
+  int rc = choices(snapshot, item, false);
+  if (rc)
+    return rc;
+  size_t keys = item->keys.count, credentials = item->credentials.count;
+  rc = hamt_remove(&snapshot->realms, item->hamt.hash, realm);
+  if (rc == 0) {
+    snapshot->keys -= keys;
+    snapshot->credentials -= credentials;
+  }
+  return rc;
+}
+
+/* --- keys ------------------------------------------------------------------------------- */
+
+static bool newer(const struct store_key *a, const struct store_key *b) {
+  return a->not_before != b->not_before ? a->not_before > b->not_before
+                                        : strcmp(a->kid, b->kid) < 0;
+}
+
+/* The list without kid and with key (NULL: none), newest first. */
+static struct key_list *list_with(const struct key_list *from, const char *kid,
+                                  const struct store_key *key) {
+  struct key_list *list = key_list_new(from->count + 1);
+  if (!list)
+    return NULL;
+  for (size_t i = 0; i < from->count; i++) {
+    if (strcmp(from->key[i]->kid, kid) == 0)
+      continue;
+    if (key && newer(key, from->key[i])) {
+      list->key[list->count++] = key;
+      key = NULL;
+    }
+    list->key[list->count++] = from->key[i];
+  }
+  if (key)
+    list->key[list->count++] = key;
+  return list;
+}
+
+static int put_lists(struct realm_item *item, const char *kid, enum turncred_use old_use,
+                     const struct store_key *key) {
+  for (int i = 0; i < 2; i++) {
+    enum turncred_use use = i == 0 ? TURNCRED_USE_DERIVED : TURNCRED_USE_REST;
+    struct key_list **at = i == 0 ? &item->derived : &item->rest;
+    bool here = key && key->key.use == use;
+    if (!here && old_use != use)
+      continue;
+    struct key_list *list = list_with(*at, kid, here ? key : NULL);
+    if (!list)
+      return ENOMEM;
+    key_list_unref(*at);
+    *at = list;
+  }
+  show_lists(item);
+  return 0;
+}
+
+static const struct key_item *find_key(const struct store_snapshot *snapshot,
+                                       const struct realm_item *realm, const char *kid) {
+  return (const struct key_item *)hamt_find(&realm->keys, hash_text(snapshot, kid), kid);
+}
+
+int snapshot_put_key(struct store_snapshot *snapshot, const struct store_key *key) {
+  int rc = 0;
+  struct realm_item *realm = edit_realm(snapshot, key->realm, &rc);
+  if (rc)
+    return rc;
+  size_t n = strlen(key->kid) + 1;
+  struct key_item *item = malloc(sizeof *item + n);
+  if (!item)
+    return ENOMEM;
+  item->hamt = (struct hamt_item){1, hash_text(snapshot, key->kid)};
+  item->key = *key;
+  item->realm = text_ref(realm->name);
+  memcpy(item->kid, key->kid, n);
+  item->key.realm = item->realm->text;
+  item->key.kid = item->kid;
+  const struct key_item *old = find_key(snapshot, realm, key->kid);
+  enum turncred_use old_use = old ? old->key.key.use : 0;
+  /* the lists first: they may point to the new item before the map does, never to a freed one */
+  item->hamt.refs++;
+  rc = put_lists(realm, item->kid, old_use, &item->key);
+  if (rc == 0) {
+    size_t before = realm->keys.count;
+    rc = hamt_put(&realm->keys, &item->hamt);
+    if (rc)
+      put_lists(realm, item->kid, item->key.key.use, old ? &old->key : NULL);
+    snapshot->keys += realm->keys.count - before;
+  } else {
+    hamt_unref(&key_type, &item->hamt);
+  }
+  hamt_unref(&key_type, &item->hamt);
+  return rc;
+}
+
+int snapshot_remove_key(struct store_snapshot *snapshot, const char *realm_name, const char *kid) {
+  const struct realm_item *seen = snapshot_realm(snapshot, realm_name);
+  if (!seen || !find_key(snapshot, seen, kid))
+    return 0;
+  int rc = 0;
+  struct realm_item *realm = edit_realm(snapshot, realm_name, &rc);
+  if (rc)
+    return rc;
+  rc = put_lists(realm, kid, find_key(snapshot, realm, kid)->key.key.use, NULL);
+  if (rc == 0)
+    rc = hamt_remove(&realm->keys, hash_text(snapshot, kid), kid);
+  if (rc == 0)
+    snapshot->keys--;
+  return rc;
+}
+
+/* --- credentials ------------------------------------------------------------------------ */
+
+int snapshot_put_credential(struct store_snapshot *snapshot,
+                            const struct store_credential *credential) {
+  int rc = 0;
+  struct realm_item *realm = edit_realm(snapshot, credential->realm, &rc);
+  if (rc)
+    return rc;
+  size_t n = strlen(credential->username) + 1, m = strlen(credential->client_address) + 1;
+  struct credential_item *item = malloc(sizeof *item + n + m);
+  if (!item)
+    return ENOMEM;
+  item->hamt = (struct hamt_item){1, hash_text(snapshot, credential->username)};
+  item->credential = *credential;
+  item->realm = text_ref(realm->name);
+  memcpy(item->text, credential->username, n);
+  memcpy(item->text + n, credential->client_address, m);
+  item->credential.realm = item->realm->text;
+  item->credential.username = item->text;
+  item->credential.client_address = item->text + n;
+  size_t before = realm->credentials.count;
+  rc = hamt_put(&realm->credentials, &item->hamt);
+  snapshot->credentials += realm->credentials.count - before;
+  return rc;
+}
+
+int snapshot_remove_credential(struct store_snapshot *snapshot, const char *realm_name,
+                               const char *username) {
+  const struct realm_item *seen = snapshot_realm(snapshot, realm_name);
+  uint32_t hash = hash_text(snapshot, username);
+  if (!seen || !hamt_find(&seen->credentials, hash, username))
+    return 0;
+  int rc = 0;
+  struct realm_item *realm = edit_realm(snapshot, realm_name, &rc);
+  if (rc == 0)
+    rc = hamt_remove(&realm->credentials, hash, username);
+  if (rc == 0)
+    snapshot->credentials--;
+  return rc;
+}
+
+/* --- revocations ------------------------------------------------------------------------ */
+
+int snapshot_put_revocation(struct store_snapshot *snapshot, const struct revocation_name *name,
+                            int64_t until) {
+  size_t n = strlen(name->name) + 1, m = strlen(name->realm) + 1;
+  struct revocation_item *item = malloc(sizeof *item + n + m);
+  if (!item)
+    return ENOMEM;
+  item->hamt = (struct hamt_item){1, hash_revocation(snapshot, name)};
+  memcpy(item->text, name->name, n);
+  memcpy(item->text + n, name->realm, m);
+  item->name = (struct revocation_name){name->kind, item->text + n, item->text};
+  item->until = until;
+  return hamt_put(&snapshot->revocations, &item->hamt);
+}
+
+int snapshot_remove_revocation(struct store_snapshot *snapshot,
+                               const struct revocation_name *name) {
+  int rc = hamt_remove(&snapshot->revocations, hash_revocation(snapshot, name), name);
+  return rc == ENOENT ? 0 : rc;
+}
+
+void snapshot_clear_revocations(struct store_snapshot *snapshot) {
+  hamt_clear(&snapshot->revocations);
+}
+
+/* --- clearing --------------------------------------------------------------------------- */
+
+struct names {
+  size_t count;
+  char (*name)[TURNCRED_REALM_MAX + 1];
+};
+static bool add_name(const struct hamt_item *item, void *arg) {
+  struct names *names = arg;
+  memcpy(names->name[names->count++], ((const struct realm_item *)item)->realm.name,
+         TURNCRED_REALM_MAX + 1);
+  return true;
+}
+
+static int clear_each(struct store_snapshot *snapshot, bool keys) {
+  struct names names = {0, calloc(snapshot->realms.count + 1, sizeof *names.name)};
+  if (!names.name)
+    return ENOMEM;
+  hamt_each(&snapshot->realms, add_name, &names);
+  int rc = 0;
+  for (size_t i = 0; i < names.count && rc == 0; i++) {
+    struct realm_item *item = edit_realm(snapshot, names.name[i], &rc);
+    if (rc)
+      break;
+    if (keys) {
+      struct key_list *derived = key_list_new(0), *rest = key_list_new(0);
+      if (!derived || !rest) {
+        key_list_unref(derived);
+        key_list_unref(rest);
+        rc = ENOMEM;
+        break;
+      }
+      key_list_unref(item->derived);
+      key_list_unref(item->rest);
+      item->derived = derived;
+      item->rest = rest;
+      show_lists(item);
+    }
+    hamt_clear(keys ? &item->keys : &item->credentials);
+  }
+  free(names.name);
+  if (rc == 0 && keys)
+    snapshot->keys = 0;
+  else if (rc == 0)
+    snapshot->credentials = 0;
+  return rc;
+}
+
+int snapshot_clear_keys(struct store_snapshot *snapshot) { return clear_each(snapshot, true); }
+int snapshot_clear_credentials(struct store_snapshot *snapshot) {
+  return clear_each(snapshot, false);
+}
+
+/* --- reading (store.h) ------------------------------------------------------------------ */
+
+uint64_t store_snapshot_generation(const struct store_snapshot *snapshot) {
+  return snapshot->generation;
+}
+
+const struct store_realm *store_realm_find(const struct store_snapshot *snapshot,
+                                           const char *realm) {
+  const struct realm_item *item = snapshot_realm(snapshot, realm);
+  return item ? &item->realm : NULL;
+}
+
+static const struct store_realm *chosen(const struct store_snapshot *snapshot,
+                                        const struct hamt *map, const char *text) {
+  const struct choice_item *item =
+      (const struct choice_item *)hamt_find(map, hash_text(snapshot, text), text);
+  return item ? store_realm_find(snapshot, item->realm->text) : NULL;
+}
+const struct store_realm *store_realm_by_listener(const struct store_snapshot *snapshot,
+                                                  const char *address) {
+  return chosen(snapshot, &snapshot->listeners, address);
+}
+const struct store_realm *store_realm_by_origin(const struct store_snapshot *snapshot,
+                                                const char *origin) {
+  return chosen(snapshot, &snapshot->origins, origin);
+}
+
+static const struct realm_item *item_of(const struct store_realm *realm) {
+  return (const struct realm_item *)((const char *)realm - offsetof(struct realm_item, realm));
+}
+
+const struct store_key *store_key_find(const struct store_snapshot *snapshot,
+                                       const struct store_realm *realm, const char *kid) {
+  const struct key_item *item = find_key(snapshot, item_of(realm), kid);
+  for (size_t i = 0; !item && i < realm->guest_count; i++) {
+    const char *guest = realm->guest_kids[i], *slash = strchr(guest, '/');
+    if (!slash || strcmp(slash + 1, kid) != 0 || slash - guest > TURNCRED_REALM_MAX)
+      continue;
+    char name[TURNCRED_REALM_MAX + 1];
+    memcpy(name, guest, (size_t)(slash - guest));
+    name[slash - guest] = 0;
+    const struct realm_item *home = snapshot_realm(snapshot, name);
+    if (home)
+      item = find_key(snapshot, home, kid);
+  }
+  return item ? &item->key : NULL;
+}
+
+bool store_key_accepts(const struct store_key *key, int64_t now) {
+  return key->state != STORE_KEY_DISABLED && (key->not_before == 0 || key->not_before <= now) &&
+         (key->accept_until == 0 || now < key->accept_until);
+}
+
+static bool signs(const struct store_key *key, int64_t now) {
+  return key->state == STORE_KEY_ACTIVE && store_key_accepts(key, now) &&
+         (key->sign_until == 0 || now < key->sign_until);
+}
+
+struct signing {
+  enum turncred_use use;
+  int64_t now;
+  const struct store_key *best;
+};
+static bool consider(const struct hamt_item *item, void *arg) {
+  struct signing *signing = arg;
+  const struct store_key *key = &((const struct key_item *)item)->key;
+  if (key->key.use == signing->use && signs(key, signing->now) &&
+      (!signing->best || newer(key, signing->best)))
+    signing->best = key;
+  return true;
+}
+
+const struct store_key *store_key_to_sign(const struct store_snapshot *snapshot,
+                                          const struct store_realm *realm, enum turncred_use use,
+                                          int64_t now) {
+  (void)snapshot;
+  if (use == TURNCRED_USE_TOKEN) {
+    struct signing signing = {use, now, NULL};
+    hamt_each(&item_of(realm)->keys, consider, &signing);
+    return signing.best;
+  }
+  const struct store_key *const *keys = use == TURNCRED_USE_REST ? realm->rest : realm->derived;
+  size_t count = use == TURNCRED_USE_REST ? realm->rest_count : realm->derived_count;
+  for (size_t i = 0; i < count; i++)
+    if (signs(keys[i], now))
+      return keys[i];
+  return NULL;
+}
+
+const struct store_credential *store_credential_find(const struct store_snapshot *snapshot,
+                                                     const struct store_realm *realm,
+                                                     const char *username) {
+  const struct credential_item *item = (const struct credential_item *)hamt_find(
+      &item_of(realm)->credentials, hash_text(snapshot, username), username);
+  return item ? &item->credential : NULL;
+}
+
+int64_t store_revoked_at(const struct store_snapshot *snapshot, enum store_revocation_kind kind,
+                         const char *realm, const char *name) {
+  const struct revocation_name key = {kind, realm, name};
+  const struct revocation_item *item = (const struct revocation_item *)hamt_find(
+      &snapshot->revocations, hash_revocation(snapshot, &key), &key);
+  return item ? item->until : 0;
+}

@@ -1,0 +1,114 @@
+/*
+ * snapshot.h - what a snapshot is made of, and how the store's thread makes the next one
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * A snapshot that has been published is never changed. snapshot_fork makes the next one, which
+ * shares everything with it; the functions below change that one, at the cost of the change.
+ */
+#ifndef TURNCRED_SNAPSHOT_H
+#define TURNCRED_SNAPSHOT_H
+
+#include "hamt.h"
+#include "store.h"
+
+struct store_snapshot {
+  uint64_t generation;
+  uint64_t seed;           /* of the hashes */
+  struct hamt realms;      /* struct realm_item by name */
+  struct hamt listeners;   /* struct choice_item by address */
+  struct hamt origins;     /* struct choice_item by origin */
+  struct hamt revocations; /* struct revocation_item */
+  size_t keys, credentials;
+  struct store_snapshot *next; /* in the list of those that wait for their last reader */
+};
+
+/* A string that many items share. */
+struct shared_text {
+  uint32_t refs;
+  char text[];
+};
+
+struct key_list {
+  uint32_t refs;
+  size_t count;
+  const struct store_key *key[]; /* held by the realm's map of keys */
+};
+
+struct realm_lists; /* guests, addresses, origins of a realm */
+
+struct realm_item {
+  struct hamt_item hamt;
+  struct store_realm realm; /* what readers see */
+  struct shared_text *name;
+  struct realm_lists *lists;
+  struct key_list *derived, *rest;
+  struct hamt keys;        /* struct key_item by kid */
+  struct hamt credentials; /* struct credential_item by username */
+};
+
+struct key_item {
+  struct hamt_item hamt;
+  struct store_key key;
+  struct shared_text *realm;
+  char kid[];
+};
+
+struct credential_item {
+  struct hamt_item hamt;
+  struct store_credential credential;
+  struct shared_text *realm;
+  char text[]; /* username, NUL, client address, NUL */
+};
+
+struct revocation_name {
+  enum store_revocation_kind kind;
+  const char *realm;
+  const char *name;
+};
+
+struct revocation_item {
+  struct hamt_item hamt;
+  struct revocation_name name;
+  int64_t until; /* see store_revoked_at */
+  char text[];
+};
+
+struct choice_item {
+  struct hamt_item hamt;
+  struct shared_text *realm;
+  char text[];
+};
+
+/* NULL: no memory. */
+struct store_snapshot *snapshot_new(uint64_t seed);
+struct store_snapshot *snapshot_fork(const struct store_snapshot *from);
+void snapshot_free(struct store_snapshot *snapshot);
+
+/* Lists are text with one element a line. */
+struct realm_fields {
+  struct store_realm realm; /* without its lists */
+  const char *guest_kids, *listen_addresses, *origins;
+};
+
+/* All of these: 0, ENOMEM, or ENOENT (no such realm; removing what is not there is no error). */
+int snapshot_put_realm(struct store_snapshot *snapshot, const struct realm_fields *fields);
+int snapshot_remove_realm(struct store_snapshot *snapshot, const char *realm);
+/* key: realm and kid name it; all is copied. */
+int snapshot_put_key(struct store_snapshot *snapshot, const struct store_key *key);
+int snapshot_remove_key(struct store_snapshot *snapshot, const char *realm, const char *kid);
+int snapshot_put_credential(struct store_snapshot *snapshot,
+                            const struct store_credential *credential);
+int snapshot_remove_credential(struct store_snapshot *snapshot, const char *realm,
+                               const char *username);
+int snapshot_put_revocation(struct store_snapshot *snapshot, const struct revocation_name *name,
+                            int64_t until);
+int snapshot_remove_revocation(struct store_snapshot *snapshot, const struct revocation_name *name);
+/* Drops all keys, or credentials, of all realms, before they are loaded anew. */
+int snapshot_clear_keys(struct store_snapshot *snapshot);
+int snapshot_clear_credentials(struct store_snapshot *snapshot);
+void snapshot_clear_revocations(struct store_snapshot *snapshot);
+
+const struct realm_item *snapshot_realm(const struct store_snapshot *snapshot, const char *realm);
+
+#endif

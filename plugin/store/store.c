@@ -1,0 +1,556 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "config.h"
+
+#include "feed.h"
+#include "kek.h"
+#include "snapshot.h"
+#include "store.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <openssl/rand.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BACKOFF_MIN_MS  250
+#define BACKOFF_MAX_MS  15000
+#define SETTLE_MS       250   /* between looks while transactions are open */
+#define REPORT_EVERY_MS 10000 /* progress reports when nothing happens */
+#define PEERS_MAX       32
+
+struct store_reader {
+  _Alignas(64) _Atomic(const struct store_snapshot *) using;
+  struct store *store;
+  struct store_reader *next;
+};
+
+struct store {
+  struct store_config config; /* strings are ours */
+  uint64_t seed;
+  int wake_fd;
+  atomic_bool stop, reload;
+  bool started;
+  pthread_t thread;
+
+  _Atomic(struct store_snapshot *) current;
+  struct store_snapshot *waiting; /* replaced, maybe still read */
+  pthread_mutex_t readers_lock;
+  struct store_reader *readers;
+
+  pthread_mutex_t lock; /* of status */
+  pthread_cond_t loaded;
+  struct store_status status;
+
+  /* the thread's own */
+  struct kek_ring *keks;
+  struct feed feed;
+  struct db write; /* for progress reports, if conninfo_write is given */
+  uint64_t reported_xmin, reported_ms, changed_xid;
+  char last_error[300], last_report_error[256];
+  size_t peers;
+  struct sockaddr_storage peer[PEERS_MAX];
+};
+
+static void say(struct store *store, enum store_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void say(struct store *store, enum store_log_level level, const char *format, ...) {
+  char line[500];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(line, sizeof line, format, args);
+  va_end(args);
+  if (store->config.log)
+    store->config.log(level, line, store->config.arg);
+}
+
+/* --- readers ---------------------------------------------------------------------------- */
+
+struct store_reader *store_reader_new(struct store *store) {
+  struct store_reader *reader = aligned_alloc(64, sizeof *reader);
+  if (!reader)
+    return NULL;
+  atomic_init(&reader->using, NULL);
+  reader->store = store;
+  pthread_mutex_lock(&store->readers_lock);
+  reader->next = store->readers;
+  store->readers = reader;
+  pthread_mutex_unlock(&store->readers_lock);
+  return reader;
+}
+
+void store_reader_free(struct store_reader *reader) {
+  if (!reader)
+    return;
+  struct store *store = reader->store;
+  pthread_mutex_lock(&store->readers_lock);
+  struct store_reader **at = &store->readers;
+  while (*at != reader)
+    at = &(*at)->next;
+  *at = reader->next;
+  pthread_mutex_unlock(&store->readers_lock);
+  free(reader);
+}
+
+const struct store_snapshot *store_acquire(struct store_reader *reader) {
+  struct store_snapshot *snapshot = atomic_load(&reader->store->current);
+  for (;;) {
+    atomic_store(&reader->using, snapshot);
+    struct store_snapshot *now = atomic_load(&reader->store->current);
+    if (now == snapshot)
+      return snapshot;
+    snapshot = now; /* replaced before it was marked: it may be gone */
+  }
+}
+
+void store_release(struct store_reader *reader) {
+  atomic_store_explicit(&reader->using, NULL, memory_order_release);
+}
+
+/* Frees replaced snapshots that nobody reads. */
+static void reap(struct store *store) {
+  struct store_snapshot **at = &store->waiting;
+  while (*at) {
+    struct store_snapshot *snapshot = *at;
+    bool in_use = false;
+    pthread_mutex_lock(&store->readers_lock);
+    for (struct store_reader *r = store->readers; r && !in_use; r = r->next)
+      in_use = atomic_load(&r->using) == snapshot;
+    pthread_mutex_unlock(&store->readers_lock);
+    if (in_use) {
+      at = &snapshot->next;
+    } else {
+      *at = snapshot->next;
+      snapshot_free(snapshot);
+    }
+  }
+}
+
+static void publish(struct store *store, struct store_snapshot *snapshot) {
+  struct store_snapshot *old = atomic_load(&store->current);
+  snapshot->generation = old ? old->generation + 1 : 1;
+  atomic_store(&store->current, snapshot);
+  if (old) {
+    old->next = store->waiting;
+    store->waiting = old;
+  }
+  reap(store);
+}
+
+/* --- status ----------------------------------------------------------------------------- */
+
+static void set_status(struct store *store, const char *error) {
+  const struct store_snapshot *snapshot = atomic_load(&store->current);
+  pthread_mutex_lock(&store->lock);
+  struct store_status *status = &store->status;
+  status->connected = !error;
+  snprintf(status->database_error, sizeof status->database_error, "%s", error ? error : "");
+  if (!error) {
+    status->loaded_at = (int64_t)time(NULL);
+    status->xmin = store->feed.xmin;
+    status->from_disk = false;
+  }
+  status->refused_rows = store->feed.rows.refused.count;
+  if (snapshot) {
+    status->generation = snapshot->generation;
+    status->realms = snapshot->realms.count;
+    status->keys = snapshot->keys;
+    status->credentials = snapshot->credentials;
+    status->revocations = snapshot->revocations.count;
+    pthread_cond_broadcast(&store->loaded);
+  }
+  pthread_mutex_unlock(&store->lock);
+}
+
+void store_status(struct store *store, struct store_status *out) {
+  pthread_mutex_lock(&store->lock);
+  *out = store->status;
+  pthread_mutex_unlock(&store->lock);
+}
+
+bool store_wait(struct store *store, uint32_t timeout_ms) {
+  struct timespec until;
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  until.tv_sec += timeout_ms / 1000;
+  until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+  if (until.tv_nsec >= 1000000000) {
+    until.tv_sec++;
+    until.tv_nsec -= 1000000000;
+  }
+  pthread_mutex_lock(&store->lock);
+  int rc = 0;
+  while (store->status.generation == 0 && rc == 0)
+    rc = pthread_cond_timedwait(&store->loaded, &store->lock, &until);
+  bool there = store->status.generation > 0;
+  pthread_mutex_unlock(&store->lock);
+  return there;
+}
+
+/* --- the thread ------------------------------------------------------------------------- */
+
+static void drain(struct store *store) {
+  uint64_t count;
+  while (read(store->wake_fd, &count, sizeof count) > 0)
+    ;
+}
+
+/* Sleeps; wakes for stop and reload. */
+static void pause_ms(struct store *store, uint32_t ms) {
+  struct pollfd fd = {store->wake_fd, POLLIN, 0};
+  poll(&fd, 1, (int)ms);
+}
+
+static void report_peer(struct store *store, PGconn *conn) {
+  struct sockaddr_storage addr;
+  socklen_t len = sizeof addr;
+  memset(&addr, 0, sizeof addr);
+  if (!store->config.peer || getpeername(PQsocket(conn), (struct sockaddr *)&addr, &len))
+    return;
+  if (addr.ss_family == AF_INET)
+    ((struct sockaddr_in *)&addr)->sin_port = 0;
+  else if (addr.ss_family == AF_INET6)
+    ((struct sockaddr_in6 *)&addr)->sin6_port = 0;
+  else
+    return;
+  for (size_t i = 0; i < store->peers; i++)
+    if (memcmp(&store->peer[i], &addr, sizeof addr) == 0)
+      return;
+  if (store->peers < PEERS_MAX)
+    store->peer[store->peers++] = addr;
+  store->config.peer((struct sockaddr *)&addr, store->config.arg);
+}
+
+static bool connect_database(struct store *store) {
+  struct feed *feed = &store->feed;
+  char name[80];
+  snprintf(name, sizeof name, "turncred %s", store->config.kind);
+  int rc = db_connect(&feed->db, store->config.conninfo, name);
+  if (rc) {
+    snprintf(feed->message, sizeof feed->message, "%s", feed->db.error);
+    return false;
+  }
+  report_peer(store, feed->db.conn);
+  /* A hint only: a standby refuses it, a pooler swallows it. */
+  if (store->config.listen && db_run(&feed->db, "LISTEN turncred") && !feed->db.conn) {
+    snprintf(feed->message, sizeof feed->message, "%s", feed->db.error);
+    return false;
+  }
+  return true;
+}
+
+static void read_keks(struct store *store) {
+  char err[300];
+  struct kek_ring *keks;
+  if (!store->config.kek_path)
+    return;
+  if (kek_ring_load(&keks, store->config.kek_path, err, sizeof err)) {
+    say(store, STORE_LOG_ERROR, "%s; the keys read before stay in use", err);
+    return;
+  }
+  kek_ring_free(store->keks);
+  store->keks = keks;
+  store->feed.rows.keks = keks;
+}
+
+/* Appends a quoted literal; false if it does not fit. */
+static bool quote(PGconn *conn, char *sql, size_t cap, const char *text) {
+  char *literal = PQescapeLiteral(conn, text, strlen(text));
+  size_t n = strlen(sql);
+  bool fits = literal && n + strlen(literal) + 1 < cap;
+  if (fits)
+    strcpy(sql + n, literal);
+  PQfreemem(literal);
+  return fits;
+}
+
+static bool report_on(struct store *store, struct db *db) {
+  char sql[2400] = "SELECT turncred.instance_report(", rest[120], keks[1100] = "{";
+  for (size_t i = 0; store->keks && i < kek_ring_count(store->keks) && i < 16; i++)
+    snprintf(keks + strlen(keks), sizeof keks - strlen(keks), "%s%s", i ? "," : "",
+             kek_ring_id(store->keks, i));
+  strcat(keks, "}");
+  bool ok = quote(db->conn, sql, sizeof sql, store->config.instance) && strcat(sql, ", ") &&
+            quote(db->conn, sql, sizeof sql, store->config.kind) && strcat(sql, ", ") &&
+            quote(db->conn, sql, sizeof sql, store->config.version);
+  snprintf(rest, sizeof rest, ", '%llu'::xid8, 0, 'connected', ",
+           (unsigned long long)store->feed.xmin);
+  ok = ok && strlen(sql) + sizeof rest + sizeof keks < sizeof sql && strcat(sql, rest) &&
+       quote(db->conn, sql, sizeof sql, keks);
+  snprintf(rest, sizeof rest, ", %zu, %d)", store->feed.rows.refused.count, STORE_SCHEMA_VERSION);
+  ok = ok && strcat(sql, rest) && db_run(db, sql) == 0;
+  return ok;
+}
+
+/* Tells the database how far we are. Failing is no harm to anything but rotation. */
+static void report(struct store *store) {
+  struct db *db = &store->feed.db;
+  const char *error = NULL;
+  if (store->config.conninfo_write) {
+    db = &store->write;
+    if (!db->conn)
+      db_connect(db, store->config.conninfo_write, "turncred progress");
+    else if (PQtransactionStatus(db->conn) == PQTRANS_UNKNOWN)
+      db_close(db);
+  } else if (store->feed.standby) {
+    error = "the database is a standby; conninfo_write names no primary";
+  }
+  store->reported_ms = monotonic_ms();
+  if (!error && (!db->conn || !report_on(store, db)))
+    error = db->error;
+  if (error && strcmp(error, store->last_report_error) != 0)
+    say(store, STORE_LOG_WARNING, "progress is not reported: %s", error);
+  snprintf(store->last_report_error, sizeof store->last_report_error, "%s", error ? error : "");
+  if (!error)
+    store->reported_xmin = store->feed.xmin;
+}
+
+static bool report_due(const struct store *store) {
+  return store->reported_ms == 0 || store->reported_xmin <= store->changed_xid ||
+         monotonic_ms() - store->reported_ms >= REPORT_EVERY_MS;
+}
+
+static void failed(struct store *store) {
+  const char *message = store->feed.message;
+  set_status(store, *message ? message : "unknown error");
+  if (strcmp(message, store->last_error) != 0)
+    say(store, STORE_LOG_WARNING, "database: %s; what is loaded stays in use", message);
+  snprintf(store->last_error, sizeof store->last_error, "%s", message);
+}
+
+/* One look. false: it failed. */
+static bool look(struct store *store, bool *full) {
+  struct feed *feed = &store->feed;
+  struct store_snapshot *next;
+  enum feed_result result =
+      feed_look(feed, atomic_load(&store->current), store->seed, *full, &next);
+  if (result == FEED_STOPPED)
+    return true;
+  if (result == FEED_FAILED) {
+    failed(store);
+    return false;
+  }
+  if (result == FEED_CHANGED) {
+    bool all = *full || atomic_load(&store->current) == NULL;
+    publish(store, next);
+    for (size_t i = 0; i < feed->known_count; i++)
+      if (feed->known[i].xid > store->changed_xid)
+        store->changed_xid = feed->known[i].xid;
+    set_status(store, NULL);
+    if (all)
+      say(store, STORE_LOG_INFO,
+          "loaded: %zu realms, %zu keys, %zu credentials, %zu revocations, %zu rows refused",
+          next->realms.count, next->keys, next->credentials, next->revocations.count,
+          feed->rows.refused.count);
+    if (store->config.changed)
+      store->config.changed(store->config.arg);
+  } else {
+    set_status(store, NULL);
+  }
+  *full = false;
+  if (*store->last_error)
+    say(store, STORE_LOG_INFO, "database: connected again");
+  *store->last_error = 0;
+  if (report_due(store))
+    report(store);
+  return true;
+}
+
+static uint32_t backoff(uint32_t *delay) {
+  uint32_t now = *delay;
+  unsigned char r = 0;
+  RAND_bytes(&r, 1);
+  *delay = now * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : now * 2;
+  return now / 2 + now / 2 * r / 255; /* jitter: servers shall not come back all at once */
+}
+
+static void *run(void *arg) {
+  struct store *store = arg;
+  struct feed *feed = &store->feed;
+  bool full = true;
+  uint32_t delay = BACKOFF_MIN_MS, settle = SETTLE_MS;
+  while (!atomic_load(&store->stop)) {
+    drain(store);
+    if (atomic_exchange(&store->reload, false)) {
+      read_keks(store);
+      full = true;
+    }
+    if (atomic_load(&store->stop))
+      break;
+    bool ok = true;
+    if (!feed->db.conn && !connect_database(store)) {
+      ok = false;
+      if (!atomic_load(&store->stop) && !atomic_load(&store->reload))
+        failed(store);
+    }
+    if (ok)
+      ok = look(store, &full);
+    reap(store);
+    if (atomic_load(&store->stop) || atomic_load(&store->reload))
+      continue;
+    if (!ok) {
+      pause_ms(store, backoff(&delay));
+      continue;
+    }
+    delay = BACKOFF_MIN_MS;
+    if (!feed->db.conn)
+      continue;
+    uint32_t wait = store->config.poll_ms;
+    settle = feed_unsettled(feed) ? settle * 2 : SETTLE_MS;
+    if (feed_unsettled(feed) && settle / 2 < wait)
+      wait = settle / 2;
+    if (db_wait(&feed->db, wait) == DB_NOTIFIED)
+      settle = SETTLE_MS;
+  }
+  return NULL;
+}
+
+/* --- life ------------------------------------------------------------------------------- */
+
+static char *copy_of(const char *s) { return s ? strdup(s) : NULL; }
+
+static void free_store(struct store *store) {
+  feed_clear(&store->feed);
+  db_close(&store->write);
+  snapshot_free(atomic_load(&store->current));
+  while (store->waiting) {
+    struct store_snapshot *next = store->waiting->next;
+    snapshot_free(store->waiting);
+    store->waiting = next;
+  }
+  kek_ring_free(store->keks);
+  if (store->wake_fd >= 0)
+    close(store->wake_fd);
+  pthread_mutex_destroy(&store->readers_lock);
+  pthread_mutex_destroy(&store->lock);
+  pthread_cond_destroy(&store->loaded);
+  const struct store_config *c = &store->config;
+  const char *strings[] = {c->conninfo, c->conninfo_write, c->kek_path,     c->instance,
+                           c->kind,     c->version,        c->snapshot_path};
+  for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++) {
+    if (strings[i])
+      turncred_cleanse((char *)strings[i], strlen(strings[i])); /* conninfo may hold a password */
+    free((char *)strings[i]);
+  }
+  free(store);
+}
+
+static int copy_config(struct store_config *to, const struct store_config *from) {
+  char host[256] = "localhost", instance[300];
+  *to = *from;
+  const char *kind = from->kind ? from->kind : "server";
+  gethostname(host, sizeof host - 1);
+  snprintf(instance, sizeof instance, "%s-%s", host, kind);
+  to->conninfo = copy_of(from->conninfo ? from->conninfo : "");
+  to->conninfo_write = copy_of(from->conninfo_write);
+  to->kek_path = copy_of(from->kek_path);
+  to->instance = copy_of(from->instance ? from->instance : instance);
+  to->kind = copy_of(kind);
+  to->version = copy_of(from->version ? from->version : "");
+  to->snapshot_path = copy_of(from->snapshot_path);
+  if (to->poll_ms == 0)
+    to->poll_ms = 5000;
+  if (to->snapshot_max_age == 0)
+    to->snapshot_max_age = 86400;
+  bool ok = to->conninfo && to->instance && to->kind && to->version &&
+            (to->conninfo_write || !from->conninfo_write) && (to->kek_path || !from->kek_path) &&
+            (to->snapshot_path || !from->snapshot_path);
+  return ok ? 0 : ENOMEM;
+}
+
+static int refuse(char *err, size_t cap, int code, const char *message) {
+  if (cap > 0)
+    snprintf(err, cap, "%s", message);
+  return code;
+}
+
+static int check_conninfo(const char *what, const char *conninfo, char *err, size_t cap) {
+  char *message = NULL;
+  PQconninfoOption *options = PQconninfoParse(conninfo, &message);
+  if (!options) {
+    /* libpq's message quotes the string, which may hold a password: only what is wrong */
+    PQfreemem(message);
+    if (cap > 0)
+      snprintf(err, cap, "%s: not a PostgreSQL connection string or URI", what);
+    return EINVAL;
+  }
+  PQconninfoFree(options);
+  return 0;
+}
+
+int store_new(struct store **out, const struct store_config *config, char *err, size_t err_cap) {
+  if (config->kind && strcmp(config->kind, "server") != 0 && strcmp(config->kind, "issuer") != 0)
+    return refuse(err, err_cap, EINVAL, "kind: server or issuer is needed");
+  int rc = check_conninfo("database", config->conninfo ? config->conninfo : "", err, err_cap);
+  if (rc == 0 && config->conninfo_write)
+    rc = check_conninfo("database_write", config->conninfo_write, err, err_cap);
+  if (rc)
+    return rc;
+  struct store *store = calloc(1, sizeof *store);
+  if (!store)
+    return refuse(err, err_cap, ENOMEM, "no memory");
+  pthread_condattr_t attr;
+  pthread_condattr_init(&attr);
+  pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+  pthread_cond_init(&store->loaded, &attr);
+  pthread_condattr_destroy(&attr);
+  pthread_mutex_init(&store->lock, NULL);
+  pthread_mutex_init(&store->readers_lock, NULL);
+  atomic_init(&store->current, NULL);
+  store->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  rc = copy_config(&store->config, config);
+  feed_init(&store->feed, store->wake_fd, strcmp(store->config.kind, "server") == 0, NULL,
+            config->log, config->arg);
+  db_init(&store->write, store->wake_fd);
+  store->write.connect_ms = store->write.silence_ms = 3000;
+  if (rc || store->wake_fd < 0 || RAND_bytes((uint8_t *)&store->seed, sizeof store->seed) != 1)
+    rc = refuse(err, err_cap, ENOMEM, "no memory, file descriptors or randomness");
+  else if (config->kek_path)
+    rc = kek_ring_load(&store->keks, config->kek_path, err, err_cap);
+  store->feed.rows.keks = store->keks;
+  if (rc)
+    free_store(store);
+  else
+    *out = store;
+  return rc;
+}
+
+int store_start(struct store *store) {
+  sigset_t all, before;
+  sigfillset(&all);
+  /* signals are the host's */
+  pthread_sigmask(SIG_BLOCK, &all, &before);
+  int rc = pthread_create(&store->thread, NULL, run, store);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  store->started = rc == 0;
+  return rc;
+}
+
+static void wake(struct store *store) {
+  const uint64_t one = 1;
+  ssize_t done = write(store->wake_fd, &one, sizeof one);
+  (void)done; /* full: it is awake anyway */
+}
+
+void store_reload(struct store *store) {
+  atomic_store(&store->reload, true);
+  wake(store);
+}
+
+void store_stop(struct store *store) {
+  if (!store)
+    return;
+  atomic_store(&store->stop, true);
+  wake(store);
+  if (store->started)
+    pthread_join(store->thread, NULL);
+  free_store(store);
+}

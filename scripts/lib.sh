@@ -12,7 +12,7 @@ umask 022
 
 # --- package lists: the one place where Debian packages are named ------------------------------
 # Each list serves one purpose; scripts say which ones they need. Read by the Dockerfiles too.
-packages_build='build-essential autoconf automake libtool pkg-config libssl-dev libpq-dev libjansson-dev'
+packages_build='build-essential autoconf automake libtool pkg-config libssl-dev libpq-dev libjansson-dev uthash-dev'
 packages_coturn='build-essential debhelper dpkg-dev default-libmysqlclient-dev libevent-dev libhiredis-dev
   libpq-dev libsqlite3-dev libssl-dev libsystemd-dev pkg-config sqlite3'
 packages_coturn_run='libevent-core-2.1-7 libevent-extra-2.1-7 libevent-openssl-2.1-7 libevent-pthreads-2.1-7

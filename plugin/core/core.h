@@ -81,6 +81,19 @@ struct tc_digest *tc_ws_digest(struct turncred_ws *ws, enum tc_digest_id id);
 /* The context of this key and direction, keyed. NULL: OpenSSL failed. */
 EVP_CIPHER_CTX *tc_ws_cipher(struct turncred_ws *ws, const struct turncred_key *key, bool encrypt);
 
+/* The subkey that sealed rows needed last: a load meets the same one again and again. */
+struct tc_subkey {
+  uint8_t kek[TURNCRED_KEK];
+  uint8_t info[512];
+  size_t info_len; /* 0: none yet */
+  uint8_t subkey[32];
+};
+struct tc_subkey *tc_ws_subkey(struct turncred_ws *ws);
+/* AES-256-GCM, keyed to open credentials. NULL: OpenSSL failed. */
+EVP_CIPHER_CTX *tc_ws_credential_cipher(struct turncred_ws *ws, const uint8_t key[32]);
+/* AES-256 key wrap with padding, not keyed. */
+EVP_CIPHER_CTX *tc_ws_wrap_cipher(struct turncred_ws *ws);
+
 /* --- hkdf.c ------------------------------------------------------------------------------ */
 
 /* RFC 5869 with an empty salt; the info is the parts one after the other. At most 32 octets. ws may
@@ -116,6 +129,13 @@ bool tc_aead_open(const struct tc_aead *a, const uint8_t *in, size_t in_len, uin
 
 /* RFC 4648 section 5 without padding; out has room for the NUL. */
 void tc_base64url(const uint8_t *in, size_t len, char *out);
+
+/* --- wrap.c ------------------------------------------------------------------------------ */
+
+/* ws may be NULL. */
+enum turncred_err tc_unwrap(struct turncred_ws *ws, const uint8_t kek[TURNCRED_KEK],
+                            const uint8_t *in, size_t in_len, uint8_t *out, size_t cap,
+                            size_t *out_len);
 
 /* --- seal.c ------------------------------------------------------------------------------ */
 

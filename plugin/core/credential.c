@@ -10,15 +10,42 @@
  */
 #include "core.h"
 
-#include <openssl/err.h>
-
 struct context {
   uint8_t subkey[32];
   uint8_t expiry[8];
   struct tc_fields aad;
 };
 
-static enum turncred_err begin(struct context *c, const uint8_t *kek,
+/* As tc_hkdf_sha256, but remembers the last result in ws. */
+static bool subkey_of(struct turncred_ws *ws, const uint8_t *kek, const struct tc_fields *info,
+                      uint8_t subkey[32]) {
+  struct tc_subkey *last = ws != NULL ? tc_ws_subkey(ws) : NULL;
+  uint8_t flat[sizeof(last->info)];
+  size_t len = 0;
+  size_t i;
+
+  for (i = 0; i < info->parts && len + info->part[i].len <= sizeof(flat); i++) {
+    memcpy(flat + len, info->part[i].data, info->part[i].len);
+    len += info->part[i].len;
+  }
+  if (last == NULL || i < info->parts) {
+    return tc_hkdf_sha256(ws, kek, TURNCRED_KEK, info->part, info->parts, subkey, 32);
+  }
+  if (last->info_len != len || memcmp(last->info, flat, len) != 0 ||
+      CRYPTO_memcmp(last->kek, kek, TURNCRED_KEK) != 0) {
+    last->info_len = 0;
+    if (!tc_hkdf_sha256(ws, kek, TURNCRED_KEK, info->part, info->parts, last->subkey, 32)) {
+      return false;
+    }
+    memcpy(last->kek, kek, TURNCRED_KEK);
+    memcpy(last->info, flat, len);
+    last->info_len = len;
+  }
+  memcpy(subkey, last->subkey, 32);
+  return true;
+}
+
+static enum turncred_err begin(struct context *c, struct turncred_ws *ws, const uint8_t *kek,
                                const struct turncred_credential_row *row) {
   struct tc_fields info;
 
@@ -34,9 +61,7 @@ static enum turncred_err begin(struct context *c, const uint8_t *kek,
       !tc_fields_string(&c->aad, row->client_address)) {
     return TURNCRED_BAD_ARGUMENT;
   }
-  return tc_hkdf_sha256(NULL, kek, TURNCRED_KEK, info.part, info.parts, c->subkey, 32)
-             ? TURNCRED_OK
-             : TURNCRED_CRYPTO;
+  return subkey_of(ws, kek, &info, c->subkey) ? TURNCRED_OK : TURNCRED_CRYPTO;
 }
 
 static bool add_aad(EVP_CIPHER_CTX *ctx, const struct tc_fields *f) {
@@ -66,13 +91,12 @@ enum turncred_err turncred_credential_seal(const uint8_t kek[TURNCRED_KEK],
   if (nonce == NULL || plain == NULL || sealed == NULL) {
     return TURNCRED_BAD_ARGUMENT;
   }
-  err = begin(&c, kek, row);
+  err = begin(&c, NULL, kek, row);
   if (err != TURNCRED_OK) {
     return err;
   }
   body = sealed + TC_GCM_NONCE;
   memcpy(sealed, nonce, TC_GCM_NONCE);
-  ERR_set_mark();
   ctx = EVP_CIPHER_CTX_new();
   if (ctx == NULL || EVP_EncryptInit_ex2(ctx, EVP_aes_256_gcm(), c.subkey, nonce, NULL) != 1 ||
       !add_aad(ctx, &c.aad) ||
@@ -84,15 +108,30 @@ enum turncred_err turncred_credential_seal(const uint8_t kek[TURNCRED_KEK],
     err = TURNCRED_CRYPTO;
   }
   EVP_CIPHER_CTX_free(ctx);
-  ERR_pop_to_mark();
   explicit_bzero(&c, sizeof(c));
   return err;
 }
 
-enum turncred_err turncred_credential_unseal(const uint8_t kek[TURNCRED_KEK],
-                                             const struct turncred_credential_row *row,
-                                             const uint8_t *sealed, size_t sealed_len,
-                                             uint8_t plain[TURNCRED_CREDENTIAL_PLAIN]) {
+/* A context to open with, keyed; of ws or, if that is NULL, the caller's to free. */
+static EVP_CIPHER_CTX *opener(struct turncred_ws *ws, const uint8_t subkey[32]) {
+  EVP_CIPHER_CTX *ctx;
+
+  if (ws != NULL) {
+    return tc_ws_credential_cipher(ws, subkey);
+  }
+  ctx = EVP_CIPHER_CTX_new();
+  if (ctx != NULL && EVP_DecryptInit_ex2(ctx, EVP_aes_256_gcm(), subkey, NULL, NULL) != 1) {
+    EVP_CIPHER_CTX_free(ctx);
+    ctx = NULL;
+  }
+  return ctx;
+}
+
+enum turncred_err turncred_credential_unseal_ws(struct turncred_ws *ws,
+                                                const uint8_t kek[TURNCRED_KEK],
+                                                const struct turncred_credential_row *row,
+                                                const uint8_t *sealed, size_t sealed_len,
+                                                uint8_t plain[TURNCRED_CREDENTIAL_PLAIN]) {
   struct context c;
   EVP_CIPHER_CTX *ctx;
   enum turncred_err err;
@@ -105,14 +144,13 @@ enum turncred_err turncred_credential_unseal(const uint8_t kek[TURNCRED_KEK],
   if (sealed_len != TURNCRED_CREDENTIAL_SEALED) {
     return TURNCRED_UNSEAL;
   }
-  err = begin(&c, kek, row);
+  err = begin(&c, ws, kek, row);
   if (err != TURNCRED_OK) {
     return err;
   }
   body = sealed + TC_GCM_NONCE;
-  ERR_set_mark();
-  ctx = EVP_CIPHER_CTX_new();
-  if (ctx == NULL || EVP_DecryptInit_ex2(ctx, EVP_aes_256_gcm(), c.subkey, sealed, NULL) != 1 ||
+  ctx = opener(ws, c.subkey);
+  if (ctx == NULL || EVP_DecryptInit_ex2(ctx, NULL, NULL, sealed, NULL) != 1 ||
       !add_aad(ctx, &c.aad) ||
       EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TC_GCM_TAG,
                           (void *)(body + TURNCRED_CREDENTIAL_PLAIN)) != 1) {
@@ -122,8 +160,16 @@ enum turncred_err turncred_credential_unseal(const uint8_t kek[TURNCRED_KEK],
     explicit_bzero(plain, TURNCRED_CREDENTIAL_PLAIN);
     err = TURNCRED_UNSEAL;
   }
-  EVP_CIPHER_CTX_free(ctx);
-  ERR_pop_to_mark();
+  if (ws == NULL) {
+    EVP_CIPHER_CTX_free(ctx);
+  }
   explicit_bzero(&c, sizeof(c));
   return err;
+}
+
+enum turncred_err turncred_credential_unseal(const uint8_t kek[TURNCRED_KEK],
+                                             const struct turncred_credential_row *row,
+                                             const uint8_t *sealed, size_t sealed_len,
+                                             uint8_t plain[TURNCRED_CREDENTIAL_PLAIN]) {
+  return turncred_credential_unseal_ws(NULL, kek, row, sealed, sealed_len, plain);
 }

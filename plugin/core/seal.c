@@ -29,8 +29,8 @@ bool tc_fields_string(struct tc_fields *f, const char *s) {
   return s != NULL && tc_fields_add(f, s, strlen(s));
 }
 
-static enum turncred_err row_key(const uint8_t *kek, const struct turncred_key_row *row,
-                                 uint8_t subkey[32]) {
+static enum turncred_err row_key(struct turncred_ws *ws, const uint8_t *kek,
+                                 const struct turncred_key_row *row, uint8_t subkey[32]) {
   struct tc_fields f;
 
   if (kek == NULL || row == NULL) {
@@ -43,15 +43,15 @@ static enum turncred_err row_key(const uint8_t *kek, const struct turncred_key_r
       !tc_fields_string(&f, turncred_derivation_name(row->derivation))) {
     return TURNCRED_BAD_ARGUMENT;
   }
-  return tc_hkdf_sha256(NULL, kek, TURNCRED_KEK, f.part, f.parts, subkey, 32) ? TURNCRED_OK
-                                                                              : TURNCRED_CRYPTO;
+  return tc_hkdf_sha256(ws, kek, TURNCRED_KEK, f.part, f.parts, subkey, 32) ? TURNCRED_OK
+                                                                            : TURNCRED_CRYPTO;
 }
 
 enum turncred_err turncred_key_seal(const uint8_t kek[TURNCRED_KEK],
                                     const struct turncred_key_row *row, const uint8_t *k,
                                     size_t k_len, uint8_t *out, size_t cap, size_t *out_len) {
   uint8_t subkey[32];
-  enum turncred_err err = row_key(kek, row, subkey);
+  enum turncred_err err = row_key(NULL, kek, row, subkey);
 
   if (err == TURNCRED_OK) {
     err = turncred_wrap(subkey, k, k_len, out, cap, out_len);
@@ -60,15 +60,21 @@ enum turncred_err turncred_key_seal(const uint8_t kek[TURNCRED_KEK],
   return err;
 }
 
-enum turncred_err turncred_key_unseal(const uint8_t kek[TURNCRED_KEK],
-                                      const struct turncred_key_row *row, const uint8_t *in,
-                                      size_t in_len, uint8_t *out, size_t cap, size_t *out_len) {
+enum turncred_err turncred_key_unseal_ws(struct turncred_ws *ws, const uint8_t kek[TURNCRED_KEK],
+                                         const struct turncred_key_row *row, const uint8_t *in,
+                                         size_t in_len, uint8_t *out, size_t cap, size_t *out_len) {
   uint8_t subkey[32];
-  enum turncred_err err = row_key(kek, row, subkey);
+  enum turncred_err err = row_key(ws, kek, row, subkey);
 
   if (err == TURNCRED_OK) {
-    err = turncred_unwrap(subkey, in, in_len, out, cap, out_len);
+    err = tc_unwrap(ws, subkey, in, in_len, out, cap, out_len);
     explicit_bzero(subkey, sizeof(subkey));
   }
   return err;
+}
+
+enum turncred_err turncred_key_unseal(const uint8_t kek[TURNCRED_KEK],
+                                      const struct turncred_key_row *row, const uint8_t *in,
+                                      size_t in_len, uint8_t *out, size_t cap, size_t *out_len) {
+  return turncred_key_unseal_ws(NULL, kek, row, in, in_len, out, cap, out_len);
 }

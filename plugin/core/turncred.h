@@ -263,6 +263,10 @@ enum turncred_err turncred_key_seal(const uint8_t kek[TURNCRED_KEK],
 enum turncred_err turncred_key_unseal(const uint8_t kek[TURNCRED_KEK],
                                       const struct turncred_key_row *row, const uint8_t *in,
                                       size_t in_len, uint8_t *out, size_t cap, size_t *out_len);
+/* The same, faster: for loading many rows. ws may be NULL. */
+enum turncred_err turncred_key_unseal_ws(struct turncred_ws *ws, const uint8_t kek[TURNCRED_KEK],
+                                         const struct turncred_key_row *row, const uint8_t *in,
+                                         size_t in_len, uint8_t *out, size_t cap, size_t *out_len);
 
 /* Pushed credentials: long-term keys are as good as passwords. AES-256-GCM under HKDF-SHA256(kek,
  * empty salt, info = "turncred-credential-v1" | kek_id | realm, 32 octets), AAD = realm | username
@@ -286,6 +290,12 @@ enum turncred_err turncred_credential_unseal(const uint8_t kek[TURNCRED_KEK],
                                              const struct turncred_credential_row *row,
                                              const uint8_t *sealed, size_t sealed_len,
                                              uint8_t plain[TURNCRED_CREDENTIAL_PLAIN]);
+/* The same, faster: for loading many rows. ws may be NULL. */
+enum turncred_err turncred_credential_unseal_ws(struct turncred_ws *ws,
+                                                const uint8_t kek[TURNCRED_KEK],
+                                                const struct turncred_credential_row *row,
+                                                const uint8_t *sealed, size_t sealed_len,
+                                                uint8_t plain[TURNCRED_CREDENTIAL_PLAIN]);
 
 /* --- small tools that credentials need -------------------------------------------------- */
 

@@ -49,8 +49,9 @@ enum turncred_err turncred_wrap(const uint8_t kek[TURNCRED_KEK], const uint8_t *
   return ok ? TURNCRED_OK : TURNCRED_CRYPTO;
 }
 
-enum turncred_err turncred_unwrap(const uint8_t kek[TURNCRED_KEK], const uint8_t *in, size_t in_len,
-                                  uint8_t *out, size_t cap, size_t *out_len) {
+enum turncred_err tc_unwrap(struct turncred_ws *ws, const uint8_t kek[TURNCRED_KEK],
+                            const uint8_t *in, size_t in_len, uint8_t *out, size_t cap,
+                            size_t *out_len) {
   uint8_t buf[TURNCRED_WRAPPED_MAX + 8];
   EVP_CIPHER_CTX *ctx;
   enum turncred_err err = TURNCRED_UNSEAL;
@@ -62,14 +63,16 @@ enum turncred_err turncred_unwrap(const uint8_t kek[TURNCRED_KEK], const uint8_t
   if (in_len < 16 || in_len > TURNCRED_WRAPPED_MAX || in_len % 8 != 0) {
     return TURNCRED_UNSEAL;
   }
-  ERR_set_mark();
-  ctx = wrap_ctx(kek, 0);
-  if (ctx == NULL) {
+  ERR_set_mark(); /* a refusal leaves errors in OpenSSL's queue, which TLS code reads */
+  ctx = ws != NULL ? tc_ws_wrap_cipher(ws) : wrap_ctx(kek, 0);
+  if (ctx == NULL || (ws != NULL && EVP_DecryptInit_ex2(ctx, NULL, kek, NULL, NULL) != 1)) {
     err = TURNCRED_CRYPTO;
   } else if (EVP_DecryptUpdate(ctx, buf, &n, in, (int)in_len) == 1 && n > 0) {
     err = (size_t)n <= cap ? TURNCRED_OK : TURNCRED_NO_SPACE;
   }
-  EVP_CIPHER_CTX_free(ctx);
+  if (ws == NULL) {
+    EVP_CIPHER_CTX_free(ctx);
+  }
   ERR_pop_to_mark();
   if (err == TURNCRED_OK) {
     memcpy(out, buf, (size_t)n);
@@ -77,4 +80,9 @@ enum turncred_err turncred_unwrap(const uint8_t kek[TURNCRED_KEK], const uint8_t
   }
   explicit_bzero(buf, sizeof(buf));
   return err;
+}
+
+enum turncred_err turncred_unwrap(const uint8_t kek[TURNCRED_KEK], const uint8_t *in, size_t in_len,
+                                  uint8_t *out, size_t cap, size_t *out_len) {
+  return tc_unwrap(NULL, kek, in, in_len, out, cap, out_len);
 }

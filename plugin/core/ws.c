@@ -23,6 +23,9 @@ struct slot {
 struct turncred_ws {
   struct tc_digest digests[TC_DIGESTS];
   size_t slots;
+  struct slot credential;
+  EVP_CIPHER_CTX *wrap;
+  struct tc_subkey subkey;
   struct slot *slot[3]; /* a row for each algorithm: changing a context's cipher would allocate */
 };
 
@@ -55,6 +58,18 @@ static bool open_row(struct slot *row, size_t slots, const char *name) {
   return ok;
 }
 
+static bool open_wrap(struct turncred_ws *ws) {
+  EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, "AES-256-WRAP-PAD", NULL);
+  bool ok = cipher != NULL && (ws->wrap = EVP_CIPHER_CTX_new()) != NULL;
+
+  if (ok) {
+    EVP_CIPHER_CTX_set_flags(ws->wrap, EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
+    ok = EVP_DecryptInit_ex2(ws->wrap, cipher, NULL, NULL, NULL) == 1;
+  }
+  EVP_CIPHER_free(cipher);
+  return ok;
+}
+
 struct turncred_ws *turncred_ws_new(size_t slots) {
   struct turncred_ws *ws = OPENSSL_zalloc(sizeof(*ws));
   bool ok = ws != NULL;
@@ -68,6 +83,7 @@ struct turncred_ws *turncred_ws_new(size_t slots) {
   for (i = 0; ok && i < TC_DIGESTS; i++) {
     ok = tc_digest_open(&ws->digests[i], (enum tc_digest_id)i);
   }
+  ok = ok && open_row(&ws->credential, 1, "AES-256-GCM") && open_wrap(ws);
   for (i = 0; ok && i < TC_COUNT(ws->slot); i++) {
     ws->slot[i] = OPENSSL_zalloc(ws->slots * sizeof(struct slot));
     ok = ws->slot[i] != NULL && open_row(ws->slot[i], ws->slots, ciphers[i]);
@@ -90,6 +106,8 @@ void turncred_ws_free(struct turncred_ws *ws) {
   for (i = 0; i < TC_DIGESTS; i++) {
     tc_digest_close(&ws->digests[i]);
   }
+  EVP_CIPHER_CTX_free(ws->credential.ctx);
+  EVP_CIPHER_CTX_free(ws->wrap);
   for (i = 0; i < TC_COUNT(ws->slot); i++) {
     for (j = 0; ws->slot[i] != NULL && j < ws->slots; j++) {
       EVP_CIPHER_CTX_free(ws->slot[i][j].ctx);
@@ -115,23 +133,33 @@ static bool same_key(const uint8_t a[32], const uint8_t b[32]) {
   return difference == 0;
 }
 
-EVP_CIPHER_CTX *tc_ws_cipher(struct turncred_ws *ws, const struct turncred_key *key, bool encrypt) {
-  int row = row_of(key->alg);
-  struct slot *slot;
-
-  if (row < 0) {
-    return NULL;
-  }
-  slot = &ws->slot[row][key->slot % ws->slots];
-  if (slot->keyed && slot->encrypt == encrypt && same_key(slot->key, key->enc)) {
+static EVP_CIPHER_CTX *keyed(struct slot *slot, const uint8_t key[32], bool encrypt) {
+  if (slot->keyed && slot->encrypt == encrypt && same_key(slot->key, key)) {
     return slot->ctx;
   }
   slot->keyed = false;
-  if (EVP_CipherInit_ex2(slot->ctx, NULL, key->enc, NULL, encrypt, NULL) != 1) {
+  if (EVP_CipherInit_ex2(slot->ctx, NULL, key, NULL, encrypt, NULL) != 1) {
     return NULL;
   }
-  memcpy(slot->key, key->enc, sizeof(slot->key));
+  memcpy(slot->key, key, sizeof(slot->key));
   slot->encrypt = encrypt;
   slot->keyed = true;
   return slot->ctx;
+}
+
+/* enc is filled up with zeros where the key is shorter: see turncred_key_init. */
+EVP_CIPHER_CTX *tc_ws_cipher(struct turncred_ws *ws, const struct turncred_key *key, bool encrypt) {
+  int row = row_of(key->alg);
+
+  return row < 0 ? NULL : keyed(&ws->slot[row][key->slot % ws->slots], key->enc, encrypt);
+}
+
+EVP_CIPHER_CTX *tc_ws_credential_cipher(struct turncred_ws *ws, const uint8_t key[32]) {
+  return keyed(&ws->credential, key, false);
+}
+
+EVP_CIPHER_CTX *tc_ws_wrap_cipher(struct turncred_ws *ws) { return ws->wrap; }
+
+struct tc_subkey *tc_ws_subkey(struct turncred_ws *ws) {
+  return &ws->subkey;
 }

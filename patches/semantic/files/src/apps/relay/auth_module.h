@@ -1,0 +1,54 @@
+/*
+ * auth_module.h - authentication modules: options, life cycle, state for the operator
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The interface that a module implements is coturn_auth_module.h.
+ */
+
+#ifndef __AUTH_MODULE__
+#define __AUTH_MODULE__
+
+#include <event2/event.h>
+#include <sys/types.h>
+
+#include "coturn_auth_module.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct auth_module_options {
+  char *path;   /* auth-module */
+  char *config; /* auth-module-config */
+  int only;     /* auth-module-only */
+  int observe;  /* auth-module-observe */
+};
+
+extern struct auth_module_options auth_module_options;
+
+void auth_module_set_string(char **option, const char *value);
+
+/* Do the options fit together? 0, or -1 after logging why not. */
+int auth_module_check_options(int lt_cred_mech, int no_auth);
+
+/* Loads the module; owner may own the module's file beside root. 0, or -1 after logging why. Does
+ * nothing without the option. */
+int auth_module_load(uid_t owner);
+
+/* Starts it: after daemonising, before the first packet. 0, or -1 after logging why. */
+int auth_module_start(void);
+
+/* SIGUSR2 reloads the module too; SIGTERM and SIGINT stop it first. */
+void auth_module_add_signals(struct event_base *base);
+
+void auth_module_stop(void);
+
+/* The module's and the host's state, line by line. */
+void auth_module_status(coturn_auth_status_fn emit, void *arg);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* __AUTH_MODULE__ */

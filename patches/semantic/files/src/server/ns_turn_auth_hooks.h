@@ -1,0 +1,84 @@
+/*
+ * ns_turn_auth_hooks.h - where an authentication module takes part in a TURN session
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * turn_auth_hooks is NULL unless an authentication module is loaded: every hook is then skipped
+ * and the server does what it always did. The functions behind the hooks live with the loader
+ * (src/apps/relay/auth_session.c), so that the server library gains no symbol it must be linked
+ * with.
+ */
+
+#ifndef __TURN_AUTH_HOOKS__
+#define __TURN_AUTH_HOOKS__
+
+#include "ns_turn_server.h"
+#include "ns_turn_session.h"
+#include "ns_turn_utils.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct turn_auth_hooks {
+  /* Called in check_stun_auth, when the session has a nonce. 1: decided (the arguments are filled
+   * in as check_stun_auth does); 0: coturn's own mechanisms go on. */
+  int (*check)(turn_turnserver *server, ts_ur_super_session *ss, stun_tid *tid,
+               int *resp_constructed, int *err_code, const uint8_t **reason,
+               ioa_net_data *in_buffer, ioa_network_buffer_handle nbh, uint16_t method,
+               int *message_integrity, int *postpone_reply, int can_resume);
+
+  /* 1 if a grant of the module is in force in the session. */
+  int (*owns)(const ts_ur_super_session *ss);
+
+  /* Quota of a session that the module owns. 0, or -1 when it is used up. */
+  int (*inc_quota)(ts_ur_super_session *ss);
+  void (*dec_quota)(ts_ur_super_session *ss);
+
+  /* MESSAGE-INTEGRITY of a response. 1: added; 0: not a session of the module; -1: failed. */
+  int (*add_integrity)(ts_ur_super_session *ss, uint8_t *buf, size_t *len);
+
+  /* A mobile allocation is claimed by another client address; ss has proved nothing yet. */
+  void (*resume)(ts_ur_super_session *orig_ss, ts_ur_super_session *ss);
+
+  /* 1 if the authentication of one session must not be copied to the other. */
+  int (*keeps)(const ts_ur_super_session *orig_ss, const ts_ur_super_session *ss);
+
+  int (*denied_peer)(const ioa_addr *addr);
+
+  /* The session is about to be freed. */
+  void (*session_end)(ts_ur_super_session *ss);
+};
+
+/* What the hooks use of the server. */
+struct turn_auth_services {
+  int (*check)(turn_turnserver *server, ts_ur_super_session *ss, stun_tid *tid,
+               int *resp_constructed, int *err_code, const uint8_t **reason,
+               ioa_net_data *in_buffer, ioa_network_buffer_handle nbh, uint16_t method,
+               int *message_integrity, int *postpone_reply, int can_resume);
+  ts_ur_super_session *(*session)(turn_turnserver *server, turnsession_id sid);
+  int (*read)(turn_turnserver *server, ts_ur_super_session *ss, ioa_net_data *in_buffer,
+              int can_resume, int count_usage);
+  int (*inc_quota)(ts_ur_super_session *ss, uint8_t *username);
+  void (*dec_quota)(ts_ur_super_session *ss);
+};
+
+extern const struct turn_auth_hooks *turn_auth_hooks;
+extern const struct turn_auth_services turn_auth_services;
+
+static inline int session_add_integrity_str(ts_ur_super_session *ss, turn_credential_type ct,
+                                            uint8_t *buf, size_t *len, hmackey_t key,
+                                            password_t pwd, SHATYPE shatype) {
+  if (turn_auth_hooks) {
+    int added = turn_auth_hooks->add_integrity(ss, buf, len);
+    if (added)
+      return added < 0 ? -1 : 0;
+  }
+  return stun_attr_add_integrity_str(ct, buf, len, key, pwd, shatype);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* __TURN_AUTH_HOOKS__ */

@@ -1,0 +1,439 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The patch series as rules: what scripts/port-patches does to a coturn tree, in order.
+
+new(path)                       a new file, from files/ beside this one
+cocci(path, rules, found)       Coccinelle rules; found says how often each text must be there
+before/after(path, anchor, text)  text goes before or behind the only match of the anchor, a regular
+                                expression in which a blank stands for any white space or none
+A step that finds nothing, or too much, is reported; nothing is placed by guess.
+"""
+
+import re
+
+
+def new(path):
+    return ("new", path)
+
+
+def cocci(path, rules, found):
+    return ("cocci", path, rules, found)
+
+
+def before(path, anchor, text):
+    return ("before", path, anchor, text)
+
+
+def after(path, anchor, text):
+    return ("after", path, anchor, text)
+
+
+def literal(text):
+    """An anchor that is this text."""
+    return re.sub(r"(\\ )+", " ", re.escape(text))
+
+
+MAIN = "src/apps/relay/mainrelay.c"
+CLI = "src/apps/relay/turn_admin_server.c"
+README = "README.turnserver"
+MAN = "man/man1/turnserver.1"
+CONF = "examples/etc/turnserver.conf"
+
+PATCHES = [
+    (
+        "0001-oauth-token-nonce-length",
+        "Check the nonce length of an OAuth access token",
+        """\
+decode_oauth_token_gcm() copied as many octets as the token says its nonce has
+(up to 991) into an array of 256, before anything was authenticated. Refuse what
+does not fit.""",
+        [
+            cocci("src/client/ns_turn_msg.c", "token.cocci", {"token nonce is too long": 1}),
+        ],
+    ),
+    (
+        "0002-auth-hooks",
+        "Hooks where an authentication module takes part in a session",
+        """\
+One call per concern: the check itself (after the nonce is made, before
+coturn's own checks), quota, the integrity of responses, mobility, denied peers,
+the end of a session. turn_auth_hooks is NULL without a module, and every hook is
+skipped then. Nothing that the server library calls is defined elsewhere.""",
+        [
+            new("src/server/ns_turn_auth_hooks.h"),
+            cocci(
+                "src/server/ns_turn_session.h",
+                "session.cocci",
+                {"struct auth_session *auth_session;": 1},
+            ),
+            cocci(
+                "src/server/ns_turn_server.c",
+                "hooks.cocci",
+                {
+                    "turn_auth_hooks->inc_quota(": 1,
+                    "turn_auth_hooks->dec_quota(": 1,
+                    "turn_auth_hooks->denied_peer(": 1,
+                    "turn_auth_hooks->session_end(": 1,
+                    "turn_auth_hooks->keeps(": 1,
+                    "turn_auth_hooks->resume(": 1,
+                    "turn_auth_hooks->check(": 1,
+                    "session_add_integrity_str(": 4,
+                },
+            ),
+            after(
+                "src/server/ns_turn_server.c",
+                r'#include "ns_turn_ioalib\.h"\n',
+                '#include "ns_turn_auth_hooks.h"\n',
+            ),
+            after(
+                "src/server/ns_turn_server.c",
+                r"\Z",
+                """
+/* Authentication module ==>> */
+
+const struct turn_auth_hooks *turn_auth_hooks = NULL;
+
+const struct turn_auth_services turn_auth_services = {
+	check_stun_auth, get_session_from_map, read_client_connection, inc_quota, dec_quota
+};
+
+/* <<== Authentication module */
+""",
+            ),
+        ],
+    ),
+    (
+        "0003-auth-module",
+        "Host of a loadable authentication module",
+        """\
+coturn_auth_module.h is the interface; auth_module.c loads a module and is
+its host; auth_session.c has the rules of a session; auth_pending.c keeps the
+requests that wait for an answer; auth_report.c counts and logs.""",
+        [
+            new("src/apps/relay/coturn_auth_module.h"),
+            new("src/apps/relay/auth_module.h"),
+            new("src/apps/relay/auth_private.h"),
+            new("src/apps/relay/auth_module.c"),
+            new("src/apps/relay/auth_session.c"),
+            new("src/apps/relay/auth_pending.c"),
+            new("src/apps/relay/auth_report.c"),
+        ],
+    ),
+    (
+        "0004-auth-module-build",
+        "Build the host of the authentication module",
+        "For both build systems; dlopen() needs libdl where it is a library of its own.",
+        [
+            after(
+                "Makefile.in",
+                r"SERVERTURN_HEADERS = (\S+ )*?src/server/ns_turn_session\.h",
+                " src/server/ns_turn_auth_hooks.h",
+            ),
+            after(
+                "Makefile.in",
+                r"SERVERAPP_HEADERS = src/apps/relay/userdb\.h",
+                " src/apps/relay/auth_module.h src/apps/relay/auth_private.h"
+                " src/apps/relay/coturn_auth_module.h",
+            ),
+            after(
+                "Makefile.in",
+                r"SERVERAPP_MODS = src/apps/relay/mainrelay\.c",
+                " src/apps/relay/auth_module.c src/apps/relay/auth_session.c"
+                " src/apps/relay/auth_pending.c src/apps/relay/auth_report.c",
+            ),
+            after("Makefile.in", r"\$\{SERVERTURN_MODS\} -o \$@", " -ldl"),
+            after(
+                "src/server/CMakeLists.txt",
+                r"set\(HEADER_FILES\n",
+                "    ns_turn_auth_hooks.h\n",
+            ),
+            after(
+                "src/apps/relay/CMakeLists.txt",
+                r"set\(HEAD(ER)?_FILES\n",
+                "    auth_module.h\n    auth_private.h\n    coturn_auth_module.h\n",
+            ),
+            after(
+                "src/apps/relay/CMakeLists.txt",
+                r"set\(SOURCE_FILES\n",
+                "    auth_module.c\n    auth_session.c\n    auth_pending.c\n    auth_report.c\n",
+            ),
+            after(
+                "src/apps/relay/CMakeLists.txt",
+                r"PRIVATE turn_server \$\{turnserver_LIBS\}",
+                " ${CMAKE_DL_LIBS}",
+            ),
+        ],
+    ),
+    (
+        "0005-auth-module-options",
+        "Options of the authentication module",
+        """\
+--auth-module, --auth-module-config, --auth-module-only and
+--auth-module-observe, on the command line and in turnserver.conf.""",
+        [
+            after(MAIN, r'#include "dbdrivers/dbdriver\.h"\n', '#include "auth_module.h"\n'),
+            before(
+                MAIN,
+                r'" --version\s+Print version[^\n]*\n',
+                r'''" --auth-module			<path>		Load an authentication module (absolute path of a shared object).\n"
+"						It is asked before coturn's own users, secrets and databases.\n"
+"						Needs --lt-cred-mech.\n"
+" --auth-module-config		<string>	Passed to the authentication module as it is.\n"
+" --auth-module-only				Whom the authentication module does not know is refused:\n"
+"						no static users, no secrets, no user database of coturn's own.\n"
+" --auth-module-observe				The authentication module is asked and its verdicts are counted\n"
+"						and logged; coturn's own mechanisms decide.\n"
+''',
+            ),
+            before(
+                MAIN,
+                r"[ \t]*VERSION_OPT,?\s*\};",
+                "\tAUTH_MODULE_OPT,\n\tAUTH_MODULE_CONFIG_OPT,\n\tAUTH_MODULE_ONLY_OPT,\n"
+                "\tAUTH_MODULE_OBSERVE_OPT,\n",
+            ),
+            before(
+                MAIN,
+                r'[ \t]*\{ "version", optional_argument,',
+                '\t\t\t\t{ "auth-module", required_argument, NULL, AUTH_MODULE_OPT },\n'
+                '\t\t\t\t{ "auth-module-config", required_argument, NULL, AUTH_MODULE_CONFIG_OPT },\n'
+                '\t\t\t\t{ "auth-module-only", optional_argument, NULL, AUTH_MODULE_ONLY_OPT },\n'
+                '\t\t\t\t{ "auth-module-observe", optional_argument, NULL, AUTH_MODULE_OBSERVE_OPT },\n',
+            ),
+            before(
+                MAIN,
+                r"[ \t]*/\* these options have been already taken care of before: \*/\n\s*case 'l':\n\s*case NO_STDOUT",
+                """\
+	case AUTH_MODULE_OPT:
+		auth_module_set_string(&auth_module_options.path, value);
+		break;
+	case AUTH_MODULE_CONFIG_OPT:
+		auth_module_set_string(&auth_module_options.config, value);
+		break;
+	case AUTH_MODULE_ONLY_OPT:
+		auth_module_options.only = get_bool_value(value);
+		break;
+	case AUTH_MODULE_OBSERVE_OPT:
+		auth_module_options.observe = get_bool_value(value);
+		break;
+""",
+            ),
+            before(
+                MAIN,
+                r"[ \t]*if \(use_lt_credentials && anon_credentials\)",
+                "\tif(auth_module_check_options(use_ltc && use_lt_credentials, anon_credentials) < 0)\n"
+                "\t\texit(-1);\n\n",
+            ),
+            before(
+                MAIN,
+                r"[ \t]*openssl_setup\(\);\s*int local_listeners",
+                "\tif(auth_module_load(procuserid_set ? procuserid : geteuid()) < 0)\n\t\texit(-1);\n\n",
+            ),
+            before(
+                MAIN,
+                r"[ \t]*setup_server\(\);",
+                "\tif(auth_module_start() < 0)\n\t\texit(-1);\n\n",
+            ),
+            before(
+                MAIN,
+                r"[ \t]*drop_privileges\(\);",
+                "\tauth_module_add_signals(turn_params.listener.event_base);\n\n",
+            ),
+            after(
+                MAIN,
+                r"run_listener_server\(&\(turn_params\.listener\)\);\n",
+                "\n\tauth_module_stop();\n",
+            ),
+        ],
+    ),
+    (
+        "0006-auth-module-cli",
+        "Show the authentication module in the telnet CLI",
+        "Command am: state and counters.",
+        [
+            after(CLI, r'#include "tls_listener\.h"\n', '#include "auth_module.h"\n'),
+            before(
+                CLI,
+                r'[ \t]*"  lr - log reset",\n',
+                '   "  am - print the authentication module\'s state and counters",\n   "",\n',
+            ),
+            before(
+                CLI,
+                r"static int run_cli_input\(",
+                "static void print_auth_status(const char *key, const char *value, void *arg)\n{\n"
+                '\tmyprintf((struct cli_session*)arg,"  %s: %s\\n",key,value);\n}\n\n',
+            ),
+            before(
+                CLI,
+                r'[ \t]*\} else if \(strstr\(cmd, "lr"\) == cmd\)',
+                '\t\t\t} else if(!strcmp(cmd,"am")) {\n'
+                "\t\t\t\tauth_module_status(print_auth_status,cs);\n"
+                "\t\t\t\ttype_cli_cursor(cs);\n",
+            ),
+        ],
+    ),
+    (
+        "0007-auth-module-docs",
+        "Document the authentication module",
+        "README, man page and sample configuration.",
+        [
+            before(
+                README,
+                r"--use-auth-secret\tTURN REST API flag",
+                """\
+--auth-module <path>	Load an authentication module: a shared object that implements
+			coturn_auth_module.h, given by its absolute path. It is asked before
+			coturn's own users, secrets and databases, and answers that it lets the
+			client in, that it refuses it, or that it leaves it to coturn.
+			Neither the file nor its folder may be writable by group or others, and
+			both must belong to root or to the server's user. Needs --lt-cred-mech
+			in the same configuration: a turnserver that does not know this option
+			then refuses everybody instead of letting everybody in.
+			SIGUSR2, which reloads the certificates, makes the module read its
+			settings again, too. The telnet CLI's command am shows its state.
+			Each refusal is counted by its reason and logged in one line (at most
+			50 a second) that begins with "auth-module: refused client=".
+
+--auth-module-config <string>	Passed to the authentication module as it is.
+
+--auth-module-only	Whom the authentication module does not know is refused: no static
+			users, no secrets and no user database of coturn's own. Cannot be
+			used with --no-auth.
+
+--auth-module-observe	The authentication module is asked and its verdict is counted and
+			logged beside coturn's own, which decides. To try a module in service.
+
+""",
+            ),
+            before(
+                MAN,
+                r"\.TP\n\.B\n\\fB\\-\\-use\\-auth\\-secret\\fP\nTURN REST API flag",
+                r"""
+.TP
+.B
+\fB\-\-auth\-module\fP <path>
+Load an authentication module: a shared object that implements
+coturn_auth_module.h, given by its absolute path. It is asked before
+coturn's own users, secrets and databases, and answers that it lets the
+client in, that it refuses it, or that it leaves it to coturn.
+Neither the file nor its folder may be writable by group or others, and
+both must belong to root or to the server's user. Needs \fB\-\-lt\-cred\-mech\fP
+in the same configuration: a turnserver that does not know this option
+then refuses everybody instead of letting everybody in.
+SIGUSR2, which reloads the certificates, makes the module read its
+settings again, too. The telnet CLI's command am shows its state.
+Each refusal is counted by its reason and logged in one line (at most
+50 a second) that begins with "auth\-module: refused client=".
+.TP
+.B
+\fB\-\-auth\-module\-config\fP <string>
+Passed to the authentication module as it is.
+.TP
+.B
+\fB\-\-auth\-module\-only\fP
+Whom the authentication module does not know is refused: no static
+users, no secrets and no user database of coturn's own. Cannot be
+used with \fB\-\-no\-auth\fP.
+.TP
+.B
+\fB\-\-auth\-module\-observe\fP
+The authentication module is asked and its verdict is counted and
+logged beside coturn's own, which decides. To try a module in service.
+""".lstrip("\n"),
+            ),
+            before(
+                CONF,
+                r"# 'Static' user accounts for the long term credentials mechanism, only\.\n",
+                """\
+# An authentication module: the absolute path of a shared object that implements
+# coturn_auth_module.h. It is asked before coturn's own users, secrets and
+# databases. Needs lt-cred-mech. Neither the file nor its folder may be writable
+# by group or others.
+#
+#auth-module=/usr/lib/coturn/module.so
+
+# Passed to the authentication module as it is.
+#
+#auth-module-config=
+
+# Whom the authentication module does not know is refused: no static users, no
+# secrets, no user database of coturn's own.
+#
+#auth-module-only
+
+# The authentication module is asked, and its verdict is counted and logged beside
+# coturn's own, which decides.
+#
+#auth-module-observe
+
+""",
+            ),
+        ],
+    ),
+    (
+        "0008-session-reports",
+        "Option no-session-reports",
+        """\
+For every request but Binding and Send the relay threads describe the session to
+the admin thread, even if neither the telnet CLI nor the web admin interface is
+there to show it: a fifth of what an allocation costs. With --no-session-reports
+they do not; the commands ps and pu then list nothing.""",
+        [
+            cocci("src/apps/relay/netengine.c", "reports.cocci", {"use_session_reports ?": 1}),
+            after(
+                "src/apps/relay/turn_admin_server.h",
+                r"extern int use_cli;\n",
+                "\nextern int use_session_reports;\n",
+            ),
+            after(CLI, r"\nint use_cli = 1;\n", "\nint use_session_reports = 1;\n"),
+            before(
+                MAIN,
+                r'" --version\s+Print version[^\n]*\n',
+                r'''" --no-session-reports				Do not describe the sessions to the admin thread: cheaper, but\n"
+"						the CLI and the web admin interface list no sessions.\n"
+''',
+            ),
+            before(MAIN, r"[ \t]*VERSION_OPT,?\s*\};", "\tNO_SESSION_REPORTS_OPT,\n"),
+            before(
+                MAIN,
+                r'[ \t]*\{ "version", optional_argument,',
+                '\t\t\t\t{ "no-session-reports", optional_argument, NULL, NO_SESSION_REPORTS_OPT },\n',
+            ),
+            before(
+                MAIN,
+                r"[ \t]*/\* these options have been already taken care of before: \*/\n\s*case 'l':\n\s*case NO_STDOUT",
+                "\tcase NO_SESSION_REPORTS_OPT:\n"
+                "\t\tuse_session_reports = !get_bool_value(value);\n\t\tbreak;\n",
+            ),
+            before(
+                README,
+                r"--server-relay\t\tServer relay\. NON-STANDARD",
+                """\
+--no-session-reports	Do not describe the sessions to the admin thread after every request.
+			Cheaper, but the CLI and the web admin interface list no sessions.
+
+""",
+            ),
+            before(
+                MAN,
+                r"\.TP\n\.B\n\\fB\\-\\-server\\-relay\\fP",
+                r"""
+.TP
+.B
+\fB\-\-no\-session\-reports\fP
+Do not describe the sessions to the admin thread after every request.
+Cheaper, but the CLI and the web admin interface list no sessions.
+""".lstrip("\n"),
+            ),
+            before(
+                CONF,
+                r"#Local system IP address to be used for CLI server endpoint\.",
+                """\
+# Do not describe the sessions to the admin thread after every request. Cheaper,
+# but the CLI and the web admin interface list no sessions.
+#
+#no-session-reports
+
+""",
+            ),
+        ],
+    ),
+]

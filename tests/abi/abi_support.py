@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""For the tests of this folder: the patched turnserver with one of the example modules."""
+
+import os
+import re
+import shutil
+import sys
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.environ.get("top_srcdir") or os.path.dirname(os.path.dirname(HERE))
+BUILD = os.environ.get("top_builddir") or os.environ.get("BUILDDIR") or os.path.join(TOP, "build")
+os.environ.setdefault("COTURN_DIR", os.path.join(BUILD, "coturn-patched"))
+sys.path.insert(0, os.path.join(TOP, "tests", "conformance"))
+
+import server  # noqa: E402
+from credentials import Credential  # noqa: E402
+
+EXPIRED, NOT_YET_VALID, INTEGRITY_MISMATCH, REVOKED = 1, 2, 3, 8
+REALM = "example.org"
+
+
+def module_file(name):
+    """The built module of that name."""
+    for folder in (os.path.join(BUILD, "tests", "abi", ".libs"), os.path.join(BUILD, "tests", "abi")):
+        path = os.path.join(folder, name + ".so")
+        if os.path.exists(path):
+            return path
+    raise unittest.SkipTest(f"module {name} is not built: make check TESTS=")
+
+
+class ModuleServer(server.Server):
+    """The patched turnserver with a module, whose file it copies where nobody else may write."""
+
+    def __init__(self, module, config="", lines=(), **options):
+        program = server.patched()
+        if not program:
+            raise unittest.SkipTest("no patched turnserver: scripts/build-coturn, or COTURN_DIR")
+        lines = ["lt-cred-mech", f"realm={REALM}", *lines]
+        if module:
+            lines += [f"auth-module=@FOLDER@/{module}.so"]
+            if config:
+                lines += [f"auth-module-config={config}"]
+        super().__init__(program, lines, **options)
+        if module:
+            shutil.copy(module_file(module), self.folder)
+            os.chmod(os.path.join(self.folder, module + ".so"), 0o755)
+
+    def wait_log(self, pattern, seconds=5):
+        """The match of a regular expression in the log, as soon as it is there."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            found = re.search(pattern, self.log())
+            if found:
+                return found
+            time.sleep(0.05)
+        raise AssertionError(f"the log never said {pattern!r}:\n{self.log()}")
+
+
+def password(name, secret):
+    return Credential(name, password=secret)
+
+
+def token(name, key, properties):
+    """A token of the module rules: its octets say what it grants."""
+    text = f"key={key.hex()}" + (f",{properties}" if properties else "")
+    return Credential(name, mac_key=key, token=text.encode())
+
+
+class Case(unittest.TestCase):
+    def serve(self, *args, **options):
+        running = ModuleServer(*args, **options)
+        self.addCleanup(running.__exit__)
+        running.start()
+        return running
+
+    def client(self, running, credential=None, kind="udp", **options):
+        client = running.client(kind, credential, **options)
+        self.addCleanup(client.close)
+        return client

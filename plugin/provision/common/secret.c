@@ -77,3 +77,29 @@ int secret_read_line(const char *path, const char *what, char *out, size_t cap, 
   turncred_cleanse(out + line, cap - line);
   return 0;
 }
+
+int secret_write_new(const char *path, const uint8_t *octets, size_t len, char *text,
+                     size_t text_cap) {
+  int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+  int err = fd < 0 ? errno : 0;
+  for (size_t done = 0; !err && done < len;) {
+    ssize_t n = write(fd, octets + done, len - done);
+    if (n >= 0)
+      done += (size_t)n;
+    else if (errno != EINTR)
+      err = errno;
+  }
+  if (!err && (fchmod(fd, 0600) || fsync(fd)))
+    err = errno;
+  if (fd >= 0) {
+    if (close(fd) && !err)
+      err = errno;
+    if (err)
+      unlink(path); /* half a key is worse than none */
+  }
+  if (err == EEXIST)
+    snprintf(text, text_cap, "%s exists already and is left as it is; choose another name", path);
+  else if (err)
+    snprintf(text, text_cap, "cannot write %s: %s", path, strerror(err));
+  return err;
+}

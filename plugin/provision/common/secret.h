@@ -21,5 +21,8 @@ int secret_read(const char *path, const char *what, uint8_t *out, size_t cap, si
  * holds a NUL or is empty. */
 int secret_read_line(const char *path, const char *what, char *out, size_t cap, char *text,
                      size_t text_cap);
+/* A new file of mode 0600, synced; EEXIST instead of overwriting. */
+int secret_write_new(const char *path, const uint8_t *octets, size_t len, char *text,
+                     size_t text_cap);
 
 #endif

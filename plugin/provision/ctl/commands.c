@@ -4,7 +4,7 @@
  */
 #include "config.h"
 
-#include "ctl.h"
+#include "sql.h"
 
 const struct ctl_option ctl_global_options[] = {
     {"database", "CONNINFO", 0,
@@ -71,7 +71,169 @@ static const struct ctl_option probe_options[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static const struct ctl_option schema_options[] = {
+    {"directory", "DIR", 0, "folder of the numbered SQL files instead of the installed one"},
+    {NULL, NULL, 0, NULL},
+};
+
+#define REALM_OPTIONS                                                                              \
+  {"server-name", "N", 0, "name of the TURN server in tokens and challenges"},                     \
+      {"mechanisms", "M,M...", 0, "of token, derived, rest, pushed, in the order tried"},          \
+      {"expiry-token", "P", 0, "strict (default), grace or allocate"},                             \
+      {"expiry-derived", "P", 0, "strict, grace or allocate (default)"},                           \
+      {"expiry-rest", "P", 0, "strict, grace or allocate (default)"},                              \
+      {"expiry-pushed", "P", 0, "strict, grace or allocate (default)"},                            \
+      {"grace", "DURATION", 0, "after expiry, where the policy is grace"},                         \
+      {"max-ttl", "DURATION", 0, "no credential lives longer (default 1d)"},                       \
+      {"default-ttl", "DURATION", 0, "of credentials issued without a lifetime (default 1h)"},     \
+      {"user-quota", "N", 0, "allocations of one user; 0: as the server is configured"},           \
+      {"total-quota", "N", 0, "allocations of the realm; 0: as the server is configured"},         \
+      {"max-bps", "N", 0, "octets per second of one session; 0: as the server is configured"},     \
+      {"at-rest", "A", 0, "sealed (default), or plain for programs that know SQL alone"},          \
+      {"kek-id", "ID", 0, "key encryption key of the realm's new rows; empty: none of its own"},   \
+      {"subject-tag", "yes|no", 0, "new token keys tag their tokens with the subject"},            \
+      {"bind-address", "yes|no", 0, "credentials are bound to the client's address"},              \
+      {"guest-kid", "REALM/KID", CTL_REPEAT, "key of another realm that is accepted here"},        \
+      {"listen-address", "ADDRESS", CTL_REPEAT, "local address whose challenges name this realm"}, \
+  {                                                                                                \
+    "origin", "ORIGIN", CTL_REPEAT, "ORIGIN whose challenges name this realm"                      \
+  }
+
+static const struct ctl_option realm_options[] = {REALM_OPTIONS, {NULL, NULL, 0, NULL}};
+static const struct ctl_option realm_remove_options[] = {
+    {"with-contents", NULL, 0, "with its keys and pushed credentials"},
+    CTL_WAIT_OPTION,
+    {NULL, NULL, 0, NULL},
+};
+
+static const struct ctl_option key_add_options[] = {
+    {"use", "USE", 0, "token (default), derived or rest"},
+    {"alg", "A", 0,
+     "token: A256GCM (default), A128GCM, A256CBC-HS512; rest: sha1 (default), "
+     "sha256, sha384, sha512"},
+    {"derivation", "D", 0, "token: none (default) or hkdf-sha256"},
+    {"username-format", "F", 0, "rest: timestamp:user-id (default) or user-id:timestamp"},
+    {"from", "FILE", 0, "take the raw octets of this file (-: standard input) instead of new ones"},
+    {"save", "FILE", 0, "also write the octets into this new file, for who shares the key"},
+    {"state", "S", 0, "active (default), or published: accepted, not yet signed with"},
+    {"not-before", "TIME", 0, "no server accepts it earlier"},
+    {"sign-until", "TIME", 0, "no issuer signs with it from then on"},
+    {"accept-until", "TIME", 0, "no server accepts it from then on"},
+    {"kek-id", "ID", 0, "key encryption key to seal it with, if --kek is a folder of several"},
+    {"subject-tag", "yes|no", 0, "token: tag tokens with the subject; default as the realm says"},
+    {"allow-zero-iv", NULL, 0, "A256CBC-HS512: accept RFC 7635's literal form without a nonce"},
+    CTL_WAIT_OPTION,
+    {NULL, NULL, 0, NULL},
+};
+static const struct ctl_option key_set_options[] = {
+    {"state", "S", 0, "published, active, retired or disabled"},
+    {"not-before", "TIME", 0, "or open"},
+    {"sign-until", "TIME", 0, "or open"},
+    {"accept-until", "TIME", 0, "or open"},
+    CTL_WAIT_OPTION,
+    {NULL, NULL, 0, NULL},
+};
+static const struct ctl_option key_remove_options[] = {
+    {"now", NULL, 0, "even though credentials under it are still accepted"},
+    CTL_WAIT_OPTION,
+    {NULL, NULL, 0, NULL},
+};
+static const struct ctl_option wait_options[] = {CTL_WAIT_OPTION, {NULL, NULL, 0, NULL}};
+
+static const struct ctl_option token_issue_options[] = {
+    {"lifetime", "DURATION", 0, "default the realm's default ttl, at most its max ttl"},
+    {"kid", "KID", 0, "sign with this active key instead of the newest"},
+    {"session-key-octets", "20|32", 0, "20 (default), or 32 ready for MESSAGE-INTEGRITY-SHA256"},
+    {NULL, NULL, 0, NULL},
+};
+static const struct ctl_option credential_issue_options[] = {
+    {"kind", "K", 0, "derived (default) or rest"},
+    {"lifetime", "DURATION", 0, "default the realm's default ttl, at most its max ttl"},
+    {"kid", "KID", 0, "use this active key instead of the newest"},
+    {"uri", "URI", CTL_REPEAT, "turn: URI to pass on in the answer"},
+    {NULL, NULL, 0, NULL},
+};
+static const struct ctl_option push_options[] = {
+    {"password-file", "FILE", 0, "password: the first line, at least 16 octets; default a new one"},
+    {"lifetime", "DURATION", 0, "default the realm's default ttl, at most its max ttl"},
+    {"expiry", "TIME", 0, "instead of --lifetime"},
+    {"no-expiry", NULL, 0, "valid until it is removed"},
+    {"client-address", "ADDRESS", 0, "the only address that may use it"},
+    {"kek-id", "ID", 0, "key encryption key to seal it with, if --kek is a folder of several"},
+    CTL_WAIT_OPTION,
+    {NULL, NULL, 0, NULL},
+};
+static const struct ctl_option credential_list_options[] = {
+    {"user", "USERNAME", 0, "this one only"},
+    {"limit", "N", 0, "at most so many (default 1000)"},
+    {NULL, NULL, 0, NULL},
+};
+static const struct ctl_option revoke_options[] = {
+    {"reason", "TEXT", 0, "kept with the revocation"},
+    {"until", "TIME", 0, "ends by itself then; default: until lifted"},
+    CTL_WAIT_OPTION,
+    {NULL, NULL, 0, NULL},
+};
+static const struct ctl_option revocation_list_options[] = {
+    {"all", NULL, 0, "also those that have ended"}, {NULL, NULL, 0, NULL}};
+static const struct ctl_option maintain_options[] = {
+    {"keep-changes", "DURATION", 0, "of the change feed (default 7d)"},
+    {"keep-issue-log", "DURATION", 0, "of the log of what was issued (default 90d)"},
+    {NULL, NULL, 0, NULL},
+};
+
 const struct ctl_command ctl_commands[] = {
+    {"schema upgrade", NULL, "Bring the database's schema up to date", schema_options,
+     cmd_schema_upgrade,
+     "Applies the numbered migrations that are missing, each in a transaction. Needs a role that\n"
+     "may create schemas and roles the first time. Servers keep running meanwhile."},
+    {"schema status", NULL, "Tell which migrations the database has", schema_options,
+     cmd_schema_status, "Exit code 1 when the database is older or newer than this program."},
+    {"realm add", "NAME", "Add a realm", realm_options, cmd_realm_add,
+     "The server name is the realm's name unless it is given."},
+    {"realm set", "NAME", "Change a realm's settings", realm_options, cmd_realm_set,
+     "Only what is named changes. An option that may be repeated replaces the whole list; an\n"
+     "empty value empties it."},
+    {"realm list", NULL, "List realms", NULL, cmd_realm_list, NULL},
+    {"realm show", "NAME", "Show one realm", NULL, cmd_realm_show, NULL},
+    {"realm remove", "NAME", "Remove a realm", realm_remove_options, cmd_realm_remove, NULL},
+    {"key add", "REALM [KID]", "Add a key: new octets, or imported ones", key_add_options,
+     cmd_key_add,
+     "Octets are taken as they are: a wrong length is refused, nothing is padded or cut. They are\n"
+     "sealed under the key encryption key before they leave this program."},
+    {"key list", "[REALM]", "List keys", NULL, cmd_key_list, NULL},
+    {"key show", "REALM KID", "Show one key, without its octets", NULL, cmd_key_show, NULL},
+    {"key set", "REALM KID", "Change a key's state or windows", key_set_options, cmd_key_set,
+     "published: accepted, not signed with; active: both; retired: accepted until accept-until;\n"
+     "disabled: neither, and sessions end."},
+    {"key disable", "REALM KID", "Stop accepting a key at once, in an emergency", wait_options,
+     cmd_key_disable, "Live sessions that were authenticated with it end."},
+    {"key remove", "REALM KID", "Remove a key", key_remove_options, cmd_key_remove, NULL},
+    {"token issue", "REALM USER", "Issue an access token (RFC 7635)", token_issue_options,
+     cmd_token_issue, "What was issued to whom is recorded, so that revoke user finds it."},
+    {"credential issue", "REALM USER", "Issue a username and password with a time in them",
+     credential_issue_options, cmd_credential_issue, NULL},
+    {"credential push", "REALM USERNAME", "Give a user a credential that servers look up",
+     push_options, cmd_credential_push,
+     "Replaces the one that is there. The password itself is stored nowhere."},
+    {"credential list", "[REALM]", "List pushed credentials", credential_list_options,
+     cmd_credential_list, NULL},
+    {"credential remove", "REALM USERNAME", "Remove a pushed credential", wait_options,
+     cmd_credential_remove, "Live sessions go on; revoke user ends them."},
+    {"revoke", "KIND REALM [NAME]", "Refuse a user, token, kid or realm and end its sessions",
+     revoke_options, cmd_revoke,
+     "KIND is user (NAME: user id, with all tokens and the pushed credential), token (NAME:\n"
+     "fingerprint), kid (NAME: kid) or realm (no NAME)."},
+    {"unrevoke", "KIND REALM [NAME]", "Lift a revocation", wait_options, cmd_unrevoke,
+     "Credentials issued before stay dead; new ones work."},
+    {"revocation list", "[REALM]", "List revocations in force", revocation_list_options,
+     cmd_revocation_list, NULL},
+    {"server list", NULL, "List TURN servers and issuers with their progress", NULL,
+     cmd_server_list, NULL},
+    {"server forget", "INSTANCE", "Forget a server that is gone for good", NULL, cmd_server_forget,
+     NULL},
+    {"maintain", NULL, "Housekeeping: drop old partitions, purge what has expired",
+     maintain_options, cmd_maintain, "Run it daily; twice at once does no harm."},
     {"kek generate", "PATH", "Make a key encryption key: a new file of mode 0600", NULL,
      cmd_kek_generate,
      "The file's name is the key's id in the database. Copy the file to every TURN server and\n"

@@ -4,6 +4,7 @@
  */
 #include "config.h"
 
+#include "../common/db.h"
 #include "../common/secret.h"
 #include "ctl.h"
 
@@ -49,6 +50,9 @@ int main(int argc, char **argv) {
     return CTL_OK;
   }
   rc = ctl.command->run(&ctl);
+  if (ctl.db)
+    db_close(ctl.db);
+  free(ctl.db);
   free(ctl.database);
   free(ctl.kek);
   return rc;

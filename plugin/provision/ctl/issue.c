@@ -1,0 +1,254 @@
+/* issue.c - turncredctl token issue and credential issue
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#include "config.h"
+
+#include "keyring.h"
+
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* What the realm says about issuing. */
+struct policy {
+  char server_name[TURNCRED_SERVER_NAME_MAX + 1];
+  int64_t max_ttl, default_ttl;
+};
+
+static int read_policy(struct ctl *ctl, const char *realm, const char *mechanism,
+                       struct policy *policy) {
+  struct db_params p = {0};
+  json_t *row = NULL, *one;
+  size_t i;
+  bool offered = false;
+  db_text(&p, realm);
+  int rc = ctl_row(ctl,
+                   "SELECT server_name, max_ttl, default_ttl, mechanisms FROM turncred.realm WHERE "
+                   "name = $1",
+                   &p, &row);
+  if (!rc && !row)
+    rc = ctl_need_realm(ctl, realm);
+  if (rc)
+    return rc;
+  snprintf(policy->server_name, sizeof policy->server_name, "%s",
+           json_string_value(json_object_get(row, "server_name")));
+  policy->max_ttl = json_integer_value(json_object_get(row, "max_ttl"));
+  policy->default_ttl = json_integer_value(json_object_get(row, "default_ttl"));
+  json_array_foreach(json_object_get(row, "mechanisms"), i, one) {
+    offered |= !strcmp(json_string_value(one), mechanism);
+  }
+  json_decref(row);
+  if (!offered)
+    return ctl_fail(ctl, CTL_REFUSED,
+                    "realm \"%s\" does not offer the mechanism %s, so its servers would refuse the "
+                    "credential; change it with turncredctl realm set --mechanisms",
+                    realm, mechanism);
+  return 0;
+}
+
+static int read_lifetime(struct ctl *ctl, const struct policy *policy, int64_t *lifetime) {
+  *lifetime = policy->default_ttl;
+  return ctl_get_duration(ctl, "lifetime", 1, policy->max_ttl, lifetime);
+}
+
+/* Reserves (tokens) and writes issue_log, in one transaction; commits. */
+static int record(struct ctl *ctl, const struct stored_key *key, const char *subject,
+                  const char *fingerprint, int64_t expiry) {
+  struct db_params p = {0}, r = {0};
+  char *reserved = NULL;
+  int rc = ctl_begin(ctl);
+  db_text(&r, key->realm);
+  db_text(&r, key->kid);
+  if (!rc && key->use == TURNCRED_USE_TOKEN)
+    rc = ctl_value(ctl, "SELECT turncred.tokens_reserve($1, $2, 1)", &r, &reserved);
+  if (!rc && reserved && *reserved != 't')
+    rc = ctl_fail(ctl, CTL_REFUSED,
+                  "key \"%s\" has signed as many tokens as it may (2^32), or is no longer active; "
+                  "rotate it: turncredctl key rotate %s",
+                  key->kid, key->realm);
+  db_text(&p, key->realm);
+  db_text(&p, turncred_use_name(key->use));
+  db_text(&p, subject);
+  db_time(&p, expiry);
+  db_text(&p, key->kid);
+  db_text(&p, fingerprint);
+  if (!rc)
+    rc = ctl_run(ctl,
+                 "SELECT turncred.issue_record($1, $2, $3, to_timestamp($4::bigint), $5, $6, "
+                 "'turncredctl', session_user::text)",
+                 &p, NULL);
+  if (!rc)
+    rc = ctl_commit(ctl);
+  ctl_rollback(ctl);
+  free(reserved);
+  return rc;
+}
+
+struct made_token {
+  struct turncred_token token;
+  uint8_t octets[TURNCRED_TOKEN_MAX];
+  size_t len;
+  char fingerprint[33];
+};
+
+static int make_token(struct ctl *ctl, const struct stored_key *key, const char *server_name,
+                      const char *subject, int64_t lifetime, size_t mac_key_len,
+                      struct made_token *made) {
+  struct turncred_key ready;
+  uint8_t nonce[16];
+  size_t nonce_len = key->alg == TURNCRED_A256CBC_HS512 ? 16 : 12;
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  memset(made, 0, sizeof *made);
+  made->token.mac_key_len = (uint16_t)mac_key_len;
+  made->token.lifetime = (uint32_t)lifetime;
+  made->token.timestamp = (uint64_t)now.tv_sec << 16 | ((uint64_t)now.tv_nsec << 16) / 1000000000;
+  if (RAND_priv_bytes(made->token.mac_key, (int)mac_key_len) != 1 ||
+      RAND_bytes(nonce, (int)nonce_len) != 1)
+    return ctl_fail(ctl, CTL_INTERNAL, "the random number generator failed");
+  enum turncred_err err =
+      turncred_key_init(&ready, key->use, key->alg, key->derivation, key->k, key->k_len);
+  if (!err && key->subject_tag)
+    err = turncred_subject_tag(key->k, key->k_len, subject, made->token.mac_key);
+  struct turncred_ws *ws = err ? NULL : turncred_ws_new(1);
+  if (!err)
+    err = ws ? turncred_token_encode(ws, &ready, server_name, nonce, nonce_len, &made->token,
+                                     made->octets, sizeof made->octets, &made->len)
+             : TURNCRED_NO_MEMORY;
+  if (!err)
+    err = turncred_token_fingerprint(made->octets, made->len, made->fingerprint);
+  turncred_ws_free(ws);
+  turncred_key_clear(&ready);
+  return err ? ctl_fail(ctl, CTL_INTERNAL, "%s", turncred_err_text(err)) : 0;
+}
+
+static const struct ctl_column token_columns[] = {
+    {"kid", "kid", CTL_TEXT},
+    {"access_token", "access token", CTL_TEXT},
+    {"key", "session key (base64)", CTL_TEXT},
+    {"alg", "algorithm", CTL_TEXT},
+    {"expires_in", "expires in", CTL_SECONDS},
+    {"expires_at", "expires at", CTL_TIME},
+    {"realm", "realm", CTL_TEXT},
+    {"server_name", "server name", CTL_TEXT},
+    {"fingerprint", "fingerprint", CTL_TEXT},
+    {NULL, NULL, CTL_TEXT},
+};
+
+int cmd_token_issue(struct ctl *ctl) {
+  const char *realm = ctl_operand(ctl, 0), *subject = ctl_operand(ctl, 1);
+  struct policy policy = {0};
+  struct stored_key key = {0};
+  struct made_token made;
+  int64_t lifetime = 0, mac_key_len = 20;
+  int rc = ctl_get_int(ctl, "session-key-octets", 20, 32, &mac_key_len);
+  if (!rc && mac_key_len != 20 && mac_key_len != 32)
+    rc = ctl_fail(ctl, CTL_USAGE, "--session-key-octets: 20 or 32");
+  if (!rc && !*subject)
+    rc = ctl_fail(ctl, CTL_USAGE, "USER: name whom the token is for");
+  if (!rc)
+    rc = read_policy(ctl, realm, "token", &policy);
+  if (!rc)
+    rc = read_lifetime(ctl, &policy, &lifetime);
+  if (!rc)
+    rc = keyring_signer(ctl, realm, TURNCRED_USE_TOKEN, ctl_get(ctl, "kid"), &key);
+  if (!rc)
+    rc = make_token(ctl, &key, policy.server_name, subject, lifetime, (size_t)mac_key_len, &made);
+  if (!rc) {
+    int64_t expiry = (int64_t)(made.token.timestamp >> 16) + lifetime;
+    rc = record(ctl, &key, subject, made.fingerprint, expiry);
+    if (!rc) {
+      char token[TURNCRED_TOKEN_BASE64_MAX], mac_key[2 * TURNCRED_MAC_KEY_MAX];
+      turncred_base64_encode(made.octets, made.len, token, sizeof token);
+      turncred_base64_encode(made.token.mac_key, made.token.mac_key_len, mac_key, sizeof mac_key);
+      rc = ctl_print_record(
+          ctl,
+          json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:s}", "access_token", token,
+                    "token_type", "pop", "expires_in", (json_int_t)lifetime, "expires_at",
+                    (json_int_t)expiry, "kid", key.kid, "key", mac_key, "alg",
+                    mac_key_len == 20 ? "HMAC-SHA-1" : "HMAC-SHA-256", "realm", realm,
+                    "server_name", policy.server_name, "fingerprint", made.fingerprint),
+          token_columns);
+      turncred_cleanse(mac_key, sizeof mac_key);
+    }
+    turncred_cleanse(&made, sizeof made);
+  }
+  keyring_clear(&key);
+  return rc;
+}
+
+static const struct ctl_column credential_columns[] = {
+    {"username", "username", CTL_TEXT},
+    {"password", "password", CTL_TEXT},
+    {"realm", "realm", CTL_TEXT},
+    {"ttl", "ttl", CTL_SECONDS},
+    {"expires_at", "expires at", CTL_TIME},
+    {"uris", "uris", CTL_TEXT},
+    {NULL, NULL, CTL_TEXT},
+};
+
+static json_t *uris_of(const struct ctl *ctl) {
+  json_t *uris = json_array();
+  const char *uri;
+  for (size_t i = 0; (uri = ctl_get_nth(ctl, "uri", i)); i++)
+    json_array_append_new(uris, json_string(uri));
+  return uris;
+}
+
+int cmd_credential_issue(struct ctl *ctl) {
+  const char *realm = ctl_operand(ctl, 0), *user = ctl_operand(ctl, 1);
+  const char *kind = ctl_has(ctl, "kind") ? ctl_get(ctl, "kind") : "derived";
+  enum turncred_use use = TURNCRED_USE_DERIVED;
+  struct policy policy = {0};
+  struct stored_key key = {0};
+  struct turncred_key ready;
+  struct turncred_username parsed;
+  char username[TURNCRED_USERNAME_MAX + 1], password[TURNCRED_PASSWORD_MAX];
+  int64_t lifetime = 0, expiry = 0;
+  if (turncred_use_parse(kind, &use) || use == TURNCRED_USE_TOKEN)
+    return ctl_fail(ctl, CTL_USAGE, "--kind: \"%s\" is not one of derived, rest", kind);
+  int rc = read_policy(ctl, realm, kind, &policy);
+  if (!rc)
+    rc = read_lifetime(ctl, &policy, &lifetime);
+  if (!rc)
+    rc = keyring_signer(ctl, realm, use, ctl_get(ctl, "kid"), &key);
+  if (rc)
+    return rc;
+  expiry = time(NULL) + lifetime;
+  enum turncred_err err =
+      turncred_username_format(user, expiry, key.username_format, username, sizeof username);
+  if (!err)
+    err = turncred_username_parse(username, strlen(username), key.username_format, &parsed);
+  if (err)
+    rc = ctl_fail(ctl, CTL_REFUSED, "USER: %s", turncred_err_text(err));
+  struct turncred_ws *ws = rc ? NULL : turncred_ws_new(1);
+  if (!rc && !ws)
+    rc = ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+  if (!rc) {
+    err = turncred_key_init(&ready, key.use, key.alg, key.derivation, key.k, key.k_len);
+    if (!err && use == TURNCRED_USE_REST)
+      err = turncred_rest_password(ws, &ready, username, strlen(username), password);
+    else if (!err)
+      err = turncred_derived_password(ws, &ready, parsed.user_id, parsed.user_id_len, realm, expiry,
+                                      password);
+    turncred_key_clear(&ready);
+    if (err)
+      rc = ctl_fail(ctl, CTL_INTERNAL, "%s", turncred_err_text(err));
+  }
+  turncred_ws_free(ws);
+  if (!rc)
+    rc = record(ctl, &key, user, "", expiry);
+  keyring_clear(&key);
+  if (!rc)
+    rc = ctl_print_record(ctl,
+                          json_pack("{s:s, s:s, s:s, s:I, s:I, s:o}", "username", username,
+                                    "password", password, "realm", realm, "ttl",
+                                    (json_int_t)lifetime, "expires_at", (json_int_t)expiry, "uris",
+                                    uris_of(ctl)),
+                          credential_columns);
+  turncred_cleanse(password, sizeof password);
+  return rc;
+}

@@ -1,0 +1,136 @@
+/* revoke.c - turncredctl revoke, unrevoke and revocation list
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#include "config.h"
+
+#include "sql.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static const struct ctl_column columns[] = {
+    {"kind", "kind", CTL_TEXT},
+    {"realm", "realm", CTL_TEXT},
+    {"name", "name", CTL_TEXT},
+    {"tokens", "tokens revoked with it", CTL_TEXT},
+    {"in_force", "in force everywhere", CTL_TEXT},
+    {"late", "late", CTL_TEXT},
+    {NULL, NULL, CTL_TEXT},
+};
+
+/* kind, realm and name from the operands: a realm needs no name, all others do. */
+static int subject(const struct ctl *ctl, struct db_params *p) {
+  const char *kind = ctl_operand(ctl, 0), *name = ctl_operand(ctl, 2);
+  if (strcmp(kind, "user") && strcmp(kind, "token") && strcmp(kind, "kid") && strcmp(kind, "realm"))
+    return ctl_fail(ctl, CTL_USAGE, "KIND: \"%s\" is not one of user, token, kid, realm", kind);
+  if (!strcmp(kind, "realm") ? name != NULL : !name)
+    return ctl_fail(ctl, CTL_USAGE, "NAME: %s",
+                    name ? "a whole realm is revoked without a name"
+                         : "whom? A user id, a token's fingerprint or a kid");
+  db_text(p, kind);
+  db_text(p, ctl_operand(ctl, 1));
+  db_text(p, name ? name : "");
+  return 0;
+}
+
+/* A revocation that a failover loses is no revocation: say when one could. */
+static int warn_asynchronous(struct ctl *ctl) {
+  char *standbys = NULL;
+  int rc = ctl_value(ctl,
+                     "SELECT count(*) FROM pg_stat_replication WHERE "
+                     "current_setting('synchronous_standby_names') = '' HAVING count(*) > 0",
+                     NULL, &standbys);
+  if (!rc && standbys)
+    ctl_note(ctl,
+             "%s standby servers replicate asynchronously: a failover right now could lose this "
+             "revocation; set synchronous_standby_names",
+             standbys);
+  free(standbys);
+  return rc;
+}
+
+int cmd_revoke(struct ctl *ctl) {
+  struct db_params p = {0}, count = {0};
+  char *xid = NULL, *tokens = NULL;
+  int64_t until = 0;
+  int rc = subject(ctl, &p);
+  if (!rc)
+    rc = ctl_get_time(ctl, "until", time(NULL), &until);
+  db_text(&p, ctl_has(ctl, "reason") ? ctl_get(ctl, "reason") : "");
+  db_time(&p, until);
+  if (!rc)
+    rc = ctl_value(ctl, "SELECT turncred.revoke($1, $2, $3, $4, to_timestamp($5::bigint))", &p,
+                   &xid);
+  db_text(&count, ctl_operand(ctl, 1));
+  db_text(&count, ctl_operand(ctl, 2));
+  if (!rc && !strcmp(ctl_operand(ctl, 0), "user"))
+    rc = ctl_value(ctl,
+                   "SELECT count(DISTINCT fingerprint) FROM turncred.issue_log WHERE realm = $1 "
+                   "AND subject = $2 AND kind = 'token' AND (expiry IS NULL OR expiry > now())",
+                   &count, &tokens);
+  if (!rc)
+    rc = warn_asynchronous(ctl);
+  if (!rc)
+    rc = ctl_print_when_in_force(ctl, xid,
+                                 json_pack("{s:s, s:s, s:s, s:I}", "kind", ctl_operand(ctl, 0),
+                                           "realm", ctl_operand(ctl, 1), "name",
+                                           ctl_operand(ctl, 2) ? ctl_operand(ctl, 2) : "", "tokens",
+                                           (json_int_t)(tokens ? strtoll(tokens, NULL, 10) : 0)),
+                                 columns);
+  free(xid);
+  free(tokens);
+  return rc;
+}
+
+int cmd_unrevoke(struct ctl *ctl) {
+  struct db_params p = {0};
+  char *lifted = NULL, *xid = NULL;
+  int rc = subject(ctl, &p);
+  if (!rc)
+    rc = ctl_begin(ctl);
+  if (!rc)
+    rc = ctl_value(ctl, "SELECT turncred.lift($1, $2, $3)", &p, &lifted);
+  if (!rc && *lifted != 't')
+    rc = ctl_fail(ctl, CTL_REFUSED,
+                  "no such revocation is in force; see turncredctl revocation list");
+  if (!rc)
+    rc = ctl_value(ctl, "SELECT pg_current_xact_id()", NULL, &xid);
+  if (!rc)
+    rc = ctl_commit(ctl);
+  ctl_rollback(ctl);
+  if (!rc)
+    rc = ctl_print_when_in_force(ctl, xid,
+                                 json_pack("{s:s, s:s, s:s}", "kind", ctl_operand(ctl, 0), "realm",
+                                           ctl_operand(ctl, 1), "name",
+                                           ctl_operand(ctl, 2) ? ctl_operand(ctl, 2) : ""),
+                                 columns);
+  free(lifted);
+  free(xid);
+  return rc;
+}
+
+int cmd_revocation_list(struct ctl *ctl) {
+  static const struct ctl_column list_columns[] = {
+      {"kind", "KIND", CTL_TEXT},     {"realm", "REALM", CTL_TEXT},
+      {"name", "NAME", CTL_TEXT},     {"revoked_at", "REVOKED AT", CTL_TIME},
+      {"until", "UNTIL", CTL_TIME},   {"lifted_at", "LIFTED AT", CTL_TIME},
+      {"revoked_by", "BY", CTL_TEXT}, {"reason", "REASON", CTL_TEXT},
+      {NULL, NULL, CTL_TEXT},
+  };
+  struct db_params p = {0};
+  json_t *list = NULL;
+  db_text(&p, ctl_operand(ctl, 0));
+  db_text(&p, ctl_has(ctl, "all") ? "t" : "f");
+  int rc = ctl_rows(
+      ctl,
+      "SELECT kind, realm, name, extract(epoch FROM revoked_at)::bigint AS revoked_at, "
+      "extract(epoch FROM until)::bigint AS until, extract(epoch FROM lifted_at)::bigint AS "
+      "lifted_at, revoked_by, reason, lifted_at IS NULL AND (until IS NULL OR until > now()) AS "
+      "active FROM turncred.revocation WHERE ($1::text IS NULL OR realm = $1) AND ($2::boolean OR "
+      "(lifted_at IS NULL AND (until IS NULL OR until > now()))) ORDER BY revoked_at DESC, realm, "
+      "kind, name",
+      &p, &list);
+  return rc ? rc : ctl_print_list(ctl, list, list_columns);
+}

@@ -1,0 +1,173 @@
+/* sql.c - the database as the commands see it
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#include "config.h"
+
+#include "sql.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A password in argv is seen by everybody on the machine. */
+static int refuse_password(const struct ctl *ctl) {
+  const char *given = ctl_get(ctl, "database");
+  PQconninfoOption *options = given ? PQconninfoParse(given, NULL) : NULL;
+  bool found = false;
+  for (PQconninfoOption *o = options; o && o->keyword; o++)
+    found |= !strcmp(o->keyword, "password") && o->val;
+  PQconninfoFree(options);
+  return found ? ctl_fail(ctl, CTL_USAGE,
+                          "--database: a password here can be read by every user of this machine; "
+                          "put it into a passfile (~/.pgpass) or a service file")
+               : 0;
+}
+
+int ctl_connect(struct ctl *ctl) {
+  if (ctl->db)
+    return 0;
+  int rc = ctl_settings(ctl);
+  if (!rc)
+    rc = refuse_password(ctl);
+  if (rc)
+    return rc;
+  if (!(ctl->db = calloc(1, sizeof *ctl->db)))
+    return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+  if (!db_open(ctl->db, ctl->database, "turncredctl"))
+    return ctl_fail(ctl, CTL_DATABASE,
+                    "cannot connect to the database: %s\n  remedy: name it with --database, "
+                    "TURNCRED_DATABASE, the configuration file or libpq's PG* variables",
+                    ctl->db->text);
+  return 0;
+}
+
+/* What a broken rule means on the command line. */
+static const struct {
+  const char *constraint, *text;
+} rules[] = {
+    {"realm_pkey", "the realm exists already; change it with turncredctl realm set"},
+    {"realm_name_length", "NAME: 1 to 127 octets"},
+    {"realm_name_characters", "NAME: no control characters, quotes, backslashes or slashes"},
+    {"realm_server_name_length", "--server-name: 1 to 255 octets"},
+    {"realm_server_name_characters", "--server-name: no blanks, quotes or backslashes"},
+    {"realm_mechanisms_known", "--mechanisms: one to four of token, derived, rest, pushed"},
+    {"realm_mechanisms_once", "--mechanisms: each at most once"},
+    {"realm_grace_seconds_range", "--grace: 0 to 365 days"},
+    {"realm_max_ttl_range", "--max-ttl: 1 second to 365 days"},
+    {"realm_default_ttl_range", "--default-ttl: at least 1 second, at most --max-ttl"},
+    {"realm_kek_id_form", "--kek-id: 1 to 64 of letters, digits, '.', '_', '-'"},
+    {"realm_guest_kids_form", "--guest-kid: write REALM/KID"},
+    {"realm_origins_form", "--origin: 1 to 255 octets without blanks"},
+    {"key_pkey", "the realm has a key with this KID already; choose another KID"},
+    {"key_realm_fkey", "the realm does not exist; add it with turncredctl realm add"},
+    {"key_kid_length", "KID: 1 to 508 octets"},
+    {"key_kid_characters", "KID: no blanks, quotes or backslashes (coturn refuses such names)"},
+    {"key_alg_for_use", "--alg: does not go with --use"},
+    {"key_derivation_known", "--derivation: hkdf-sha256 goes with --use token only"},
+    {"key_username_format_known", "--username-format: timestamp:user-id goes with --use rest only"},
+    {"key_plain_once", "another key of the realm has these octets already"},
+    {"key_allow_zero_iv_cbc_only", "--allow-zero-iv: A256CBC-HS512 only"},
+    {"key_windows_order",
+     "--not-before, --sign-until, --accept-until: they must come in this order"},
+    {"credential_realm_fkey", "the realm does not exist; add it with turncredctl realm add"},
+    {"credential_username_length", "USERNAME: 1 to 508 octets"},
+    {"credential_username_characters",
+     "USERNAME: no blanks, quotes or backslashes (coturn refuses such names)"},
+    {"revocation_name_form",
+     "NAME: a user id or kid of 1 to 508 octets, or a token's fingerprint of 32 hex digits"},
+    {"revocation_reason_length", "--reason: at most 1000 octets"},
+};
+
+int ctl_db_error(struct ctl *ctl) {
+  const struct db *db = ctl->db;
+  for (size_t i = 0; db->error == DB_REFUSED && i < sizeof rules / sizeof *rules; i++)
+    if (!strcmp(rules[i].constraint, db->constraint))
+      return ctl_fail(ctl, CTL_REFUSED, "%s", rules[i].text);
+  switch (db->error) {
+  case DB_REFUSED:
+    return ctl_fail(ctl, CTL_REFUSED, "%s", db->text);
+  case DB_DENIED:
+    return ctl_fail(ctl, CTL_DATABASE,
+                    "%s\n  remedy: connect as a member of turncred_admin (GRANT turncred_admin TO "
+                    "...)",
+                    db->text);
+  case DB_MISSING:
+    return ctl_fail(ctl, CTL_DATABASE,
+                    "%s\n  remedy: this database lacks the turncred schema or has an old one; run "
+                    "turncredctl schema upgrade",
+                    db->text);
+  case DB_LOST:
+  case DB_FAILED:
+  case DB_OK:
+    break;
+  }
+  return ctl_fail(ctl, CTL_DATABASE, "database: %s", db->text);
+}
+
+int ctl_run(struct ctl *ctl, const char *sql, const struct db_params *params, int64_t *rows) {
+  int rc = ctl_connect(ctl);
+  if (rc)
+    return rc;
+  return db_run(ctl->db, sql, params, rows) ? 0 : ctl_db_error(ctl);
+}
+
+int ctl_begin(struct ctl *ctl) { return ctl_run(ctl, "BEGIN", NULL, NULL); }
+int ctl_commit(struct ctl *ctl) { return ctl_run(ctl, "COMMIT", NULL, NULL); }
+
+void ctl_rollback(struct ctl *ctl) {
+  if (ctl->db && ctl->db->conn && PQtransactionStatus(ctl->db->conn) != PQTRANS_IDLE)
+    db_run(ctl->db, "ROLLBACK", NULL, NULL);
+}
+
+int ctl_value(struct ctl *ctl, const char *sql, const struct db_params *params, char **out) {
+  *out = NULL;
+  int rc = ctl_connect(ctl);
+  if (rc)
+    return rc;
+  PGresult *result = db_query(ctl->db, sql, params);
+  if (!result)
+    return ctl_db_error(ctl);
+  if (PQntuples(result) && !PQgetisnull(result, 0, 0) && !(*out = strdup(PQgetvalue(result, 0, 0))))
+    rc = ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+  PQclear(result);
+  return rc;
+}
+
+int ctl_rows(struct ctl *ctl, const char *sql, const struct db_params *params, json_t **out) {
+  size_t cap = strlen(sql) + 128;
+  char *whole = malloc(cap), *text = NULL;
+  *out = NULL;
+  if (!whole)
+    return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+  snprintf(whole, cap, "SELECT coalesce(json_agg(row_to_json(t)), '[]') FROM (%s) t", sql);
+  int rc = ctl_value(ctl, whole, params, &text);
+  free(whole);
+  if (rc)
+    return rc;
+  *out = json_loads(text, 0, NULL);
+  free(text);
+  return *out ? 0 : ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+}
+
+int ctl_row(struct ctl *ctl, const char *sql, const struct db_params *params, json_t **out) {
+  json_t *list = NULL;
+  int rc = ctl_rows(ctl, sql, params, &list);
+  *out = json_incref(json_array_get(list, 0));
+  json_decref(list);
+  return rc;
+}
+
+int ctl_need_realm(struct ctl *ctl, const char *realm) {
+  struct db_params p = {0};
+  char *found = NULL;
+  db_text(&p, realm);
+  int rc = ctl_value(ctl, "SELECT 1 FROM turncred.realm WHERE name = $1", &p, &found);
+  if (!rc && !found)
+    rc = ctl_fail(ctl, CTL_REFUSED,
+                  "realm \"%s\" does not exist; turncredctl realm list shows what there is, realm "
+                  "add makes one",
+                  realm);
+  free(found);
+  return rc;
+}

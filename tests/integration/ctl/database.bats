@@ -1,0 +1,388 @@
+#!/usr/bin/env bats
+# turncredctl on a database of its own, as an operator who is a member of turncred_admin: schema,
+# realms, keys, issuing, pushing, revoking. What it seals is opened here by Python's
+# cryptography, following DESIGN alone.
+# SPDX-License-Identifier: BSD-3-Clause
+
+load ../lib
+
+setup_file() {
+  CTL=$TC_BUILD/turncredctl
+  turncred_need "$CTL"
+  TC_DIR=$(mktemp -d /tmp/turncred-ctl.XXXXXX)
+  chmod 755 "$TC_DIR"
+  mkdir -p "$TC_DIR/kek" "$TC_DIR/servers"
+  pg_start "$TC_DIR/pg" "$(id -un)=op" "$(id -un)=stranger" 3>&- 4>&-
+  export TC_DIR CTL PGHOST=$TC_DIR/pg/run PGDATABASE=turncred PGUSER=postgres
+  export TURNCRED_SCHEMA_DIR=$TC_TOP/plugin/schema TURNCRED_CONFIG=$TC_DIR/ctl.conf
+  PGDATABASE=postgres sql 'CREATE DATABASE turncred'
+  : >"$TURNCRED_CONFIG"
+  "$CTL" kek generate "$TC_DIR/kek/main" --json >/dev/null
+  export TURNCRED_KEK=$TC_DIR/kek/main
+  # the first test looks at a database without schema
+}
+teardown_file() { turncred_down; }
+
+# ctl ARGUMENT...: as the operator, JSON in $TC_DIR/out
+ctl() { PGUSER=op "$CTL" "$@" --json >"$TC_DIR/out" 2>"$TC_DIR/err"; }
+value() { jq -r "$1" "$TC_DIR/out"; }
+
+# refused CODE TEXT ARGUMENT...: that exit code, TEXT on stderr, nothing on stdout
+refused() {
+  local want=$1 text=$2 rc=0
+  shift 2
+  ctl "$@" || rc=$?
+  [ "$rc" = "$want" ] && [ ! -s "$TC_DIR/out" ] && grep -Eq -- "$text" "$TC_DIR/err" || {
+    echo "exit code $rc of $*"
+    cat "$TC_DIR/out" "$TC_DIR/err"
+    return 1
+  }
+}
+
+@test "schema: status before, upgrade, again, status after" {
+  local rc=0
+  refused 3 'schema upgrade' realm list || true
+  sql 'CREATE ROLE op LOGIN' 'CREATE ROLE stranger LOGIN'
+  refused 3 'schema upgrade' realm list
+  "$CTL" schema status --json >"$TC_DIR/out" 2>"$TC_DIR/err" || rc=$?
+  [ "$rc" = 1 ]
+  [ "$(value .database)" = 0 ]
+  "$CTL" schema upgrade --json >"$TC_DIR/out"
+  [ "$(value '.[0].version')" = 1 ]
+  "$CTL" schema upgrade --json >"$TC_DIR/out"
+  [ "$(value length)" = 0 ]
+  "$CTL" schema status --json >"$TC_DIR/out"
+  [ "$(value .current)" = true ]
+  [ "$(value '.migrations[0].changed')" = false ]
+  # a stranger may read nothing; then op gets the operator's role
+  rc=0
+  PGUSER=stranger "$CTL" realm list >"$TC_DIR/out" 2>"$TC_DIR/err" || rc=$?
+  [ "$rc" = 3 ]
+  grep -q turncred_admin "$TC_DIR/err"
+  sql 'GRANT turncred_admin TO op'
+  ctl realm list
+  [ "$(value length)" = 0 ]
+}
+
+@test "realm: add, show, set, list" {
+  ctl realm add ims.example --server-name turn.ims.example --mechanisms token,derived,pushed,rest --max-ttl 12h \
+    --listen-address 127.0.0.1 --listen-address ::1 --origin https://a.example --guest-kid other/kid
+  [ "$(value .server_name)" = turn.ims.example ]
+  [ "$(value '.mechanisms | join(" ")')" = 'token derived pushed rest' ]
+  [ "$(value .max_ttl)" = 43200 ]
+  [ "$(value '.listen_addresses | join(" ")')" = '127.0.0.1 ::1' ]
+  ctl realm set ims.example --origin '' --grace 5m --expiry-token grace --user-quota 7 --bind-address yes
+  [ "$(value '.origins | length')" = 0 ]
+  [ "$(value '.listen_addresses | length')" = 2 ]
+  [ "$(value .grace_seconds)" = 300 ]
+  [ "$(value .expiry_token)" = grace ]
+  [ "$(value .bind_address)" = true ]
+  ctl realm set ims.example --expiry-token strict --bind-address no
+  ctl realm add other
+  [ "$(value .server_name)" = other ]
+  ctl realm list
+  [ "$(value '[.[].name] | join(" ")')" = 'ims.example other' ]
+  PGUSER=op "$CTL" realm list >"$TC_DIR/out"
+  [ "$(wc -l <"$TC_DIR/out")" = 3 ]
+  PGUSER=op "$CTL" realm show other | grep -q '^server name  *other$'
+}
+
+@test "realm: bad input names the field and the remedy" {
+  refused 1 'realm set' realm add other
+  refused 1 'NAME: 1 to 127' realm add "$(printf 'x%.0s' {1..128})"
+  refused 1 'NAME: no control' realm add 'a/b'
+  refused 1 '--mechanisms' realm set other --mechanisms token,magic
+  refused 1 '--mechanisms: each' realm set other --mechanisms token,token
+  refused 2 '--expiry-token' realm set other --expiry-token never
+  refused 1 '--default-ttl' realm set other --default-ttl 2d
+  refused 2 '--max-ttl' realm set other --max-ttl 400d
+  refused 2 '--user-quota' realm set other --user-quota -1
+  refused 2 'yes or no' realm set other --subject-tag maybe
+  refused 1 'inet' realm set other --listen-address nonsense
+  refused 1 'already chooses' realm set other --listen-address 127.0.0.1
+  refused 1 'guest-kid' realm set other --guest-kid nothing
+  refused 2 'nothing to set' realm set other
+  refused 1 'realm add makes one' realm set missing --grace 1m
+  refused 1 'realm add makes one' realm show missing
+  refused 1 'server-name' realm add third --server-name 'a b'
+  ctl realm show other
+  [ "$(value .default_ttl)" = 3600 ]
+}
+
+@test "key: new ones of every kind are sealed, and open outside" {
+  local n=0 line
+  while read -r line; do
+    n=$((n + 1))
+    # shellcheck disable=SC2086
+    ctl key add ims.example "k$n" --save "$TC_DIR/k$n" $line
+    [ "$(value .is_sealed)" = true ]
+    [ "$(value .kek_id)" = main ]
+    [ "$(stat -c %a "$TC_DIR/k$n")" = 600 ]
+    /usr/bin/python3 - "$n" <<'PY'
+import os, subprocess, sys
+n = sys.argv[1]
+row = subprocess.run(["psql", "-XqAt", "-F", "\t", "-c", "SELECT kek_id, realm, kid, use, alg, derivation, encode(wrapped, 'hex')"
+                      " FROM turncred.key WHERE kid = 'k%s'" % n], check=True, capture_output=True, text=True).stdout.strip().split("\t")
+kek = open(os.environ["TURNCRED_KEK"], "rb").read()
+from cryptography.hazmat.primitives import hashes, keywrap
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+info = b"turncred-key-v1" + b"".join(len(f.encode()).to_bytes(2, "big") + f.encode() for f in row[:6])
+subkey = HKDF(algorithm=hashes.SHA256(), length=32, salt=b"", info=info).derive(kek)
+k = keywrap.aes_key_unwrap_with_padding(subkey, bytes.fromhex(row[6]))
+assert k == open(os.environ["TC_DIR"] + "/k" + n, "rb").read()
+PY
+  done <<'LINES'
+--use token
+--use token --alg A128GCM
+--use token --alg A256CBC-HS512 --allow-zero-iv
+--use token --derivation hkdf-sha256
+--use derived
+--use rest
+--use rest --alg sha256 --username-format user-id:timestamp
+LINES
+  ctl key list ims.example
+  [ "$(value length)" = 7 ]
+  [ "$(value '[.[].state] | unique | join(" ")')" = active ]
+}
+
+@test "key: imported octets are taken as they are, or refused" {
+  head -c 32 /dev/urandom >"$TC_DIR/k"
+  ctl key add other imported --from "$TC_DIR/k"
+  ctl key add other stdin --use derived --from - <<<"$(printf %s 0123456789abcdef0123456789abcdef)" && false
+  grep -q '33 octets, exactly 32' "$TC_DIR/err"
+  printf %s 0123456789abcdef0123456789abcdef | ctl key add other stdin --use derived --from -
+  refused 1 'holds 31' key add other short --from <(head -c 31 /dev/urandom)
+  refused 2 'more than 64' key add other long --from <(head -c 65 /dev/urandom)
+  refused 1 'newline' key add other nl --use rest --from <(echo secret)
+  refused 1 'is empty' key add other empty --use rest --from /dev/null
+  # one K serves one use, one algorithm, one order
+  refused 1 'imported.*same octets' key add other again --from "$TC_DIR/k"
+  refused 1 'imported.*same octets' key add ims.example again --use derived --from "$TC_DIR/k"
+  printf secret | ctl key add other rest1 --use rest --from -
+  refused 1 'rest1.*same octets' key add ims.example rest2 --use rest --username-format user-id:timestamp --from <(printf secret)
+}
+
+@test "key: bad input" {
+  refused 1 'another KID' key add other imported
+  refused 1 'realm add makes one' key add missing
+  refused 1 'KID: no blanks' key add other 'a b'
+  refused 2 'does not go with' key add other --use derived --alg A256GCM
+  refused 2 'one of A256GCM' key add other --alg AES
+  refused 1 'this order' key add other --not-before +2h --sign-until +1h
+  refused 2 'not a time' key add other --not-before tomorrow
+  refused 1 'has no key' key show other missing
+  refused 1 'has no key' key disable other missing
+  TURNCRED_KEK='' refused 2 'kek generate' key add other
+  TURNCRED_KEK=$TC_DIR/nothing refused 2 'nothing' key add other
+  chmod 644 "$TC_DIR/kek/main"
+  refused 2 'chmod' key add other
+  chmod 600 "$TC_DIR/kek/main"
+  # nothing of all this left a row
+  [ "$(sql "SELECT count(*) FROM turncred.key WHERE realm = 'other'")" = 3 ]
+}
+
+@test "key: set, disable, remove" {
+  ctl key add other gone --use rest --state published
+  [ "$(value .state)" = published ]
+  ctl key set other gone --state active --sign-until 2099-01-01 --accept-until 2099-02-01T12:00:00Z
+  [ "$(value .accept_until)" = 4073630400 ]
+  ctl key set other gone --sign-until open
+  [ "$(value .sign_until)" = null ]
+  refused 1 'give --now' key remove other gone
+  ctl key disable other gone
+  [ "$(value .state)" = disabled ]
+  [ "$(value .in_force)" = true ]
+  ctl key remove other gone
+  refused 1 'has no key' key show other gone
+}
+
+@test "token issue: decodes offline, is bound and recorded" {
+  ctl token issue ims.example alice --lifetime 10m --kid k1
+  cp "$TC_DIR/out" "$TC_DIR/token"
+  [ "$(value .token_type)" = pop ]
+  [ "$(value .expires_in)" = 600 ]
+  [ "$(value .server_name)" = turn.ims.example ]
+  value .access_token | "$CTL" token decode --key-file "$TC_DIR/k1" --server-name turn.ims.example --json >"$TC_DIR/decoded"
+  [ "$(jq -r .mac_key "$TC_DIR/decoded")" = "$(value .key)" ]
+  [ "$(jq -r .lifetime "$TC_DIR/decoded")" = 600 ]
+  [ "$(jq -r .fingerprint "$TC_DIR/decoded")" = "$(value .fingerprint)" ]
+  [ "$(sql "SELECT subject || ' ' || kid FROM turncred.issue_log WHERE fingerprint = '$(value .fingerprint)'")" = 'alice k1' ]
+  [ "$(sql "SELECT tokens_reserved FROM turncred.key WHERE realm = 'ims.example' AND kid = 'k1'")" = 1 ]
+  # two tokens of one subject share the tag, and nothing else
+  local first
+  first=$(value .key | base64 -d | xxd -p)
+  ctl token issue ims.example alice --kid k1
+  [ "$(value .key | base64 -d | xxd -p | cut -c1-8)" = "${first:0:8}" ]
+  [ "$(value .key | base64 -d | xxd -p)" != "$first" ]
+  ctl token issue ims.example bob --kid k1
+  [ "$(value .key | base64 -d | xxd -p | cut -c1-8)" != "${first:0:8}" ]
+  ctl token issue ims.example alice --kid k3 --session-key-octets 32
+  [ "$(value .key | base64 -d | wc -c)" = 32 ]
+  value .access_token | "$CTL" token decode --algorithm A256CBC-HS512 --key-file "$TC_DIR/k3" --server-name turn.ims.example >/dev/null
+  ctl token issue ims.example alice --kid k4
+  value .access_token | "$CTL" token decode --derivation hkdf-sha256 --key-file "$TC_DIR/k4" --server-name turn.ims.example >/dev/null
+}
+
+@test "token issue: the newest active key signs, and no other" {
+  ctl key add other newest --not-before now
+  ctl token issue other carol
+  [ "$(value .kid)" = newest ]
+  ctl key set other newest --state retired
+  ctl token issue other carol
+  [ "$(value .kid)" = imported ]
+  refused 1 'not an active' token issue other carol --kid newest
+  ctl key set other imported --sign-until 2020-01-01T00:00:00Z
+  refused 1 'no active token key' token issue other carol
+  ctl key set other imported --sign-until open
+  ctl realm set other --mechanisms derived
+  refused 1 'does not offer' token issue other carol
+  ctl realm set other --mechanisms token,derived,pushed
+  refused 2 'lifetime' token issue other carol --lifetime 2d
+  refused 1 'realm add makes one' token issue missing carol
+}
+
+@test "credential issue: derived and rest agree with the offline computation" {
+  local expiry
+  ctl credential issue ims.example sip:alice@ims.example --lifetime 1h --uri turn:turn.ims.example
+  expiry=$(value .expires_at)
+  [ "$(value .username)" = "sip:alice@ims.example:$expiry" ]
+  [ "$(value '.uris[0]')" = turn:turn.ims.example ]
+  "$CTL" credential derive --key-file "$TC_DIR/k5" --realm ims.example --user sip:alice@ims.example --expiry "$expiry" --json >"$TC_DIR/derived"
+  [ "$(jq -r .password "$TC_DIR/derived")" = "$(value .password)" ]
+  ctl credential issue ims.example 491711234567 --kind rest --kid k6
+  expiry=$(value .expires_at)
+  [ "$(value .username)" = "$expiry:491711234567" ]
+  "$CTL" credential derive --kind rest --key-file "$TC_DIR/k6" --realm ims.example --user 491711234567 --expiry "$expiry" --json >"$TC_DIR/derived"
+  [ "$(jq -r .password "$TC_DIR/derived")" = "$(value .password)" ]
+  ctl credential issue ims.example 491711234567 --kind rest --kid k7
+  [ "$(value .username)" = "491711234567:$(value .expires_at)" ]
+  refused 1 'USER' credential issue ims.example 'a b'
+  refused 2 'derived, rest' credential issue ims.example a --kind token
+}
+
+@test "credential push: sealed, replaced, listed, removed" {
+  ctl credential push ims.example bob --lifetime 1h --client-address 2001:DB8:0::1
+  [ "$(value .client_address)" = 2001:db8::1 ]
+  [ "$(value '.password | length')" = 44 ]
+  local password
+  password=$(value .password)
+  PASSWORD=$password /usr/bin/python3 - <<'PY'
+import hashlib, os, subprocess
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+row = subprocess.run(["psql", "-XqAt", "-F", "\t", "-c", "SELECT extract(epoch FROM expiry)::bigint, client_address, encode(sealed, 'hex')"
+                      " FROM turncred.credential WHERE username = 'bob'"], check=True, capture_output=True, text=True).stdout.strip().split("\t")
+text = "bob:ims.example:" + os.environ["PASSWORD"]
+want = hashlib.md5(text.encode()).digest() + hashlib.sha256(text.encode()).digest()
+assert len(bytes.fromhex(row[2])) == 76 and want.hex() not in row[2]
+assert os.environ["PASSWORD"] not in subprocess.run(["pg_dump", "--inserts"], check=True, capture_output=True, text=True).stdout
+PY
+  printf '%s\n' "$(head -c 16 /dev/urandom | xxd -p)" >"$TC_DIR/password"
+  ctl credential push ims.example bob --password-file "$TC_DIR/password"
+  [ "$(value .password)" = null ]
+  [ "$(value .client_address)" = '' ]
+  ctl credential list ims.example
+  [ "$(value length)" = 1 ]
+  [ "$(value '.[0].is_sealed')" = true ]
+  ctl credential push ims.example carol --no-expiry
+  [ "$(value .expires_at)" = 0 ]
+  ctl credential list ims.example --limit 1
+  [ "$(value length)" = 1 ]
+  grep -q 'more than 1' "$TC_DIR/err"
+  ctl credential remove ims.example carol
+  refused 1 'no pushed credential' credential remove ims.example carol
+  refused 1 'too few' credential push ims.example dave --password-file <(echo short)
+  refused 2 'not an IPv4' credential push ims.example dave --client-address nonsense
+  refused 1 'USERNAME' credential push ims.example "o'hara"
+  refused 1 'expiry' credential push ims.example dave --expiry 2020-01-01
+  refused 1 'max ttl' credential push ims.example dave --expiry +20h
+}
+
+@test "a realm with at_rest plain needs no key encryption key" {
+  ctl realm add plain.example --at-rest plain --mechanisms token,pushed
+  TURNCRED_KEK='' ctl key add plain.example p1
+  [ "$(value .is_sealed)" = false ]
+  TURNCRED_KEK='' ctl token issue plain.example alice
+  TURNCRED_KEK='' ctl credential push plain.example alice
+  [ "$(sql "SELECT encode(md5, 'hex') FROM turncred.credential WHERE realm = 'plain.example'")" = \
+    "$(printf 'alice:plain.example:%s' "$(value .password)" | md5sum | cut -d' ' -f1)" ]
+}
+
+@test "revoke: user with its tokens and credential, and back" {
+  ctl revoke user ims.example alice --reason 'left the house'
+  [ "$(value .tokens)" -ge 3 ]
+  ctl revocation list ims.example
+  [ "$(value '[.[] | select(.kind == "user")] | length')" = 1 ]
+  [ "$(value '[.[] | select(.kind == "token")] | length')" -ge 3 ]
+  refused 1 revoked token issue ims.example alice
+  refused 1 revoked credential issue ims.example alice
+  refused 1 revoked credential push ims.example alice
+  ctl unrevoke user ims.example alice
+  refused 1 'no such revocation' unrevoke user ims.example alice
+  ctl token issue ims.example alice
+  ctl revoke token ims.example "$(value .fingerprint)" --until +1h
+  ctl revoke kid ims.example k2
+  ctl revoke realm other
+  refused 1 revoked credential push other bob
+  ctl unrevoke realm other
+  refused 2 'KIND' revoke everybody ims.example
+  refused 2 'NAME' revoke user ims.example
+  refused 2 'NAME' revoke realm ims.example x
+  refused 1 'fingerprint' revoke token ims.example nonsense
+  refused 1 'does not exist' revoke user missing alice
+}
+
+@test "waiting: a server that lags is named, a silent one is not waited for" {
+  sql "INSERT INTO turncred.instance (id, kind, progress, last_seen) VALUES ('slow', 'server', '1', now()), ('dead', 'server', '1', now() - interval '1 hour')"
+  local rc=0
+  ctl credential push ims.example erin --wait 1s || rc=$?
+  [ "$rc" = 5 ]
+  [ "$(value .in_force)" = false ]
+  [ "$(value '.late | join(" ")')" = slow ]
+  grep -q slow "$TC_DIR/err"
+  ctl server list
+  [ "$(value '[.[] | select(.current | not)] | length')" = 2 ]
+  # it catches up while we wait
+  (sleep 1 && sql "UPDATE turncred.instance SET progress = (pg_current_xact_id()::text::bigint + 1)::text::xid8, last_seen = now() WHERE id = 'slow'") 3>&- 4>&- &
+  ctl credential push ims.example erin --wait 20s
+  [ "$(value .in_force)" = true ]
+  [ "$(value .instances)" = 1 ]
+  wait
+  ctl server forget dead
+  ctl server forget slow
+  refused 1 'no instance' server forget slow
+}
+
+@test "maintain: twice, and at once" {
+  ctl maintain
+  PGUSER=op "$CTL" maintain >"$TC_DIR/a" 3>&- 4>&- &
+  PGUSER=op "$CTL" maintain >"$TC_DIR/b"
+  wait $!
+  sql "INSERT INTO turncred.credential (realm, username, md5, expiry) SELECT 'plain.example', 'old' || i, decode(md5('x'), 'hex'), now() - interval '1 hour' FROM generate_series(1, 1200) i"
+  ctl maintain
+  [ "$(value '.[] | select(.action == "purge") | .object')" = '1200 expired credentials and revocations' ]
+}
+
+@test "connection: configuration file, refused password, no database" {
+  cat >"$TURNCRED_CONFIG" <<CONF
+# the operator's
+database = host=$PGHOST dbname=turncred user=op
+kek = $TC_DIR/kek/main
+CONF
+  env -u PGHOST -u PGDATABASE -u PGUSER -u TURNCRED_KEK "$CTL" realm list --json >"$TC_DIR/out"
+  [ "$(value length)" -ge 3 ]
+  env -u PGHOST -u PGDATABASE -u PGUSER -u TURNCRED_KEK "$CTL" key add other --json >"$TC_DIR/out"
+  refused 2 'passfile' realm list --database 'dbname=turncred password=x'
+  refused 3 'cannot connect' realm list --database 'host=/nonexistent'
+  echo 'databse = x' >"$TURNCRED_CONFIG"
+  refused 2 'line 1.*databse' realm list
+  : >"$TURNCRED_CONFIG"
+  refused 2 'missing.conf' realm list --config "$TC_DIR/missing.conf"
+}
+
+@test "realm remove takes contents only when told so" {
+  refused 1 'with-contents' realm remove other
+  ctl realm remove other --with-contents
+  refused 1 'realm add makes one' realm remove other
+  [ "$(sql "SELECT count(*) FROM turncred.key WHERE realm = 'other'")" = 0 ]
+}

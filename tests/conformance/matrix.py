@@ -31,6 +31,7 @@ TRANSPORTS = ("udp", "tcp", "tls", "dtls")
 POLICIES = ("strict", "grace", "allocate")
 STATES = ("valid", "expiring", "expired", "renewed", "revoked", "early", "skewed")
 
+ADDRESSES = {"strict": "127.0.0.1", "grace": "127.0.0.2", "allocate": "127.0.0.3"}
 GRACE = 4  # seconds, of the realm with that policy
 SHORT = 5  # seconds that an expiring credential lasts when its session begins
 MAX_TTL = 3600
@@ -353,7 +354,10 @@ class Matrix:
     """Server and realms for all rows."""
 
     def __init__(self):
-        self.place = patched.Place(tls=True, realm="strict.example")
+        # one realm a listening address; the first is the default one
+        more = [ADDRESSES["grace"], ADDRESSES["allocate"]]
+        lines = [f"{option}-ip={ip}" for ip in more for option in ("listening", "relay")]
+        self.place = patched.Place(lines, tls=True, realm="strict.example")
         self.realms = {}
         self.lock = threading.Lock()
         try:
@@ -364,7 +368,7 @@ class Matrix:
                     grace_seconds=GRACE,
                     max_ttl=MAX_TTL,
                     default_ttl=600,
-                    origins=[f"https://{policy}.example"],
+                    listen_addresses=[ADDRESSES[policy]],
                     **columns,
                 )
             self.place.start()
@@ -373,7 +377,7 @@ class Matrix:
             raise
 
     def client(self, kind, policy, credential):
-        return self.place.server.client(kind, credential, origin=f"https://{policy}.example")
+        return self.place.server.client(kind, credential, ip=ADDRESSES[policy])
 
     def run(self, wanted=lambda row: True):
         rows = [

@@ -165,8 +165,10 @@ class Server:
         if self.process:
             self.output.close()
 
-    def client(self, kind="udp", credential=None, share_port=False, **options):
+    def client(self, kind="udp", credential=None, share_port=False, ip=None, **options):
+        """ip: another address of the server than its first."""
         address = self.tls_address if kind in ("tls", "dtls") else self.address
+        address = (ip or address[0], address[1])
         extra = {"share_port": True} if share_port else {}
         return turnclient.Client(transport.connect(kind, address, **extra), credential, **options)
 

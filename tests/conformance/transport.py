@@ -194,6 +194,7 @@ class Dtls:
     def __init__(self, server, local=None, timeout=5):
         self.load()
         lib = self.lib
+        self.ended = None
         self.server = server
         self.socket = socket.socket(family_of(server), socket.SOCK_DGRAM)
         if local:
@@ -236,9 +237,10 @@ class Dtls:
         )
 
     def send(self, octets):
-        if self.lib.SSL_write(self.ssl, octets, len(octets)) <= 0:
+        # after its close_notify the server listens no more, but writing would still succeed
+        if self.ended or self.lib.SSL_write(self.ssl, octets, len(octets)) <= 0:
             self.lib.ERR_clear_error()
-            raise Gone("DTLS write failed")
+            raise Gone(self.ended or "DTLS write failed")
 
     def recv(self, seconds):
         end = time.monotonic() + seconds
@@ -255,7 +257,8 @@ class Dtls:
             error = self.lib.SSL_get_error(self.ssl, size)
             self.lib.ERR_clear_error()
             if error != self.SSL_ERROR_WANT_READ:
-                raise Gone(f"DTLS session ended (SSL_get_error {error})")
+                self.ended = f"DTLS session ended (SSL_get_error {error})"
+                raise Gone(self.ended)
             if time.monotonic() >= end:
                 return None
 

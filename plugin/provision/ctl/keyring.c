@@ -130,9 +130,10 @@ int keyring_signer(struct ctl *ctl, const char *realm, enum turncred_use use, co
   if (!rc)
     rc = keyring_rows(ctl, ring,
                       "realm = $1 AND use = $2 AND ($3::text IS NULL OR kid = $3) AND state = "
-                      "'active' AND (not_before IS NULL OR not_before <= now()) AND (sign_until IS "
-                      "NULL OR sign_until > now()) ORDER BY not_before DESC NULLS LAST, created_at "
-                      "DESC LIMIT 1",
+                      "'active' AND coalesce(not_before, now()) <= now() AND "
+                      "coalesce(sign_until, 'infinity') > now() AND "
+                      "coalesce(accept_until, 'infinity') > now() ORDER BY not_before DESC NULLS "
+                      "LAST, kid COLLATE \"C\" LIMIT 1",
                       &p, &rows, &count);
   if (!rc && !count && kid)
     rc = ctl_fail(ctl, CTL_REFUSED,

@@ -11,9 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STEP_MS        50
-#define SILENT_SECONDS 60 /* not heard of for so long: it is down, and reloads when it comes back  \
-                           */
+#define STEP_MS 50
+#define SILENT_SECONDS                                                                             \
+  60 /* not heard of for so long: it is down, and reloads when it comes back                       \
+      */
 
 int ctl_get_wait(const struct ctl *ctl, int64_t fallback, int64_t *seconds) {
   *seconds = fallback;

@@ -1,0 +1,120 @@
+#!/usr/bin/env bats
+# The whole path with nothing but turncredctl and a patched turnserver: keys, tokens and credentials
+# that turncredctl makes let its probe in, live, and stop doing so when they should.
+# SPDX-License-Identifier: BSD-3-Clause
+
+load ../lib
+
+setup_file() {
+  CTL=$TC_BUILD/turncredctl
+  export CTL
+  turncred_need "$CTL"
+  turncred_up
+  export TURNCRED_KEK=$TC_DIR/kek/main TURNCRED_CONFIG=/dev/null
+  ctl realm add turn.test --mechanisms token,derived,rest,pushed
+  ctl key add turn.test t1
+  ctl key add turn.test d1 --use derived
+  ctl key add turn.test r1 --use rest
+  server_start main
+  synced
+}
+teardown() { turncred_check; }
+teardown_file() { turncred_down; }
+
+ctl() { "$CTL" "$@" --json >"$TC_DIR/out" 2>"$TC_DIR/err" || { local rc=$?; cat "$TC_DIR/err"; return $rc; }; }
+value() { jq -r "$1" "$TC_DIR/out"; }
+# probe CREDENTIAL-FILE [OPTION...]
+probe() { ctl probe --server "127.0.0.1:$(server_port main)" --credential "$@"; }
+
+@test "a token of token issue relays data over UDP and TCP, also shown at once" {
+  local transport
+  for transport in udp tcp; do
+    "$CTL" token issue turn.test alice --json | "$CTL" probe --server "127.0.0.1:$(server_port main)" --transport $transport --credential - --json >"$TC_DIR/out"
+    [ "$(value .ok)" = true ]
+    [ "$(value .offers_tokens)" = true ]
+    [ "$(value .server_name)" = turn.test ]
+    [ "$(value '.steps[-1].step')" = release ]
+  done
+  "$CTL" token issue turn.test alice --json >"$TC_DIR/token"
+  probe "$TC_DIR/token" --eager --announce
+  "$CTL" token issue turn.test alice --session-key-octets 32 --json >"$TC_DIR/token"
+  probe "$TC_DIR/token"
+}
+
+@test "every algorithm and derivation" {
+  local options n=0
+  while read -r options; do
+    n=$((n + 1))
+    # shellcheck disable=SC2086
+    ctl key add turn.test "alg$n" $options
+    "$CTL" token issue turn.test alice --kid "alg$n" --json >"$TC_DIR/token"
+    probe "$TC_DIR/token" --allocate-only
+  done <<'LINES'
+--alg A128GCM
+--alg A256CBC-HS512
+--derivation hkdf-sha256
+--alg A128GCM --derivation hkdf-sha256
+--alg A256CBC-HS512 --derivation hkdf-sha256
+LINES
+}
+
+@test "derived and rest" {
+  "$CTL" credential issue turn.test 491711234567 --json >"$TC_DIR/derived"
+  probe "$TC_DIR/derived"
+  "$CTL" credential issue turn.test sip:alice@ims.example --kind rest --json >"$TC_DIR/rest"
+  probe "$TC_DIR/rest" --transport tcp
+}
+
+@test "what has run out is 401" {
+  "$CTL" token issue turn.test alice --lifetime 1s --json >"$TC_DIR/token"
+  "$CTL" credential issue turn.test alice --lifetime 1s --json >"$TC_DIR/derived"
+  sleep 7 # RFC 7635 accepts tokens for 5 s more
+  probe "$TC_DIR/token" --expect-error 401
+  probe "$TC_DIR/derived" --expect-error 401
+}
+
+@test "pushed: works when push says so, is gone when remove says so" {
+  ctl credential push turn.test bob --wait 10s
+  [ "$(value .in_force)" = true ]
+  [ "$(value .instances)" = 1 ]
+  cp "$TC_DIR/out" "$TC_DIR/bob"
+  probe "$TC_DIR/bob"
+  ctl credential remove turn.test bob --wait 10s
+  [ "$(value .in_force)" = true ]
+  probe "$TC_DIR/bob" --expect-error 401
+}
+
+@test "renewal: a second token of the same user keeps the allocation, another user's does not" {
+  "$CTL" token issue turn.test alice --json >"$TC_DIR/token"
+  "$CTL" token issue turn.test alice --json >"$TC_DIR/token2"
+  "$CTL" token issue turn.test mallory --json >"$TC_DIR/token3"
+  probe "$TC_DIR/token" --renew "$TC_DIR/token2"
+  [ "$(value '[.steps[].step] | index("after-renewal") != null')" = true ]
+  probe "$TC_DIR/token" --renew "$TC_DIR/token3" --expect-error 441
+}
+
+@test "revoke and key disable end a live session" {
+  local how
+  for how in 'revoke user turn.test carol' 'key disable turn.test carol-key'; do
+    ctl key add turn.test carol-key || true
+    "$CTL" token issue turn.test carol --kid carol-key --json >"$TC_DIR/token"
+    "$CTL" probe --server "127.0.0.1:$(server_port main)" --credential "$TC_DIR/token" --keep 60s --json >"$TC_DIR/kept" 2>/dev/null 3>&- 4>&- &
+    wait_for 10 grep -q "$(jq -r .kid "$TC_DIR/token")\|ALLOCATE processed, success" "$TC_DIR/servers/main/log"
+    sleep 1
+    # shellcheck disable=SC2086
+    ctl $how --wait 10s
+    wait_for 20 gone $!
+    jq -e '.ok == false and (.steps[-1].step == "keep")' "$TC_DIR/kept"
+    probe "$TC_DIR/token" --expect-error 401
+    "$CTL" unrevoke user turn.test carol >/dev/null || true
+  done
+}
+gone() { ! kill -0 "$1" 2>/dev/null; }
+
+@test "server list shows the server, current and connected" {
+  ctl server list
+  [ "$(value length)" = 1 ]
+  [ "$(value '.[0].id')" = main ]
+  [ "$(value '.[0].kind')" = server ]
+  [ "$(value '.[0].refused_rows')" = 0 ]
+}

@@ -153,6 +153,51 @@ static void usernames(void **state) {
   assert_int_equal(allocations, before);
 }
 
+/* Not the verify path, but promised too. */
+static void encoding_and_unsealing(void **state) {
+  static const uint8_t kek[TURNCRED_KEK] = "kek";
+  static const uint8_t nonce[12];
+  static const uint8_t plain[TURNCRED_CREDENTIAL_PLAIN];
+  const struct turncred_key_row row = {
+      "kek", "realm", "kid", TURNCRED_USE_TOKEN, TURNCRED_A256GCM, TURNCRED_DERIVATION_NONE};
+  struct turncred_credential_row credential = {"kek", "realm", "alice", 0, ""};
+  struct turncred_key key =
+      a_key(TURNCRED_USE_TOKEN, TURNCRED_A256GCM, TURNCRED_DERIVATION_NONE, 1);
+  struct turncred_token token = {.mac_key_len = 20, .lifetime = 1};
+  uint8_t wrapped[TURNCRED_WRAPPED_MAX];
+  uint8_t sealed[TURNCRED_CREDENTIAL_SEALED];
+  uint8_t back[TURNCRED_KEY_MAX];
+  uint8_t raw[TURNCRED_TOKEN_MAX];
+  size_t wrapped_len;
+  size_t len;
+  int round;
+  long before;
+
+  (void)state;
+  assert_int_equal(
+      turncred_key_seal(kek, &row, key.enc, 32, wrapped, sizeof(wrapped), &wrapped_len),
+      TURNCRED_OK);
+  assert_int_equal(turncred_credential_seal(kek, &credential, nonce, plain, sealed), TURNCRED_OK);
+  before = allocations;
+  for (round = 0; round < ROUNDS; round++) {
+    assert_int_equal(
+        turncred_key_unseal_ws(ws, kek, &row, wrapped, wrapped_len, back, sizeof(back), &len),
+        TURNCRED_OK);
+    assert_int_equal(
+        turncred_credential_unseal_ws(ws, kek, &credential, sealed, sizeof(sealed), back),
+        TURNCRED_OK);
+    credential.realm = round % 2 == 0 ? "other" : "realm";
+    assert_int_equal(
+        turncred_credential_unseal_ws(ws, kek, &credential, sealed, sizeof(sealed), back),
+        round % 2 == 0 ? TURNCRED_UNSEAL : TURNCRED_OK);
+    credential.realm = "realm";
+    assert_int_equal(
+        turncred_token_encode(ws, &key, SERVER, nonce, 12, &token, raw, sizeof(raw), &len),
+        TURNCRED_OK);
+  }
+  assert_int_equal(allocations, before);
+}
+
 static int setup(void **state) {
   (void)state;
   ws = turncred_ws_new(2);
@@ -167,7 +212,8 @@ static int teardown(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(counter_counts), cmocka_unit_test(tokens),
-                                     cmocka_unit_test(usernames)};
+                                     cmocka_unit_test(usernames),
+                                     cmocka_unit_test(encoding_and_unsealing)};
 
   /* before OpenSSL allocates for the first time */
   if (CRYPTO_set_mem_functions(counting_malloc, counting_realloc, counting_free) != 1) {

@@ -49,10 +49,13 @@ static void secure_as_coturn_says(void **state) {
   for (i = 0; i < 200000; i++) {
     size_t n = next_random(&seed) % 8;
 
+    size_t used = 0;
+
     s[0] = '\0';
     while (n-- > 0) {
       /* the last three, which are refused or empty, come seldom */
-      strcat(s, pieces[next_random(&seed) % (n == 0 ? 20 : 17)]);
+      used += (size_t)snprintf(s + used, sizeof(s) - used, "%s",
+                               pieces[next_random(&seed) % (n == 0 ? 20 : 17)]);
     }
     j = coturn_says(s);
     accepted += j;

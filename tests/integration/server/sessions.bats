@@ -359,6 +359,6 @@ for c in clients[:20]:
     turnclient.need("delete", c.refresh(0))
 for c in clients:
     c.close()
-wait_until(lambda: live() <= 5, 10, 0.2)  # udp ones that were not deleted stay until their lifetime ends
+wait_until(lambda: live() == 3, 10, 0.2)  # udp ones that were not deleted stay until their lifetime ends
 PY
 }

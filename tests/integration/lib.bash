@@ -140,12 +140,16 @@ synced() {
   local xid
   xid=$(sql 'SELECT pg_current_xact_id()')
   wait_for "${1:-10}" in_force "$xid" || {
-    echo "not in force after ${1:-10} s: $(sql 'SELECT id, progress, database_state FROM turncred.instance')"
+    echo "not in force after ${1:-10} s: $(sql "SELECT $xid, id, progress, database_state FROM turncred.instance")"
     return 1
   }
 }
 in_force() {
-  [[ $(sql "SELECT count(*) = 0 FROM turncred.behind('$1', '1 minute')") == t ]]
+  local dir names="''"
+  for dir in "$TC_DIR"/servers/*/; do
+    [[ ! -f ${dir}pid ]] || names+=", '$(basename "$dir")'"
+  done
+  [[ $(sql "SELECT count(*) = 0 FROM turncred.behind('$1') WHERE id IN ($names)") == t ]]
 }
 
 # --- turnservers --------------------------------------------------------------------------------------

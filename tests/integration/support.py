@@ -141,14 +141,17 @@ def client(credential=None, kind="udp", name=None, **options):
 def login(credential, kind="udp", name=None, **options):
     """One Allocate with the credential, ended again: the STUN error code, 0 for success. A success
     that does not verify with the whole key raises."""
-    c = client(credential, kind, name)
-    try:
-        response = c.allocate(**options)
-        if response.ok:
-            c.refresh(0)
-        return response.code
-    finally:
-        c.close()
+    for _ in range(4):
+        c = client(credential, kind, name)
+        try:
+            response = c.allocate(**options)
+            if response.ok:
+                c.refresh(0)
+        finally:
+            c.close()
+        if response.code != turnclient.GONE:
+            break  # else the kernel gave us a port whose 5-tuple the server still holds
+    return response.code
 
 
 def expect(code, credential, **options):

@@ -141,6 +141,16 @@ bool tc_hash(struct turncred_ws *ws, enum tc_digest_id id, const struct tc_part 
   return ok;
 }
 
+enum turncred_err turncred_sha256(struct turncred_ws *ws, const uint8_t *in, size_t len,
+                                  uint8_t digest[32]) {
+  const struct tc_part part = {in, len};
+
+  if ((in == NULL && len > 0) || digest == NULL) {
+    return TURNCRED_BAD_ARGUMENT;
+  }
+  return tc_hash(ws, TC_SHA256, &part, 1, digest, NULL) ? TURNCRED_OK : TURNCRED_CRYPTO;
+}
+
 /* RFC 2104: H(K ^ opad | H(K ^ ipad | message)) */
 static bool hmac(struct tc_digest *d, const uint8_t *key, size_t key_len,
                  const struct tc_part *parts, size_t n, uint8_t *out) {

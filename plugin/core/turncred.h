@@ -307,6 +307,9 @@ enum turncred_err turncred_base64_decode(const char *in, size_t in_len, uint8_t 
 enum turncred_err turncred_hex_encode(const uint8_t *in, size_t len, char *out, size_t cap);
 enum turncred_err turncred_hex_decode(const char *in, size_t in_len, uint8_t *out, size_t cap,
                                       size_t *out_len);
+/* Allocates nothing unless ws is NULL. */
+enum turncred_err turncred_sha256(struct turncred_ws *ws, const uint8_t *in, size_t len,
+                                  uint8_t digest[32]);
 void turncred_cleanse(void *p, size_t n);
 
 #ifdef __cplusplus

@@ -3,6 +3,7 @@
 
 #include "module.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum coturn_auth_reason reason_of(enum turncred_err err) {
@@ -72,12 +73,15 @@ enum coturn_auth_verdict attempt_deny(struct attempt *a, uint16_t error_code) {
   return COTURN_AUTH_DENIED;
 }
 
+/* SHA-256 over label, kind and realm, each with its NUL, and the name. */
 int attempt_identity(struct attempt *a, const char *kind, const void *name, size_t name_len) {
-  struct piece pieces[] = {{"turncred-identity-v1", 21},
-                           {kind, strlen(kind) + 1},
-                           {a->realm->name, strlen(a->realm->name) + 1},
-                           {name, name_len}};
-  if (thread_sha256(a->thread, pieces, sizeof pieces / sizeof *pieces, a->grant->identity))
+  uint8_t text[32 + TURNCRED_REALM_MAX + 1 + TURNCRED_USERNAME_MAX];
+  int head = snprintf((char *)text, sizeof text, "turncred-identity-v1%c%s%c%s", '\0', kind, '\0',
+                      a->realm->name);
+  if (head < 0 || (size_t)head + 1 + name_len > sizeof text)
+    return -1;
+  memcpy(text + head + 1, name, name_len);
+  if (turncred_sha256(a->thread->ws, text, (size_t)head + 1 + name_len, a->grant->identity))
     return -1;
   a->grant->identity_len = 32;
   return 0;

@@ -84,7 +84,6 @@ static void module_free(struct module *module) {
   }
   pthread_mutex_destroy(&module->stop_lock);
   sessions_free(module->sessions);
-  EVP_MD_free(module->sha256);
   if (module->config)
     explicit_bzero(module->config, sizeof *module->config);
   free(module->config);
@@ -122,9 +121,8 @@ static int module_init(const struct coturn_auth_host *host, const char *path, vo
   module->started_at = host->now();
   module->config = calloc(1, sizeof *module->config);
   module->sessions = sessions_new();
-  module->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
   char err[1024] = "";
-  if (!module->config || !module->sessions || !module->sha256) {
+  if (!module->config || !module->sessions) {
     module_log(module, COTURN_AUTH_LOG_ERROR, "no memory");
   } else if (config_read(module->config, path, on_warning, module, err, sizeof err)) {
     module_log(module, COTURN_AUTH_LOG_ERROR, "%s", err);

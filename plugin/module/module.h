@@ -19,8 +19,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <openssl/evp.h>
-
 struct config;
 struct metrics;
 struct sessions;
@@ -34,7 +32,6 @@ struct module {
   struct store *store;
   struct sessions *sessions;
   struct metrics *metrics; /* NULL: no endpoint of our own */
-  EVP_MD *sha256;
   pthread_key_t thread_key;
   pthread_mutex_t threads_lock;
   struct thread *threads;    /* all that are alive, for stop() */
@@ -118,20 +115,11 @@ struct thread {
   struct module *module;
   struct store_reader *reader;
   struct turncred_ws *ws;
-  EVP_MD_CTX *md;
   struct last_grant last;
 };
 int threads_init(struct module *module); /* 0 or an errno value */
 void threads_free(struct module *module);
 struct thread *thread_get(struct module *module); /* NULL: no memory */
-
-struct piece {
-  const void *data;
-  size_t len;
-};
-/* SHA-256 over pieces, without allocating. 0 or -1. */
-int thread_sha256(struct thread *thread, const struct piece *pieces, size_t count,
-                  uint8_t digest[32]);
 
 /* --- attempt.c: one authentication on its way through the mechanisms -------------------------- */
 

@@ -13,7 +13,6 @@
 static void thread_destroy(struct thread *thread) {
   store_reader_free(thread->reader);
   turncred_ws_free(thread->ws);
-  EVP_MD_CTX_free(thread->md);
   OPENSSL_cleanse(thread, sizeof *thread);
   free(thread);
 }
@@ -62,7 +61,6 @@ struct thread *thread_get(struct module *module) {
   thread->module = module;
   thread->reader = store_reader_new(module->store);
   thread->ws = turncred_ws_new(WS_SLOTS);
-  thread->md = EVP_MD_CTX_new();
   pthread_mutex_lock(&module->threads_lock);
   thread->next = module->threads;
   thread->link = &module->threads;
@@ -70,20 +68,9 @@ struct thread *thread_get(struct module *module) {
     thread->next->link = &thread->next;
   module->threads = thread;
   pthread_mutex_unlock(&module->threads_lock);
-  if (!thread->reader || !thread->ws || !thread->md ||
-      pthread_setspecific(module->thread_key, thread) != 0) {
+  if (!thread->reader || !thread->ws || pthread_setspecific(module->thread_key, thread) != 0) {
     thread_free(thread);
     return NULL;
   }
   return thread;
-}
-
-int thread_sha256(struct thread *thread, const struct piece *pieces, size_t count,
-                  uint8_t digest[32]) {
-  if (EVP_DigestInit_ex2(thread->md, thread->module->sha256, NULL) != 1)
-    return -1;
-  for (size_t i = 0; i < count; i++)
-    if (EVP_DigestUpdate(thread->md, pieces[i].data, pieces[i].len) != 1)
-      return -1;
-  return EVP_DigestFinal_ex(thread->md, digest, NULL) == 1 ? 0 : -1;
 }

@@ -8,14 +8,6 @@
 
 #define SHORT_FINGERPRINT 12 /* digits in names for people */
 
-static void fingerprint_of(struct attempt *a, char hex[33]) {
-  struct piece token = {a->request->access_token, a->request->access_token_len};
-  uint8_t digest[32];
-  hex[0] = '\0';
-  if (thread_sha256(a->thread, &token, 1, digest) == 0)
-    turncred_hex_encode(digest, 16, hex, 33);
-}
-
 static enum coturn_auth_verdict refuse(struct attempt *a, enum coturn_auth_reason reason,
                                        const char *kid, const char *fingerprint) {
   a->reason = reason;
@@ -45,6 +37,8 @@ static enum coturn_auth_verdict grant_token(struct attempt *a, const struct stor
                                             const char *fingerprint) {
   int64_t deadline;
   enum turncred_err err = turncred_token_check_time(token, a->now, a->realm->max_ttl, &deadline);
+  if (!err && deadline <= a->now) /* a fraction of a second is left */
+    err = TURNCRED_EXPIRED;
   if (err)
     return refuse(a, reason_of(err), key->kid, fingerprint);
 
@@ -62,7 +56,7 @@ static enum coturn_auth_verdict grant_token(struct attempt *a, const struct stor
     return refuse(a, reason, key->kid, fingerprint);
 
   uint8_t sha1_key[20];
-  if (turncred_token_hmac_sha1_key(token, sha1_key) != TURNCRED_OK ||
+  if (turncred_token_hmac_sha1_key_ws(a->thread->ws, token, sha1_key) != TURNCRED_OK ||
       name_grant(a, key, token, fingerprint))
     return refuse(a, COTURN_AUTH_REASON_MODULE_ERROR, key->kid, fingerprint);
   attempt_fill_grant(a, &subject, deadline);
@@ -76,8 +70,9 @@ static enum coturn_auth_verdict grant_token(struct attempt *a, const struct stor
  * MESSAGE-INTEGRITY is the host's. */
 enum coturn_auth_verdict token_authenticate(struct attempt *a) {
   const struct coturn_auth_request *request = a->request;
-  char fingerprint[33];
-  fingerprint_of(a, fingerprint);
+  char fingerprint[33] = "";
+  turncred_token_fingerprint_ws(a->thread->ws, request->access_token, request->access_token_len,
+                                fingerprint);
 
   const struct store_key *key = store_key_find(a->snapshot, a->realm, request->username);
   if (!key || key->key.use != TURNCRED_USE_TOKEN || !store_key_accepts(key, a->now))

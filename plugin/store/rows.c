@@ -88,12 +88,15 @@ static const struct hamt_type refused_type = {refused_same, refused_key, NULL, r
 void rows_init(struct rows *rows, const struct kek_ring *keks, store_log_fn log, void *arg) {
   memset(rows, 0, sizeof *rows);
   rows->keks = keks;
+  rows->ws = turncred_ws_new(1);
   rows->log = log;
   rows->arg = arg;
   hamt_init(&rows->refused, &refused_type);
   hamt_init(&rows->refused_before, &refused_type);
 }
 void rows_clear(struct rows *rows) {
+  turncred_ws_free(rows->ws);
+  rows->ws = NULL;
   hamt_clear(&rows->refused);
   hamt_clear(&rows->refused_before);
 }
@@ -336,8 +339,8 @@ static bool read_key(struct rows *rows, const struct db_row *row, const struct n
     const uint8_t *kek = find_kek(rows, row, 7, kek_id, why, cap);
     if (!kek)
       return false;
-    err =
-        turncred_key_unseal(kek, &bound, octets(row, 8), (size_t)row->len[8], k, sizeof k, &k_len);
+    err = turncred_key_unseal_ws(rows->ws, kek, &bound, octets(row, 8), (size_t)row->len[8], k,
+                                 sizeof k, &k_len);
     if (err)
       snprintf(why, cap, "it does not open under key encryption key %s: %s", kek_id,
                turncred_err_text(err));
@@ -398,8 +401,8 @@ static bool read_credential(struct rows *rows, const struct db_row *row,
     struct turncred_credential_row bound = {kek_id, credential->realm, credential->username,
                                             credential->expiry, credential->client_address};
     uint8_t plain[TURNCRED_CREDENTIAL_PLAIN];
-    enum turncred_err err =
-        turncred_credential_unseal(kek, &bound, octets(row, 4), (size_t)row->len[4], plain);
+    enum turncred_err err = turncred_credential_unseal_ws(rows->ws, kek, &bound, octets(row, 4),
+                                                          (size_t)row->len[4], plain);
     if (err) {
       snprintf(why, cap, "it does not open under key encryption key %s: %s", kek_id,
                turncred_err_text(err));

@@ -18,6 +18,7 @@ enum rows_table { ROWS_REALM, ROWS_KEY, ROWS_CREDENTIAL, ROWS_REVOCATION, ROWS_T
 struct rows {
   struct store_snapshot *snapshot; /* being made */
   const struct kek_ring *keks;     /* NULL: none */
+  struct turncred_ws *ws;          /* NULL: unsealing is slower */
   struct hamt refused;             /* rows refused now */
   struct hamt refused_before;      /* named in the log already */
   store_log_fn log;

@@ -11,13 +11,13 @@
  *   expect QUESTION = ANSWER     now
  *   within MS QUESTION = ANSWER  asked until it is so; says how long it took
  *   during MS QUESTION = ANSWER  is so all the time
- *   changed MS                   waits for a snapshot after the last one that was looked at
  *   lookups N REALM KID USER     N lookups of each kind; says how long one takes
  *   hold / release               keeps the present snapshot for the following questions
  *   reload
  *   sh COMMAND                   ends the script if it fails
- * Questions: realm R; key R KID; credential R USER; revoked KIND R NAME; sign R USE; listener A;
- * origin O; derived R; rest R; counts; refused; connected; from-disk; generation; keys-left
+ * Questions: realm R; key R KID; accepts R KID; credential R USER; has R key|credential NAME;
+ * revoked KIND R NAME; sign R USE; derived R; rest R; listener A; origin O; counts; refused;
+ * connected; error; from-disk; generation
  * Exit: 0, 1 something is not as expected, 2 the script or the options are wrong.
  */
 #include "config.h"
@@ -138,6 +138,11 @@ static bool ask(const char *question, char *out, size_t cap) {
     snprintf(out, cap, "%s", key && store_key_accepts(key, now) ? "yes" : "no");
   } else if (strcmp(w[0], "credential") == 0 && n == 3) {
     answer_credential(out, cap, realm ? store_credential_find(s, realm, w[2]) : NULL);
+  } else if (strcmp(w[0], "has") == 0 && n == 4) {
+    bool there =
+        realm && (strcmp(w[2], "key") == 0 ? store_key_find(s, realm, w[3]) != NULL
+                                           : store_credential_find(s, realm, w[3]) != NULL);
+    snprintf(out, cap, "%s", there ? "yes" : "no");
   } else if (strcmp(w[0], "sign") == 0 && n == 3) {
     enum turncred_use use;
     const struct store_key *key = NULL;

@@ -1,0 +1,165 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-3-Clause
+# The database gone, frozen, mute, restored: what is loaded stays in use, and the way back is found.
+
+load store.bash
+
+setup() {
+  store_up
+  cat >"$TC_DIR/bin/pg" <<PG
+#!/bin/bash
+. "$TC_TOP/tests/integration/store/store.bash"
+pid=\$(head -n 1 "\$TC_DIR/pg/data/postmaster.pid")
+case \$1 in
+freeze) kill -STOP \$pid \$(pgrep -P \$pid) ;;
+thaw) kill -CONT \$pid \$(pgrep -P \$pid) ;;
+*) pg_ctl_run "\$@" ;;
+esac
+PG
+  chmod +x "$TC_DIR/bin/pg"
+}
+teardown() {
+  [[ ${BATS_TEST_COMPLETED-} ]] || cat "$TC_DIR"/probe*.log
+  store_down
+}
+
+loaded='expect accepts r k = yes'
+
+@test "stopped and started again" {
+  run probe -p 300 <<SCRIPT
+load 5000
+sh pg stop -m fast
+within 2000 connected = no
+$loaded
+during 1000 accepts r k = yes
+sh pg start
+within 20000 connected = yes
+sh psql -Xqc "DELETE FROM turncred.key"
+within 1000 has r key k = no
+SCRIPT
+  echo "$output"
+  [ "$status" -eq 0 ]
+  [ "$(grep -c 'what is loaded stays in use' "$TC_DIR/probe.log")" -le 4 ]
+}
+
+@test "killed, and a change made before we are back" {
+  run probe -p 300 <<SCRIPT
+load 5000
+sh pg stop -m immediate
+within 2000 connected = no
+$loaded
+sh pg start; psql -Xqc "DELETE FROM turncred.key"
+within 20000 has r key k = no
+SCRIPT
+  echo "$output"
+  [ "$status" -eq 0 ]
+}
+
+@test "frozen: noticed, nothing lost, and store_stop does not wait for it" {
+  run probe -p 300 <<SCRIPT
+load 5000
+sh pg freeze
+within 25000 connected = no
+$loaded
+expect error = the database does not answer
+sh pg thaw
+within 30000 connected = yes
+$loaded
+sh pg freeze
+during 600 connected = yes
+SCRIPT
+  echo "$output"
+  [ "$status" -eq 0 ]
+  # the script above ended with a frozen database, in the middle of a question
+  pg thaw
+}
+
+@test "not there at the start: found when it comes" {
+  pg stop -m fast
+  run probe -p 300 <<SCRIPT
+sh pg start
+load 20000
+$loaded
+SCRIPT
+  echo "$output"
+  [ "$status" -eq 0 ]
+}
+
+@test "reachable but mute, as first of two hosts" {
+  # accepts connections and says nothing
+  /usr/bin/python3 -c '
+import socket, time
+s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(16)
+print(s.getsockname()[1], flush=True)
+time.sleep(60)' >"$TC_DIR/port" 3>&- 4>&- &
+  local mute=$!
+  wait_for 5 test -s "$TC_DIR/port"
+  TC_CONN="host=127.0.0.1,$TC_DIR/pg/run port=$(<"$TC_DIR/port"),5432 dbname=turncred user=turn1" run probe -p 300 <<SCRIPT
+load 25000
+$loaded
+SCRIPT
+  kill $mute
+  echo "$output"
+  [ "$status" -eq 0 ]
+}
+
+@test "refusing logins, schema missing, no rights: says why and goes on trying" {
+  run probe -p 300 <<SCRIPT
+load 5000
+sh psql -Xqc "ALTER ROLE turn1 NOLOGIN" -c "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'turn1'" >/dev/null
+within 3000 connected = no
+$loaded
+sh psql -Xqc "ALTER ROLE turn1 LOGIN"
+within 20000 connected = yes
+sh psql -Xqc "REVOKE turncred_server FROM turn1"
+within 3000 connected = no
+expect error = permission denied for schema turncred (42501)
+$loaded
+sh psql -Xqc "GRANT turncred_server TO turn1"
+within 20000 connected = yes
+sh psql -Xqc "INSERT INTO turncred.migration (version, description, min_program) VALUES (2, 'a later one', 1)"
+during 600 connected = yes
+sh psql -Xqc "UPDATE turncred.migration SET min_program = 2 WHERE version = 2"
+within 3000 connected = no
+expect error = the database has turncred schema 2, which needs programs for schema 2 or newer; this one is for 1: upgrade it
+$loaded
+sh psql -Xqc "DELETE FROM turncred.migration WHERE version = 2"
+within 20000 connected = yes
+SCRIPT
+  echo "$output"
+  [ "$status" -eq 0 ]
+}
+
+@test "history lost (restored from a dump): loaded anew, revocations are kept" {
+  pg_dump -Fc turncred >"$TC_DIR/dump"
+  run probe -p 300 <<SCRIPT
+load 5000
+sh psql -Xqc "SELECT turncred.key_add_plain('r', 'lost', 'token', 'A128GCM', decode(repeat('0d', 16), 'hex'))" -c "SELECT turncred.revoke('user', 'r', 'eve')" -c "SELECT turncred.revoke('kid', 'r', 'short', p_until => now() + interval '3 seconds')" >/dev/null
+within 1000 has r key lost = yes
+within 1000 revoked user r eve = for good
+sh PGDATABASE=postgres psql -Xqc "DROP DATABASE turncred WITH (FORCE)" -c "CREATE DATABASE turncred"; pg_restore -d turncred "$TC_DIR/dump"
+within 20000 has r key lost = no
+expect accepts r k = yes
+expect revoked user r eve = for now
+sh sleep 3
+expect revoked kid r short = before
+sh psql -Xqc "SELECT turncred.revoke('user', 'r', 'eve')" -c "SELECT turncred.key_set_state('r', 'k', 'disabled')" >/dev/null
+within 1000 accepts r k = no
+expect revoked user r eve = for good
+SCRIPT
+  echo "$output"
+  [ "$status" -eq 0 ]
+  grep -q 'loading everything anew' "$TC_DIR/probe.log"
+}
+
+@test "notifications that say nothing, and many of them, do no harm" {
+  run probe -p 60000 <<SCRIPT
+load 5000
+sh for i in \$(seq 50); do echo "NOTIFY turncred; NOTIFY turncred, 'garbage';"; done | psql -Xq
+during 300 accepts r k = yes
+sh psql -Xqc "DELETE FROM turncred.key"
+within 1000 has r key k = no
+SCRIPT
+  echo "$output"
+  [ "$status" -eq 0 ]
+}

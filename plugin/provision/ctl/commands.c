@@ -138,6 +138,21 @@ static const struct ctl_option key_remove_options[] = {
     CTL_WAIT_OPTION,
     {NULL, NULL, 0, NULL},
 };
+static const struct ctl_option key_rotate_options[] = {
+    {"use", "USE", 0, "token (default), derived or rest"},
+    {"kid", "KID", 0, "of the new key; default one is made up"},
+    {"from", "FILE", 0, "raw octets of the new key instead of random ones; rest needs it"},
+    {"kek-id", "ID", 0, "key encryption key to seal it with, if --kek is a folder of several"},
+    {"without", "INSTANCE", CTL_REPEAT, "do not wait for this server or issuer"},
+    {"finish", NULL, 0, "the newest active key is the new one: retire the older ones"},
+    {"wait", "DURATION", 0, "at each step, for instances to report (default 60s)"},
+    {NULL, NULL, 0, NULL},
+};
+static const struct ctl_option rewrap_options[] = {
+    {"realm", "REALM", 0, "this realm only"},
+    {"force", NULL, 0, "although an instance does not report to hold the key encryption key"},
+    {NULL, NULL, 0, NULL},
+};
 static const struct ctl_option wait_options[] = {CTL_WAIT_OPTION, {NULL, NULL, 0, NULL}};
 
 static const struct ctl_option token_issue_options[] = {
@@ -208,6 +223,12 @@ const struct ctl_command ctl_commands[] = {
      "disabled: neither, and sessions end."},
     {"key disable", "REALM KID", "Stop accepting a key at once, in an emergency", wait_options,
      cmd_key_disable, "Live sessions that were authenticated with it end."},
+    {"key rotate", "REALM", "Replace the key that signs, without a refused login",
+     key_rotate_options, cmd_key_rotate,
+     "Publishes a new key of the same kind, waits until every registered server and issuer has\n"
+     "it, lets issuers sign with it, waits again, and retires the old one: it is accepted until\n"
+     "the last credential under it has run out. Whoever lags is named and the rotation stops\n"
+     "there (exit code 5) without harm; calling it again goes on."},
     {"key remove", "REALM KID", "Remove a key", key_remove_options, cmd_key_remove, NULL},
     {"token issue", "REALM USER", "Issue an access token (RFC 7635)", token_issue_options,
      cmd_token_issue, "What was issued to whom is recorded, so that revoke user finds it."},
@@ -239,6 +260,10 @@ const struct ctl_command ctl_commands[] = {
      "The file's name is the key's id in the database. Copy the file to every TURN server and\n"
      "issuer over a safe way, and keep one copy away from the database's backups: who has both\n"
      "has all keys; who lost the file has lost the keys."},
+    {"kek rewrap", "ID", "Seal every row anew under another key encryption key", rewrap_options,
+     cmd_kek_rewrap,
+     "--kek names a folder with the old and the new file; every server and issuer must have both\n"
+     "until it is done. Servers go on meanwhile."},
     {"token decode", NULL, "Open an access token: base64 on standard input", token_decode_options,
      cmd_token_decode, "Shows what is in the token, whether it has expired or not."},
     {"token encode", NULL, "Make an access token from given parts", token_encode_options,

@@ -118,3 +118,83 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
   [ "$(value '.[0].kind')" = server ]
   [ "$(value '.[0].refused_rows')" = 0 ]
 }
+
+@test "key rotate: no login fails at any step, and the old key retires" {
+  local old
+  ctl token issue turn.test alice
+  old=$(value .kid)
+  cp "$TC_DIR/out" "$TC_DIR/before"
+  ctl key rotate turn.test --wait 20s
+  [ "$(value .complete)" = true ]
+  [ "$(value .retired[0])" = "$old" ]
+  [ "$(value .accept_until)" -gt $(($(date +%s) + 86000)) ]
+  local new
+  new=$(value .kid)
+  ctl token issue turn.test alice
+  [ "$(value .kid)" = "$new" ]
+  cp "$TC_DIR/out" "$TC_DIR/after"
+  probe "$TC_DIR/before"
+  probe "$TC_DIR/after"
+  # twice more in a row, and derived
+  ctl key rotate turn.test --wait 20s
+  ctl key rotate turn.test --wait 20s --kid third
+  ctl token issue turn.test alice
+  [ "$(value .kid)" = third ]
+  cp "$TC_DIR/out" "$TC_DIR/third"
+  probe "$TC_DIR/third" --allocate-only
+  probe "$TC_DIR/before" --allocate-only
+  "$CTL" credential issue turn.test dora --json >"$TC_DIR/derived"
+  ctl key rotate turn.test --use derived --wait 20s
+  probe "$TC_DIR/derived"
+  "$CTL" credential issue turn.test dora --json >"$TC_DIR/derived"
+  probe "$TC_DIR/derived"
+}
+
+@test "key rotate: waits for one that lags, names it, and goes on where it stopped" {
+  local rc=0 kid
+  sql "INSERT INTO turncred.instance (id, kind, progress, last_seen) VALUES ('laggard', 'issuer', '1', now() - interval '1 day')"
+  ctl token issue turn.test alice
+  kid=$(value .kid)
+  "$CTL" key rotate turn.test --wait 2s --kid fourth --json >"$TC_DIR/out" 2>"$TC_DIR/err" || rc=$?
+  [ "$rc" = 5 ]
+  grep -q laggard "$TC_DIR/err"
+  [ "$(value .state)" = published ]
+  [ "$(value '.late | join(" ")')" = laggard ]
+  ctl token issue turn.test alice
+  [ "$(value .kid)" = "$kid" ]
+  ctl key rotate turn.test --wait 20s --without laggard
+  [ "$(value .kid)" = fourth ]
+  [ "$(value .complete)" = true ]
+  ctl server forget laggard
+}
+
+@test "kek rewrap: online, with both keys in a folder, then without the old one" {
+  ctl token issue turn.test alice
+  cp "$TC_DIR/out" "$TC_DIR/token"
+  ctl credential push turn.test frank --wait 10s
+  cp "$TC_DIR/out" "$TC_DIR/frank"
+  ctl kek generate "$TC_DIR/kek/second"
+  local rc=0
+  "$CTL" kek rewrap second --kek "$TC_DIR/kek" --json >"$TC_DIR/out" 2>"$TC_DIR/err" || rc=$?
+  [ "$rc" = 1 ]
+  grep -q 'do not hold key encryption key "second".*main' "$TC_DIR/err"
+  restart_with_kek "$TC_DIR/kek"
+  ctl kek rewrap second --kek "$TC_DIR/kek"
+  [ "$(value .failed)" = 0 ]
+  [ "$(value .keys)" -ge 8 ]
+  [ "$(value .credentials)" -ge 1 ]
+  [ "$(sql "SELECT count(*) FROM turncred.key WHERE kek_id <> 'second'")" = 0 ]
+  synced
+  probe "$TC_DIR/token"
+  probe "$TC_DIR/frank"
+  restart_with_kek "$TC_DIR/kek/second"
+  probe "$TC_DIR/token"
+  probe "$TC_DIR/frank"
+  [ "$(sql 'SELECT refused_rows FROM turncred.instance')" = 0 ]
+}
+restart_with_kek() {
+  server_stop main
+  sed -i "s,^kek = .*,kek = $1," "$TC_DIR/servers/main/module.conf"
+  server_run main "$TC_TURNSERVER"
+  synced
+}

@@ -138,7 +138,7 @@ credential_push() {
 # Until every server that is up has every change committed so far.
 synced() {
   local xid
-  xid=$(sql 'SELECT pg_current_xact_id()')
+  xid=$(sql "SELECT coalesce(max(xid), '0') FROM turncred.change")
   wait_for "${1:-10}" in_force "$xid" || {
     echo "not in force after ${1:-10} s: $(sql "SELECT $xid, id, progress, database_state FROM turncred.instance")"
     return 1

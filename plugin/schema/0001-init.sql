@@ -407,17 +407,6 @@ DECLARE
   other text;
 BEGIN
   NEW.updated_at := now();
-  IF cardinality(NEW.listen_addresses) > 0 OR cardinality(NEW.origins) > 0 THEN
-    SELECT r.name INTO other FROM turncred.realm r
-      WHERE r.name <> NEW.name
-        AND (r.listen_addresses && NEW.listen_addresses OR r.origins && NEW.origins) LIMIT 1;
-    IF FOUND THEN
-      RAISE EXCEPTION 'realm "%": a listening address or origin already chooses realm "%"',
-        NEW.name, other
-        USING ERRCODE = 'unique_violation', CONSTRAINT = 'realm_chosen_once',
-              HINT = 'Remove it there first: a challenge can name one realm only.';
-    END IF;
-  END IF;
   IF TG_OP = 'UPDATE' THEN
     IF OLD.name <> NEW.name THEN
       RAISE EXCEPTION 'realm "%": a realm cannot be renamed, its name is part of keys and passwords',
@@ -431,6 +420,17 @@ BEGIN
       RAISE EXCEPTION 'realm "%": keys or credentials are still stored plain', NEW.name
         USING ERRCODE = 'check_violation', CONSTRAINT = 'realm_at_rest_sealed',
               HINT = 'Seal or remove them first.';
+    END IF;
+  END IF;
+  IF cardinality(NEW.listen_addresses) > 0 OR cardinality(NEW.origins) > 0 THEN
+    SELECT r.name INTO other FROM turncred.realm r
+      WHERE r.name <> NEW.name
+        AND (r.listen_addresses && NEW.listen_addresses OR r.origins && NEW.origins) LIMIT 1;
+    IF FOUND THEN
+      RAISE EXCEPTION 'realm "%": a listening address or origin already chooses realm "%"',
+        NEW.name, other
+        USING ERRCODE = 'unique_violation', CONSTRAINT = 'realm_chosen_once',
+              HINT = 'Remove it there first: a challenge can name one realm only.';
     END IF;
   END IF;
   RETURN NEW;

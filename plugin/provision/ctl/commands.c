@@ -280,5 +280,7 @@ const struct ctl_command ctl_commands[] = {
      "    turncredctl probe --server turn.example.org --credential -\n\n"
      "The peer listens on this host, so the server must be allowed to reach it: coturn refuses\n"
      "loopback peers with 403 unless it runs with allow-loopback-peers, which is for tests only."},
+    {"manual", NULL, "Print the manual page turncredctl(1)", NULL, cmd_manual, NULL},
+    {"completion", "SHELL", "Print completion for a shell: bash", NULL, cmd_completion, NULL},
     {NULL, NULL, NULL, NULL, NULL, NULL},
 };

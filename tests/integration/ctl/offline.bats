@@ -257,3 +257,30 @@ decodes_to_vector() {
   "$CTL" --help >all
   ! grep -Ei -- '--(password|secret|token|key) ' all
 }
+
+@test "the manual names every command and option, and is sound" {
+  "$CTL" manual >page
+  "$CTL" --help >all
+  sed -n 's/^  *--\([a-z-]*\).*/\1/p' all >options
+  "$CTL" completion bash | grep -o -- '--[a-z-]*' | sort -u | sed 's/^--//' | grep . >>options
+  [ "$(wc -l <options)" -ge 60 ]
+  while read -r option; do grep -q -- "^.It Fl .-$option\b" page || {
+    echo "$option is missing"
+    return 1
+  }; done <options
+  "$CTL" completion bash | sed -n "s/^  \\['\(.*\)'\\]=.*/\1/p" >commands
+  [ "$(wc -l <commands)" -ge 30 ]
+  while read -r command; do grep -q "^.Ss $command\$" page; done <commands
+  ! command -v mandoc || mandoc -T lint -W error page
+}
+
+@test "bash completes commands and options" {
+  "$CTL" completion bash >completion
+  bash -c '. ./completion
+complete_words() { COMP_WORDS=("$@"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMPREPLY=(); _turncredctl; printf "%s\n" "${COMPREPLY[@]}"; }
+complete_words turncredctl re | sort -u | grep -qx realm
+complete_words turncredctl realm s | sort | paste -sd" " | grep -qx "set show"
+complete_words turncredctl key add r1 k1 --su | grep -qx -- --subject-tag
+complete_words turncredctl --js | grep -qx -- --json
+! complete_words turncredctl kek generate --server | grep -q .'
+}

@@ -1,0 +1,195 @@
+/* manual.c - turncredctl manual and completion: made of the table of commands, so that they agree
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#include "config.h"
+
+#include "ctl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Text for mdoc: backslashes, dots and quotes at the beginning of a line, hyphens of options. */
+static void put_text(const char *text) {
+  bool first = true;
+  for (; *text; text++) {
+    if (first && (*text == '.' || *text == '\''))
+      fputs("\\&", stdout);
+    first = *text == '\n';
+    if (*text == '\\')
+      fputs("\\e", stdout);
+    else if (*text == '-' && text[1] == '-')
+      fputs("\\-", stdout);
+    else
+      putchar(*text);
+  }
+}
+
+static void put_options(const struct ctl_option *options) {
+  puts(".Bl -tag -width Ds");
+  for (; options->name; options++) {
+    printf(".It Fl \\-%s", options->name);
+    if (options->value)
+      printf(" Ar %s", options->value);
+    putchar('\n');
+    put_text(options->help);
+    puts(options->flags & CTL_REQUIRED ? ".\nRequired."
+         : options->flags & CTL_REPEAT ? ".\nMay be repeated."
+                                       : ".");
+  }
+  puts(".El");
+}
+
+static void put_operands(const char *operands) {
+  for (const char *word = operands; word && *word;) {
+    size_t len = strcspn(word, " ");
+    if (*word == '[')
+      printf(" Op Ar %.*s", (int)len - 2, word + 1);
+    else
+      printf(" Ar %.*s", (int)len, word);
+    word += len;
+    word += *word == ' ';
+  }
+}
+
+/* Details keep their lines where they show an example (two blanks in front). */
+static void put_details(const char *details) {
+  bool example = false;
+  while (*details) {
+    size_t len = strcspn(details, "\n");
+    char line[256];
+    snprintf(line, sizeof line, "%.*s", (int)len, details);
+    bool literal = len && !strncmp(line, "  ", 2);
+    if (literal && !example)
+      puts(".Bd -literal -offset indent");
+    if (!literal && example)
+      puts(".Ed");
+    example = literal;
+    if (len) {
+      put_text(literal ? line + 2 : line);
+      putchar('\n');
+    } else if (details[1] && strncmp(details + 1, "  ", 2)) {
+      puts(".Pp");
+    }
+    details += len;
+    details += *details == '\n';
+  }
+  if (example)
+    puts(".Ed");
+}
+
+static const char head[] =
+    ".Dd November 23, 2026\n.Dt TURNCREDCTL 1\n.Os\n.Sh NAME\n.Nm turncredctl\n"
+    ".Nd provision TURN credentials for coturn and look after them\n.Sh SYNOPSIS\n.Nm\n.Ar "
+    "command\n"
+    ".Op Ar operands\n.Op Ar options\n.Sh DESCRIPTION\n.Nm\n"
+    "works on the database that patched coturn servers and issuers share: it sets up the schema,\n"
+    "adds and rotates keys, issues and revokes credentials, and tries servers as a real client\n"
+    "would.\n.Pp\n"
+    "Answers are tables for people, or JSON with\n.Fl \\-json :\nlists are arrays, everything "
+    "else\n"
+    "is an object, times are UTC seconds, members keep their names.\n"
+    "Messages go to standard error.\n.Pp\n"
+    "Secrets are read from files or standard input, never from the command line, and are written\n"
+    "nowhere but to standard output or to the file that an option names.\n"
+    "A\n.Ar TIME\nis UTC seconds, now, now plus a duration (+12h), or 2026\\-01\\-31T12:00:00Z.\n"
+    "A\n.Ar DURATION\nis seconds, or a number with s, m, h or d.\n";
+
+static const char tail[] =
+    ".Sh ENVIRONMENT\n.Bl -tag -width Ds\n"
+    ".It Ev TURNCRED_DATABASE\nas\n.Fl \\-database .\n"
+    ".It Ev TURNCRED_KEK\nas\n.Fl \\-kek .\n"
+    ".It Ev TURNCRED_CONFIG\nas\n.Fl \\-config .\n"
+    ".It Ev TURNCRED_SCHEMA_DIR\nfolder of the numbered SQL files.\n"
+    ".It Ev PGHOST , PGDATABASE , PGUSER , PGSERVICE , PGPASSFILE , ...\n"
+    "where nothing else is given, libpq's own variables and files count.\n"
+    ".El\n.Sh FILES\n.Bl -tag -width Ds\n"
+    ".It Pa " SYSCONFDIR "/turncred/turncredctl.conf\n"
+    "optional; lines\n.Ql database = CONNINFO\nand\n.Ql kek = PATH ,\ncomments begin with #.\n"
+    ".It Pa ~/.pgpass\npasswords of database roles.\n"
+    ".El\n.Sh EXIT STATUS\n.Bl -tag -width Ds -compact\n"
+    ".It 0\ndone\n.It 1\nrefused: not found, exists already, against a rule, does not decode\n"
+    ".It 2\nthe command line, or a file named there, is wrong\n"
+    ".It 3\nthe database cannot be reached, lacks the schema, or denies a right\n"
+    ".It 4\na step of the probe failed\n"
+    ".It 5\ndone, but not every server has reported it in time\n"
+    ".It 6\nout of memory, or a fault of the system\n.El\n"
+    ".Sh EXAMPLES\nFrom nothing to a relayed datagram:\n"
+    ".Bd -literal -offset indent\n"
+    "turncredctl kek generate /etc/turncred/kek/main\n"
+    "turncredctl schema upgrade\n"
+    "turncredctl realm add example.org \\-\\-server\\-name turn.example.org\n"
+    "turncredctl key add example.org\n"
+    "turncredctl token issue example.org alice \\-\\-json |\n"
+    "  turncredctl probe \\-\\-server turn.example.org \\-\\-credential \\-\n"
+    ".Ed\n.Pp\nA subscriber leaves, with every token and session:\n"
+    ".Bd -literal -offset indent\n"
+    "turncredctl revoke user example.org alice \\-\\-reason contract\\-ended\n"
+    ".Ed\n.Sh SEE ALSO\n.Xr psql 1 ,\n.Xr turnserver 1 ,\n.Xr turncred.conf 5\n"
+    ".Sh STANDARDS\nRFC 7635 (tokens), RFC 8489 (STUN), RFC 8656 (TURN), 3GPP TS 33.203 annex "
+    "X.5.\n";
+
+int cmd_manual(struct ctl *ctl) {
+  (void)ctl;
+  fputs(head, stdout);
+  puts(".Sh OPTIONS OF EVERY COMMAND");
+  put_options(ctl_global_options);
+  puts(".Sh COMMANDS");
+  for (const struct ctl_command *c = ctl_commands; c->name; c++) {
+    printf(".Ss %s\n.Nm\n.Cm %s", c->name, c->name);
+    put_operands(c->operands);
+    printf("%s\n.Pp\n%s.\n", c->options && c->options->name ? " Op Ar options" : "", c->summary);
+    if (c->details)
+      put_details(c->details);
+    if (c->options && c->options->name)
+      put_options(c->options);
+  }
+  fputs(tail, stdout);
+  return CTL_OK;
+}
+
+static const char completion[] =
+    "_turncredctl() {\n"
+    "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} line best='' words='' "
+    "i\n"
+    "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
+    "    [[ ${COMP_WORDS[i]} == -* ]] || line+=\"${line:+ }${COMP_WORDS[i]}\"\n"
+    "  done\n"
+    "  for i in \"${!_turncredctl_options[@]}\"; do\n"
+    "    [[ \"$line \" == \"$i \"* && ${#i} -gt ${#best} ]] && best=$i\n"
+    "    # the next word of a command that the line begins\n"
+    "    if [[ -z $line ]]; then words+=\" ${i%% *}\"\n"
+    "    elif [[ $i == \"$line \"* ]]; then i=${i#\"$line \"}; words+=\" ${i%% *}\"; fi\n"
+    "  done\n"
+    "  case $prev in\n"
+    "  --*file | --from | --save | --kek | --config | --credential | --renew | --directory)\n"
+    "    mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n"
+    "    return ;;\n"
+    "  esac\n"
+    "  if [[ $cur == -* ]]; then words=\"$_turncredctl_global ${_turncredctl_options[$best]}\"\n"
+    "  elif [[ -n $best ]]; then words=''; fi\n"
+    "  mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
+    "}\n"
+    "complete -o bashdefault -o default -F _turncredctl turncredctl\n";
+
+static void put_option_names(const struct ctl_option *options) {
+  for (const struct ctl_option *o = options; o && o->name; o++)
+    printf("%s--%s", o == options ? "" : " ", o->name);
+}
+
+int cmd_completion(struct ctl *ctl) {
+  if (strcmp(ctl_operand(ctl, 0), "bash"))
+    return ctl_fail(ctl, CTL_USAGE, "SHELL: \"%s\" is not bash", ctl_operand(ctl, 0));
+  puts("# bash completion for turncredctl; written by: turncredctl completion bash");
+  fputs("_turncredctl_global='", stdout);
+  put_option_names(ctl_global_options);
+  puts("'\ndeclare -gA _turncredctl_options=(");
+  for (const struct ctl_command *c = ctl_commands; c->name; c++) {
+    printf("  ['%s']='", c->name);
+    put_option_names(c->options);
+    puts("'");
+  }
+  puts(")");
+  fputs(completion, stdout);
+  return CTL_OK;
+}

@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
+#include "core.h"
 #include "testing.h"
 
 #include <openssl/err.h>
@@ -137,6 +138,97 @@ static void longer_ones_are_refused(void **state) {
       assert_refused(&key, huge, 65535);
     }
   }
+}
+
+/* Seals any plaintext under the right key, as a faulty or hostile issuer could. */
+static struct octets seal(const struct kind *kind, const struct turncred_key *key,
+                          const uint8_t *plain, size_t len) {
+  struct octets o = {{0}, 0};
+  struct tc_aead a = {.ws = ws,
+                      .key = key,
+                      .nonce = o.data + 2,
+                      .nonce_len = kind->nonce_len,
+                      .aad = (const uint8_t *)SERVER,
+                      .aad_len = strlen(SERVER)};
+
+  tc_put16(o.data, (uint16_t)kind->nonce_len);
+  assert_true(tc_aead_seal(&a, plain, len, o.data + 2 + kind->nonce_len));
+  o.len = 2 + kind->nonce_len + tc_aead_sealed_len(key->alg, len);
+  return o;
+}
+
+static void authentic_nonsense_is_refused(void **state) {
+  uint8_t plain[64];
+  size_t i;
+  size_t len;
+  size_t key_length;
+
+  (void)state;
+  memset(plain, 1, sizeof(plain));
+  for (i = 0; i < KINDS; i++) {
+    struct turncred_key key = a_key(TURNCRED_USE_TOKEN, kinds[i].alg, kinds[i].derivation, 5);
+
+    for (len = 0; len <= sizeof(plain); len++) {
+      for (key_length = 0; key_length <= 70; key_length++) {
+        struct octets raw;
+        struct turncred_token token;
+
+        tc_put16(plain, (uint16_t)key_length);
+        raw = seal(&kinds[i], &key, plain, len);
+        if ((key_length == 20 || key_length == 32) && len == key_length + 14) {
+          assert_int_equal(turncred_token_decode(ws, &key, SERVER, raw.data, raw.len, &token),
+                           TURNCRED_OK);
+        } else {
+          assert_refused(&key, raw.data, raw.len);
+        }
+      }
+    }
+  }
+}
+
+/* A right tag over a block that ends in anything: only PKCS 7 padding is taken. */
+static void cbc_padding(void **state) {
+  const struct kind *kind = &kinds[4];
+  struct turncred_key key = a_key(TURNCRED_USE_TOKEN, kind->alg, kind->derivation, 6);
+  uint8_t plain[48];
+  int last;
+  int accepted = 0;
+
+  (void)state;
+  for (last = 0; last < 3 * 256; last++) {
+    struct octets raw = {{0, 16}, 2 + 16 + 48 + 32};
+    struct tc_part parts[4];
+    struct turncred_token token;
+    uint8_t bits[8];
+    uint8_t mac[TC_DIGEST_MAX];
+    EVP_CIPHER_CTX *ctx = tc_ws_cipher(ws, &key, true);
+    int n;
+
+    memset(plain, 0, sizeof(plain));
+    plain[1] = 20;
+    memset(plain + 34, last / 2, 14);
+    plain[40] = (uint8_t)(plain[40] ^ last % 2); /* every second one is uneven */
+    if (last >= 2 * 256) {
+      memset(plain, last % 256, sizeof(plain)); /* padding that would begin before the block */
+    }
+    assert_int_equal(EVP_EncryptInit_ex2(ctx, NULL, NULL, raw.data + 2, NULL), 1);
+    assert_int_equal(EVP_EncryptUpdate(ctx, raw.data + 18, &n, plain, sizeof(plain)), 1);
+    tc_put64(bits, strlen(SERVER) * 8);
+    parts[0] = (struct tc_part){SERVER, strlen(SERVER)};
+    parts[1] = (struct tc_part){raw.data + 2, 16};
+    parts[2] = (struct tc_part){raw.data + 18, 48};
+    parts[3] = (struct tc_part){bits, 8};
+    assert_true(tc_hmac(ws, TC_SHA512, key.auth, key.auth_len, parts, 4, mac, NULL));
+    memcpy(raw.data + 66, mac, TC_CBC_TAG);
+    if (last == 2 * 14) {
+      assert_int_equal(turncred_token_decode(ws, &key, SERVER, raw.data, raw.len, &token),
+                       TURNCRED_OK);
+      accepted++;
+    } else {
+      assert_refused(&key, raw.data, raw.len);
+    }
+  }
+  assert_int_equal(accepted, 1);
 }
 
 static void nonce_lengths(void **state) {
@@ -504,6 +596,8 @@ int main(void) {
                                      cmocka_unit_test(every_truncation_is_refused),
                                      cmocka_unit_test(every_flipped_bit_is_refused),
                                      cmocka_unit_test(longer_ones_are_refused),
+                                     cmocka_unit_test(authentic_nonsense_is_refused),
+                                     cmocka_unit_test(cbc_padding),
                                      cmocka_unit_test(nonce_lengths),
                                      cmocka_unit_test(other_keys_and_names_are_refused),
                                      cmocka_unit_test(caller_mistakes),

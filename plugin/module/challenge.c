@@ -29,11 +29,33 @@ static const struct store_realm *by_listener(const struct store_snapshot *snapsh
   return text[0] ? store_realm_by_listener(snapshot, text) : NULL;
 }
 
+/* The host names an origin with its port in any case; people leave the usual one out. */
+static const struct store_realm *by_origin(const struct store_snapshot *snapshot,
+                                           const char *origin) {
+  static const struct {
+    const char *scheme, *port;
+  } usual[] = {{"https://", ":443"}, {"http://", ":80"}};
+  const struct store_realm *realm = store_realm_by_origin(snapshot, origin);
+  size_t len = strlen(origin);
+  for (size_t i = 0; !realm && i < sizeof usual / sizeof *usual; i++) {
+    char text[256];
+    size_t port = strlen(usual[i].port);
+    if (len >= sizeof text || len <= port ||
+        strncmp(origin, usual[i].scheme, strlen(usual[i].scheme)) != 0 ||
+        strcmp(origin + len - port, usual[i].port) != 0)
+      continue;
+    memcpy(text, origin, len - port);
+    text[len - port] = '\0';
+    realm = store_realm_by_origin(snapshot, text);
+  }
+  return realm;
+}
+
 static const struct store_realm *choose(const struct store_snapshot *snapshot,
                                         const struct coturn_auth_challenge_request *request) {
   const struct store_realm *realm = by_listener(snapshot, request->local_addr);
   if (!realm && request->origin && request->origin[0])
-    realm = store_realm_by_origin(snapshot, request->origin);
+    realm = by_origin(snapshot, request->origin);
   if (!realm && request->realm)
     realm = store_realm_find(snapshot, request->realm);
   return realm;

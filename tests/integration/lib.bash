@@ -86,7 +86,7 @@ turncred_check() {
     name=$(basename "$dir")
     if [[ -z ${BATS_TEST_COMPLETED-} ]]; then
       printf '%s\n' "--- $name: last lines of its log"
-      tail -n 30 "${dir}output" "${dir}log"
+      tail -n 15 "${dir}log"
     fi
     [[ $(<"${dir}test") != "${BATS_TEST_NAME-}" ]] || server_stop "$name"
   done

@@ -116,6 +116,17 @@ requests that wait for an answer; auth_report.c counts and logs.""",
             new("src/apps/relay/auth_session.c"),
             new("src/apps/relay/auth_pending.c"),
             new("src/apps/relay/auth_report.c"),
+            # a copy of the default realm's parameters must not count the default realm's allocations
+            after(
+                "src/apps/relay/userdb.c",
+                r"ret->status\.alloc_counters = ur_string_map_create\(NULL\);\n(?=\s*add_to_secrets_list)",
+                "\t\t\tif(turn_auth_hooks)\n\t\t\t\tret->status.total_current_allocs = 0;\n",
+            ),
+            after(
+                "src/apps/relay/userdb.c",
+                r'#include "ns_turn_server\.h"\n',
+                '#include "ns_turn_auth_hooks.h"\n',
+            ),
         ],
     ),
     (

@@ -6,7 +6,9 @@ identity, poisoning, tokens, realms, mobility, TCP allocations, quota, closing, 
 import os
 import signal
 import socket
+import struct
 import sys
+import tempfile
 import time
 import unittest
 
@@ -24,6 +26,7 @@ from stun import Attribute, Integrity  # noqa: E402
 K1, K2 = bytes(range(1, 21)), bytes(range(101, 121))
 ALICE = password("alice", "wonderland")
 PEER = ("127.0.0.1", 9)
+NEW_BANDWIDTH = 0x8010  # coturn's own, in kilobits
 # coturn 4.6.1 garbles the answer to a mobile Refresh when it has to say its software's name
 MOBILE = ["mobility", "no-software-attribute"]
 
@@ -102,6 +105,44 @@ class Deadline(Case):
         client = self.client(running, ALICE)
         self.assertEqual(client.allocate().code, 401)
         running.wait_log("user=\"alice\" .*reason=expired")
+
+
+class ClockSteps(Case):
+    """The wall clock is stepped under the server's feet."""
+
+    def stepped(self, step):
+        with tempfile.NamedTemporaryFile(delete=False) as file:
+            self.addCleanup(os.unlink, file.name)
+            file.write(struct.pack("=q", 0))
+        environment = {"LD_PRELOAD": abi_support.module_file("clockstep"), "CLOCKSTEP": file.name}
+        running = self.serve("rules", "alice:password=wonderland,expires=+9 bob:password=b",
+                             ["stale-nonce=0"], environment=environment)
+        client = self.client(running, ALICE)
+        start = time.monotonic()
+        self.assertLessEqual(lifetime(client.allocate(3600)), 9)
+        bob = self.client(running, password("bob", "b"))
+        self.assertTrue(bob.allocate(3600).ok)
+        with open(file.name, "r+b") as clock:
+            clock.write(struct.pack("=q", step))
+        time.sleep(2)
+        response = client.refresh(3600)
+        self.assertTrue(response.ok)
+        self.assertTrue(5 <= lifetime(response) <= 7, lifetime(response))
+        self.assertTrue(client.create_permission(PEER).ok)
+        running.wait_log("rules: ended alice", 10)
+        self.assertTrue(7 < time.monotonic() - start < 10.5)
+        response = bob.refresh(3600)
+        self.assertTrue(response.ok)
+        self.assertEqual(lifetime(response), 3600)
+
+    def test_a_day_ahead(self):
+        self.stepped(86400)
+
+    def test_a_day_back(self):
+        self.stepped(-86400)
+
+    def test_beyond_2038_and_2106(self):
+        self.stepped(3 * 10**9)
 
 
 class Renewal(Case):
@@ -454,6 +495,14 @@ class Quota(Case):
         running = self.serve("rules", "x:password=p y:password=p", ["total-quota=1"])
         self.assertTrue(self.client(running, password("x", "p")).allocate().ok)
         self.assertEqual(self.client(running, password("y", "p")).allocate().code, 486)
+
+    def test_bandwidth_of_a_grant(self):
+        running = self.serve("rules", "slow:password=p,max-bps=2000 fast:password=p")
+        for name, bps in (("slow", 2000), ("fast", None)):
+            response = self.client(running, password(name, "p")).allocate()
+            self.assertTrue(response.ok)
+            value = next((v for n, v, _ in response.attributes if n == NEW_BANDWIDTH), None)
+            self.assertEqual(value and int.from_bytes(value, "big") * 128, bps and bps // 128 * 128)
 
     def test_renewal_keeps_the_charge(self):
         running = self.serve("rules", "server=turn.test")

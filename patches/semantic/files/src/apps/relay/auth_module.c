@@ -292,9 +292,13 @@ int auth_module_start(void) {
                 auth_module_options.observe ? ", observing only"
                 : auth_module_options.only  ? ", the only authentication"
                                             : "");
-  if (auth_module_options.only && turn_params.default_users_db.ram_db.users_number)
-    TURN_LOG_FUNC(TURN_LOG_LEVEL_WARNING,
-                  "auth-module: auth-module-only: the users given with -u are ignored\n");
+  if (auth_module_options.only) {
+    /* no database of coturn's own */
+    turn_params.default_users_db.userdb_type = TURN_USERDB_TYPE_UNKNOWN;
+    if (turn_params.default_users_db.ram_db.users_number)
+      TURN_LOG_FUNC(TURN_LOG_LEVEL_WARNING,
+                    "auth-module: auth-module-only: the users given with -u are ignored\n");
+  }
   return 0;
 }
 

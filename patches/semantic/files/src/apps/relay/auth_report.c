@@ -126,18 +126,22 @@ static int line_allowed(uint64_t *left_out) {
   return ret;
 }
 
-void auth_report_line(TURN_LOG_LEVEL level, const char *line) {
-  uint64_t left_out = 0;
-  if (!line_allowed(&left_out))
-    return;
+static void write_line(TURN_LOG_LEVEL level, const char *line, uint64_t left_out) {
   if (left_out)
     TURN_LOG_FUNC(TURN_LOG_LEVEL_WARNING, "auth-module: %llu lines left out\n",
                   (unsigned long long)left_out);
   TURN_LOG_FUNC(level, "%s\n", line);
 }
 
+void auth_report_line(TURN_LOG_LEVEL level, const char *line) {
+  uint64_t left_out = 0;
+  if (line_allowed(&left_out))
+    write_line(level, line, left_out);
+}
+
 void auth_report_refusal(const struct auth_refusal *r) {
   char line[900], client[129] = "", realm[COTURN_AUTH_REALM_MAX + 1], user[257], method[129] = "";
+  uint64_t left_out = 0;
   unsigned reason = r->reason < COTURN_AUTH_REASON_COUNT && r->reason
                         ? r->reason
                         : (unsigned)COTURN_AUTH_REASON_MODULE_ERROR;
@@ -145,7 +149,7 @@ void auth_report_refusal(const struct auth_refusal *r) {
   __atomic_fetch_add(&refused[reason], 1, __ATOMIC_RELAXED);
 
   /* A stale nonce is everyday life; it is counted, not logged. */
-  if (reason == COTURN_AUTH_REASON_STALE_NONCE)
+  if (reason == COTURN_AUTH_REASON_STALE_NONCE || !line_allowed(&left_out))
     return;
 
   if (r->client)
@@ -158,5 +162,5 @@ void auth_report_refusal(const struct auth_refusal *r) {
            "reason=%s session=%018llu",
            client, r->client ? addr_get_port(r->client) : 0, realm, user, method, r->code,
            auth_reason_name(reason), (unsigned long long)r->session);
-  auth_report_line(TURN_LOG_LEVEL_WARNING, line);
+  write_line(TURN_LOG_LEVEL_WARNING, line, left_out);
 }

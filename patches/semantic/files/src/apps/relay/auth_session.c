@@ -558,7 +558,14 @@ static int admit(struct auth_exchange *x) {
       left = INT32_MAX;
   }
   x->held->max_session_time_auth = (turn_time_t)left;
-  x->ss->max_session_time_auth = (turn_time_t)left;
+  if (x->held != x->ss) {
+    x->ss->max_session_time_auth = (turn_time_t)left;
+    /* the client goes on with the nonce that it has just used */
+    if (attr_is(x->a.nonce, (const char *)x->ss->nonce)) {
+      memcpy(x->held->nonce, x->ss->nonce, sizeof(x->held->nonce));
+      x->held->nonce_expiration_time = x->ss->nonce_expiration_time;
+    }
+  }
   *x->message_integrity = 1;
   return 1;
 }

@@ -144,7 +144,7 @@ class Client:
                         raise Unverified("FINGERPRINT does not match")
                     return Response(message, key)
             wait *= 2
-        raise NoAnswer(f"no answer to {stun.Message(raw).method_name}")
+        raise NoAnswer(f"no answer to {raw[:2].hex()} from {self.transport.name}")
 
     def _receive(self, seconds):
         """The next STUN message; data goes to its queue. None: nothing, or data."""

@@ -153,6 +153,13 @@ static const struct ctl_option rewrap_options[] = {
     {"force", NULL, 0, "although an instance does not report to hold the key encryption key"},
     {NULL, NULL, 0, NULL},
 };
+static const struct ctl_option import_options[] = {
+    {"apply", NULL, 0, "write; without it the list is all that happens"},
+    {"default-realm", "REALM", 0, "realm of rows that name none: the realm= of turnserver.conf"},
+    {"add-realms", NULL, 0, "add realms that do not exist here, with the mechanisms they need"},
+    {"truncate", NULL, 0, "cut too long oauth keys as coturn does"},
+    {NULL, NULL, 0, NULL},
+};
 static const struct ctl_option wait_options[] = {CTL_WAIT_OPTION, {NULL, NULL, 0, NULL}};
 
 static const struct ctl_option token_issue_options[] = {
@@ -280,6 +287,11 @@ const struct ctl_command ctl_commands[] = {
      "    turncredctl probe --server turn.example.org --credential -\n\n"
      "The peer listens on this host, so the server must be allowed to reach it: coturn refuses\n"
      "loopback peers with 403 unless it runs with allow-loopback-peers, which is for tests only."},
+    {"import coturn", "CONNINFO", "Take over users, secrets and keys of a coturn database",
+     import_options, cmd_import_coturn,
+     "CONNINFO names coturn's own PostgreSQL database (psql-userdb), without a password. Nothing\n"
+     "is changed there. turnusers_lt become pushed credentials without expiry, turn_secret rest\n"
+     "keys, oauth_key token keys; quotas and origins go to the realm. Call it again at any time."},
     {"manual", NULL, "Print the manual page turncredctl(1)", NULL, cmd_manual, NULL},
     {"completion", "SHELL", "Print completion for a shell: bash", NULL, cmd_completion, NULL},
     {NULL, NULL, NULL, NULL, NULL, NULL},

@@ -11,16 +11,16 @@
 #include <string.h>
 
 /* A password in argv is seen by everybody on the machine. */
-static int refuse_password(const struct ctl *ctl) {
-  const char *given = ctl_get(ctl, "database");
+int ctl_refuse_password(const struct ctl *ctl, const char *what, const char *given) {
   PQconninfoOption *options = given ? PQconninfoParse(given, NULL) : NULL;
   bool found = false;
   for (PQconninfoOption *o = options; o && o->keyword; o++)
     found |= !strcmp(o->keyword, "password") && o->val;
   PQconninfoFree(options);
   return found ? ctl_fail(ctl, CTL_USAGE,
-                          "--database: a password here can be read by every user of this machine; "
-                          "put it into a passfile (~/.pgpass) or a service file")
+                          "%s: a password here can be read by every user of this machine; put it "
+                          "into a passfile (~/.pgpass) or a service file",
+                          what)
                : 0;
 }
 
@@ -29,7 +29,7 @@ int ctl_connect(struct ctl *ctl) {
     return 0;
   int rc = ctl_settings(ctl);
   if (!rc)
-    rc = refuse_password(ctl);
+    rc = ctl_refuse_password(ctl, "--database", ctl_get(ctl, "database"));
   if (rc)
     return rc;
   if (!(ctl->db = calloc(1, sizeof *ctl->db)))

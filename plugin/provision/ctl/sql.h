@@ -10,6 +10,8 @@
 #include "../common/db.h"
 #include "ctl.h"
 
+/* CTL_USAGE if a connection string from the command line holds a password. NULL is fine. */
+int ctl_refuse_password(const struct ctl *ctl, const char *what, const char *conninfo);
 /* Connects once. */
 int ctl_connect(struct ctl *ctl);
 /* The last statement's error as a message and an exit code. */

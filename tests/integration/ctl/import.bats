@@ -1,0 +1,131 @@
+#!/usr/bin/env bats
+# turncredctl import coturn: a coturn database with good and bad rows of every table. What is taken
+# over works in a patched turnserver as it did in coturn; the source stays as it was.
+# SPDX-License-Identifier: BSD-3-Clause
+
+load ../lib
+
+setup_file() {
+  CTL=$TC_BUILD/turncredctl
+  export CTL
+  turncred_need "$CTL"
+  turncred_up
+  export TURNCRED_KEK=$TC_DIR/kek/main TURNCRED_CONFIG=/dev/null
+  PGDATABASE=postgres sql 'CREATE DATABASE coturn'
+  export PGOPTIONS='-c client_min_messages=warning'
+  # schema.sql as it is in 4.5.2 to 4.17.1
+  PGDATABASE=coturn sql "
+CREATE TABLE turnusers_lt (realm varchar(127) default '', name varchar(512), hmackey char(128), PRIMARY KEY (realm,name));
+CREATE TABLE turn_secret (realm varchar(127) default '', value varchar(256), primary key (realm,value));
+CREATE TABLE turn_origin_to_realm (origin varchar(127), realm varchar(127), primary key (origin));
+CREATE TABLE turn_realm_option (realm varchar(127) default '', opt varchar(32), value varchar(128), primary key (realm,opt));
+CREATE TABLE oauth_key (kid varchar(128), ikm_key varchar(256), timestamp bigint default 0, lifetime integer default 0, as_rs_alg varchar(64) default '', realm varchar(127), primary key (kid))"
+  long=$(printf 'x%.0s' {1..100})
+  export long
+  PGDATABASE=coturn sql "
+INSERT INTO turnusers_lt VALUES ('turn.test', 'gorst', md5('gorst:turn.test:hero')), ('', 'ninefingers', md5('ninefingers:turn.test:youhavetoberealistic')),
+  ('turn.test', 'broken', 'nonsense'), ('turn.test', 'sha256', repeat('ab', 32)), ('turn.test', 'has blank', md5('x')), ('elsewhere', 'bob', md5('x'));
+INSERT INTO turn_secret VALUES ('turn.test', 'logen'), ('', '$long'), ('turn.test', '');
+INSERT INTO oauth_key VALUES ('good', '$(head -c 32 /dev/urandom | base64 -w0)', 0, 0, 'A256GCM', 'turn.test'),
+  ('north', '$(head -c 33 /dev/urandom | base64 -w0)', 0, 0, 'A256GCM', 'turn.test'), ('short', 'QUJD', 0, 0, 'A256GCM', 'turn.test'),
+  ('empty', '', 0, 0, 'A256GCM', 'turn.test'), ('zero', '!!', 0, 0, '', 'turn.test'), ('old', '$(head -c 32 /dev/urandom | base64 -w0)', 1000, 1000, '', 'turn.test'),
+  ('exotic', '$(head -c 32 /dev/urandom | base64 -w0)', 0, 0, 'AEAD', 'turn.test');
+INSERT INTO turn_realm_option VALUES ('turn.test', 'user-quota', '7'), ('turn.test', 'max-bps', 'many'), ('turn.test', 'performance', '1');
+INSERT INTO turn_origin_to_realm VALUES ('https://a.example', 'turn.test')"
+}
+teardown() { turncred_check; }
+teardown_file() { turncred_down; }
+
+import() {
+  local rc=0
+  "$CTL" import coturn "dbname=coturn" --json "$@" >"$TC_DIR/out" 2>"$TC_DIR/err" || rc=$?
+  [ "$rc" = 1 ] || {
+    echo "exit code $rc"
+    cat "$TC_DIR/err"
+    return 1
+  }
+}
+# action KIND NAME: what became of the row
+action() { jq -r --arg k "$1" --arg n "$2" '.[] | select(.kind == $k and .name == $n) | .action' "$TC_DIR/out"; }
+reason() { jq -r --arg k "$1" --arg n "$2" '.[] | select(.kind == $k and .name == $n) | .reason' "$TC_DIR/out"; }
+dump() { PGDATABASE=coturn pg_dump --inserts | grep -v "^.\(un\)\?restrict" | sort; }
+
+@test "without --apply nothing is written, and every row is judged" {
+  dump >"$TC_DIR/before"
+  import
+  grep -q 'nothing was written' "$TC_DIR/err"
+  [ "$(sql 'SELECT (SELECT count(*) FROM turncred.realm) + (SELECT count(*) FROM turncred.key) + (SELECT count(*) FROM turncred.credential)')" = 0 ]
+  [ "$(action user gorst)" = skip ]
+  [[ $(reason user gorst) == *add-realms* ]]
+  [[ $(reason user ninefingers) == *default-realm* ]]
+  import --add-realms --default-realm turn.test
+  [ "$(sql 'SELECT count(*) FROM turncred.realm')" = 0 ]
+  [ "$(action realm turn.test)" = add ]
+  [ "$(action user gorst)" = add ]
+  [ "$(action user ninefingers)" = add ]
+  [ "$(action user bob)" = add ]
+  [ "$(action user broken)" = skip ]
+  [[ $(reason user sha256) == *SHA-256* ]]
+  [[ $(reason user 'has blank') == *refuses* ]]
+  [ "$(action oauth_key good)" = add ]
+  [[ $(reason oauth_key north) == *'33 octets, exactly 32'*--truncate* ]]
+  [[ $(reason oauth_key short) == *zeros* ]]
+  [[ $(reason oauth_key empty) == *zero* ]]
+  [[ $(reason oauth_key zero) == *all-zero* ]]
+  [[ $(reason oauth_key old) == *'run out'* ]]
+  [[ $(reason oauth_key exotic) == *AEAD* ]]
+  [ "$(action option user-quota)" = set ]
+  [ "$(action option max-bps)" = skip ]
+  [ "$(action option performance)" = skip ]
+  # no secret in the report
+  ! grep -q "logen\|$long" "$TC_DIR/out"
+}
+
+@test "with --apply it is there, sealed; a second time everything is the same" {
+  import --add-realms --default-realm turn.test --truncate --apply
+  [ "$(action oauth_key north)" = add ]
+  [ "$(sql "SELECT count(*) FROM turncred.key WHERE realm = 'turn.test' AND wrapped IS NOT NULL")" = 4 ]
+  [ "$(sql "SELECT count(*) FROM turncred.credential WHERE realm = 'turn.test' AND sealed IS NOT NULL")" = 2 ]
+  [ "$(sql "SELECT user_quota || ' ' || origins[1] FROM turncred.realm WHERE name = 'turn.test'")" = '7 https://a.example' ]
+  import --add-realms --default-realm turn.test --truncate --apply
+  [ "$(jq '[.[] | select(.action == "add")] | length' "$TC_DIR/out")" = 0 ]
+  [ "$(jq '[.[] | select(.action == "same")] | length' "$TC_DIR/out")" = 7 ]
+  # a user whose password changed there
+  PGDATABASE=coturn sql "UPDATE turnusers_lt SET hmackey = md5('gorst:turn.test:changed') WHERE name = 'gorst'"
+  import --default-realm turn.test --truncate --apply
+  [ "$(action user gorst)" = update ]
+  PGDATABASE=coturn sql "UPDATE turnusers_lt SET hmackey = md5('gorst:turn.test:hero') WHERE name = 'gorst'"
+  import --default-realm turn.test --truncate --apply
+  dump >"$TC_DIR/after"
+  diff "$TC_DIR/before" "$TC_DIR/after"
+}
+
+@test "old clients get in: users, and both secrets, the long one too" {
+  local secret expiry
+  server_start main
+  synced
+  for user in gorst:hero ninefingers:youhavetoberealistic; do
+    printf '%s\n' "${user#*:}" >"$TC_DIR/password"
+    "$CTL" probe --server "127.0.0.1:$(server_port main)" --user "${user%:*}" --password-file "$TC_DIR/password" --allocate-only
+  done
+  printf 'wrong\n' >"$TC_DIR/password"
+  "$CTL" probe --server "127.0.0.1:$(server_port main)" --user gorst --password-file "$TC_DIR/password" --expect-error 401
+  expiry=$(($(date +%s) + 600))
+  for secret in logen "$long"; do
+    printf %s "$expiry:old-client" | openssl dgst -sha1 -hmac "$secret" -binary | base64 >"$TC_DIR/password"
+    "$CTL" probe --server "127.0.0.1:$(server_port main)" --user "$expiry:old-client" --password-file "$TC_DIR/password" --allocate-only
+  done
+}
+
+@test "a foreign or missing database, and a password in CONNINFO, are refused" {
+  local rc=0
+  "$CTL" import coturn "dbname=turncred" >/dev/null 2>"$TC_DIR/err" || rc=$?
+  [ "$rc" = 3 ]
+  grep -q 'coturn database.*turnusers_lt' "$TC_DIR/err"
+  rc=0
+  "$CTL" import coturn "dbname=nothing" >/dev/null 2>&1 || rc=$?
+  [ "$rc" = 3 ]
+  rc=0
+  "$CTL" import coturn "dbname=coturn password=x" >/dev/null 2>&1 || rc=$?
+  [ "$rc" = 2 ]
+}

@@ -142,7 +142,7 @@ static void *run(void *arg) {
 static int open_listener(const char *address) {
   struct sockaddr_storage addr;
   int one = 1;
-  if (config_loopback(address, &addr)) {
+  if (conf_loopback(address, &addr)) {
     errno = EINVAL;
     return -1;
   }

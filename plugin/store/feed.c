@@ -19,6 +19,7 @@ void feed_init(struct feed *feed, int wake_fd, bool credentials, const struct ke
   db_init(&feed->db, wake_fd);
   rows_init(&feed->rows, keks, log, arg);
   feed->credentials = credentials;
+  feed->rows.keep_k = !credentials; /* an issuer */
 }
 
 void feed_clear(struct feed *feed) {

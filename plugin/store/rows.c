@@ -303,7 +303,8 @@ static const uint8_t *find_kek(const struct rows *rows, const struct db_row *row
 }
 
 static bool read_key(struct rows *rows, const struct db_row *row, const struct named *id,
-                     struct store_key *key, char *why, size_t cap) {
+                     struct store_key *key, uint8_t k[TURNCRED_KEY_MAX + 8], char *why,
+                     size_t cap) {
   char use[16], alg[24], derivation[24], format[32], kek_id[KEK_ID_MAX + 1];
   struct turncred_key_row bound = {.realm = id->realm, .kid = id->name, .kek_id = kek_id};
   bool zero_iv = db_int(row, 10) != 0;
@@ -332,7 +333,6 @@ static bool read_key(struct rows *rows, const struct db_row *row, const struct n
   key->sign_until = db_int(row, 13);
   key->accept_until = db_int(row, 14);
 
-  uint8_t k[TURNCRED_KEY_MAX + 8];
   size_t k_len = 0;
   enum turncred_err err = TURNCRED_OK;
   if (row->len[8] >= 0) {
@@ -340,7 +340,7 @@ static bool read_key(struct rows *rows, const struct db_row *row, const struct n
     if (!kek)
       return false;
     err = turncred_key_unseal_ws(rows->ws, kek, &bound, octets(row, 8), (size_t)row->len[8], k,
-                                 sizeof k, &k_len);
+                                 TURNCRED_KEY_MAX + 8, &k_len);
     if (err)
       snprintf(why, cap, "it does not open under key encryption key %s: %s", kek_id,
                turncred_err_text(err));
@@ -358,7 +358,10 @@ static bool read_key(struct rows *rows, const struct db_row *row, const struct n
     else
       key->key.allow_zero_iv = zero_iv;
   }
-  turncred_cleanse(k, sizeof k);
+  if (err == TURNCRED_OK && rows->keep_k) {
+    key->k = k;
+    key->k_len = k_len;
+  }
   return err == TURNCRED_OK;
 }
 
@@ -371,10 +374,12 @@ bool rows_take_key(const struct db_row *row, void *arg) {
     return true;
   struct store_key key;
   memset(&key, 0, sizeof key);
+  uint8_t k[TURNCRED_KEY_MAX + 8] = {0};
   char why[256] = "";
   bool gone = row->len[2] < 0;
   if (gone || !snapshot_realm(rows->snapshot, id.realm) ||
-      !read_key(rows, row, &id, &key, why, sizeof why)) {
+      !read_key(rows, row, &id, &key, k, why, sizeof why)) {
+    turncred_cleanse(k, sizeof k);
     bool ok = snapshot_remove_key(rows->snapshot, id.realm, id.name) == 0;
     if (*why)
       return ok && refuse(rows, t, id.realm, id.name, why);
@@ -385,6 +390,7 @@ bool rows_take_key(const struct db_row *row, void *arg) {
   key.kid = id.name;
   int rc = snapshot_put_key(rows->snapshot, &key);
   turncred_key_clear(&key.key);
+  turncred_cleanse(k, sizeof k);
   accept(rows, t, id.realm, id.name);
   return rc == 0;
 }

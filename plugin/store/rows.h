@@ -21,6 +21,7 @@ struct rows {
   struct turncred_ws *ws;          /* NULL: unsealing is slower */
   struct hamt refused;             /* rows refused now */
   struct hamt refused_before;      /* named in the log already */
+  bool keep_k;                     /* issuers: see store_key.k */
   store_log_fn log;
   void *arg;
   size_t seen; /* rows, since the caller zeroed it */

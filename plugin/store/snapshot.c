@@ -95,6 +95,8 @@ static const void *key_key(const struct hamt_item *item) {
 static void key_free(struct hamt_item *hamt) {
   struct key_item *item = (struct key_item *)hamt;
   turncred_key_clear(&item->key.key);
+  if (item->key.k)
+    turncred_cleanse((uint8_t *)(uintptr_t)item->key.k, item->key.k_len);
   text_unref(item->realm);
   free(item);
 }
@@ -406,7 +408,7 @@ int snapshot_put_key(struct store_snapshot *snapshot, const struct store_key *ke
   if (rc)
     return rc;
   size_t n = strlen(key->kid) + 1;
-  struct key_item *item = malloc(sizeof *item + n);
+  struct key_item *item = malloc(sizeof *item + n + key->k_len);
   if (!item)
     return ENOMEM;
   item->hamt = (struct hamt_item){1, hash_text(snapshot, key->kid)};
@@ -415,6 +417,10 @@ int snapshot_put_key(struct store_snapshot *snapshot, const struct store_key *ke
   memcpy(item->kid, key->kid, n);
   item->key.realm = item->realm->text;
   item->key.kid = item->kid;
+  if (key->k) {
+    memcpy(item->kid + n, key->k, key->k_len);
+    item->key.k = (const uint8_t *)item->kid + n;
+  }
   const struct key_item *old = find_key(snapshot, realm, key->kid);
   enum turncred_use old_use = old ? old->key.key.use : 0;
   /* the lists first: they may point to the new item before the map does, never to a freed one */

@@ -51,7 +51,7 @@ struct key_item {
   struct hamt_item hamt;
   struct store_key key;
   struct shared_text *realm;
-  char kid[];
+  char kid[]; /* NUL, then K of an issuer */
 };
 
 struct credential_item {

@@ -67,6 +67,8 @@ struct store_key {
   enum store_key_state state;
   int64_t not_before, sign_until, accept_until; /* 0: open */
   bool subject_tag;                             /* tokens under this key carry one */
+  const uint8_t *k; /* issuers: K itself, which subject tags are made with; servers: NULL */
+  size_t k_len;
 };
 
 struct store_realm {

@@ -21,9 +21,9 @@ packages_ctl_run='libjansson4 libpq5 libssl3 openssl postgresql-client'
 packages_client_run='python3 python3-aioice python3-cryptography'
 packages_database='postgresql'
 packages_run='ca-certificates iproute2 openssl procps'
-packages_test='bats clang-format clang-tidy coccinelle cppcheck git libcmocka-dev
+packages_test='bats clang-format clang-tidy cmake coccinelle cppcheck git jq libcmocka-dev
   man-db patch pgtap python3 python3-aioice python3-cryptography
-  quilt shellcheck valgrind xz-utils'
+  quilt shellcheck valgrind xxd xz-utils'
 
 # --- saying what happens ------------------------------------------------------------------------
 say() { printf '%s\n' "$*"; }

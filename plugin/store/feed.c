@@ -402,7 +402,7 @@ enum feed_result feed_look(struct feed *feed, const struct store_snapshot *from,
   }
   if (!from || !feed->loaded)
     full = true;
-  const char *why = feed->loaded ? doubt(feed, &look) : NULL;
+  const char *why = feed->loaded || feed->from_disk ? doubt(feed, &look) : NULL;
   if (why && look.standby) {
     /* most likely it has not caught up yet: what we have is newer */
     uint64_t now = monotonic_ms();
@@ -439,6 +439,7 @@ enum feed_result feed_look(struct feed *feed, const struct store_snapshot *from,
   if (rc == 0 && full) {
     feed->known_count = 0;
     feed->loaded = true;
+    feed->from_disk = false;
   }
   if (rc == 0 && remember(feed, &look)) {
     rc = fail(feed, "no memory");
@@ -452,6 +453,10 @@ enum feed_result feed_look(struct feed *feed, const struct store_snapshot *from,
     snapshot_free(*out);
     *out = NULL;
     return ended(feed, rc);
+  }
+  if (*out) {
+    (*out)->progress = feed->xmin;
+    memcpy((*out)->identity, feed->identity, sizeof feed->identity);
   }
   return changed ? FEED_CHANGED : FEED_SAME;
 }

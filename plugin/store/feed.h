@@ -29,6 +29,7 @@ struct feed {
   uint64_t xmin;             /* progress */
   struct feed_change *known; /* applied: all with xid >= xmin, and the newest others */
   size_t known_count, known_cap;
+  bool from_disk;     /* identity and xmin are those of a snapshot from the disk */
   uint64_t lag_since; /* monotonic_ms since a standby is behind what we have; 0: it is not */
   char message[300];  /* why it failed, or what there is to say */
 };

@@ -108,7 +108,7 @@ static int list_files(const char *dir, struct schema_status *status, char *err, 
       rc = fail(EINVAL, err, cap, "schema folder %s: %s and %s have the same number", dir, m->file,
                 entry->d_name);
     } else {
-      snprintf(m->file, sizeof m->file, "%s", entry->d_name);
+      snprintf(m->file, sizeof m->file, "%.*s", (int)sizeof m->file - 1, entry->d_name);
       snprintf(m->name, sizeof m->name, "%s", name);
       char *text;
       if ((rc = read_sql(dir, m->file, &text, err, cap)) == 0) {

@@ -20,6 +20,8 @@ struct store_snapshot {
   struct hamt origins;     /* struct choice_item by origin */
   struct hamt revocations; /* struct revocation_item */
   size_t keys, credentials;
+  uint64_t progress;           /* of the change feed, when it was made */
+  char identity[128];          /* of the database */
   struct store_snapshot *next; /* in the list of those that wait for their last reader */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "config.h"
 
+#include "disk.h"
 #include "feed.h"
 #include "kek.h"
 #include "snapshot.h"
@@ -27,6 +28,8 @@
 #define SETTLE_MS       250   /* between looks while transactions are open */
 #define REPORT_EVERY_MS 10000 /* progress reports when nothing happens */
 #define PEERS_MAX       32
+#define SAVE_EVERY_MS   10000 /* between snapshots on disk, and 20 times as long as one takes */
+#define START_WAIT_MS   3000  /* for the database, before the snapshot on disk is taken */
 
 struct store_reader {
   _Alignas(64) _Atomic(const struct store_snapshot *) using;
@@ -39,8 +42,8 @@ struct store {
   uint64_t seed;
   int wake_fd;
   atomic_bool stop, reload;
-  bool started;
-  pthread_t thread;
+  bool started, saving;
+  pthread_t thread, saver;
 
   _Atomic(struct store_snapshot *) current;
   struct store_snapshot *waiting; /* replaced, maybe still read */
@@ -50,6 +53,9 @@ struct store {
   pthread_mutex_t lock; /* of status */
   pthread_cond_t loaded;
   struct store_status status;
+  bool end_saver;
+  uint8_t disk_kek[TURNCRED_KEK]; /* for the saver, with its id; "": none */
+  char disk_kek_id[KEK_ID_MAX + 1];
 
   /* the thread's own */
   struct kek_ring *keks;
@@ -247,6 +253,8 @@ static bool connect_database(struct store *store) {
   return true;
 }
 
+static void choose_disk_kek(struct store *store);
+
 static void read_keks(struct store *store) {
   char err[300];
   struct kek_ring *keks;
@@ -259,6 +267,7 @@ static void read_keks(struct store *store) {
   kek_ring_free(store->keks);
   store->keks = keks;
   store->feed.rows.keks = keks;
+  choose_disk_kek(store);
 }
 
 /* Appends a quoted literal; false if it does not fit. */
@@ -364,6 +373,123 @@ static bool look(struct store *store, bool *full) {
   return true;
 }
 
+/* --- the snapshot on disk --------------------------------------------------------------- */
+
+static void choose_disk_kek(struct store *store) {
+  const char *id = store->keks && kek_ring_count(store->keks) > 0
+                       ? kek_ring_id(store->keks, kek_ring_count(store->keks) - 1)
+                       : NULL;
+  pthread_mutex_lock(&store->lock);
+  snprintf(store->disk_kek_id, sizeof store->disk_kek_id, "%s", id ? id : "");
+  if (id)
+    memcpy(store->disk_kek, kek_ring_find(store->keks, id), sizeof store->disk_kek);
+  pthread_mutex_unlock(&store->lock);
+}
+
+static void take_from_disk(struct store *store) {
+  struct disk_header header;
+  struct store_snapshot *snapshot;
+  char err[300];
+  int64_t now = (int64_t)time(NULL);
+  int rc =
+      disk_read(store->config.snapshot_path, store->keks, store->config.instance, now,
+                store->config.snapshot_max_age, store->seed, &snapshot, &header, err, sizeof err);
+  if (rc) {
+    say(store, STORE_LOG_WARNING, "%s", err);
+    return;
+  }
+  struct feed *feed = &store->feed;
+  feed->from_disk = true;
+  feed->xmin = snapshot->progress = header.progress;
+  memcpy(feed->identity, header.identity, sizeof feed->identity);
+  memcpy(snapshot->identity, header.identity, sizeof snapshot->identity);
+  publish(store, snapshot);
+  pthread_mutex_lock(&store->lock);
+  store->status.from_disk = true;
+  store->status.loaded_at = header.time;
+  store->status.xmin = header.progress;
+  pthread_mutex_unlock(&store->lock);
+  say(store, STORE_LOG_WARNING,
+      "the database is away: using the snapshot on disk, %lld seconds old: %zu realms, %zu keys, "
+      "%zu credentials, %zu revocations",
+      (long long)(now - header.time), snapshot->realms.count, snapshot->keys, snapshot->credentials,
+      snapshot->revocations.count);
+  set_status(store, store->feed.message);
+  if (store->config.changed)
+    store->config.changed(store->config.arg);
+}
+
+/* false: it failed, or there is nothing to save. */
+static bool save(struct store *store, struct store_reader *reader, char *last_error, size_t cap) {
+  struct disk_header header;
+  uint8_t kek[TURNCRED_KEK];
+  char err[300] = "";
+  memset(&header, 0, sizeof header);
+  pthread_mutex_lock(&store->lock);
+  bool current = !store->status.from_disk;
+  header.time = store->status.loaded_at;
+  memcpy(header.kek_id, store->disk_kek_id, sizeof header.kek_id);
+  memcpy(kek, store->disk_kek, sizeof kek);
+  pthread_mutex_unlock(&store->lock);
+  /* the time first: the snapshot is then at least as new as it says */
+  const struct store_snapshot *snapshot = current ? store_acquire(reader) : NULL;
+  if (snapshot) {
+    snprintf(header.instance, sizeof header.instance, "%s", store->config.instance);
+    memcpy(header.identity, snapshot->identity, sizeof header.identity);
+    header.progress = snapshot->progress;
+    if (!*header.kek_id)
+      snprintf(err, sizeof err, "snapshot %s: not written, there is no key encryption key",
+               store->config.snapshot_path);
+    else
+      disk_write(store->config.snapshot_path, snapshot, &header, kek, err, sizeof err);
+  }
+  store_release(reader);
+  turncred_cleanse(kek, sizeof kek);
+  if (*err && strcmp(err, last_error) != 0)
+    say(store, STORE_LOG_WARNING, "%s", err);
+  snprintf(last_error, cap, "%s", err);
+  return snapshot && !*err;
+}
+
+/* A thread of its own: a large snapshot takes seconds to write, and changes shall not wait. */
+static void *run_saver(void *arg) {
+  struct store *store = arg;
+  struct store_reader *reader = store_reader_new(store);
+  char last_error[300] = "";
+  uint64_t saved = 0, next = 0, saved_ms = 0;
+  bool end = !reader;
+  while (!end) {
+    pthread_mutex_lock(&store->lock);
+    uint64_t now = monotonic_ms();
+    bool fresh = store->status.generation > saved;
+    /* data that does not change is saved again before it looks too old */
+    bool stale = saved_ms > 0 && store->status.connected &&
+                 now - saved_ms > (uint64_t)store->config.snapshot_max_age * 250;
+    if (!store->end_saver && !((fresh || stale) && now >= next)) {
+      struct timespec until;
+      clock_gettime(CLOCK_MONOTONIC, &until);
+      until.tv_sec += 1;
+      pthread_cond_timedwait(&store->loaded, &store->lock, &until);
+    }
+    end = store->end_saver;
+    now = monotonic_ms();
+    fresh = store->status.generation > saved;
+    uint64_t generation = store->status.generation;
+    pthread_mutex_unlock(&store->lock);
+    if ((end && fresh) || ((fresh || stale) && now >= next)) {
+      bool done = save(store, reader, last_error, sizeof last_error);
+      uint64_t took = monotonic_ms() - now;
+      next = monotonic_ms() + (took * 20 > SAVE_EVERY_MS ? took * 20 : SAVE_EVERY_MS);
+      if (done) {
+        saved = generation;
+        saved_ms = now;
+      }
+    }
+  }
+  store_reader_free(reader);
+  return NULL;
+}
+
 static uint32_t backoff(uint32_t *delay) {
   uint32_t now = *delay;
   unsigned char r = 0;
@@ -375,8 +501,11 @@ static uint32_t backoff(uint32_t *delay) {
 static void *run(void *arg) {
   struct store *store = arg;
   struct feed *feed = &store->feed;
-  bool full = true;
+  bool full = true, disk = store->config.snapshot_path != NULL;
   uint32_t delay = BACKOFF_MIN_MS, settle = SETTLE_MS;
+  uint32_t connect_ms = feed->db.connect_ms, silence_ms = feed->db.silence_ms;
+  if (disk)
+    feed->db.connect_ms = feed->db.silence_ms = START_WAIT_MS;
   while (!atomic_load(&store->stop)) {
     drain(store);
     if (atomic_exchange(&store->reload, false)) {
@@ -393,6 +522,13 @@ static void *run(void *arg) {
     }
     if (ok)
       ok = look(store, &full);
+    if (disk && !atomic_load(&store->stop)) {
+      disk = false;
+      feed->db.connect_ms = connect_ms;
+      feed->db.silence_ms = silence_ms;
+      if (!ok && !atomic_load(&store->current))
+        take_from_disk(store);
+    }
     reap(store);
     if (atomic_load(&store->stop) || atomic_load(&store->reload))
       continue;
@@ -427,6 +563,7 @@ static void free_store(struct store *store) {
     store->waiting = next;
   }
   kek_ring_free(store->keks);
+  turncred_cleanse(store->disk_kek, sizeof store->disk_kek);
   if (store->wake_fd >= 0)
     close(store->wake_fd);
   pthread_mutex_destroy(&store->readers_lock);
@@ -516,6 +653,7 @@ int store_new(struct store **out, const struct store_config *config, char *err, 
   else if (config->kek_path)
     rc = kek_ring_load(&store->keks, config->kek_path, err, err_cap);
   store->feed.rows.keks = store->keks;
+  choose_disk_kek(store);
   if (rc)
     free_store(store);
   else
@@ -529,8 +667,10 @@ int store_start(struct store *store) {
   /* signals are the host's */
   pthread_sigmask(SIG_BLOCK, &all, &before);
   int rc = pthread_create(&store->thread, NULL, run, store);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
   store->started = rc == 0;
+  if (rc == 0 && store->config.snapshot_path)
+    store->saving = pthread_create(&store->saver, NULL, run_saver, store) == 0;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
   return rc;
 }
 
@@ -552,5 +692,12 @@ void store_stop(struct store *store) {
   wake(store);
   if (store->started)
     pthread_join(store->thread, NULL);
+  if (store->saving) {
+    pthread_mutex_lock(&store->lock);
+    store->end_saver = true;
+    pthread_cond_broadcast(&store->loaded);
+    pthread_mutex_unlock(&store->lock);
+    pthread_join(store->saver, NULL);
+  }
   free_store(store);
 }

@@ -74,7 +74,7 @@ schema_load() {
 
 store_down() {
   local dir
-  [[ ${TC_DIR-} ]] || return 0
+  if [[ -z ${TC_DIR-} ]]; then return 0; fi
   for dir in "$TC_DIR"/*/data/; do
     [[ ! -d $dir ]] || pg_stop "${dir%/data/}" || true
   done

@@ -27,7 +27,7 @@ dec_quota(ts_ur_super_session *ss)
 @denied_peer@
 identifier server, realm, peer_addr;
 @@
-good_peer_addr(turn_turnserver *server, const char *realm, ioa_addr *peer_addr)
+good_peer_addr(turn_turnserver *server, const char *realm, ioa_addr *peer_addr, ...)
 {
 +	if(turn_auth_hooks && turn_auth_hooks->denied_peer(peer_addr))
 +		return 0;
@@ -49,7 +49,7 @@ delete_session_from_map(ss);
 @keeps@
 identifier orig_ss, ss;
 @@
-copy_auth_parameters(ts_ur_super_session *orig_ss, ts_ur_super_session *ss)
+copy_auth_parameters(ts_ur_super_session *orig_ss, ts_ur_super_session *ss, ...)
 {
 +	if(turn_auth_hooks && turn_auth_hooks->keeps(orig_ss, ss))
 +		return;
@@ -64,6 +64,14 @@ identifier orig_ss, ss;
 if(!(ss->hmackey_set)) {
 copy_auth_parameters(orig_ss,ss);
 }
+
+// 4.10 and later
+@resume_without_charge depends on !resume@
+identifier orig_ss, ss;
+@@
++	if(turn_auth_hooks)
++		turn_auth_hooks->resume(orig_ss, ss);
+copy_auth_parameters(orig_ss, ss, false);
 
 @integrity@
 identifier ss;

@@ -8,8 +8,6 @@ before/after(path, anchor, text)  text goes before or behind the only match of t
 A step that finds nothing, or too much, is reported; nothing is placed by guess.
 """
 
-import re
-
 
 def new(path):
     return ("new", path)
@@ -27,9 +25,9 @@ def after(path, anchor, text):
     return ("after", path, anchor, text)
 
 
-def literal(text):
-    """An anchor that is this text."""
-    return re.sub(r"(\\ )+", " ", re.escape(text))
+def if_there(step):
+    """Trees from before a file existed need no step for it."""
+    return ("if_there", step)
 
 
 MAIN = "src/apps/relay/mainrelay.c"
@@ -152,26 +150,26 @@ requests that wait for an answer; auth_report.c counts and logs.""",
                 " src/apps/relay/auth_pending.c src/apps/relay/auth_report.c",
             ),
             after("Makefile.in", r"\$\{SERVERTURN_MODS\} -o \$@", " -ldl"),
-            after(
+            if_there(after(
                 "src/server/CMakeLists.txt",
                 r"set\(HEADER_FILES\n",
                 "    ns_turn_auth_hooks.h\n",
-            ),
-            after(
+            )),
+            if_there(after(
                 "src/apps/relay/CMakeLists.txt",
                 r"set\(HEAD(ER)?_FILES\n",
                 "    auth_module.h\n    auth_private.h\n    coturn_auth_module.h\n",
-            ),
-            after(
+            )),
+            if_there(after(
                 "src/apps/relay/CMakeLists.txt",
                 r"set\(SOURCE_FILES\n",
                 "    auth_module.c\n    auth_session.c\n    auth_pending.c\n    auth_report.c\n",
-            ),
-            after(
+            )),
+            if_there(after(
                 "src/apps/relay/CMakeLists.txt",
                 r"PRIVATE turn_server \$\{turnserver_LIBS\}",
                 " ${CMAKE_DL_LIBS}",
-            ),
+            )),
         ],
     ),
     (
@@ -184,7 +182,7 @@ requests that wait for an answer; auth_report.c counts and logs.""",
             after(MAIN, r'#include "dbdrivers/dbdriver\.h"\n', '#include "auth_module.h"\n'),
             before(
                 MAIN,
-                r'" --version\s+Print version[^\n]*\n',
+                r'[ \t]*" -n\t+Do not use configuration file',
                 r'''" --auth-module			<path>		Load an authentication module (absolute path of a shared object).\n"
 "						It is asked before coturn's own users, secrets and databases.\n"
 "						Needs --lt-cred-mech.\n"
@@ -195,15 +193,15 @@ requests that wait for an answer; auth_report.c counts and logs.""",
 "						and logged; coturn's own mechanisms decide.\n"
 ''',
             ),
-            before(
+            after(
                 MAIN,
-                r"[ \t]*VERSION_OPT,?\s*\};",
+                r"\n\s*OAUTH_OPT,\n",
                 "\tAUTH_MODULE_OPT,\n\tAUTH_MODULE_CONFIG_OPT,\n\tAUTH_MODULE_ONLY_OPT,\n"
                 "\tAUTH_MODULE_OBSERVE_OPT,\n",
             ),
-            before(
+            after(
                 MAIN,
-                r'[ \t]*\{ "version", optional_argument,',
+                r'[ \t]*\{ "oauth", optional_argument, NULL, OAUTH_OPT \},\n',
                 '\t\t\t\t{ "auth-module", required_argument, NULL, AUTH_MODULE_OPT },\n'
                 '\t\t\t\t{ "auth-module-config", required_argument, NULL, AUTH_MODULE_CONFIG_OPT },\n'
                 '\t\t\t\t{ "auth-module-only", optional_argument, NULL, AUTH_MODULE_ONLY_OPT },\n'
@@ -391,21 +389,21 @@ they do not; the commands ps and pu then list nothing.""",
             cocci("src/apps/relay/netengine.c", "reports.cocci", {"use_session_reports ?": 1}),
             after(
                 "src/apps/relay/turn_admin_server.h",
-                r"extern int use_cli;\n",
+                r"extern (int|bool) use_cli;\n",
                 "\nextern int use_session_reports;\n",
             ),
-            after(CLI, r"\nint use_cli = 1;\n", "\nint use_session_reports = 1;\n"),
+            after(CLI, r"\n[ \t]*(int|bool) use_cli = (1|true|false);\n", "\nint use_session_reports = 1;\n"),
             before(
                 MAIN,
-                r'" --version\s+Print version[^\n]*\n',
+                r'[ \t]*" -n\t+Do not use configuration file',
                 r'''" --no-session-reports				Do not describe the sessions to the admin thread: cheaper, but\n"
 "						the CLI and the web admin interface list no sessions.\n"
 ''',
             ),
-            before(MAIN, r"[ \t]*VERSION_OPT,?\s*\};", "\tNO_SESSION_REPORTS_OPT,\n"),
-            before(
+            after(MAIN, r"\n\s*OAUTH_OPT,\n", "\tNO_SESSION_REPORTS_OPT,\n"),
+            after(
                 MAIN,
-                r'[ \t]*\{ "version", optional_argument,',
+                r'[ \t]*\{ "oauth", optional_argument, NULL, OAUTH_OPT \},\n',
                 '\t\t\t\t{ "no-session-reports", optional_argument, NULL, NO_SESSION_REPORTS_OPT },\n',
             ),
             before(

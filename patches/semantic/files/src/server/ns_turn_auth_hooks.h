@@ -35,7 +35,7 @@ struct turn_auth_hooks {
   int (*inc_quota)(ts_ur_super_session *ss);
   void (*dec_quota)(ts_ur_super_session *ss);
 
-  /* MESSAGE-INTEGRITY of a response. 1: added; 0: not a session of the module; -1: failed. */
+  /* MESSAGE-INTEGRITY of a response. 0: not a session of the module. */
   int (*add_integrity)(ts_ur_super_session *ss, uint8_t *buf, size_t *len);
 
   /* A mobile allocation is claimed by another client address; ss has proved nothing yet. */
@@ -66,15 +66,11 @@ struct turn_auth_services {
 extern const struct turn_auth_hooks *turn_auth_hooks;
 extern const struct turn_auth_services turn_auth_services;
 
-static inline int session_add_integrity_str(ts_ur_super_session *ss, turn_credential_type ct,
-                                            uint8_t *buf, size_t *len, hmackey_t key,
-                                            password_t pwd, SHATYPE shatype) {
-  if (turn_auth_hooks) {
-    int added = turn_auth_hooks->add_integrity(ss, buf, len);
-    if (added)
-      return added < 0 ? -1 : 0;
-  }
-  return stun_attr_add_integrity_str(ct, buf, len, key, pwd, shatype);
+static inline void session_add_integrity_str(ts_ur_super_session *ss, turn_credential_type ct,
+                                             uint8_t *buf, size_t *len, hmackey_t key,
+                                             password_t pwd, SHATYPE shatype) {
+  if (!turn_auth_hooks || !turn_auth_hooks->add_integrity(ss, buf, len))
+    stun_attr_add_integrity_str(ct, buf, len, key, pwd, shatype);
 }
 
 #ifdef __cplusplus

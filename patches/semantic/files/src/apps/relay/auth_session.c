@@ -12,6 +12,7 @@
 #include "auth_private.h"
 
 #include <openssl/crypto.h>
+#include <openssl/hmac.h>
 
 #define SESSION_PENDING_MAX (4)
 #define DENIED_PEERS_MAX    (64)
@@ -161,8 +162,8 @@ static int attr_string(stun_attr_ref sar, char *dst, size_t dst_size) {
 
 /* 1: the key verifies the message, 0: it does not, -1: it cannot be checked. */
 static int verify(const struct auth_exchange *x, const uint8_t *key, size_t key_len) {
-  uint8_t hmac[MAXSHASIZE];
-  unsigned int hmac_len = SHA1SIZEBYTES;
+  uint8_t hmac[EVP_MAX_MD_SIZE];
+  unsigned int hmac_len = 0;
   size_t len;
   uint16_t old, cut;
   int ret;
@@ -175,7 +176,7 @@ static int verify(const struct auth_exchange *x, const uint8_t *key, size_t key_
   memcpy(&old, x->message + 2, sizeof(old));
   cut = nswap16((uint16_t)(len + 4 + SHA1SIZEBYTES - STUN_HEADER_LENGTH));
   memcpy(x->message + 2, &cut, sizeof(cut));
-  ret = stun_calculate_hmac(x->message, len, key, key_len, hmac, &hmac_len, SHATYPE_SHA1);
+  ret = HMAC(EVP_sha1(), key, (int)key_len, x->message, len, hmac, &hmac_len) ? 0 : -1;
   memcpy(x->message + 2, &old, sizeof(old));
   if (ret < 0 || hmac_len != SHA1SIZEBYTES)
     return -1;
@@ -286,10 +287,25 @@ static uint64_t deadline_of(const struct coturn_auth_grant *g) {
 
 /* ------------------------------------------------------------------ answers to the client */
 
+/* The message library's own function has other parameters in other versions. */
+static void error_response(const struct auth_exchange *x, size_t *len, int code,
+                           const uint8_t *reason) {
+  uint8_t *buf = ioa_network_buffer_data(x->nbh);
+  uint8_t value[4 + 128] = {0};
+  const char *text = (const char *)(reason ? reason : get_default_reason(code));
+  size_t n = strnlen(text, sizeof(value) - 4);
+  value[2] = (uint8_t)(code / 100);
+  value[3] = (uint8_t)(code % 100);
+  memcpy(value + 4, text, n);
+  stun_init_command_str(stun_make_error_response(x->method), buf, len);
+  stun_attr_add_str(buf, len, STUN_ATTRIBUTE_ERROR_CODE, value, (int)(4 + n));
+  stun_tid_message_cpy(buf, x->tid);
+}
+
 static void challenge_response(struct auth_exchange *x, const struct auth_session *st) {
   uint8_t *buf = ioa_network_buffer_data(x->nbh);
   size_t len = ioa_network_buffer_get_size(x->nbh);
-  stun_init_error_response_str(x->method, buf, &len, (uint16_t)*x->err_code, *x->reason, x->tid);
+  error_response(x, &len, *x->err_code, *x->reason);
   stun_attr_add_str(buf, &len, STUN_ATTRIBUTE_NONCE, x->ss->nonce, (int)(NONCE_MAX_SIZE - 1));
   stun_attr_add_str(buf, &len, STUN_ATTRIBUTE_REALM, (const uint8_t *)st->realm,
                     (int)strlen(st->realm));
@@ -305,7 +321,7 @@ static void unknown_token_response(struct auth_exchange *x) {
   uint8_t *buf = ioa_network_buffer_data(x->nbh);
   size_t len = ioa_network_buffer_get_size(x->nbh);
   uint16_t type = nswap16(STUN_ATTRIBUTE_OAUTH_ACCESS_TOKEN);
-  stun_init_error_response_str(x->method, buf, &len, 420, NULL, x->tid);
+  error_response(x, &len, 420, NULL);
   stun_attr_add_str(buf, &len, STUN_ATTRIBUTE_UNKNOWN_ATTRIBUTES, (const uint8_t *)&type, 2);
   ioa_network_buffer_set_size(x->nbh, len);
   *x->resp_constructed = 1;
@@ -994,8 +1010,8 @@ void auth_session_resume(turn_turnserver *server, turnsession_id session, const 
 
 static int add_integrity(ts_ur_super_session *ss, uint8_t *buf, size_t *len) {
   struct auth_session *st = ss ? ss->auth_session : NULL;
-  uint8_t hmac[SHA1SIZEBYTES] = {0};
-  unsigned int hmac_len = SHA1SIZEBYTES;
+  uint8_t hmac[EVP_MAX_MD_SIZE] = {0};
+  unsigned int hmac_len = 0;
   const uint8_t *key;
   size_t key_len;
 
@@ -1003,10 +1019,10 @@ static int add_integrity(ts_ur_super_session *ss, uint8_t *buf, size_t *len) {
     return 0;
   key = st->reply_key_len ? st->reply_key : ss->hmackey;
   key_len = st->reply_key_len ? st->reply_key_len : st->key_len;
-  if (stun_attr_add_str(buf, len, STUN_ATTRIBUTE_MESSAGE_INTEGRITY, hmac, SHA1SIZEBYTES) < 0 ||
-      stun_calculate_hmac(buf, *len - 4 - SHA1SIZEBYTES, key, key_len, buf + *len - SHA1SIZEBYTES,
-                          &hmac_len, SHATYPE_SHA1) < 0)
+  stun_attr_add_str(buf, len, STUN_ATTRIBUTE_MESSAGE_INTEGRITY, hmac, SHA1SIZEBYTES);
+  if (!HMAC(EVP_sha1(), key, (int)key_len, buf, *len - 4 - SHA1SIZEBYTES, hmac, &hmac_len))
     return -1;
+  memcpy(buf + *len - SHA1SIZEBYTES, hmac, SHA1SIZEBYTES);
   if (st->reply_key_len) {
     OPENSSL_cleanse(st->reply_key, sizeof(st->reply_key));
     st->reply_key_len = 0;

@@ -5,6 +5,7 @@
 # names every function.
 set -eu
 
+: "${top_srcdir:?set by make check}" "${top_builddir:?set by make check}"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 dest=$scratch/dest

@@ -21,7 +21,9 @@ static void keep_text(struct db *db, const char *message) {
   for (; message && *message && at + 1 < sizeof db->text; message++) {
     if (*message == '\n' && !message[1])
       break;
-    db->text[at++] = *message == '\n' || *message == '\t' ? ' ' : *message;
+    db->text[at++] = *message;
+    if (*message == '\n' || *message == '\t')
+      db->text[at - 1] = ' ';
   }
   db->text[at] = '\0';
 }

@@ -137,18 +137,14 @@ int cmd_probe(struct ctl *ctl) {
     rc = shown_from_json(ctl, "--renew", ctl_get(ctl, "renew"), &renew);
     options.renew = &renew;
   }
-  if (!rc) {
-    struct turn_probe_report *report = calloc(1, sizeof *report);
-    if (!report)
-      rc = ctl_fail(ctl, CTL_INTERNAL, "out of memory");
-    else
-      turn_probe(&options, report);
-    if (report && !rc) {
-      bool verdict = expected ? !report->ok && (int64_t)report->code == expected : report->ok;
-      rc = ctl->json
-               ? print_json(ctl, report, verdict, options.protocol == TURN_TCP ? "tcp" : "udp")
-               : print_table(ctl, report);
-    }
+  struct turn_probe_report *report = rc ? NULL : calloc(1, sizeof *report);
+  if (!rc && !report)
+    rc = ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+  if (report) {
+    turn_probe(&options, report);
+    bool verdict = expected ? !report->ok && (int64_t)report->code == expected : report->ok;
+    rc = ctl->json ? print_json(ctl, report, verdict, options.protocol == TURN_TCP ? "tcp" : "udp")
+                   : print_table(ctl, report);
     if (!rc)
       rc = conclude(ctl, report, expected);
     free(report);

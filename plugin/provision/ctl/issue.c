@@ -97,7 +97,7 @@ struct made_token {
 static int make_token(struct ctl *ctl, const struct stored_key *key, const char *server_name,
                       const char *subject, int64_t lifetime, size_t mac_key_len,
                       struct made_token *made) {
-  struct turncred_key ready;
+  struct turncred_key ready = {0};
   uint8_t nonce[16];
   size_t nonce_len = key->alg == TURNCRED_A256CBC_HS512 ? 16 : 12;
   struct timespec now;
@@ -142,7 +142,7 @@ int cmd_token_issue(struct ctl *ctl) {
   const char *realm = ctl_operand(ctl, 0), *subject = ctl_operand(ctl, 1);
   struct policy policy = {0};
   struct stored_key key = {0};
-  struct made_token made;
+  struct made_token made = {0};
   int64_t lifetime = 0, mac_key_len = 20;
   int rc = ctl_get_int(ctl, "session-key-octets", 20, 32, &mac_key_len);
   if (!rc && mac_key_len != 20 && mac_key_len != 32)
@@ -204,8 +204,8 @@ int cmd_credential_issue(struct ctl *ctl) {
   enum turncred_use use = TURNCRED_USE_DERIVED;
   struct policy policy = {0};
   struct stored_key key = {0};
-  struct turncred_key ready;
-  struct turncred_username parsed;
+  struct turncred_key ready = {0};
+  struct turncred_username parsed = {0};
   char username[TURNCRED_USERNAME_MAX + 1], password[TURNCRED_PASSWORD_MAX];
   int64_t lifetime = 0, expiry = 0;
   if (turncred_use_parse(kind, &use) || use == TURNCRED_USE_TOKEN)

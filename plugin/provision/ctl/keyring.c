@@ -102,9 +102,11 @@ int keyring_rows(struct ctl *ctl, const struct kek_ring *ring, const char *condi
     return ctl_db_error(ctl);
   int n = PQntuples(r);
   *out = calloc((size_t)n + 1, sizeof **out);
-  if (!*out)
-    rc = ctl_fail(ctl, CTL_INTERNAL, "out of memory");
-  for (int i = 0; !rc && i < n; i++)
+  if (!*out) {
+    PQclear(r);
+    return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+  }
+  for (int i = 0; i < n; i++)
     if (read_row(r, i, ring, *out + *count))
       ++*count;
   PQclear(r);

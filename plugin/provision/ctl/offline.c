@@ -84,7 +84,7 @@ int cmd_token_decode(struct ctl *ctl) {
       {"issued_at", "issued at", CTL_TIME},      {"lifetime", "lifetime", CTL_SECONDS},
       {"fingerprint", "fingerprint", CTL_TEXT},  {NULL, NULL, CTL_TEXT},
   };
-  struct turncred_key key;
+  struct turncred_key key = {0};
   struct turncred_token token = {0};
   uint8_t octets[TURNCRED_TOKEN_MAX * 2];
   size_t len = 0;
@@ -137,7 +137,7 @@ static int nonce_for(const struct ctl *ctl, const struct turncred_key *key, uint
 int cmd_token_encode(struct ctl *ctl) {
   static const struct ctl_column columns[] = {{"access_token", "access_token", CTL_TEXT},
                                               {NULL, NULL, CTL_TEXT}};
-  struct turncred_key key;
+  struct turncred_key key = {0};
   struct turncred_token token = {0};
   uint8_t nonce[16] = {0}, mac_key[TURNCRED_KEY_MAX], octets[TURNCRED_TOKEN_MAX];
   size_t nonce_len = 0, len = 0;
@@ -226,7 +226,7 @@ int cmd_credential_derive(struct ctl *ctl) {
   char username[TURNCRED_USERNAME_MAX + 1], password[TURNCRED_PASSWORD_MAX], hex[33];
   uint8_t md5[TURNCRED_LONG_TERM_MD5];
   struct turncred_username parsed;
-  struct turncred_key key;
+  struct turncred_key key = {0};
   enum turncred_err err =
       turncred_username_format(ctl_get(ctl, "user"), expiry, format, username, sizeof username);
   if (!err)

@@ -46,8 +46,12 @@ static int read_password(const struct ctl *ctl, char password[PASSWORD_MAX]) {
     return ctl_fail(ctl, CTL_INTERNAL, "the random number generator failed");
   turncred_base64_encode(random, sizeof random, password, PASSWORD_MAX);
   turncred_cleanse(random, sizeof random);
-  for (char *c = password; *c; c++)
-    *c = *c == '+' ? '-' : *c == '/' ? '_' : *c;
+  for (char *c = password; *c; c++) {
+    if (*c == '+')
+      *c = '-';
+    else if (*c == '/')
+      *c = '_';
+  }
   return 0;
 }
 

@@ -118,7 +118,6 @@ static int rewrap_credentials(struct ctl *ctl, struct rewrap *w) {
     db_text(&p, realm);
     db_text(&p, username);
     db_int(&p, BATCH);
-    n = 0;
     if ((rc = ctl_begin(ctl)))
       break;
     PGresult *r = db_query(ctl->db,

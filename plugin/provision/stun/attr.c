@@ -63,7 +63,7 @@ int stun_get_error(const struct stun_message *msg, unsigned *code, char *reason,
     size_t len = attr.len - 4 < cap - 1 ? attr.len - 4 : cap - 1;
     for (size_t i = 0; i < len; i++) {
       uint8_t c = attr.value[4 + i];
-      reason[i] = c < 0x20 || c == 0x7F ? '?' : (char)c;
+      reason[i] = (char)(c < 0x20 || c == 0x7F ? (uint8_t)'?' : c);
     }
     reason[len] = '\0';
   }

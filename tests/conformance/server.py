@@ -2,6 +2,7 @@
 """A turnserver for one test: its own folder, configuration and fresh port; ended by its pid."""
 
 import contextlib
+import errno
 import os
 import random
 import shutil
@@ -108,6 +109,7 @@ class Server:
         with open(self.config, "w") as file:
             file.write("\n".join(config + lines) + "\n")
         self.process = None
+        self.ports = iter(random.sample(range(32768, 61000), 28000))
 
     def _certificate(self):
         subprocess.run(
@@ -169,8 +171,18 @@ class Server:
         """ip: another address of the server than its first."""
         address = self.tls_address if kind in ("tls", "dtls") else self.address
         address = (ip or address[0], address[1])
+        if kind not in ("udp", "dtls"):
+            return turnclient.Client(transport.connect(kind, address), credential, **options)
+        # never the port of an earlier client: its session may still be there
         extra = {"share_port": True} if share_port else {}
-        return turnclient.Client(transport.connect(kind, address, **extra), credential, **options)
+        for port in self.ports:
+            try:
+                carrier = transport.connect(kind, address, local=("127.0.0.1", port), **extra)
+                return turnclient.Client(carrier, credential, **options)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+        raise RuntimeError("no ports left for clients")
 
     def __enter__(self):
         try:

@@ -164,8 +164,9 @@ enum turncred_err turncred_token_hmac_sha1_key_ws(struct turncred_ws *ws,
                                                   uint8_t key[20]);
 void turncred_token_clear(struct turncred_token *token);
 
-/* First 4 octets of HMAC-SHA256(subkey of K "turncred-subject-tag-v1", subject). Issuers put it in
- * front of an otherwise random mac_key. */
+/* First 4 octets of HMAC-SHA256(subkey of k "turncred-subject-tag-v1", subject). Issuers put it in
+ * front of an otherwise random mac_key. k: 1 to 64 octets, the same for all keys of a realm, or
+ * nobody can renew with a token of the next key. */
 enum turncred_err turncred_subject_tag(const uint8_t *k, size_t k_len, const char *subject,
                                        uint8_t tag[TURNCRED_SUBJECT_TAG]);
 /* SHA-256 of the raw token, first 16 octets in hex with the NUL: the name of a token in logs. */

@@ -76,6 +76,7 @@ CREATE TABLE turncred.realm (
   at_rest          text        NOT NULL DEFAULT 'sealed',
   kek_id           text,
   subject_tag      boolean     NOT NULL DEFAULT true,
+  tag_key          bytea       NOT NULL DEFAULT (uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())),
   bind_address     boolean     NOT NULL DEFAULT false,
   guest_kids       text[]      NOT NULL DEFAULT '{}',
   listen_addresses inet[]      NOT NULL DEFAULT '{}',
@@ -104,6 +105,7 @@ CREATE TABLE turncred.realm (
   CONSTRAINT realm_user_quota_range CHECK (user_quota >= 0),
   CONSTRAINT realm_total_quota_range CHECK (total_quota >= 0),
   CONSTRAINT realm_max_bps_range CHECK (max_bps >= 0),
+  CONSTRAINT realm_tag_key_length CHECK (octet_length(tag_key) = 32),
   CONSTRAINT realm_at_rest_known CHECK (at_rest IN ('sealed', 'plain')),
   CONSTRAINT realm_kek_id_form CHECK (kek_id ~ '^[A-Za-z0-9._-]{1,64}$'),
   CONSTRAINT realm_guest_kids_form CHECK
@@ -121,6 +123,7 @@ COMMENT ON COLUMN turncred.realm.max_ttl IS 'seconds; no credential lives longer
 COMMENT ON COLUMN turncred.realm.user_quota IS 'allocations of one user; 0: as the server is configured';
 COMMENT ON COLUMN turncred.realm.max_bps IS 'octets per second of one session; 0: as the server is configured';
 COMMENT ON COLUMN turncred.realm.at_rest IS 'plain allows key octets and long-term keys without a key encryption key; README.md says what that costs';
+COMMENT ON COLUMN turncred.realm.tag_key IS 'what issuers make subject tags with: one for all keys of the realm, so that a token under a new key is still the same subject''s';
 COMMENT ON COLUMN turncred.realm.kek_id IS 'key encryption key that seals new rows of this realm; null: the sealing program''s own';
 COMMENT ON COLUMN turncred.realm.guest_kids IS 'kids of other realms that are accepted here, each as realm/kid';
 COMMENT ON COLUMN turncred.realm.listen_addresses IS 'local addresses whose challenges name this realm';

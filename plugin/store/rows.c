@@ -22,7 +22,7 @@ static const struct table {
                     " array_to_string(t.guest_kids, E'\\n'),"
                     " array_to_string(ARRAY(SELECT host(a) FROM unnest(t.listen_addresses) a), "
                     "E'\\n'),"
-                    " array_to_string(t.origins, E'\\n')",
+                    " array_to_string(t.origins, E'\\n'), t.tag_key",
                     "t.name", "''::text", "t.name = c.realm"},
     [ROWS_KEY] = {"key",
                   "t.kid, t.use, t.alg, t.derivation, t.username_format, t.kek_id, t.wrapped,"
@@ -249,6 +249,9 @@ static const char *read_realm(const struct db_row *row, struct store_realm *real
   realm->total_quota = (uint32_t)total_quota;
   realm->max_bps = max_bps;
   realm->bind_address = db_int(row, 15) != 0;
+  if (row->len[19] != sizeof realm->tag_key)
+    return "tag_key: 32 octets are needed";
+  memcpy(realm->tag_key, row->value[19], sizeof realm->tag_key);
   return NULL;
 }
 
@@ -258,7 +261,7 @@ bool rows_take_realm(const struct db_row *row, void *arg) {
   struct named id;
   struct realm_fields fields;
   rows->seen++;
-  if (!names(row, 17, &id))
+  if (!names(row, 18, &id))
     return true;
   if (row->len[2] < 0) {
     accept(rows, t, id.realm, "");

@@ -80,7 +80,8 @@ struct store_realm {
   uint32_t max_ttl, default_ttl;    /* seconds */
   uint32_t user_quota, total_quota; /* 0: not ours to say */
   uint64_t max_bps;
-  bool bind_address; /* derived credentials carry the client's address (issue policy) */
+  uint8_t tag_key[32]; /* issuers: the k of turncred_subject_tag, for all keys of the realm */
+  bool bind_address;   /* derived credentials carry the client's address (issue policy) */
   /* derived and rest keys, newest not_before first; those accepted now are picked by the reader */
   const struct store_key *const *derived;
   size_t derived_count;

@@ -15,6 +15,7 @@
 /* What the realm says about issuing. */
 struct policy {
   char server_name[TURNCRED_SERVER_NAME_MAX + 1];
+  uint8_t tag_key[32]; /* of subject tags, the same for all keys of the realm */
   int64_t max_ttl, default_ttl;
 };
 
@@ -25,10 +26,11 @@ static int read_policy(struct ctl *ctl, const char *realm, const char *mechanism
   size_t i;
   bool offered = false;
   db_text(&p, realm);
-  int rc = ctl_row(ctl,
-                   "SELECT server_name, max_ttl, default_ttl, mechanisms FROM turncred.realm WHERE "
-                   "name = $1",
-                   &p, &row);
+  int rc =
+      ctl_row(ctl,
+              "SELECT server_name, max_ttl, default_ttl, mechanisms, encode(tag_key, 'hex') AS "
+              "tag_key FROM turncred.realm WHERE name = $1",
+              &p, &row);
   if (!rc && !row)
     rc = ctl_need_realm(ctl, realm);
   if (rc)
@@ -37,10 +39,18 @@ static int read_policy(struct ctl *ctl, const char *realm, const char *mechanism
            json_string_value(json_object_get(row, "server_name")));
   policy->max_ttl = json_integer_value(json_object_get(row, "max_ttl"));
   policy->default_ttl = json_integer_value(json_object_get(row, "default_ttl"));
+  const char *hex = json_string_value(json_object_get(row, "tag_key"));
+  size_t tag_key_len = 0;
+  if (turncred_hex_decode(hex, strlen(hex), policy->tag_key, sizeof policy->tag_key,
+                          &tag_key_len) ||
+      tag_key_len != sizeof policy->tag_key)
+    rc = ctl_fail(ctl, CTL_INTERNAL, "realm \"%s\": tag_key is not 32 octets", realm);
   json_array_foreach(json_object_get(row, "mechanisms"), i, one) {
     offered |= !strcmp(json_string_value(one), mechanism);
   }
   json_decref(row);
+  if (rc)
+    return rc;
   if (!offered)
     return ctl_fail(ctl, CTL_REFUSED,
                     "realm \"%s\" does not offer the mechanism %s, so its servers would refuse the "
@@ -94,7 +104,7 @@ struct made_token {
   char fingerprint[33];
 };
 
-static int make_token(struct ctl *ctl, const struct stored_key *key, const char *server_name,
+static int make_token(struct ctl *ctl, const struct stored_key *key, const struct policy *policy,
                       const char *subject, int64_t lifetime, size_t mac_key_len,
                       struct made_token *made) {
   struct turncred_key ready = {0};
@@ -112,11 +122,12 @@ static int make_token(struct ctl *ctl, const struct stored_key *key, const char 
   enum turncred_err err =
       turncred_key_init(&ready, key->use, key->alg, key->derivation, key->k, key->k_len);
   if (!err && key->subject_tag)
-    err = turncred_subject_tag(key->k, key->k_len, subject, made->token.mac_key);
+    err =
+        turncred_subject_tag(policy->tag_key, sizeof policy->tag_key, subject, made->token.mac_key);
   struct turncred_ws *ws = err ? NULL : turncred_ws_new(1);
   if (!err)
-    err = ws ? turncred_token_encode(ws, &ready, server_name, nonce, nonce_len, &made->token,
-                                     made->octets, sizeof made->octets, &made->len)
+    err = ws ? turncred_token_encode(ws, &ready, policy->server_name, nonce, nonce_len,
+                                     &made->token, made->octets, sizeof made->octets, &made->len)
              : TURNCRED_NO_MEMORY;
   if (!err)
     err = turncred_token_fingerprint(made->octets, made->len, made->fingerprint);
@@ -156,7 +167,7 @@ int cmd_token_issue(struct ctl *ctl) {
   if (!rc)
     rc = keyring_signer(ctl, realm, TURNCRED_USE_TOKEN, ctl_get(ctl, "kid"), &key);
   if (!rc)
-    rc = make_token(ctl, &key, policy.server_name, subject, lifetime, (size_t)mac_key_len, &made);
+    rc = make_token(ctl, &key, &policy, subject, lifetime, (size_t)mac_key_len, &made);
   if (!rc) {
     int64_t expiry = (int64_t)(made.token.timestamp >> 16) + lifetime;
     rc = record(ctl, &key, subject, made.fingerprint, expiry);

@@ -91,6 +91,14 @@ LINES
   probe "$TC_DIR/token" --renew "$TC_DIR/token2"
   [ "$(value '[.steps[].step] | index("after-renewal") != null')" = true ]
   probe "$TC_DIR/token" --renew "$TC_DIR/token3" --expect-error 441
+  # under another key, as after a rotation: still the same subject, and still another
+  ctl key add turn.test t2
+  synced
+  "$CTL" token issue turn.test alice --kid t2 --json >"$TC_DIR/token2"
+  "$CTL" token issue turn.test mallory --kid t2 --json >"$TC_DIR/token3"
+  probe "$TC_DIR/token" --renew "$TC_DIR/token2"
+  probe "$TC_DIR/token" --renew "$TC_DIR/token3" --expect-error 441
+  ctl key remove turn.test t2 --now
 }
 
 @test "revoke and key disable end a live session" {

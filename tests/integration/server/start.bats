@@ -144,6 +144,10 @@ PY
 
 @test "reload reads everything again, and names settings that need a restart" {
   server_start reload
+  # the signal handlers are there when the server answers
+  turn reload <<'PY'
+expect(0, token())
+PY
   local dir=$TC_DIR/servers/reload
   echo 'listen = no' >>"$dir/module.conf"
   kill -USR2 "$(<"$dir/pid")"

@@ -22,7 +22,7 @@ packages_client_run='python3 python3-aioice python3-cryptography'
 packages_database='postgresql'
 packages_run='ca-certificates iproute2 openssl procps'
 packages_test='bats clang-format clang-tidy cmake coccinelle cppcheck git jq libcmocka-dev
-  man-db patch pgtap python3 python3-aioice python3-cryptography
+  man-db patch pgbouncer pgtap python3 python3-aioice python3-cryptography
   quilt shellcheck valgrind xxd xz-utils'
 
 # --- saying what happens ------------------------------------------------------------------------

@@ -12,6 +12,7 @@
  *   within MS QUESTION = ANSWER  asked until it is so; says how long it took
  *   during MS QUESTION = ANSWER  is so all the time
  *   lookups N REALM KID USER     N lookups of each kind; says how long one takes
+ *   readers N                    N threads look things up all the time from now on
  *   hold / release               keeps the present snapshot for the following questions
  *   reload
  *   sh COMMAND                   ends the script if it fails
@@ -26,6 +27,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,6 +220,48 @@ static int lookups(const char *line) {
   return 0;
 }
 
+#define READERS_MAX 16
+static pthread_t readers[READERS_MAX];
+static int reader_count;
+static atomic_bool readers_end;
+static atomic_ulong readers_looks, readers_wrong;
+
+/* Reads every octet of what it finds: a snapshot freed too early would show. */
+static void *read_on(void *arg) {
+  struct store_reader *mine = store_reader_new(store);
+  unsigned long looks = 0, wrong = 0;
+  (void)arg;
+  while (mine && !atomic_load(&readers_end)) {
+    const struct store_snapshot *s = store_acquire(mine);
+    const struct store_realm *realm = s ? store_realm_find(s, "r") : NULL;
+    const struct store_key *key = realm ? store_key_find(s, realm, "k") : NULL;
+    char name[16];
+    snprintf(name, sizeof name, "u%lu", looks++ % 100);
+    const struct store_credential *c = realm ? store_credential_find(s, realm, name) : NULL;
+    wrong += key && (strcmp(key->realm, "r") != 0 || strcmp(key->kid, "k") != 0 ||
+                     key->key.enc_len != 32 || key->key.enc[31] != 0xab);
+    wrong += c && (strcmp(c->realm, "r") != 0 || strcmp(c->username, name) != 0 ||
+                   strcmp(c->client_address, "") != 0);
+    for (size_t i = 0; realm && i < realm->derived_count; i++)
+      wrong += strcmp(realm->derived[i]->realm, "r") != 0;
+    store_release(mine);
+  }
+  atomic_fetch_add(&readers_looks, looks);
+  atomic_fetch_add(&readers_wrong, wrong);
+  store_reader_free(mine);
+  return NULL;
+}
+
+static int end_readers(void) {
+  atomic_store(&readers_end, true);
+  for (int i = 0; i < reader_count; i++)
+    pthread_join(readers[i], NULL);
+  if (reader_count > 0)
+    printf("%lu looks by %d readers, %lu wrong\n", atomic_load(&readers_looks), reader_count,
+           atomic_load(&readers_wrong));
+  return atomic_load(&readers_wrong) != 0;
+}
+
 static int expect(const char *how, double ms, char *question) {
   char *equals = strstr(question, " = "), answer[4096];
   if (!equals)
@@ -265,6 +310,11 @@ static int step(char *line) {
     return expect(how, ms, line + used);
   if (strncmp(line, "lookups ", 8) == 0)
     return lookups(line);
+  if (sscanf(line, "readers %d", &used) == 1 && used <= READERS_MAX && reader_count == 0) {
+    while (reader_count < used && pthread_create(&readers[reader_count], NULL, read_on, NULL) == 0)
+      reader_count++;
+    return reader_count == used ? 0 : 2;
+  }
   if (strcmp(line, "hold") == 0) {
     held = store_acquire(reader);
     return 0;
@@ -345,6 +395,8 @@ int main(int argc, char **argv) {
       printf("%s: %s\n", rc == 1 ? "failed" : "not understood", line);
   }
   free(line);
+  if (end_readers() && rc == 0)
+    rc = 1;
   store_release(reader);
   store_reader_free(reader);
   store_stop(store);

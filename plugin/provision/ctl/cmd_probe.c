@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static json_t *steps_json(const struct turn_probe_report *r) {
   json_t *steps = json_array();
@@ -36,7 +37,11 @@ static json_t *error_json(const struct turn_probe_report *r) {
 }
 
 static int print_json(const struct ctl *ctl, const struct turn_probe_report *r, bool verdict,
-                      const char *transport) {
+                      const char *protocol) {
+  char transport[8];
+  snprintf(transport, sizeof transport, "%s", protocol);
+  for (char *c = transport; *c; c++)
+    *c |= 0x20; /* in lower case, as on the command line */
   json_t *all = json_pack(
       "{s:b, s:b, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o}", "ok",
       verdict, "allocated", r->relayed[0] != 0, "server", r->server, "transport", transport,
@@ -83,11 +88,21 @@ static int conclude(const struct ctl *ctl, const struct turn_probe_report *r, in
                   last ? last->detail : "");
 }
 
+static bool find_protocol(const char *name, enum turn_protocol *out) {
+  for (enum turn_protocol p = TURN_UDP; p <= TURN_TLS; p++) {
+    *out = p;
+    if (!strcasecmp(turn_protocol_name(p), name))
+      return true;
+  }
+  return false;
+}
+
 static int read_options(const struct ctl *ctl, struct turn_probe_options *o) {
   const char *transport = ctl_get(ctl, "transport"), *family = ctl_get(ctl, "family");
   int64_t count = 1, bytes = 100, keep = 0, refresh = 0, lifetime = 0, timeout = 0;
-  if (transport && strcmp(transport, "udp") && strcmp(transport, "tcp"))
-    return ctl_fail(ctl, CTL_USAGE, "--transport: \"%s\" is not one of udp, tcp", transport);
+  if (!find_protocol(transport ? transport : "udp", &o->protocol))
+    return ctl_fail(ctl, CTL_USAGE, "--transport: \"%s\" is not one of udp, tcp, dtls, tls",
+                    transport);
   if (family && strcmp(family, "4") && strcmp(family, "6"))
     return ctl_fail(ctl, CTL_USAGE, "--family: \"%s\" is not one of 4, 6", family);
   int rc = ctl_get_int(ctl, "count", 1, 1000000, &count);
@@ -104,7 +119,9 @@ static int read_options(const struct ctl *ctl, struct turn_probe_options *o) {
   if (rc)
     return rc;
   o->server = ctl_get(ctl, "server");
-  o->protocol = transport && !strcmp(transport, "tcp") ? TURN_TCP : TURN_UDP;
+  o->tls.name = ctl_get(ctl, "tls-name");
+  o->tls.ca_file = ctl_get(ctl, "ca-file");
+  o->tls.insecure = ctl_has(ctl, "insecure");
   o->peer_address = ctl_get(ctl, "peer-address");
   o->local_address = ctl_get(ctl, "local-address");
   o->eager = ctl_has(ctl, "eager");
@@ -143,7 +160,7 @@ int cmd_probe(struct ctl *ctl) {
   if (report) {
     turn_probe(&options, report);
     bool verdict = expected ? !report->ok && (int64_t)report->code == expected : report->ok;
-    rc = ctl->json ? print_json(ctl, report, verdict, options.protocol == TURN_TCP ? "tcp" : "udp")
+    rc = ctl->json ? print_json(ctl, report, verdict, turn_protocol_name(options.protocol))
                    : print_table(ctl, report);
     if (!rc)
       rc = conclude(ctl, report, expected);

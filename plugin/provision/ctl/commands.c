@@ -46,8 +46,12 @@ static const struct ctl_option derive_options[] = {
 };
 
 static const struct ctl_option probe_options[] = {
-    {"server", "HOST[:PORT]", CTL_REQUIRED, "TURN server; port 3478 if none is given"},
-    {"transport", "T", 0, "udp (default) or tcp"},
+    {"server", "HOST[:PORT]", CTL_REQUIRED,
+     "TURN server; port 3478 (TLS, DTLS: 5349) if none is given"},
+    {"transport", "T", 0, "udp (default), tcp, dtls or tls"},
+    {"ca-file", "FILE", 0, "TLS, DTLS: certificates to trust instead of the system's"},
+    {"tls-name", "NAME", 0, "TLS, DTLS: the certificate's name, where --server is another"},
+    {"insecure", NULL, 0, "TLS, DTLS: do not look at the certificate"},
     {"credential", "FILE", 0, "JSON of token issue or credential issue; - is standard input"},
     {"kid", "KID", 0, "key id of the token"},
     {"token-file", "FILE", 0, "access token in base64"},

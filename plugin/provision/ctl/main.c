@@ -8,6 +8,7 @@
 #include "../common/secret.h"
 #include "ctl.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,7 @@ static int no_command(struct ctl *ctl) {
 int main(int argc, char **argv) {
   struct ctl ctl;
   secret_harden();
+  signal(SIGPIPE, SIG_IGN); /* a peer that hangs up is an error like any other */
   int rc = ctl_parse(&ctl, argc, argv);
   if (rc)
     return rc;

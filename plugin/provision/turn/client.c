@@ -120,7 +120,7 @@ static void io_error(struct turn_answer *answer, int err) {
 /* Sends the request until its answer comes; answer->msg is set when outcome is TURN_OK. */
 static void exchange(struct turn_client *client, const uint8_t *request, size_t len,
                      struct turn_answer *answer) {
-  bool datagrams = client->transport.protocol == TURN_UDP;
+  bool datagrams = !turn_protocol_is_stream(client->transport.protocol);
   int64_t start = clock_ms(), end = start + client->timeout_ms, rto = RTO_MS;
   int64_t resend = start;
   unsigned sent = 0;

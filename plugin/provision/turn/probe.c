@@ -88,32 +88,47 @@ static bool failed(struct probe *p, const char *name, const struct turn_answer *
   return step(p, name, false, a, "unusable answer: %s", a->reason);
 }
 
-static const char *port_of(enum turn_protocol protocol) {
-  (void)protocol;
-  return "3478";
+/* HOST of "HOST:PORT", for the certificate. */
+static void host_of(const char *server, char *out, size_t cap) {
+  const char *end = server + strlen(server), *colon = strrchr(server, ':');
+  if (*server == '[') {
+    server++;
+    end = strchr(server, ']');
+    end = end ? end : server;
+  } else if (colon && strchr(server, ':') == colon) {
+    end = colon;
+  }
+  snprintf(out, cap, "%.*s", (int)(end - server), server);
 }
 
 static bool open_transport(struct probe *p) {
   const struct turn_probe_options *o = p->options;
   struct sockaddr_storage remote, local;
+  struct turn_tls_options tls = o->tls;
   socklen_t remote_len = 0, local_len = 0;
-  int type = o->protocol == TURN_TCP ? SOCK_STREAM : SOCK_DGRAM;
-  char text[256];
-  if (turn_resolve(o->server, port_of(o->protocol), type, &remote, &remote_len, text,
+  int type = turn_protocol_is_stream(o->protocol) ? SOCK_STREAM : SOCK_DGRAM;
+  bool secure = o->protocol == TURN_TLS || o->protocol == TURN_DTLS;
+  char text[256], host[256], cipher[128] = "";
+  if (turn_resolve(o->server, secure ? "5349" : "3478", type, &remote, &remote_len, text,
                    sizeof text) ||
       (o->local_address &&
        turn_resolve(o->local_address, "0", type, &local, &local_len, text, sizeof text)))
     return step(p, "connect", false, NULL, "%s", text);
   stun_address_text((struct sockaddr *)&remote, p->report->server, sizeof p->report->server);
-  int err = turn_transport_open(&p->client.transport, o->protocol, (struct sockaddr *)&remote,
-                                remote_len, local_len ? (struct sockaddr *)&local : NULL, local_len,
-                                clock_ms() + p->client.timeout_ms);
-  if (err)
-    return step(p, "connect", false, NULL, "%s: %s", p->report->server, strerror(err));
+  host_of(o->server, host, sizeof host);
+  if (!tls.name)
+    tls.name = host;
+  if (turn_transport_open(&p->client.transport, o->protocol, (struct sockaddr *)&remote, remote_len,
+                          local_len ? (struct sockaddr *)&local : NULL, local_len, &tls,
+                          clock_ms() + p->client.timeout_ms, text, sizeof text))
+    return step(p, "connect", false, NULL, "%s over %s: %s", p->report->server,
+                turn_protocol_name(o->protocol), text);
   stun_address_text((struct sockaddr *)&p->client.transport.local, p->report->local,
                     sizeof p->report->local);
-  return step(p, "connect", true, NULL, "%s to %s over %s", p->report->local, p->report->server,
-              o->protocol == TURN_TCP ? "TCP" : "UDP");
+  if (p->client.transport.tls)
+    turn_tls_describe(p->client.transport.tls, cipher, sizeof cipher);
+  return step(p, "connect", true, NULL, "%s to %s over %s%s%s", p->report->local, p->report->server,
+              turn_protocol_name(o->protocol), *cipher ? ": " : "", cipher);
 }
 
 static void keep_challenge(struct probe *p) {

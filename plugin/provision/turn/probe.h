@@ -11,8 +11,9 @@
 struct turn_probe_options {
   const char *server; /* HOST[:PORT] */
   enum turn_protocol protocol;
-  const char *peer_address;  /* ADDRESS[:PORT] of our own peer socket; NULL: the local address */
-  const char *local_address; /* ADDRESS to come from; NULL: any */
+  struct turn_tls_options tls; /* name NULL: the host of server */
+  const char *peer_address;    /* ADDRESS[:PORT] of our own peer socket; NULL: the local address */
+  const char *local_address;   /* ADDRESS to come from; NULL: any */
   struct turn_credential credential;
   bool eager;    /* show the token in the first request */
   bool announce; /* THIRD-PARTY-AUTHORIZATION in the first request */

@@ -1,4 +1,4 @@
-/* transport.c - the way to the TURN server: UDP datagrams, or frames in a TCP stream
+/* transport.c - the way to the TURN server: datagrams (UDP, DTLS), or frames in a stream (TCP, TLS)
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -75,20 +75,27 @@ static int wait_for(int fd, short events, int64_t deadline) {
   }
 }
 
-int turn_transport_open(struct turn_transport *t, enum turn_protocol protocol,
-                        const struct sockaddr *remote, socklen_t remote_len,
-                        const struct sockaddr *local, socklen_t local_len, int64_t deadline) {
+const char *turn_protocol_name(enum turn_protocol protocol) {
+  static const char *const names[] = {"UDP", "TCP", "DTLS", "TLS"};
+  return names[protocol];
+}
+
+bool turn_protocol_is_stream(enum turn_protocol protocol) {
+  return protocol == TURN_TCP || protocol == TURN_TLS;
+}
+
+static int open_socket(struct turn_transport *t, const struct sockaddr *remote,
+                       socklen_t remote_len, const struct sockaddr *local, socklen_t local_len,
+                       int64_t deadline) {
+  bool stream = turn_protocol_is_stream(t->protocol);
   int err = 0;
-  memset(t, 0, sizeof *t);
-  t->protocol = protocol;
-  t->fd =
-      socket(remote->sa_family,
-             (protocol == TURN_TCP ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  t->fd = socket(remote->sa_family,
+                 (stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (t->fd < 0)
     return errno;
   memcpy(&t->remote, remote, remote_len);
   t->remote_len = remote_len;
-  if (protocol == TURN_TCP && !(t->stream = malloc(TURN_FRAME_MAX)))
+  if (stream && !(t->stream = malloc(TURN_FRAME_MAX)))
     err = ENOMEM;
   if (!err && local && bind(t->fd, local, local_len))
     err = errno;
@@ -103,31 +110,69 @@ int turn_transport_open(struct turn_transport *t, enum turn_protocol protocol,
   t->local_len = sizeof t->local;
   if (!err && getsockname(t->fd, (struct sockaddr *)&t->local, &t->local_len))
     err = errno;
-  if (!err && protocol == TURN_TCP) {
+  if (!err && stream) {
     int on = 1;
     setsockopt(t->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
+  return err;
+}
+
+int turn_transport_open(struct turn_transport *t, enum turn_protocol protocol,
+                        const struct sockaddr *remote, socklen_t remote_len,
+                        const struct sockaddr *local, socklen_t local_len,
+                        const struct turn_tls_options *tls, int64_t deadline, char *text,
+                        size_t cap) {
+  memset(t, 0, sizeof *t);
+  t->protocol = protocol;
+  int err = open_socket(t, remote, remote_len, local, local_len, deadline);
+  if (err)
+    snprintf(text, cap, "%s", strerror(err));
+  if (!err && (protocol == TURN_TLS || protocol == TURN_DTLS))
+    err = turn_tls_open(&t->tls, t->fd, protocol == TURN_DTLS, tls, deadline, text, cap);
   if (err)
     turn_transport_close(t);
   return err;
+}
+
+/* One write; EAGAIN with what to poll for. */
+static int write_some(struct turn_transport *t, const uint8_t *data, size_t len, size_t *done,
+                      short *events) {
+  if (t->tls)
+    return turn_tls_write(t->tls, data, len, done, events);
+  ssize_t n = send(t->fd, data, len, MSG_NOSIGNAL);
+  *events = POLLOUT;
+  if (n < 0)
+    return errno == EWOULDBLOCK ? EAGAIN : errno;
+  *done = (size_t)n;
+  return 0;
+}
+
+static int read_some(struct turn_transport *t, uint8_t *data, size_t cap, size_t *done,
+                     short *events) {
+  if (t->tls)
+    return turn_tls_read(t->tls, data, cap, done, events);
+  ssize_t n = recv(t->fd, data, cap, 0);
+  *events = POLLIN;
+  if (n < 0)
+    return errno == EWOULDBLOCK ? EAGAIN : errno;
+  *done = (size_t)n;
+  return n || !turn_protocol_is_stream(t->protocol) ? 0 : ECONNRESET;
 }
 
 int turn_transport_send(struct turn_transport *t, const uint8_t *data, size_t len,
                         int64_t deadline) {
   size_t sent = 0;
   do {
-    ssize_t n = send(t->fd, data + sent, len - sent, MSG_NOSIGNAL);
-    if (n >= 0) {
-      sent += (size_t)n;
-      continue;
-    }
-    if (errno == EINTR)
-      continue;
-    if (errno != EAGAIN && errno != EWOULDBLOCK)
-      return errno;
-    int err = wait_for(t->fd, POLLOUT, deadline);
+    size_t n = 0;
+    short events = 0;
+    int err = write_some(t, data + sent, len - sent, &n, &events);
+    if (err == EAGAIN)
+      err = wait_for(t->fd, events, deadline);
+    else if (err == EINTR)
+      err = 0;
     if (err)
       return err;
+    sent += n;
   } while (sent < len);
   return 0;
 }
@@ -147,34 +192,33 @@ static int take_frame(struct turn_transport *t, uint8_t *buf, size_t *len) {
 }
 
 int turn_transport_receive(struct turn_transport *t, uint8_t *buf, size_t *len, int64_t deadline) {
+  bool stream = turn_protocol_is_stream(t->protocol);
   for (;;) {
-    if (t->protocol == TURN_TCP) {
-      int err = take_frame(t, buf, len);
-      if (err != EAGAIN)
-        return err;
-    }
-    int err = wait_for(t->fd, POLLIN, deadline);
+    size_t n = 0;
+    short events = 0;
+    int err = stream ? take_frame(t, buf, len) : EAGAIN;
+    if (err != EAGAIN)
+      return err;
+    if (stream)
+      err = read_some(t, t->stream + t->stream_len, TURN_FRAME_MAX - t->stream_len, &n, &events);
+    else
+      err = read_some(t, buf, TURN_FRAME_MAX, &n, &events);
+    if (err == EAGAIN)
+      err = wait_for(t->fd, events, deadline);
+    else if (!err && !stream) {
+      *len = n;
+      return 0;
+    } else if (err == EINTR)
+      err = 0;
     if (err)
       return err;
-    ssize_t n = t->protocol == TURN_TCP
-                    ? recv(t->fd, t->stream + t->stream_len, TURN_FRAME_MAX - t->stream_len, 0)
-                    : recv(t->fd, buf, TURN_FRAME_MAX, 0);
-    if (n < 0) {
-      if (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK)
-        continue;
-      return errno;
-    }
-    if (t->protocol == TURN_UDP) {
-      *len = (size_t)n;
-      return 0;
-    }
-    if (!n)
-      return ECONNRESET;
-    t->stream_len += (size_t)n;
+    t->stream_len += n;
   }
 }
 
 void turn_transport_close(struct turn_transport *t) {
+  turn_tls_close(t->tls);
+  t->tls = NULL;
   if (t->fd >= 0)
     close(t->fd);
   t->fd = -1;

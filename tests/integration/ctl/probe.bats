@@ -6,18 +6,18 @@
 load ../lib
 
 setup_file() {
-  TC_STOCK=$([ -x "$TC_STOCK" ] && echo "$TC_STOCK" || command -v turnserver || true)
+  STOCK=$([ -x "$TC_STOCK" ] && echo "$TC_STOCK" || command -v turnserver || true)
   CTL=$TC_BUILD/turncredctl
-  turncred_need "$CTL" "$TC_STOCK"
+  turncred_need "$CTL" "$STOCK"
   TC_DIR=$(mktemp -d /tmp/turncred-probe.XXXXXX)
-  export TC_DIR TC_STOCK CTL
+  export TC_DIR STOCK CTL
   mkdir -p "$TC_DIR/servers"
   printf 'not-a-secret\n' >"$TC_DIR/right"
   printf 'wrong\n' >"$TC_DIR/wrong"
-  server_start_plain "$TC_STOCK" open user=bob:not-a-secret
-  server_start_plain "$TC_STOCK" full user=bob:not-a-secret user-quota=2
-  server_start_plain "$TC_STOCK" strict user=bob:not-a-secret -allow-loopback-peers
-  server_start_plain "$TC_STOCK" anybody -lt-cred-mech no-auth
+  server_start_plain "$STOCK" open user=bob:not-a-secret
+  server_start_plain "$STOCK" full user=bob:not-a-secret user-quota=2
+  server_start_plain "$STOCK" strict user=bob:not-a-secret -allow-loopback-peers
+  server_start_plain "$STOCK" anybody -lt-cred-mech no-auth
 }
 teardown() { turncred_check; }
 teardown_file() { turncred_down; }
@@ -143,6 +143,36 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.1", '"$po
   head -c 64 /dev/urandom | base64 -w0 >"$TC_DIR/token"
   fails 401 allocate . open --kid k1 --token-file "$TC_DIR/token" --key-file "$TC_DIR/mac"
   fails 401 allocate . open --eager --kid k1 --token-file "$TC_DIR/token" --key-file "$TC_DIR/mac"
+}
+
+@test "TLS and DTLS: the certificate is checked, and data relayed" {
+  local port transport
+  port=$(free_port)
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$TC_DIR/key.pem" -out "$TC_DIR/cert.pem" \
+    -days 2 -subj /CN=turn.example -addext subjectAltName=DNS:turn.example 2>/dev/null
+  chmod 644 "$TC_DIR/key.pem"
+  server_start_plain "$STOCK" secure user=bob:not-a-secret -no-tls -no-dtls "tls-listening-port=$port" \
+    "cert=$TC_DIR/cert.pem" "pkey=$TC_DIR/key.pem"
+  tls_probe() {
+    "$CTL" probe --server "127.0.0.1:$port" --user bob --password-file "$TC_DIR/right" --json "$@" >"$TC_DIR/out" 2>"$TC_DIR/err"
+  }
+  for transport in tls dtls; do
+    tls_probe --transport $transport --ca-file "$TC_DIR/cert.pem" --tls-name turn.example --count 20 --data-bytes 1000
+    [ "$(value .ok)" = true ]
+    [ "$(value .transport)" = $transport ]
+    value '.steps[0].detail' | grep -q 'TLSv1'
+    tls_probe --transport $transport --insecure
+    # an unknown issuer, and another name
+    not tls_probe --transport $transport --tls-name turn.example
+    grep -q 'certificate.*--ca-file' "$TC_DIR/err"
+    not tls_probe --transport $transport --ca-file "$TC_DIR/cert.pem" --tls-name other.example
+    grep -q 'certificate.*mismatch' "$TC_DIR/err"
+    [ "$(value '.steps[-1].step')" = connect ]
+  done
+  # TLS to a port that speaks in clear only
+  local rc=0
+  "$CTL" probe --server "127.0.0.1:$(server_port open)" --transport tls --insecure --timeout 2s --user bob --password-file "$TC_DIR/right" 2>"$TC_DIR/err" >/dev/null || rc=$?
+  [ "$rc" = 4 ]
 }
 
 @test "options that do not fit are refused before anything is sent" {

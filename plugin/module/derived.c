@@ -3,6 +3,7 @@
 
 #include "module.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 /* A derived or REST credential does not say when it was issued. What is certain is that it was not
@@ -12,11 +13,34 @@ static int64_t issued_before(const struct attempt *a, int64_t expiry) {
   return expiry - (int64_t)a->realm->max_ttl;
 }
 
-static bool user_revoked(struct attempt *a, const struct turncred_username *parsed,
+/* In a realm with bind_address the user id of a derived credential is "USER|ADDRESS". Splits it at
+ * the last bar: *user_len becomes that of USER. False: not there, or another client. */
+static bool bound_here(const struct attempt *a, const struct turncred_username *parsed,
+                       size_t *user_len) {
+  char text[INET6_ADDRSTRLEN], client[INET6_ADDRSTRLEN];
+  uint8_t address[16];
+  const char *bar = memrchr(parsed->user_id, '|', parsed->user_id_len);
+  if (!bar || bar == parsed->user_id)
+    return false;
+  size_t len = parsed->user_id_len - (size_t)(bar + 1 - parsed->user_id);
+  if (len >= sizeof text)
+    return false;
+  memcpy(text, bar + 1, len);
+  text[len] = '\0';
+  /* however the issuer spelled it */
+  int family = strchr(text, ':') ? AF_INET6 : AF_INET;
+  if (inet_pton(family, text, address) != 1 || !inet_ntop(family, address, text, sizeof text))
+    return false;
+  address_text(a->request->client_addr, client, sizeof client);
+  *user_len = (size_t)(bar - parsed->user_id);
+  return strcmp(text, client) == 0;
+}
+
+static bool user_revoked(struct attempt *a, const struct turncred_username *parsed, size_t user_len,
                          const struct store_key *key) {
   char user[TURNCRED_USERNAME_MAX + 1];
-  memcpy(user, parsed->user_id, parsed->user_id_len);
-  user[parsed->user_id_len] = '\0';
+  memcpy(user, parsed->user_id, user_len);
+  user[user_len] = '\0';
   struct subject subject = {
       .mechanism = STORE_DERIVED, /* does not matter here */
       .realm = a->realm->name,
@@ -33,14 +57,14 @@ static bool user_revoked(struct attempt *a, const struct turncred_username *pars
 }
 
 static bool offer(struct attempt *a, enum store_mechanism mechanism, const struct store_key *key,
-                  const struct turncred_username *parsed) {
+                  const struct turncred_username *parsed, size_t user_len) {
   const struct coturn_auth_request *request = a->request;
   struct candidate candidate = {
       .mechanism = mechanism,
       .expires = parsed->expiry,
       .issued = issued_before(a, parsed->expiry),
       .user = parsed->user_id,
-      .user_len = parsed->user_id_len,
+      .user_len = user_len,
       .store_key = key,
   };
   enum turncred_err err =
@@ -70,7 +94,12 @@ static bool try_key(struct attempt *a, enum store_mechanism mechanism,
     attempt_refuse(a, reason_of(err));
     return false;
   }
-  return !user_revoked(a, &parsed, key) && offer(a, mechanism, key, &parsed);
+  size_t user_len = parsed.user_id_len;
+  if (mechanism == STORE_DERIVED && a->realm->bind_address && !bound_here(a, &parsed, &user_len)) {
+    attempt_refuse(a, COTURN_AUTH_REASON_ADDRESS_MISMATCH);
+    return false;
+  }
+  return !user_revoked(a, &parsed, user_len, key) && offer(a, mechanism, key, &parsed, user_len);
 }
 
 static bool try_keys(struct attempt *a, enum store_mechanism mechanism,

@@ -125,6 +125,7 @@ COMMENT ON COLUMN turncred.realm.max_bps IS 'octets per second of one session; 0
 COMMENT ON COLUMN turncred.realm.at_rest IS 'plain allows key octets and long-term keys without a key encryption key; README.md says what that costs';
 COMMENT ON COLUMN turncred.realm.tag_key IS 'what issuers make subject tags with: one for all keys of the realm, so that a token under a new key is still the same subject''s';
 COMMENT ON COLUMN turncred.realm.kek_id IS 'key encryption key that seals new rows of this realm; null: the sealing program''s own';
+COMMENT ON COLUMN turncred.realm.bind_address IS 'derived credentials are for one client address: their user id is USER|ADDRESS';
 COMMENT ON COLUMN turncred.realm.guest_kids IS 'kids of other realms that are accepted here, each as realm/kid';
 COMMENT ON COLUMN turncred.realm.listen_addresses IS 'local addresses whose challenges name this realm';
 COMMENT ON COLUMN turncred.realm.origins IS 'ORIGIN values whose challenges name this realm';

@@ -81,7 +81,7 @@ struct store_realm {
   uint32_t user_quota, total_quota; /* 0: not ours to say */
   uint64_t max_bps;
   uint8_t tag_key[32]; /* issuers: the k of turncred_subject_tag, for all keys of the realm */
-  bool bind_address;   /* derived credentials carry the client's address (issue policy) */
+  bool bind_address;   /* the user id of derived credentials is USER|ADDRESS, the client's own */
   /* derived and rest keys, newest not_before first; those accepted now are picked by the reader */
   const struct store_key *const *derived;
   size_t derived_count;

@@ -177,6 +177,8 @@ static const struct ctl_option credential_issue_options[] = {
     {"lifetime", "DURATION", 0, "default the realm's default ttl, at most its max ttl"},
     {"kid", "KID", 0, "use this active key instead of the newest"},
     {"uri", "URI", CTL_REPEAT, "turn: URI to pass on in the answer"},
+    {"client-address", "ADDRESS", 0,
+     "the only address that may use it, where the realm binds them"},
     {NULL, NULL, 0, NULL},
 };
 static const struct ctl_option push_options[] = {

@@ -6,6 +6,7 @@
 
 #include "keyring.h"
 
+#include <arpa/inet.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@ struct policy {
   char server_name[TURNCRED_SERVER_NAME_MAX + 1];
   uint8_t tag_key[32]; /* of subject tags, the same for all keys of the realm */
   int64_t max_ttl, default_ttl;
+  bool bind_address; /* derived credentials carry the client's address */
 };
 
 static int read_policy(struct ctl *ctl, const char *realm, const char *mechanism,
@@ -29,7 +31,7 @@ static int read_policy(struct ctl *ctl, const char *realm, const char *mechanism
   int rc =
       ctl_row(ctl,
               "SELECT server_name, max_ttl, default_ttl, mechanisms, encode(tag_key, 'hex') AS "
-              "tag_key FROM turncred.realm WHERE name = $1",
+              "tag_key, bind_address FROM turncred.realm WHERE name = $1",
               &p, &row);
   if (!rc && !row)
     rc = ctl_need_realm(ctl, realm);
@@ -39,6 +41,7 @@ static int read_policy(struct ctl *ctl, const char *realm, const char *mechanism
            json_string_value(json_object_get(row, "server_name")));
   policy->max_ttl = json_integer_value(json_object_get(row, "max_ttl"));
   policy->default_ttl = json_integer_value(json_object_get(row, "default_ttl"));
+  policy->bind_address = json_is_true(json_object_get(row, "bind_address"));
   const char *hex = json_string_value(json_object_get(row, "tag_key"));
   size_t tag_key_len = 0;
   if (turncred_hex_decode(hex, strlen(hex), policy->tag_key, sizeof policy->tag_key,
@@ -209,6 +212,34 @@ static json_t *uris_of(const struct ctl *ctl) {
   return uris;
 }
 
+/* In a realm that binds addresses the user id is "USER|ADDRESS". */
+static int user_id_of(struct ctl *ctl, const struct policy *policy, enum turncred_use use,
+                      const char *user, char *out, size_t cap) {
+  const char *given = ctl_get(ctl, "client-address");
+  char text[INET6_ADDRSTRLEN];
+  uint8_t address[16];
+  if (use != TURNCRED_USE_DERIVED || !policy->bind_address) {
+    if (given)
+      return ctl_fail(
+          ctl, CTL_USAGE,
+          "--client-address: only for derived credentials of a realm with bind-address");
+    return (size_t)snprintf(out, cap, "%s", user) < cap
+               ? 0
+               : ctl_fail(ctl, CTL_USAGE, "USER: longer than %d octets", TURNCRED_USER_ID_MAX);
+  }
+  if (!given)
+    return ctl_fail(ctl, CTL_USAGE,
+                    "--client-address: the realm binds credentials to the client's address; say "
+                    "which");
+  int family = strchr(given, ':') ? AF_INET6 : AF_INET;
+  if (inet_pton(family, given, address) != 1 || !inet_ntop(family, address, text, sizeof text))
+    return ctl_fail(ctl, CTL_USAGE, "--client-address: \"%s\" is not an IPv4 or IPv6 address",
+                    given);
+  return (size_t)snprintf(out, cap, "%s|%s", user, text) < cap
+             ? 0
+             : ctl_fail(ctl, CTL_USAGE, "USER: too long with the address behind it");
+}
+
 int cmd_credential_issue(struct ctl *ctl) {
   const char *realm = ctl_operand(ctl, 0), *user = ctl_operand(ctl, 1);
   const char *kind = ctl_has(ctl, "kind") ? ctl_get(ctl, "kind") : "derived";
@@ -218,6 +249,7 @@ int cmd_credential_issue(struct ctl *ctl) {
   struct turncred_key ready = {0};
   struct turncred_username parsed = {0};
   char username[TURNCRED_USERNAME_MAX + 1], password[TURNCRED_PASSWORD_MAX];
+  char user_id[TURNCRED_USERNAME_MAX + 1];
   int64_t lifetime = 0, expiry = 0;
   if (turncred_use_parse(kind, &use) || use == TURNCRED_USE_TOKEN)
     return ctl_fail(ctl, CTL_USAGE, "--kind: \"%s\" is not one of derived, rest", kind);
@@ -225,12 +257,14 @@ int cmd_credential_issue(struct ctl *ctl) {
   if (!rc)
     rc = read_lifetime(ctl, &policy, &lifetime);
   if (!rc)
+    rc = user_id_of(ctl, &policy, use, user, user_id, sizeof user_id);
+  if (!rc)
     rc = keyring_signer(ctl, realm, use, ctl_get(ctl, "kid"), &key);
   if (rc)
     return rc;
   expiry = time(NULL) + lifetime;
   enum turncred_err err =
-      turncred_username_format(user, expiry, key.username_format, username, sizeof username);
+      turncred_username_format(user_id, expiry, key.username_format, username, sizeof username);
   if (!err)
     err = turncred_username_parse(username, strlen(username), key.username_format, &parsed);
   if (err)

@@ -65,6 +65,21 @@ LINES
   probe "$TC_DIR/rest" --transport tcp
 }
 
+@test "derived credentials bound to the client's address" {
+  ctl realm add bound.test --mechanisms derived --bind-address yes
+  ctl key add bound.test b1 --use derived
+  server_start bound -realm realm=bound.test
+  synced
+  run -2 "$CTL" credential issue bound.test alice
+  [[ $output == *--client-address* ]]
+  run -2 "$CTL" credential issue turn.test alice --client-address 127.0.0.1
+  "$CTL" credential issue bound.test alice --client-address 127.0.0.1 --json >"$TC_DIR/here"
+  "$CTL" credential issue bound.test alice --client-address 2001:DB8::0:1 --json >"$TC_DIR/there"
+  [[ $(jq -r .username "$TC_DIR/there") == 'alice|2001:db8::1:'* ]]
+  ctl probe --server "127.0.0.1:$(server_port bound)" --credential "$TC_DIR/here"
+  ctl probe --server "127.0.0.1:$(server_port bound)" --credential "$TC_DIR/there" --expect-error 401
+}
+
 @test "what has run out is 401" {
   "$CTL" token issue turn.test alice --lifetime 1s --json >"$TC_DIR/token"
   "$CTL" credential issue turn.test alice --lifetime 1s --json >"$TC_DIR/derived"

@@ -219,3 +219,32 @@ for credential in derived(), password("henry", "0123456789abcdef-henry"):
     asyncio.run(echo(credential))
 PY
 }
+
+@test "derived credentials bound to the client's address, where the realm says so" {
+  realm_add bound.test "mechanisms='{derived}'" bind_address=true user_quota=1
+  key_add bound.test b1 derived
+  server_start bound -realm realm=bound.test
+  turn bound <<'PY'
+def bound(user, **options):
+    return derived(user, kid="b1", realm="bound.test", **options)
+
+
+expect(0, bound("alice|127.0.0.1"))
+expect(0, bound("sip:a|b@ims.example|127.0.0.1"))
+for user in ("alice", "alice|", "|127.0.0.1", "alice|127.0.0.2", "alice|127.0.0.1|192.0.2.1", "alice|::1", "alice|127.1",
+             "alice|localhost", "alice|" + "1" * 60):
+    expect(401, bound(user))
+# quota, names and revocation know the user without the address
+c = client(bound("carol|127.0.0.1"))
+turnclient.need("allocate", c.allocate())
+assert client(bound("carol|127.0.0.1", left=700)).allocate().code == 486
+assert "username=<carol>" in log()
+turnclient.need("renew", c.renew(bound("carol|127.0.0.1", left=800)))
+PY
+  log_has bound 'user="alice.127.0.0.2:[0-9]*".*reason=address_mismatch'
+  sql "SELECT turncred.revoke('user', 'bound.test', 'carol')"
+  synced
+  turn bound <<'PY'
+expect(401, derived("carol|127.0.0.1", kid="b1", realm="bound.test"))
+PY
+}

@@ -281,7 +281,7 @@ static bool quote(PGconn *conn, char *sql, size_t cap, const char *text) {
   return fits;
 }
 
-static bool report_on(struct store *store, struct db *db) {
+static bool report_on(struct store *store, struct db *db, const char *state) {
   char sql[2400] = "SELECT turncred.instance_report(", rest[120], keks[1100] = "{";
   for (size_t i = 0; store->keks && i < kek_ring_count(store->keks) && i < 16; i++)
     snprintf(keks + strlen(keks), sizeof keks - strlen(keks), "%s%s", i ? "," : "",
@@ -290,17 +290,24 @@ static bool report_on(struct store *store, struct db *db) {
   bool ok = quote(db->conn, sql, sizeof sql, store->config.instance) && strcat(sql, ", ") &&
             quote(db->conn, sql, sizeof sql, store->config.kind) && strcat(sql, ", ") &&
             quote(db->conn, sql, sizeof sql, store->config.version);
-  snprintf(rest, sizeof rest, ", '%llu'::xid8, 0, 'connected', ",
-           (unsigned long long)store->feed.xmin);
-  ok = ok && strlen(sql) + sizeof rest + sizeof keks < sizeof sql && strcat(sql, rest) &&
+  pthread_mutex_lock(&store->lock);
+  long long age = (long long)(time(NULL) - store->status.loaded_at);
+  pthread_mutex_unlock(&store->lock);
+  snprintf(rest, sizeof rest, ", '%llu'::xid8, %lld, ", (unsigned long long)store->feed.xmin,
+           age < 0           ? 0
+           : age > INT32_MAX ? INT32_MAX
+                             : age);
+  ok = ok && strlen(sql) + 2 * sizeof rest + sizeof keks < sizeof sql && strcat(sql, rest) &&
+       quote(db->conn, sql, sizeof sql, state) && strcat(sql, ", ") &&
        quote(db->conn, sql, sizeof sql, keks);
   snprintf(rest, sizeof rest, ", %zu, %d)", store->feed.rows.refused.count, STORE_SCHEMA_VERSION);
   ok = ok && strcat(sql, rest) && db_run(db, sql) == 0;
   return ok;
 }
 
-/* Tells the database how far we are. Failing is no harm to anything but rotation. */
-static void report(struct store *store) {
+/* Tells the database how far we are. Failing is no harm to anything but rotation. state: of the
+ * connection that we read from, for people. */
+static void report(struct store *store, const char *state) {
   struct db *db = &store->feed.db;
   const char *error = NULL;
   if (store->config.conninfo_write) {
@@ -313,7 +320,7 @@ static void report(struct store *store) {
     error = "the database is a standby; conninfo_write names no primary";
   }
   store->reported_ms = monotonic_ms();
-  if (!error && (!db->conn || !report_on(store, db)))
+  if (!error && (!db->conn || !report_on(store, db, state)))
     error = db->error;
   if (error && strcmp(error, store->last_report_error) != 0)
     say(store, STORE_LOG_WARNING, "progress is not reported: %s", error);
@@ -333,6 +340,10 @@ static void failed(struct store *store) {
   if (strcmp(message, store->last_error) != 0)
     say(store, STORE_LOG_WARNING, "database: %s; what is loaded stays in use", message);
   snprintf(store->last_error, sizeof store->last_error, "%s", message);
+  /* the way to the primary may be open while a standby is away */
+  if (store->config.conninfo_write && atomic_load(&store->current) &&
+      monotonic_ms() - store->reported_ms >= REPORT_EVERY_MS)
+    report(store, message);
 }
 
 /* One look. false: it failed. */
@@ -369,7 +380,7 @@ static bool look(struct store *store, bool *full) {
     say(store, STORE_LOG_INFO, "database: connected again");
   *store->last_error = 0;
   if (report_due(store))
-    report(store);
+    report(store, feed->standby ? "connected to a standby" : "connected");
   return true;
 }
 

@@ -27,6 +27,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -52,9 +54,12 @@ static void log_line(enum store_log_level level, const char *line, void *arg) {
 }
 
 static void peer(const struct sockaddr *addr, void *arg) {
-  (void)addr;
+  char text[NI_MAXHOST];
   (void)arg;
-  fprintf(stderr, "peer\n");
+  socklen_t len =
+      addr->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+  if (getnameinfo(addr, len, text, sizeof text, NULL, 0, NI_NUMERICHOST) == 0)
+    fprintf(stderr, "peer %s\n", text);
 }
 
 static const char *state_name(enum store_key_state state) {

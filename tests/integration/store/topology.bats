@@ -86,7 +86,7 @@ sh for i in $(seq 100); do [ "$(psql -XAtc "SELECT count(*) FROM turncred.behind
 SCRIPT
   echo "$output"
   [ "$status" -eq 0 ]
-  [ "$(sql "SELECT database_state FROM turncred.instance WHERE id = 'probe'")" = connected ]
+  [ "$(sql "SELECT database_state FROM turncred.instance WHERE id = 'probe'")" = 'connected to a standby' ]
   TC_CONN=${TC_CONN/pg\/run/standby\/run} run probe -p 400 <<<'load 5000'
   grep -q 'conninfo_write names no primary' "$TC_DIR/probe.log"
 }

@@ -164,6 +164,10 @@ static const struct ctl_option import_options[] = {
     {"truncate", NULL, 0, "cut too long oauth keys as coturn does"},
     {NULL, NULL, 0, NULL},
 };
+static const struct ctl_option doctor_options[] = {
+    {"server", "HOST[:PORT]", CTL_REPEAT, "also ask this TURN server whether it refuses strangers"},
+    {NULL, NULL, 0, NULL},
+};
 static const struct ctl_option wait_options[] = {CTL_WAIT_OPTION, {NULL, NULL, 0, NULL}};
 
 static const struct ctl_option token_issue_options[] = {
@@ -293,6 +297,9 @@ const struct ctl_command ctl_commands[] = {
      "    turncredctl probe --server turn.example.org --credential -\n\n"
      "The peer listens on this host, so the server must be allowed to reach it: coturn refuses\n"
      "loopback peers with 403 unless it runs with allow-loopback-peers, which is for tests only."},
+    {"doctor", NULL, "Look at everything and say what to do", doctor_options, cmd_doctor,
+     "Schema, role, clocks, key encryption key, keys and their windows, servers and issuers,\n"
+     "housekeeping. Exit code 1 when a check failed; warnings alone are 0."},
     {"import coturn", "CONNINFO", "Take over users, secrets and keys of a coturn database",
      import_options, cmd_import_coturn,
      "CONNINFO names coturn's own PostgreSQL database (psql-userdb), without a password. Nothing\n"

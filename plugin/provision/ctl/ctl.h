@@ -145,6 +145,7 @@ int cmd_server_list(struct ctl *ctl);
 int cmd_server_forget(struct ctl *ctl);
 int cmd_maintain(struct ctl *ctl);
 int cmd_import_coturn(struct ctl *ctl);
+int cmd_doctor(struct ctl *ctl);
 int cmd_manual(struct ctl *ctl);
 int cmd_completion(struct ctl *ctl);
 int cmd_key_rotate(struct ctl *ctl);

@@ -85,7 +85,11 @@ static bool prepare(struct turn_tls *tls, int fd, const struct turn_tls_options 
 }
 
 static short events_for(int error) {
-  return error == SSL_ERROR_WANT_READ ? POLLIN : error == SSL_ERROR_WANT_WRITE ? POLLOUT : 0;
+  if (error == SSL_ERROR_WANT_READ)
+    return POLLIN;
+  if (error == SSL_ERROR_WANT_WRITE)
+    return POLLOUT;
+  return 0;
 }
 
 static int handshake(struct turn_tls *tls, int fd, int64_t deadline, char *text, size_t cap) {

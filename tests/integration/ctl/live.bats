@@ -221,3 +221,40 @@ restart_with_kek() {
   server_run main "$TC_TURNSERVER"
   synced
 }
+
+# found RESULT TEXT: doctor has such a finding
+found() { jq -e --arg r "$1" --arg t "$2" '[.[] | select(.result == $r and (.finding | test($t)))] | length > 0' "$TC_DIR/out"; }
+
+@test "doctor: all is well, then one fault after another is found and named" {
+  local rc=0
+  export TURNCRED_KEK=$TC_DIR/kek/second TURNCRED_SCHEMA_DIR=$TC_TOP/plugin/schema
+  ctl maintain
+  "$CTL" doctor --server "127.0.0.1:$(server_port main)" --json >"$TC_DIR/out"
+  [ "$(value '[.[] | select(.result == "FAILED")] | length')" = 0 ]
+  found ok 'server "main" is current'
+  found ok 'refuses who has no credential'
+  found ok 'opens all'
+  doctor() { rc=0; "$CTL" doctor "$@" --json >"$TC_DIR/out" 2>"$TC_DIR/err" || rc=$?; [ "$rc" = 1 ]; }
+  # a key that was moved from another row does not open; the server says so too
+  sql "INSERT INTO turncred.key (realm, kid, use, alg, kek_id, wrapped) SELECT realm, 'swapped', use, alg, kek_id, wrapped FROM turncred.key WHERE kid = 't1'"
+  synced
+  doctor
+  found FAILED 'key "swapped".*does not open'
+  wait_for 15 refused_by_server
+  doctor
+  found FAILED '"main" could not use 1 rows'
+  sql "DELETE FROM turncred.key WHERE kid = 'swapped'"
+  sql "INSERT INTO turncred.instance (id, kind, progress, last_seen) VALUES ('gone', 'issuer', '1', now() - interval '1 hour')"
+  doctor --server 127.0.0.1:1
+  found FAILED '"gone" was last heard of'
+  found FAILED '127.0.0.1:1'
+  sql "DELETE FROM turncred.instance WHERE id = 'gone'"
+  ctl realm add keyless --mechanisms derived
+  doctor
+  found FAILED '"keyless" offers derived, but no'
+  ctl realm remove keyless
+  unset TURNCRED_KEK
+  "$CTL" doctor --json >"$TC_DIR/out" || true
+  found warning 'sealed keys were not tried'
+}
+refused_by_server() { [ "$(sql "SELECT refused_rows FROM turncred.instance WHERE id = 'main'")" = 1 ]; }

@@ -131,7 +131,10 @@ static int list_files(const char *dir, struct schema_status *status, char *err, 
 }
 
 static int list_applied(PGconn *conn, struct schema_status *status, char *err, size_t cap) {
-  PGresult *r = PQexec(conn, "SELECT to_regclass('turncred.migration') IS NOT NULL");
+  /* not to_regclass(): inside a transaction it may answer from before the lock was waited for */
+  PGresult *r = PQexec(conn, "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c"
+                             " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+                             " WHERE n.nspname = 'turncred' AND c.relname = 'migration')");
   if (PQresultStatus(r) != PGRES_TUPLES_OK) {
     int rc = fail_sql(conn, r, "schema version", err, cap);
     PQclear(r);

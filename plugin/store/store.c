@@ -29,7 +29,8 @@
 #define REPORT_EVERY_MS 10000 /* progress reports when nothing happens */
 #define PEERS_MAX       32
 #define SAVE_EVERY_MS   10000 /* between snapshots on disk, and 20 times as long as one takes */
-#define START_WAIT_MS   3000  /* for the database, before the snapshot on disk is taken */
+#define SAVE_AT_END_MS  2000
+#define START_WAIT_MS   3000 /* for the database, before the snapshot on disk is taken */
 
 struct store_reader {
   _Alignas(64) _Atomic(const struct store_snapshot *) using;
@@ -467,7 +468,7 @@ static void *run_saver(void *arg) {
   struct store *store = arg;
   struct store_reader *reader = store_reader_new(store);
   char last_error[300] = "";
-  uint64_t saved = 0, next = 0, saved_ms = 0;
+  uint64_t saved = 0, next = 0, saved_ms = 0, took = 0;
   bool end = !reader;
   while (!end) {
     pthread_mutex_lock(&store->lock);
@@ -487,9 +488,10 @@ static void *run_saver(void *arg) {
     fresh = store->status.generation > saved;
     uint64_t generation = store->status.generation;
     pthread_mutex_unlock(&store->lock);
-    if ((end && fresh) || ((fresh || stale) && now >= next)) {
+    /* at the end once more, unless whoever stops us would have to wait long for it */
+    if ((end && fresh && took < SAVE_AT_END_MS) || (!end && (fresh || stale) && now >= next)) {
       bool done = save(store, reader, last_error, sizeof last_error);
-      uint64_t took = monotonic_ms() - now;
+      took = monotonic_ms() - now;
       next = monotonic_ms() + (took * 20 > SAVE_EVERY_MS ? took * 20 : SAVE_EVERY_MS);
       if (done) {
         saved = generation;

@@ -1,0 +1,106 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-3-Clause
+# turncredctl schema upgrade: numbered, transactional, once, forward; old programs keep running.
+
+load ../store/store.bash
+
+setup_file() {
+  store_up
+  ctl=$TC_BUILD/turncredctl
+  [[ -x $ctl ]] || skip "turncredctl is not built ($TC_BUILD)"
+  mkdir -p "$TC_DIR/schema"
+  cp "$TC_TOP"/plugin/schema/0001-init.sql "$TC_DIR/schema/"
+}
+teardown_file() { store_down; }
+setup() {
+  export TURNCRED_SCHEMA_DIR=$TC_DIR/schema
+  PGDATABASE=postgres sql 'CREATE DATABASE fresh'
+}
+teardown() {
+  PGDATABASE=postgres sql 'DROP DATABASE fresh WITH (FORCE)'
+  rm -f "$TC_DIR"/schema/000[2-9]*
+}
+ctl() { "$TC_BUILD/turncredctl" "$@" --database "host=$PGHOST dbname=fresh user=postgres" 3>&- 4>&-; }
+in_fresh() { PGDATABASE=fresh sql "$@"; }
+
+expand() {
+  cat >"$TC_DIR/schema/0002-expand.sql" <<'SQL'
+SET LOCAL ROLE turncred_owner;
+ALTER TABLE turncred.realm ADD COLUMN novelty text NOT NULL DEFAULT 'x';
+INSERT INTO turncred.migration (version, description) VALUES (2, 'expand');
+RESET ROLE;
+SQL
+}
+
+@test "an empty database is brought up to date, and again is nothing" {
+  run ctl schema upgrade
+  echo "$output"
+  [ "$status" -eq 0 ]
+  [ "$(in_fresh 'SELECT version, length(checksum) FROM turncred.migration')" = '1|64' ]
+  run ctl schema upgrade
+  [ "$status" -eq 0 ]
+  [ "$(in_fresh 'SELECT count(*) FROM turncred.migration')" = 1 ]
+  run ctl schema status
+  echo "$output"
+  [ "$status" -eq 0 ]
+}
+
+@test "four at once: each migration is applied once" {
+  expand
+  local i pids=()
+  for i in 1 2 3 4; do ctl schema upgrade >"$TC_DIR/up$i" 2>&1 & pids+=($!); done
+  for i in "${pids[@]}"; do wait "$i" || { cat "$TC_DIR"/up?; false; }; done
+  [ "$(in_fresh 'SELECT count(*), max(version) FROM turncred.migration')" = '2|2' ]
+}
+
+@test "a migration that fails leaves nothing of itself, and what was before stays" {
+  expand
+  echo 'CREATE TABLE turncred.half (x int); SELECT 1/0; INSERT INTO turncred.migration (version, description) VALUES (3, $$x$$);' \
+    >"$TC_DIR/schema/0003-broken.sql"
+  run ctl schema upgrade
+  echo "$output"
+  [ "$status" -ne 0 ]
+  [[ $output == *0003-broken.sql*'division by zero'* ]]
+  [ "$(in_fresh 'SELECT max(version) FROM turncred.migration')" = 2 ]
+  [ "$(in_fresh "SELECT count(*) FROM pg_tables WHERE tablename = 'half'")" = 0 ]
+  echo 'SELECT 1;' >"$TC_DIR/schema/0003-broken.sql"
+  run ctl schema upgrade
+  echo "$output"
+  [ "$status" -ne 0 ]
+  [[ $output == *'does not record itself'* ]]
+}
+
+@test "a database that is newer than the program is refused" {
+  ctl schema upgrade
+  in_fresh "INSERT INTO turncred.migration (version, description) VALUES (7, 'from the future')"
+  run ctl schema upgrade
+  echo "$output"
+  [ "$status" -ne 0 ]
+  [[ $output == *'schema 7, this program knows up to 1'* ]]
+}
+
+@test "an old server keeps running while the schema expands; after the contraction it says so and keeps what it has" {
+  expand
+  cat >"$TC_DIR/schema/0003-contract.sql" <<'SQL'
+INSERT INTO turncred.migration (version, description, min_program) VALUES (3, 'contract', 2);
+SQL
+  mv "$TC_DIR/schema/0003-contract.sql" "$TC_DIR/contract"
+  cat >"$TC_DIR/bin/upgrade" <<UP
+#!/bin/sh
+exec "$TC_BUILD/turncredctl" schema upgrade --database "host=$PGHOST dbname=turncred user=postgres"
+UP
+  chmod +x "$TC_DIR/bin/upgrade"
+  run probe -p 300 <<'SCRIPT'
+load 5000
+sh upgrade
+during 1000 connected = yes
+sh psql -Xqc "SELECT turncred.key_add_plain('r', 'later', 'token', 'A128GCM', decode(md5('later'), 'hex'))" >/dev/null
+within 1000 accepts r later = yes
+sh mv "$TC_DIR/contract" "$TURNCRED_SCHEMA_DIR/0003-contract.sql"; upgrade
+within 3000 connected = no
+expect error = the database has turncred schema 3, which needs programs for schema 2 or newer; this one is for 1: upgrade it
+expect accepts r k = yes
+SCRIPT
+  echo "$output"
+  [ "$status" -eq 0 ]
+}

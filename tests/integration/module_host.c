@@ -10,8 +10,9 @@
  *   module_host MODULE.so MODULE.CONF < requests
  *
  * A request is a line "REPEAT REALM USERNAME KEY-HEX [TOKEN-HEX]": the client's HMAC key makes
- * MESSAGE-INTEGRITY. The answer is a line of words name=value. "status" asks for the state, "sleep
- * MS" waits. Exit: 0, or 1 when the module does not start.
+ * MESSAGE-INTEGRITY. The answer is a line of words name=value; ns is CPU time. "status" asks for
+ * the state, "sleep MS" waits, "stress THREADS MS" repeats the last request in several threads,
+ * with sessions that begin and end. Exit: 0, or 1 when the module does not start.
  */
 #include "config.h"
 
@@ -21,6 +22,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,15 +33,22 @@
 
 /* --- allocations of this thread, counted while counting is set -------------------------------- */
 
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define COUNTS_ALLOCATIONS 0
+#else
+#define COUNTS_ALLOCATIONS 1
+#endif
+
+static __thread int counting;
+static __thread unsigned long allocations;
+
+#if COUNTS_ALLOCATIONS
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *p, size_t size);
 void *malloc(size_t size);
 void *calloc(size_t n, size_t size);
 void *realloc(void *p, size_t size);
-
-static __thread int counting;
-static __thread unsigned long allocations;
 
 __attribute__((visibility("default"))) void *malloc(size_t size) {
   allocations += (unsigned long)counting;
@@ -53,6 +62,7 @@ __attribute__((visibility("default"))) void *realloc(void *p, size_t size) {
   allocations += (unsigned long)counting;
   return __libc_realloc(p, size);
 }
+#endif
 
 /* --- the host's side ----------------------------------------------------------------------------
  */
@@ -150,17 +160,17 @@ static size_t build(uint8_t *message, const char *username, const uint8_t *key, 
 }
 
 static void show_grant(const struct coturn_auth_module *module, void *state,
-                       const struct coturn_auth_request *request,
+                       const struct coturn_auth_request *asked,
                        const struct coturn_auth_grant *grant) {
   static uint64_t sessions;
   struct coturn_auth_session session = {.header = COTURN_AUTH_HEADER(struct coturn_auth_session),
                                         .session = ++sessions,
                                         .ref = grant->ref,
-                                        .username = request->username,
-                                        .realm = request->realm,
+                                        .username = asked->username,
+                                        .realm = asked->realm,
                                         .quota_name = grant->quota_name,
-                                        .client_addr = request->client_addr};
-  int verified = host_check_integrity(request, grant->key, grant->key_len);
+                                        .client_addr = asked->client_addr};
+  int verified = host_check_integrity(asked, grant->key, grant->key_len);
   int bound = verified ? module->session_bound(state, &session) : 0;
   printf(" integrity=%d bound=%s session=%llu key_len=%u expires=%lld policy=%u grace=%u quota=%s "
          "display=%s user_quota=%u max_bps=%llu identity=",
@@ -171,24 +181,122 @@ static void show_grant(const struct coturn_auth_module *module, void *state,
     printf("%02x", grant->identity[i]);
 }
 
+static struct coturn_auth_request request; /* the last one */
+
+/* --- stress ---------------------------------------------------------------------------------- */
+
+#define THREADS_MAX 16
+
+struct stress {
+  const struct coturn_auth_module *module;
+  void *state;
+  uint64_t until_ms;
+  unsigned number;
+  unsigned long granted, denied, bound, refused, challenged;
+};
+
+static void end_session(const struct stress *s, uint64_t session) {
+  struct coturn_auth_session_end end = {.header =
+                                            COTURN_AUTH_HEADER(struct coturn_auth_session_end),
+                                        .session = session,
+                                        .display_name = "",
+                                        .realm = request.realm};
+  s->module->session_end(s->state, &end);
+}
+
+static void stress_once(struct stress *s, uint64_t session) {
+  struct coturn_auth_request again = request;
+  struct coturn_auth_grant grant = {.header = COTURN_AUTH_HEADER(struct coturn_auth_grant)};
+  struct coturn_auth_denial denial = {.header = COTURN_AUTH_HEADER(struct coturn_auth_denial)};
+  struct coturn_auth_challenge_request asked = {
+      .header = COTURN_AUTH_HEADER(struct coturn_auth_challenge_request),
+      .realm = request.realm,
+      .origin = "https://app.example:443",
+      .client_addr = request.client_addr,
+      .local_addr = request.local_addr};
+  struct coturn_auth_challenge challenge = {.header =
+                                                COTURN_AUTH_HEADER(struct coturn_auth_challenge)};
+  s->challenged += s->module->challenge(s->state, &asked, &challenge) == COTURN_AUTH_GRANTED;
+  again.session = session;
+  if (s->module->authenticate(s->state, &again, &grant, &denial) != COTURN_AUTH_GRANTED) {
+    s->denied++;
+    return;
+  }
+  s->granted++;
+  struct coturn_auth_session bind = {.header = COTURN_AUTH_HEADER(struct coturn_auth_session),
+                                     .session = session,
+                                     .ref = grant.ref,
+                                     .username = request.username,
+                                     .realm = request.realm,
+                                     .quota_name = grant.quota_name,
+                                     .client_addr = request.client_addr};
+  if (s->module->session_bound(s->state, &bind)) {
+    s->refused++;
+    return;
+  }
+  s->bound++;
+  if (session % 4) /* the others live on: bound anew, closed by a revocation, ended at last */
+    end_session(s, session);
+}
+
+static void *stress_thread(void *arg) {
+  struct stress *s = arg;
+  uint64_t first = (uint64_t)s->number * 1000000;
+  for (uint64_t i = 0; host_monotonic_ms() < s->until_ms; i++)
+    stress_once(s, first + i % 4000);
+  for (uint64_t i = 0; i < 4000; i++)
+    end_session(s, first + i);
+  return NULL;
+}
+
+static void stress(const struct coturn_auth_module *module, void *state, unsigned threads,
+                   unsigned ms) {
+  struct stress all[THREADS_MAX] = {0}, sum = {0};
+  pthread_t id[THREADS_MAX];
+  for (unsigned i = 0; i < threads; i++) {
+    all[i] = (struct stress){.module = module, .state = state, .number = i + 1};
+    all[i].until_ms = host_monotonic_ms() + ms;
+    if (pthread_create(&id[i], NULL, stress_thread, &all[i]))
+      exit(1);
+  }
+  for (unsigned i = 0; i < threads; i++) {
+    pthread_join(id[i], NULL);
+    sum.granted += all[i].granted;
+    sum.denied += all[i].denied;
+    sum.bound += all[i].bound;
+    sum.refused += all[i].refused;
+    sum.challenged += all[i].challenged;
+  }
+  printf("stress granted=%lu denied=%lu bound=%lu refused=%lu challenged=%lu\n", sum.granted,
+         sum.denied, sum.bound, sum.refused, sum.challenged);
+  fflush(stdout);
+}
+
 static void ask(const struct coturn_auth_module *module, void *state, long repeat,
                 const char *realm, const char *username, const char *key_hex,
                 const char *token_hex) {
   static const char *const verdicts[] = {"declined", "granted", "denied", "pending"};
-  uint8_t message[2048] = {0}, key[64], token[1024];
+  static uint8_t message[2048], token[1024]; /* stress uses them again */
+  static struct sockaddr_in client;
+  static char realm_copy[256], username_copy[1024];
+  uint8_t key[64];
   struct coturn_auth_grant grant;
   struct coturn_auth_denial denial;
-  struct sockaddr_in client = {.sin_family = AF_INET, .sin_port = htons(40000)};
-  struct coturn_auth_request request = {.header = COTURN_AUTH_HEADER(struct coturn_auth_request)};
   enum coturn_auth_verdict verdict = COTURN_AUTH_DECLINED;
   struct timespec start, end;
 
+  memset(message, 0, sizeof message);
+  snprintf(realm_copy, sizeof realm_copy, "%s", realm);
+  snprintf(username_copy, sizeof username_copy, "%s", username);
+  request = (struct coturn_auth_request){.header = COTURN_AUTH_HEADER(struct coturn_auth_request)};
+  client.sin_family = AF_INET;
+  client.sin_port = htons(40000);
   client.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   size_t key_len = from_hex(key_hex, key, sizeof key);
   request.method = 3;
-  request.username = username;
+  request.username = username_copy;
   request.username_len = (uint32_t)strlen(username);
-  request.realm = realm;
+  request.realm = realm_copy;
   request.access_token = token_hex ? token : NULL;
   request.access_token_len = from_hex(token_hex, token, sizeof token);
   request.message = message;
@@ -196,7 +304,7 @@ static void ask(const struct coturn_auth_module *module, void *state, long repea
   request.client_addr = request.local_addr = (struct sockaddr *)&client;
   request.origin = "";
   allocations = 0;
-  clock_gettime(CLOCK_MONOTONIC, &start);
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start);
   for (long i = 0; i < repeat; i++) {
     memset(&grant, 0, sizeof grant);
     memset(&denial, 0, sizeof denial);
@@ -206,7 +314,7 @@ static void ask(const struct coturn_auth_module *module, void *state, long repea
     verdict = module->authenticate(state, &request, &grant, &denial);
     counting = 0;
   }
-  clock_gettime(CLOCK_MONOTONIC, &end);
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
   double ns = (double)(end.tv_sec - start.tv_sec) * 1e9 + (double)(end.tv_nsec - start.tv_nsec);
   printf("%s ns=%.0f allocations=%lu", verdicts[verdict], ns / (double)repeat, allocations);
   if (verdict == COTURN_AUTH_GRANTED)
@@ -223,6 +331,13 @@ static void emit(const char *key, const char *value, void *arg) {
   printf("%s: %s\n", key, value);
 }
 
+static void emit_counter(const struct coturn_auth_counter *counter, uint64_t value, void *arg) {
+  (void)arg;
+  if (value || counter->is_gauge)
+    printf("%s%s%s: %llu\n", counter->name, counter->label ? "/" : "",
+           counter->label ? counter->label_value : "", (unsigned long long)value);
+}
+
 static void run(const struct coturn_auth_module *module, void *state) {
   char line[8192];
   while (fgets(line, sizeof line, stdin)) {
@@ -232,10 +347,14 @@ static void run(const struct coturn_auth_module *module, void *state) {
       word[n++] = w;
     if (n == 1 && strcmp(word[0], "status") == 0) {
       module->status(state, emit, NULL);
+      host_visit_counters(emit_counter, NULL);
       fflush(stdout);
     } else if (n == 2 && strcmp(word[0], "sleep") == 0) {
       struct timespec ts = {atol(word[1]) / 1000, atol(word[1]) % 1000 * 1000000};
       nanosleep(&ts, NULL);
+    } else if (n == 3 && strcmp(word[0], "stress") == 0 && request.realm &&
+               atoi(word[1]) <= THREADS_MAX) {
+      stress(module, state, (unsigned)atoi(word[1]), (unsigned)atoi(word[2]));
     } else if (n >= 4) {
       ask(module, state, atol(word[0]), word[1], word[2], word[3], word[4]);
     } else {

@@ -117,3 +117,58 @@ for name, x in zip(kinds, answers):
 assert all(x["allocations"] == "0" for x in answers)
 PY
 }
+
+@test "four threads at once, while users, keys and credentials change under them" {
+  turn host <<'PY'
+exec((DIR / "host.py").read_text())
+
+
+# one session that is there already: a new one takes its time while four threads spin
+psql = subprocess.Popen(["psql", "-XqAt", "-v", "ON_ERROR_STOP=1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def sql(text):
+    psql.stdin.write((text + ";\n\\echo done\n").encode())
+    psql.stdin.flush()
+    line = psql.stdout.readline()
+    while line != b"done\n":
+        assert line, text
+        line = psql.stdout.readline()
+
+
+sql("SELECT 1")
+host = subprocess.Popen([os.environ["TC_BUILD"] + "/tests/integration/module_host", str(DIR / "lib" / "turncred.so"),
+                         str(DIR / "servers/host/module.conf")], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+expected = []
+for c, change in ((derived("racer"), "SELECT turncred.revoke('user', 'turn.test', 'racer')"),
+                  (token("k2"), "SELECT turncred.key_set_state('turn.test', 'k2', 'disabled')"),
+                  (password("bob", "0123456789abcdef-bob"), "SELECT turncred.revoke('user', 'turn.test', 'bob')")):
+    words = ["1", "turn.test", c.username, c.key("turn.test").hex()] + ([c.token.hex()] if c.token else [])
+    host.stdin.write((" ".join(words) + "\nstress 4 3000\n").encode())
+    host.stdin.flush()
+    first = host.stdout.readline().decode()
+    while not first.startswith(("granted", "denied")):
+        first = host.stdout.readline().decode()
+    assert first.startswith("granted"), first
+    for i in range(8):
+        sql(f"UPDATE turncred.realm SET user_quota = {i} WHERE name = 'other.test'")
+    sql(change)
+    line = ""
+    closed = 0
+    while not line.startswith("stress"):
+        line = host.stdout.readline().decode()
+        assert line, "the host ended"
+        closed += line.startswith("close")
+    done = {k: int(v) for k, v in (w.split("=") for w in line.split()[1:])}
+    print(c.username, done, "closed", closed)
+    assert done["granted"] > 100 and done["denied"] > 100, done
+    assert done["bound"] + done["refused"] == done["granted"], done
+    assert closed > 0
+psql.communicate()
+out, _ = host.communicate(b"status\n", timeout=20)
+assert host.returncode == 0
+text = out.decode()
+assert "live_sessions: 3\n" in text, text  # of the three first requests, which nobody ended
+assert "database: connected" in text, text
+PY
+}

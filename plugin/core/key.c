@@ -30,6 +30,7 @@ static bool exists(enum turncred_use use, enum turncred_alg alg,
     return enc_length(alg) > 0 && (derivation == TURNCRED_DERIVATION_NONE ||
                                    derivation == TURNCRED_DERIVATION_HKDF_SHA256);
   case TURNCRED_USE_DERIVED:
+  case TURNCRED_USE_TAG:
     return alg == TURNCRED_HMAC_SHA256 && derivation == TURNCRED_DERIVATION_NONE;
   case TURNCRED_USE_REST:
     return is_hmac(alg) && derivation == TURNCRED_DERIVATION_NONE;
@@ -43,7 +44,7 @@ size_t turncred_key_length(enum turncred_use use, enum turncred_alg alg,
   if (!exists(use, alg, derivation) || use == TURNCRED_USE_REST) {
     return 0;
   }
-  if (use == TURNCRED_USE_DERIVED || derivation == TURNCRED_DERIVATION_HKDF_SHA256) {
+  if (use != TURNCRED_USE_TOKEN || derivation == TURNCRED_DERIVATION_HKDF_SHA256) {
     return 32;
   }
   return alg == TURNCRED_A256CBC_HS512 ? 64 : enc_length(alg);

@@ -7,7 +7,8 @@
 
 static const char *const uses[] = {[TURNCRED_USE_TOKEN] = "token",
                                    [TURNCRED_USE_DERIVED] = "derived",
-                                   [TURNCRED_USE_REST] = "rest"};
+                                   [TURNCRED_USE_REST] = "rest",
+                                   [TURNCRED_USE_TAG] = "tag"};
 static const char *const algs[] = {[TURNCRED_A256GCM] = "A256GCM",
                                    [TURNCRED_A128GCM] = "A128GCM",
                                    [TURNCRED_A256CBC_HS512] = "A256CBC-HS512",

@@ -226,20 +226,21 @@ enum turncred_err turncred_token_hmac_sha1_key(const struct turncred_token *toke
 
 void turncred_token_clear(struct turncred_token *token) { turncred_cleanse(token, sizeof(*token)); }
 
-enum turncred_err turncred_subject_tag(const uint8_t *k, size_t k_len, const char *subject,
-                                       uint8_t tag[TURNCRED_SUBJECT_TAG]) {
+enum turncred_err turncred_subject_tag(const uint8_t *tag_key, size_t tag_key_len,
+                                       const char *subject, uint8_t tag[TURNCRED_SUBJECT_TAG]) {
   const struct tc_part info = {"turncred-subject-tag-v1", 23};
   struct tc_part part;
   uint8_t subkey[32];
   uint8_t mac[TC_DIGEST_MAX];
   bool ok;
 
-  if (k == NULL || k_len == 0 || k_len > TURNCRED_KEY_MAX || subject == NULL || tag == NULL) {
+  if (tag_key == NULL || tag_key_len == 0 || tag_key_len > TURNCRED_KEY_MAX || subject == NULL ||
+      tag == NULL) {
     return TURNCRED_BAD_ARGUMENT;
   }
   part.data = subject;
   part.len = strlen(subject);
-  ok = tc_hkdf_sha256(NULL, k, k_len, &info, 1, subkey, sizeof(subkey)) &&
+  ok = tc_hkdf_sha256(NULL, tag_key, tag_key_len, &info, 1, subkey, sizeof(subkey)) &&
        tc_hmac(NULL, TC_SHA256, subkey, sizeof(subkey), &part, 1, mac, NULL);
   if (ok) {
     memcpy(tag, mac, TURNCRED_SUBJECT_TAG);

@@ -43,6 +43,7 @@ extern "C" {
 #define TURNCRED_SKEW             5   /* seconds: Delta of RFC 7635 section 7 */
 #define TURNCRED_AHEAD_SLACK      300 /* seconds a derived expiry may lie beyond max_ttl */
 #define TURNCRED_SUBJECT_TAG      4   /* octets */
+#define TURNCRED_TAG_KID          "subject-tag" /* kid of a realm's only key with TURNCRED_USE_TAG */
 
 enum turncred_err {
   TURNCRED_OK = 0,
@@ -66,7 +67,12 @@ const char *turncred_err_name(enum turncred_err err);
 /* One sentence for people, with a remedy. Never NULL. */
 const char *turncred_err_text(enum turncred_err err);
 
-enum turncred_use { TURNCRED_USE_TOKEN = 1, TURNCRED_USE_DERIVED, TURNCRED_USE_REST };
+enum turncred_use {
+  TURNCRED_USE_TOKEN = 1,
+  TURNCRED_USE_DERIVED,
+  TURNCRED_USE_REST,
+  TURNCRED_USE_TAG /* issuers only: names the subject inside tokens; verifies nothing */
+};
 
 enum turncred_alg {
   TURNCRED_ALG_NONE = 0,
@@ -74,7 +80,7 @@ enum turncred_alg {
   TURNCRED_A128GCM,       /* K: 16 octets */
   TURNCRED_A256CBC_HS512, /* K: 64 octets, first half AUTH key, second half AS-RS key */
   TURNCRED_HMAC_SHA1,     /* rest: hash of the password */
-  TURNCRED_HMAC_SHA256,   /* derived (always), rest */
+  TURNCRED_HMAC_SHA256,   /* derived and tag (always), rest */
   TURNCRED_HMAC_SHA384,
   TURNCRED_HMAC_SHA512
 };
@@ -108,7 +114,7 @@ struct turncred_key {
   enum turncred_alg alg;
   enum turncred_derivation derivation;
   uint8_t enc[32];  /* AS-RS key */
-  uint8_t auth[64]; /* AUTH key of CBC-HS512; the HMAC key of derived and rest */
+  uint8_t auth[64]; /* AUTH key of CBC-HS512; K itself of derived, rest and tag */
   uint16_t enc_len;
   uint16_t auth_len;
   uint8_t allow_zero_iv; /* RFC 7635's literal CBC form is accepted (nonce_length 0) */
@@ -164,11 +170,12 @@ enum turncred_err turncred_token_hmac_sha1_key_ws(struct turncred_ws *ws,
                                                   uint8_t key[20]);
 void turncred_token_clear(struct turncred_token *token);
 
-/* First 4 octets of HMAC-SHA256(subkey of k "turncred-subject-tag-v1", subject). Issuers put it in
- * front of an otherwise random mac_key. k: 1 to 64 octets, the same for all keys of a realm, or
- * nobody can renew with a token of the next key. */
-enum turncred_err turncred_subject_tag(const uint8_t *k, size_t k_len, const char *subject,
-                                       uint8_t tag[TURNCRED_SUBJECT_TAG]);
+/* First 4 octets of HMAC-SHA256(subkey of the tag key "turncred-subject-tag-v1", subject). Issuers
+ * put it in front of an otherwise random mac_key. The tag key is the realm's (TURNCRED_USE_TAG, 32
+ * octets), not the token's K: it outlives rotations, so that a subject keeps its tag under the next
+ * kid. Servers never need it: they compare tags. */
+enum turncred_err turncred_subject_tag(const uint8_t *tag_key, size_t tag_key_len,
+                                       const char *subject, uint8_t tag[TURNCRED_SUBJECT_TAG]);
 /* SHA-256 of the raw token, first 16 octets in hex with the NUL: the name of a token in logs. */
 enum turncred_err turncred_token_fingerprint(const uint8_t *in, size_t in_len, char hex[33]);
 /* The same without allocation. */

@@ -76,7 +76,6 @@ CREATE TABLE turncred.realm (
   at_rest          text        NOT NULL DEFAULT 'sealed',
   kek_id           text,
   subject_tag      boolean     NOT NULL DEFAULT true,
-  tag_key          bytea       NOT NULL DEFAULT (uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())),
   bind_address     boolean     NOT NULL DEFAULT false,
   guest_kids       text[]      NOT NULL DEFAULT '{}',
   listen_addresses inet[]      NOT NULL DEFAULT '{}',
@@ -105,7 +104,6 @@ CREATE TABLE turncred.realm (
   CONSTRAINT realm_user_quota_range CHECK (user_quota >= 0),
   CONSTRAINT realm_total_quota_range CHECK (total_quota >= 0),
   CONSTRAINT realm_max_bps_range CHECK (max_bps >= 0),
-  CONSTRAINT realm_tag_key_length CHECK (octet_length(tag_key) = 32),
   CONSTRAINT realm_at_rest_known CHECK (at_rest IN ('sealed', 'plain')),
   CONSTRAINT realm_kek_id_form CHECK (kek_id ~ '^[A-Za-z0-9._-]{1,64}$'),
   CONSTRAINT realm_guest_kids_form CHECK
@@ -123,7 +121,6 @@ COMMENT ON COLUMN turncred.realm.max_ttl IS 'seconds; no credential lives longer
 COMMENT ON COLUMN turncred.realm.user_quota IS 'allocations of one user; 0: as the server is configured';
 COMMENT ON COLUMN turncred.realm.max_bps IS 'octets per second of one session; 0: as the server is configured';
 COMMENT ON COLUMN turncred.realm.at_rest IS 'plain allows key octets and long-term keys without a key encryption key; README.md says what that costs';
-COMMENT ON COLUMN turncred.realm.tag_key IS 'what issuers make subject tags with: one for all keys of the realm, so that a token under a new key is still the same subject''s';
 COMMENT ON COLUMN turncred.realm.kek_id IS 'key encryption key that seals new rows of this realm; null: the sealing program''s own';
 COMMENT ON COLUMN turncred.realm.bind_address IS 'derived credentials are for one client address: their user id is USER|ADDRESS';
 COMMENT ON COLUMN turncred.realm.guest_kids IS 'kids of other realms that are accepted here, each as realm/kid';
@@ -156,10 +153,15 @@ CREATE TABLE turncred.key (
   -- what coturn accepts in a USERNAME, and nothing that spoils a log line
   CONSTRAINT key_kid_characters CHECK
     (kid !~ '[[:cntrl:] ''"\\]' AND NOT (lower(kid) LIKE '%union%' AND lower(kid) LIKE '%select%')),
-  CONSTRAINT key_use_known CHECK (use IN ('token', 'derived', 'rest')),
+  CONSTRAINT key_use_known CHECK (use IN ('token', 'derived', 'rest', 'tag')),
+  -- one a realm, for as long as the realm: under another one every user would look like a new one
+  CONSTRAINT key_tag_kid CHECK ((use = 'tag') = (kid = 'subject-tag')),
+  CONSTRAINT key_tag_always CHECK
+    (use <> 'tag' OR (state = 'active' AND num_nonnulls(not_before, sign_until, accept_until) = 0)),
   CONSTRAINT key_alg_for_use CHECK (CASE use
     WHEN 'token' THEN alg IN ('A256GCM', 'A128GCM', 'A256CBC-HS512')
     WHEN 'derived' THEN alg = 'sha256'
+    WHEN 'tag' THEN alg = 'sha256'
     ELSE alg IN ('sha1', 'sha256', 'sha384', 'sha512') END),
   CONSTRAINT key_derivation_known CHECK
     (derivation = 'none' OR (derivation = 'hkdf-sha256' AND use = 'token')),
@@ -170,12 +172,14 @@ CREATE TABLE turncred.key (
   CONSTRAINT key_kek_id_form CHECK (kek_id ~ '^[A-Za-z0-9._-]{1,64}$'),
   CONSTRAINT key_wrapped_length CHECK (CASE
     WHEN use = 'rest' THEN octet_length(wrapped) BETWEEN 16 AND 72 AND octet_length(wrapped) % 8 = 0
-    WHEN use = 'derived' OR derivation = 'hkdf-sha256' OR alg = 'A256GCM' THEN octet_length(wrapped) = 40
+    WHEN use IN ('derived', 'tag') OR derivation = 'hkdf-sha256' OR alg = 'A256GCM'
+      THEN octet_length(wrapped) = 40
     WHEN alg = 'A128GCM' THEN octet_length(wrapped) = 24
     ELSE octet_length(wrapped) = 72 END),
   CONSTRAINT key_plain_length CHECK (CASE
     WHEN use = 'rest' THEN octet_length(plain) BETWEEN 1 AND 64
-    WHEN use = 'derived' OR derivation = 'hkdf-sha256' OR alg = 'A256GCM' THEN octet_length(plain) = 32
+    WHEN use IN ('derived', 'tag') OR derivation = 'hkdf-sha256' OR alg = 'A256GCM'
+      THEN octet_length(plain) = 32
     WHEN alg = 'A128GCM' THEN octet_length(plain) = 16
     ELSE octet_length(plain) = 64 END),
   CONSTRAINT key_allow_zero_iv_cbc_only CHECK (NOT allow_zero_iv OR alg = 'A256CBC-HS512'),
@@ -192,8 +196,9 @@ CREATE TABLE turncred.key (
 CREATE UNIQUE INDEX key_plain_once ON turncred.key (realm, plain) WHERE plain IS NOT NULL;
 COMMENT ON COLUMN turncred.key.wrapped IS 'K, RFC 5649, under a subkey bound to kek_id, realm, kid, use, alg and derivation';
 COMMENT ON COLUMN turncred.key.plain IS 'K itself; only in realms with at_rest plain';
+COMMENT ON COLUMN turncred.key.use IS 'token, derived, rest: what it verifies; tag: the realm''s key of subject tags, for issuers only';
 COMMENT ON COLUMN turncred.key.allow_zero_iv IS 'RFC 7635''s literal CBC form (no nonce, zero IV) is accepted';
-COMMENT ON COLUMN turncred.key.subject_tag IS 'tokens under this key carry the tag of their subject; taken from the realm when the key is added';
+COMMENT ON COLUMN turncred.key.subject_tag IS 'tokens under this key carry the tag of their subject, made with the key subject-tag; taken from the realm when the key is added';
 COMMENT ON COLUMN turncred.key.not_before IS 'no server accepts it earlier; null: open';
 COMMENT ON COLUMN turncred.key.sign_until IS 'no issuer signs with it from then on; null: open';
 COMMENT ON COLUMN turncred.key.accept_until IS 'no server accepts it from then on; null: open';
@@ -604,6 +609,22 @@ $$;
 COMMENT ON FUNCTION turncred.key_add_plain(text, text, text, text, bytea, text, text, text,
   timestamptz, timestamptz, timestamptz) IS 'adds a key to a realm with at_rest plain; raw octets';
 
+-- Issuers make it when they first need it. Whoever comes second uses the one that is there.
+CREATE FUNCTION turncred.tag_key_add(p_realm text, p_wrapped bytea, p_kek_id text,
+    p_plain bytea DEFAULT NULL)
+  RETURNS boolean
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM turncred.realm_must_exist(p_realm);
+  INSERT INTO turncred.key (realm, kid, use, alg, wrapped, kek_id, plain)
+    VALUES (p_realm, 'subject-tag', 'tag', 'sha256', p_wrapped, p_kek_id, p_plain)
+  ON CONFLICT (realm, kid) DO NOTHING;
+  RETURN FOUND;
+END
+$$;
+COMMENT ON FUNCTION turncred.tag_key_add(text, bytea, text, bytea) IS
+  'adds the realm''s key of subject tags, sealed or plain; false: there is one already, which stays';
+
 CREATE FUNCTION turncred.key_set_state(p_realm text, p_kid text, p_state text) RETURNS xid8
   LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -882,7 +903,7 @@ GRANT INSERT, UPDATE, DELETE ON turncred.realm, turncred.key, turncred.credentia
 -- from quoting the failing row, so key octets, in errors and in its log (superusers excepted).
 ALTER TABLE turncred.key ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY key_owner ON turncred.key TO turncred_owner USING (true) WITH CHECK (true);
-CREATE POLICY key_server ON turncred.key FOR SELECT TO turncred_server USING (true);
+CREATE POLICY key_server ON turncred.key FOR SELECT TO turncred_server USING (use <> 'tag');
 CREATE POLICY key_admin ON turncred.key TO turncred_admin USING (true) WITH CHECK (true);
 CREATE POLICY key_issuer ON turncred.key FOR SELECT TO turncred_issuer
   USING (state IN ('published', 'active'));
@@ -903,7 +924,8 @@ GRANT EXECUTE ON FUNCTION
   turncred.issue_record(text, text, text, timestamptz, text, text, text, text),
   turncred.unexpired_tokens(text, text)
   TO turncred_issuer, turncred_admin;
-GRANT EXECUTE ON FUNCTION turncred.tokens_reserve(text, text, bigint)
+GRANT EXECUTE ON FUNCTION turncred.tokens_reserve(text, text, bigint),
+  turncred.tag_key_add(text, bytea, text, bytea)
   TO turncred_issuer, turncred_admin;
 GRANT EXECUTE ON FUNCTION
   turncred.key_add_plain(text, text, text, text, bytea, text, text, text, timestamptz, timestamptz,

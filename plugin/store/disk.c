@@ -361,7 +361,6 @@ static bool put_realm(const struct hamt_item *hamt, void *arg) {
   put_int(s, r->user_quota);
   put_int(s, r->total_quota);
   put_int(s, r->max_bps);
-  put(s, r->tag_key, sizeof r->tag_key);
   put_byte(s, r->bind_address);
   put_list(s, r->guest_kids, r->guest_count);
   put_list(s, r->listen_addresses, r->listen_count);
@@ -384,7 +383,6 @@ static int get_realm(struct stream *s, struct store_snapshot *to) {
   r->user_quota = (uint32_t)get_int(s);
   r->total_quota = (uint32_t)get_int(s);
   r->max_bps = get_int(s);
-  get(s, r->tag_key, sizeof r->tag_key);
   r->bind_address = get_byte(s) != 0;
   char *guests = get_list(s), *listens = get_list(s), *origins = get_list(s);
   fields.guest_kids = guests;

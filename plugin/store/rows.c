@@ -22,7 +22,7 @@ static const struct table {
                     " array_to_string(t.guest_kids, E'\\n'),"
                     " array_to_string(ARRAY(SELECT host(a) FROM unnest(t.listen_addresses) a), "
                     "E'\\n'),"
-                    " array_to_string(t.origins, E'\\n'), t.tag_key",
+                    " array_to_string(t.origins, E'\\n')",
                     "t.name", "''::text", "t.name = c.realm"},
     [ROWS_KEY] = {"key",
                   "t.kid, t.use, t.alg, t.derivation, t.username_format, t.kek_id, t.wrapped,"
@@ -249,9 +249,6 @@ static const char *read_realm(const struct db_row *row, struct store_realm *real
   realm->total_quota = (uint32_t)total_quota;
   realm->max_bps = max_bps;
   realm->bind_address = db_int(row, 15) != 0;
-  if (row->len[19] != sizeof realm->tag_key)
-    return "tag_key: 32 octets are needed";
-  memcpy(realm->tag_key, row->value[19], sizeof realm->tag_key);
   return NULL;
 }
 
@@ -261,7 +258,7 @@ bool rows_take_realm(const struct db_row *row, void *arg) {
   struct named id;
   struct realm_fields fields;
   rows->seen++;
-  if (!names(row, 18, &id))
+  if (!names(row, 17, &id))
     return true;
   if (row->len[2] < 0) {
     accept(rows, t, id.realm, "");
@@ -380,7 +377,9 @@ bool rows_take_key(const struct db_row *row, void *arg) {
   uint8_t k[TURNCRED_KEY_MAX + 8] = {0};
   char why[256] = "";
   bool gone = row->len[2] < 0;
-  if (gone || !snapshot_realm(rows->snapshot, id.realm) ||
+  /* the key of subject tags is the issuers' */
+  bool passed = !gone && !rows->keep_k && is(row, 3, "tag");
+  if (gone || passed || !snapshot_realm(rows->snapshot, id.realm) ||
       !read_key(rows, row, &id, &key, k, why, sizeof why)) {
     turncred_cleanse(k, sizeof k);
     bool ok = snapshot_remove_key(rows->snapshot, id.realm, id.name) == 0;

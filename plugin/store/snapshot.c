@@ -649,7 +649,10 @@ static bool consider(const struct hamt_item *item, void *arg) {
 const struct store_key *store_key_to_sign(const struct store_snapshot *snapshot,
                                           const struct store_realm *realm, enum turncred_use use,
                                           int64_t now) {
-  (void)snapshot;
+  if (use == TURNCRED_USE_TAG) {
+    const struct key_item *item = find_key(snapshot, item_of(realm), TURNCRED_TAG_KID);
+    return item && item->key.key.use == use && signs(&item->key, now) ? &item->key : NULL;
+  }
   if (use == TURNCRED_USE_TOKEN) {
     struct signing signing = {use, now, NULL};
     hamt_each(&item_of(realm)->keys, consider, &signing);

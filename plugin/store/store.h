@@ -67,7 +67,7 @@ struct store_key {
   enum store_key_state state;
   int64_t not_before, sign_until, accept_until; /* 0: open */
   bool subject_tag;                             /* tokens under this key carry one */
-  const uint8_t *k; /* issuers: K itself, which subject tags are made with; servers: NULL */
+  const uint8_t *k;                             /* issuers: K itself; servers: NULL */
   size_t k_len;
 };
 
@@ -80,8 +80,7 @@ struct store_realm {
   uint32_t max_ttl, default_ttl;    /* seconds */
   uint32_t user_quota, total_quota; /* 0: not ours to say */
   uint64_t max_bps;
-  uint8_t tag_key[32]; /* issuers: the k of turncred_subject_tag, for all keys of the realm */
-  bool bind_address;   /* the user id of derived credentials is USER|ADDRESS, the client's own */
+  bool bind_address; /* the user id of derived credentials is USER|ADDRESS, the client's own */
   /* derived and rest keys, newest not_before first; those accepted now are picked by the reader */
   const struct store_key *const *derived;
   size_t derived_count;
@@ -161,8 +160,9 @@ const struct store_key *store_key_find(const struct store_snapshot *snapshot,
                                        const struct store_realm *realm, const char *kid);
 /* True if the key may verify at this time: not disabled, not_before <= now < accept_until. */
 bool store_key_accepts(const struct store_key *key, int64_t now);
-/* The key to sign with now: active, inside its signing window, the newest. NULL if there is none.
- */
+/* The key to sign with now: active, inside its signing window, the newest. TURNCRED_USE_TAG: the
+ * realm's key of subject tags (its K is key.auth, 32 octets), which only issuers hold. NULL if
+ * there is none. */
 const struct store_key *store_key_to_sign(const struct store_snapshot *snapshot,
                                           const struct store_realm *realm, enum turncred_use use,
                                           int64_t now);

@@ -161,7 +161,7 @@ static bool open_mint(struct load_source *s, const struct load_source_options *o
   size_t k_len;
   enum turncred_alg alg;
   enum turncred_derivation derivation;
-  if (turncred_use_parse(o->mint, &s->use))
+  if (turncred_use_parse(o->mint, &s->use) || s->use == TURNCRED_USE_TAG)
     return fail(err, cap, "--mint: derived, rest or token, not %s", o->mint);
   if (!o->key_file)
     return fail(err, cap, "--mint needs --key-file, a file of raw octets");

@@ -9,6 +9,7 @@ Environment: TURNSERVER or COTURN_DIR (patched), TURNCRED_MODULE or top_builddir
 
 import hashlib
 import hmac
+import json
 import os
 import pathlib
 import shlex
@@ -43,6 +44,13 @@ def missing():
     if module() is None:
         return "no turncred.so: set TURNCRED_MODULE or top_builddir"
     return None
+
+
+def ctl():
+    """Path of the built turncredctl, or None."""
+    build = os.environ.get("top_builddir") or os.environ.get("BUILDDIR") or TOP / "build"
+    path = os.path.join(build, "turncredctl")
+    return path if os.access(path, os.X_OK) else None
 
 
 def quote(value):
@@ -98,6 +106,18 @@ class Database:
     def sql(self, statement, database="turncred"):
         return self.psql(["-c", statement], database)
 
+    def ctl(self, *arguments):
+        """What turncredctl prints as JSON."""
+        done = subprocess.run(
+            [ctl(), *arguments, "--json"],
+            env=dict(self.environment, PGDATABASE="turncred", TURNCRED_CONFIG="/dev/null"),
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+        return json.loads(done.stdout)
+
     def call(self, function, *arguments):
         return self.sql(f"SELECT turncred.{function}({', '.join(quote(a) for a in arguments)})")
 
@@ -119,6 +139,10 @@ class Realm:
         self.kid = f"{name}-token"
         self.k_token = self.add_key(self.kid, "token", "A256GCM")
         self.k_derived = self.add_key(f"{name}-derived", "derived", "sha256")
+        self.k_tag = os.urandom(32)  # no server needs it
+        place.database.sql(
+            f"SELECT turncred.tag_key_add({quote(name)}, NULL, NULL, {quote(self.k_tag)})"
+        )
         self.k_rest = self.add_key(f"{name}-rest", "rest", "sha1", "none", "timestamp:user-id")
 
     def add_key(self, kid, use, alg, derivation="none", username_format="user-id:timestamp", k=None):
@@ -130,15 +154,14 @@ class Realm:
         )
         return k
 
-    def subject_tag(self, user, k=None):
-        """4 octets that let the server tell users of one kid apart (in front of mac_key)."""
-        k = self.k_token if k is None else k
-        key = HKDF(hashes.SHA256(), 32, None, b"turncred-subject-tag-v1").derive(k)
+    def subject_tag(self, user):
+        """4 octets that let the server tell users apart under any kid (in front of mac_key)."""
+        key = HKDF(hashes.SHA256(), 32, None, b"turncred-subject-tag-v1").derive(self.k_tag)
         return hmac.new(key, user.encode(), "sha256").digest()[:4]
 
     def token(self, user="alice", age=0, lifetime=600, kid=None, k=None, now=None, **options):
         k = self.k_token if k is None else k
-        options.setdefault("mac_key", self.subject_tag(user, k) + os.urandom(16))
+        options.setdefault("mac_key", self.subject_tag(user) + os.urandom(16))
         server_name = options.pop("server_name", self.server_name)
         now = time.time() if now is None else now
         return credentials.make_token_credential(

@@ -42,6 +42,7 @@ def setUpModule():
         PLACE.realm("guest.example", origins=["https://guest.example"],
                     guest_kids=[f"other.example/{other.kid}"])  # fmt: skip
         PLACE.realm("quota.example", origins=["https://quota.example"], user_quota=1)
+        PLACE.realm("rotated.example", origins=["https://rotated.example"])
         PLACE.realm("untagged.example", origins=["https://untagged.example"], subject_tag=False)
         PLACE.start()
     except BaseException:
@@ -559,11 +560,29 @@ class Renewal(Case):
         k = self.realm.add_key(kid, "token", "A128GCM")
         PLACE.synced()
         # a subject has one tag, whatever key signs: else nobody could renew over a rotation
-        mac_key = self.realm.subject_tag("alice") + os.urandom(16)
-        new = self.realm.token(
-            kid=kid, k=k, algorithm="A128GCM", lifetime=900, mac_key=mac_key
-        )
+        new = self.realm.token(kid=kid, k=k, algorithm="A128GCM", lifetime=900)
         self.renew(self.realm.token("alice"), new)
+        other = self.realm.token("bob", kid=kid, k=k, algorithm="A128GCM", lifetime=900)
+        self.renew(self.realm.token("alice"), other, "441")
+
+    @unittest.skipUnless(patched.ctl(), "turncredctl is not built")
+    def test_issued_before_and_after_a_rotation(self):
+        ctl, realm = PLACE.database.ctl, "rotated.example"
+
+        def issue(user):
+            made = ctl("token", "issue", realm, user)
+            return credentials.Credential.from_json(json.dumps(made))
+
+        first = issue("alice")
+        client = self.allocated(first, realm=realm)
+        rotated = ctl("key", "rotate", realm, "--wait", "20s")
+        self.assertTrue(rotated["complete"])
+        second = issue("alice")
+        self.assertNotEqual(first.username, second.username)
+        self.assertEqual(probes.outcome(client.renew, issue("bob")), "441")
+        self.assertEqual(probes.outcome(client.renew, second), "ok")
+        self.assert_relays(client)
+        client.refresh(0)
 
     def test_other_subject(self):
         self.renew(self.realm.token("alice"), self.realm.token("bob"), "441")

@@ -149,7 +149,7 @@ static void names(void **state) {
   int i;
 
   (void)state;
-  for (i = TURNCRED_USE_TOKEN; i <= TURNCRED_USE_REST; i++) {
+  for (i = TURNCRED_USE_TOKEN; i <= TURNCRED_USE_TAG; i++) {
     assert_int_equal(turncred_use_parse(turncred_use_name((enum turncred_use)i), &use), 0);
     assert_int_equal(use, i);
   }
@@ -173,6 +173,7 @@ static void names(void **state) {
   assert_string_equal(turncred_alg_name(TURNCRED_HMAC_SHA1), "sha1");
   assert_string_equal(turncred_alg_name((enum turncred_alg)99), "unknown");
   assert_string_equal(turncred_use_name((enum turncred_use)0), "unknown");
+  assert_string_equal(turncred_use_name((enum turncred_use)(TURNCRED_USE_TAG + 1)), "unknown");
   assert_string_equal(turncred_derivation_name((enum turncred_derivation) - 1), "unknown");
   assert_string_equal(turncred_username_format_name((enum turncred_username_format)2), "unknown");
   use = TURNCRED_USE_REST;

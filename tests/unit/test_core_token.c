@@ -425,7 +425,7 @@ static void times_do_not_wrap(void **state) {
 
 static void key_lengths(void **state) {
   static const enum turncred_use uses[] = {TURNCRED_USE_TOKEN, TURNCRED_USE_DERIVED,
-                                           TURNCRED_USE_REST};
+                                           TURNCRED_USE_REST, TURNCRED_USE_TAG};
   uint8_t k[TURNCRED_KEY_MAX + 8];
   size_t u;
   int alg;
@@ -435,7 +435,7 @@ static void key_lengths(void **state) {
 
   (void)state;
   memset(k, 0x77, sizeof(k));
-  for (u = 0; u < 3; u++) {
+  for (u = 0; u < sizeof(uses) / sizeof(*uses); u++) {
     for (alg = -1; alg <= TURNCRED_HMAC_SHA512 + 1; alg++) {
       for (derivation = -1; derivation <= 2; derivation++) {
         size_t need = turncred_key_length(uses[u], (enum turncred_alg)alg,
@@ -465,7 +465,7 @@ static void key_lengths(void **state) {
       }
     }
   }
-  assert_int_equal(combinations, 6 + 1 + 4);
+  assert_int_equal(combinations, 6 + 1 + 4 + 1);
   assert_int_equal(
       turncred_key_length(TURNCRED_USE_TOKEN, TURNCRED_A256CBC_HS512, TURNCRED_DERIVATION_NONE),
       64);

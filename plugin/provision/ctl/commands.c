@@ -245,10 +245,16 @@ const struct ctl_command ctl_commands[] = {
      "Publishes a new key of the same kind, waits until every registered server and issuer has\n"
      "it, lets issuers sign with it, waits again, and retires the old one: it is accepted until\n"
      "the last credential under it has run out. Whoever lags is named and the rotation stops\n"
-     "there (exit code 5) without harm; calling it again goes on."},
-    {"key remove", "REALM KID", "Remove a key", key_remove_options, cmd_key_remove, NULL},
+     "there (exit code 5) without harm; calling it again goes on. The key subject-tag stays as it\n"
+     "is: with it issuers mark the subjects of tokens, so that users can renew over a rotation."},
+    {"key remove", "REALM KID", "Remove a key", key_remove_options, cmd_key_remove,
+     "The key subject-tag goes with --now only: with the next one, which the next token issue\n"
+     "makes, every user is another one to the servers, so that allocations held now end at\n"
+     "their deadline instead of being renewed (441)."},
     {"token issue", "REALM USER", "Issue an access token (RFC 7635)", token_issue_options,
-     cmd_token_issue, "What was issued to whom is recorded, so that revoke user finds it."},
+     cmd_token_issue,
+     "What was issued to whom is recorded, so that revoke user finds it. The first token of a\n"
+     "realm also makes its key subject-tag, sealed as the signing key is."},
     {"credential issue", "REALM USER", "Issue a username and password with a time in them",
      credential_issue_options, cmd_credential_issue, NULL},
     {"credential push", "REALM USERNAME", "Give a user a credential that servers look up",

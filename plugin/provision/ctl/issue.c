@@ -16,7 +16,6 @@
 /* What the realm says about issuing. */
 struct policy {
   char server_name[TURNCRED_SERVER_NAME_MAX + 1];
-  uint8_t tag_key[32]; /* of subject tags, the same for all keys of the realm */
   int64_t max_ttl, default_ttl;
   bool bind_address; /* derived credentials carry the client's address */
 };
@@ -28,11 +27,10 @@ static int read_policy(struct ctl *ctl, const char *realm, const char *mechanism
   size_t i;
   bool offered = false;
   db_text(&p, realm);
-  int rc =
-      ctl_row(ctl,
-              "SELECT server_name, max_ttl, default_ttl, mechanisms, encode(tag_key, 'hex') AS "
-              "tag_key, bind_address FROM turncred.realm WHERE name = $1",
-              &p, &row);
+  int rc = ctl_row(ctl,
+                   "SELECT server_name, max_ttl, default_ttl, mechanisms, bind_address FROM "
+                   "turncred.realm WHERE name = $1",
+                   &p, &row);
   if (!rc && !row)
     rc = ctl_need_realm(ctl, realm);
   if (rc)
@@ -42,18 +40,10 @@ static int read_policy(struct ctl *ctl, const char *realm, const char *mechanism
   policy->max_ttl = json_integer_value(json_object_get(row, "max_ttl"));
   policy->default_ttl = json_integer_value(json_object_get(row, "default_ttl"));
   policy->bind_address = json_is_true(json_object_get(row, "bind_address"));
-  const char *hex = json_string_value(json_object_get(row, "tag_key"));
-  size_t tag_key_len = 0;
-  if (turncred_hex_decode(hex, strlen(hex), policy->tag_key, sizeof policy->tag_key,
-                          &tag_key_len) ||
-      tag_key_len != sizeof policy->tag_key)
-    rc = ctl_fail(ctl, CTL_INTERNAL, "realm \"%s\": tag_key is not 32 octets", realm);
   json_array_foreach(json_object_get(row, "mechanisms"), i, one) {
     offered |= !strcmp(json_string_value(one), mechanism);
   }
   json_decref(row);
-  if (rc)
-    return rc;
   if (!offered)
     return ctl_fail(ctl, CTL_REFUSED,
                     "realm \"%s\" does not offer the mechanism %s, so its servers would refuse the "
@@ -107,9 +97,10 @@ struct made_token {
   char fingerprint[33];
 };
 
-static int make_token(struct ctl *ctl, const struct stored_key *key, const struct policy *policy,
-                      const char *subject, int64_t lifetime, size_t mac_key_len,
-                      struct made_token *made) {
+/* tag_key NULL: no subject tag. */
+static int make_token(struct ctl *ctl, const struct stored_key *key, const uint8_t *tag_key,
+                      const struct policy *policy, const char *subject, int64_t lifetime,
+                      size_t mac_key_len, struct made_token *made) {
   struct turncred_key ready = {0};
   uint8_t nonce[16];
   size_t nonce_len = key->alg == TURNCRED_A256CBC_HS512 ? 16 : 12;
@@ -124,9 +115,8 @@ static int make_token(struct ctl *ctl, const struct stored_key *key, const struc
     return ctl_fail(ctl, CTL_INTERNAL, "the random number generator failed");
   enum turncred_err err =
       turncred_key_init(&ready, key->use, key->alg, key->derivation, key->k, key->k_len);
-  if (!err && key->subject_tag)
-    err =
-        turncred_subject_tag(policy->tag_key, sizeof policy->tag_key, subject, made->token.mac_key);
+  if (!err && tag_key)
+    err = turncred_subject_tag(tag_key, TAG_KEY_OCTETS, subject, made->token.mac_key);
   struct turncred_ws *ws = err ? NULL : turncred_ws_new(1);
   if (!err)
     err = ws ? turncred_token_encode(ws, &ready, policy->server_name, nonce, nonce_len,
@@ -157,6 +147,7 @@ int cmd_token_issue(struct ctl *ctl) {
   struct policy policy = {0};
   struct stored_key key = {0};
   struct made_token made = {0};
+  uint8_t tag_key[TAG_KEY_OCTETS];
   int64_t lifetime = 0, mac_key_len = 20;
   int rc = ctl_get_int(ctl, "session-key-octets", 20, 32, &mac_key_len);
   if (!rc && mac_key_len != 20 && mac_key_len != 32)
@@ -169,8 +160,11 @@ int cmd_token_issue(struct ctl *ctl) {
     rc = read_lifetime(ctl, &policy, &lifetime);
   if (!rc)
     rc = keyring_signer(ctl, realm, TURNCRED_USE_TOKEN, ctl_get(ctl, "kid"), &key);
+  if (!rc && key.subject_tag)
+    rc = keyring_tag_key(ctl, &key, tag_key);
   if (!rc)
-    rc = make_token(ctl, &key, &policy, subject, lifetime, (size_t)mac_key_len, &made);
+    rc = make_token(ctl, &key, key.subject_tag ? tag_key : NULL, &policy, subject, lifetime,
+                    (size_t)mac_key_len, &made);
   if (!rc) {
     int64_t expiry = (int64_t)(made.token.timestamp >> 16) + lifetime;
     rc = record(ctl, &key, subject, made.fingerprint, expiry);
@@ -190,6 +184,7 @@ int cmd_token_issue(struct ctl *ctl) {
     }
     turncred_cleanse(&made, sizeof made);
   }
+  turncred_cleanse(tag_key, sizeof tag_key);
   keyring_clear(&key);
   return rc;
 }
@@ -251,7 +246,7 @@ int cmd_credential_issue(struct ctl *ctl) {
   char username[TURNCRED_USERNAME_MAX + 1], password[TURNCRED_PASSWORD_MAX];
   char user_id[TURNCRED_USERNAME_MAX + 1];
   int64_t lifetime = 0, expiry = 0;
-  if (turncred_use_parse(kind, &use) || use == TURNCRED_USE_TOKEN)
+  if (keyring_use_parse(kind, &use) || use == TURNCRED_USE_TOKEN)
     return ctl_fail(ctl, CTL_USAGE, "--kind: \"%s\" is not one of derived, rest", kind);
   int rc = read_policy(ctl, realm, kind, &policy);
   if (!rc)

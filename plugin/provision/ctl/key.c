@@ -94,7 +94,7 @@ int cmd_key_list(struct ctl *ctl) {
 static int read_kind(const struct ctl *ctl, struct stored_key *key) {
   const char *text = ctl_get(ctl, "use");
   key->use = TURNCRED_USE_TOKEN;
-  if (text && turncred_use_parse(text, &key->use))
+  if (text && keyring_use_parse(text, &key->use))
     return ctl_fail(ctl, CTL_USAGE, "--use: \"%s\" is not one of token, derived, rest", text);
   key->alg = key->use == TURNCRED_USE_TOKEN  ? TURNCRED_A256GCM
              : key->use == TURNCRED_USE_REST ? TURNCRED_HMAC_SHA1
@@ -290,8 +290,23 @@ static void operands(struct ctl *ctl, struct db_params *p) {
   db_text(p, ctl_operand(ctl, 1));
 }
 
+/* Its row has neither states nor windows. */
+static int refuse_tag_key(const struct ctl *ctl) {
+  return strcmp(ctl_operand(ctl, 1), TURNCRED_TAG_KID)
+             ? 0
+             : ctl_fail(
+                   ctl, CTL_REFUSED,
+                   "key \"" TURNCRED_TAG_KID "\" makes the tags by which servers tell the "
+                   "subjects of tokens apart: it verifies nothing, so it has no states and no "
+                   "windows. To have tokens without tags: realm set --subject-tag no, then key "
+                   "rotate");
+}
+
 int cmd_key_disable(struct ctl *ctl) {
   struct db_params p = {0};
+  int rc = refuse_tag_key(ctl);
+  if (rc)
+    return rc;
   operands(ctl, &p);
   return change(ctl, "UPDATE turncred.key SET state = 'disabled' WHERE realm = $1 AND kid = $2", &p,
                 false);
@@ -307,6 +322,9 @@ int cmd_key_set(struct ctl *ctl) {
   size_t at = strlen(sql), start = at;
   const char *state = ctl_get(ctl, "state");
   int64_t now = time(NULL);
+  int refused = refuse_tag_key(ctl);
+  if (refused)
+    return refused;
   operands(ctl, &p);
   if (state && strcmp(state, "published") && strcmp(state, "active") && strcmp(state, "retired") &&
       strcmp(state, "disabled"))
@@ -342,7 +360,13 @@ int cmd_key_remove(struct ctl *ctl) {
   if (!rc) {
     const char *state = json_string_value(json_object_get(row, "state"));
     json_int_t until = json_integer_value(json_object_get(row, "accept_until"));
-    if (strcmp(state, "disabled") && (!until || until > time(NULL)) && !ctl_has(ctl, "now"))
+    if (!strcmp(ctl_operand(ctl, 1), TURNCRED_TAG_KID) && !ctl_has(ctl, "now"))
+      rc =
+          ctl_fail(ctl, CTL_REFUSED,
+                   "key \"" TURNCRED_TAG_KID "\" makes the subject tags of this realm's tokens: "
+                   "tokens under the next one name every user anew, so allocations held now cannot "
+                   "be renewed (441). Give --now if that is meant; the next token makes a new one");
+    else if (strcmp(state, "disabled") && (!until || until > time(NULL)) && !ctl_has(ctl, "now"))
       rc = ctl_fail(ctl, CTL_REFUSED,
                     "key \"%s\" is %s: credentials under it would fail at once. Rotate or disable "
                     "it first, wait for its accept_until, or give --now",

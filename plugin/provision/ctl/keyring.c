@@ -227,6 +227,40 @@ int keyring_insert(struct ctl *ctl, const struct kek_ring *ring, const struct st
                  &p, NULL);
 }
 
+enum turncred_err keyring_use_parse(const char *text, enum turncred_use *use) {
+  enum turncred_use parsed;
+  enum turncred_err err = turncred_use_parse(text, &parsed);
+  if (!err && parsed == TURNCRED_USE_TAG)
+    err = TURNCRED_BAD_ALGORITHM;
+  if (!err)
+    *use = parsed;
+  return err;
+}
+
+int keyring_tag_key(struct ctl *ctl, const struct stored_key *signer, uint8_t key[TAG_KEY_OCTETS]) {
+  struct kek_ring *ring = NULL;
+  char text[1024];
+  int rc = keyring_load_optional(ctl, &ring);
+  if (!rc)
+    rc = ctl_connect(ctl);
+  if (rc)
+    return rc;
+  switch (tag_key_get(ctl->db, ring, signer->realm, signer->kid, key, text, sizeof text)) {
+  case TAG_KEY_OK:
+    break;
+  case TAG_KEY_DATABASE:
+    rc = ctl_db_error(ctl);
+    break;
+  case TAG_KEY_FAILED:
+    rc = ctl_fail(ctl, CTL_INTERNAL, "%s", text);
+    break;
+  default:
+    rc = ctl_fail(ctl, CTL_REFUSED, "%s", text);
+  }
+  kek_ring_free(ring);
+  return rc;
+}
+
 int keyring_new_kid(const struct ctl *ctl, enum turncred_use use, char *out, size_t cap) {
   uint8_t random[4];
   char hex[9], day[16] = "";

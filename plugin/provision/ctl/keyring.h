@@ -5,6 +5,7 @@
 #ifndef TURNCRED_CTL_KEYRING_H
 #define TURNCRED_CTL_KEYRING_H
 
+#include "../common/tag_key.h"
 #include "kek.h"
 #include "sql.h"
 #include "turncred.h"
@@ -47,6 +48,11 @@ int keyring_refuse_reuse(struct ctl *ctl, const struct kek_ring *ring,
 int keyring_insert(struct ctl *ctl, const struct kek_ring *ring, const struct stored_key *key,
                    const char *kek_id, int64_t not_before, int64_t sign_until, int64_t accept_until,
                    bool has_subject_tag);
+/* token, derived or rest; TURNCRED_BAD_ALGORITHM for others: the key of subject tags is not made,
+ * rotated or issued with by hand. */
+enum turncred_err keyring_use_parse(const char *text, enum turncred_use *use);
+/* The realm's key of subject tags, made if there is none yet; signer is the key that signs. */
+int keyring_tag_key(struct ctl *ctl, const struct stored_key *signer, uint8_t key[TAG_KEY_OCTETS]);
 /* A KID nobody has: the use, the day, random digits. */
 int keyring_new_kid(const struct ctl *ctl, enum turncred_use use, char *out, size_t cap);
 

@@ -194,7 +194,8 @@ int cmd_credential_derive(struct ctl *ctl) {
   enum turncred_alg alg = TURNCRED_HMAC_SHA256;
   enum turncred_username_format format = TURNCRED_USER_ID_TIMESTAMP;
   const char *text = ctl_get(ctl, "kind");
-  if (text && (turncred_use_parse(text, &use) || use == TURNCRED_USE_TOKEN))
+  if (text &&
+      (turncred_use_parse(text, &use) || (use != TURNCRED_USE_DERIVED && use != TURNCRED_USE_REST)))
     return ctl_fail(ctl, CTL_USAGE, "--kind: \"%s\" is not one of derived, rest", text);
   bool rest = use == TURNCRED_USE_REST;
   if (!rest && (ctl_has(ctl, "hash") || ctl_has(ctl, "username-format")))

@@ -210,10 +210,11 @@ int cmd_realm_list(struct ctl *ctl) {
       {NULL, NULL, CTL_TEXT},
   };
   json_t *list = NULL;
-  int rc = ctl_rows(ctl,
-                    "SELECT " REALM_COLUMNS ", (SELECT count(*) FROM turncred.key_list k WHERE "
-                    "k.realm = r.name) AS keys FROM turncred.realm r ORDER BY name",
-                    NULL, &list);
+  int rc =
+      ctl_rows(ctl,
+               "SELECT " REALM_COLUMNS ", (SELECT count(*) FROM turncred.key_list k WHERE "
+               "k.realm = r.name AND k.use <> 'tag') AS keys FROM turncred.realm r ORDER BY name",
+               NULL, &list);
   return rc ? rc : ctl_print_list(ctl, list, columns);
 }
 
@@ -233,7 +234,8 @@ int cmd_realm_remove(struct ctl *ctl) {
     rc = ctl_value(
         ctl,
         "SELECT k.n || ' keys and ' || c.n || ' credentials' FROM (SELECT count(*) n FROM "
-        "turncred.key WHERE realm = $1) k, (SELECT count(*) n FROM turncred.credential "
+        "turncred.key WHERE realm = $1 AND use <> 'tag') k, (SELECT count(*) n FROM "
+        "turncred.credential "
         "WHERE realm = $1) c WHERE k.n + c.n > 0",
         &p, &held);
   if (!rc && held && !ctl_has(ctl, "with-contents"))

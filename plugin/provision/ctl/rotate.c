@@ -289,7 +289,11 @@ int cmd_key_rotate(struct ctl *ctl) {
   struct rotation r = {.realm = ctl_operand(ctl, 0), .use = TURNCRED_USE_TOKEN};
   const char *use = ctl_get(ctl, "use"), *id;
   json_t *late = NULL, *retired = NULL;
-  if (use && turncred_use_parse(use, &r.use))
+  if (use && !strcmp(use, "tag"))
+    return ctl_fail(ctl, CTL_USAGE,
+                    "--use: the key of subject tags is not rotated, so that users keep their names "
+                    "from one token key to the next; it opens nothing and verifies nothing");
+  if (use && keyring_use_parse(use, &r.use))
     return ctl_fail(ctl, CTL_USAGE, "--use: \"%s\" is not one of token, derived, rest", use);
   if (ctl_has(ctl, "kid") && strlen(ctl_get(ctl, "kid")) > TURNCRED_USERNAME_MAX)
     return ctl_fail(ctl, CTL_USAGE, "--kid: at most %d octets", TURNCRED_USERNAME_MAX);

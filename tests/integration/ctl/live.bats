@@ -173,6 +173,83 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
   probe "$TC_DIR/derived"
 }
 
+@test "renewal over key rotations: a user keeps its tag, another user stays another" {
+  local before
+  "$CTL" token issue turn.test alice --json >"$TC_DIR/first"
+  before=$(sql "SELECT wrapped FROM turncred.key WHERE use = 'tag'")
+  [ "$before" ]
+  ctl key rotate turn.test --wait 20s
+  "$CTL" token issue turn.test alice --json >"$TC_DIR/second"
+  "$CTL" token issue turn.test mallory --json >"$TC_DIR/other"
+  [ "$(jq -r .kid "$TC_DIR/first")" != "$(jq -r .kid "$TC_DIR/second")" ]
+  probe "$TC_DIR/first" --renew "$TC_DIR/second"
+  [ "$(value '[.steps[].step] | index("after-renewal") != null')" = true ]
+  probe "$TC_DIR/first" --renew "$TC_DIR/other" --expect-error 441
+  # the same key, one row, sealed, in nobody's way
+  [ "$(sql "SELECT wrapped FROM turncred.key WHERE use = 'tag'")" = "$before" ]
+  [ "$(sql "SELECT refused_rows FROM turncred.instance WHERE id = 'main'")" = 0 ]
+  run ! grep -q subject-tag "$TC_DIR/servers/main/log"
+  ctl key list turn.test
+  [ "$(value '[.[] | select(.use == "tag")] | length')" = 1 ]
+  [ "$(value '.[] | select(.use == "tag") | .kid')" = subject-tag ]
+}
+
+@test "the key of subject tags: not rotated, disabled or added by hand, removed only when told twice" {
+  local options
+  while read -r options; do
+    # shellcheck disable=SC2086
+    run ! ctl $options
+    grep -q 'subject' "$TC_DIR/err"
+  done <<'LINES'
+key rotate turn.test --use tag
+key disable turn.test subject-tag
+key set turn.test subject-tag --accept-until 1h
+key remove turn.test subject-tag
+LINES
+  run ! ctl key add turn.test subject-tag
+  run ! ctl key add turn.test --use tag
+  "$CTL" token issue turn.test alice --json >"$TC_DIR/first"
+  ctl key remove turn.test subject-tag --now
+  "$CTL" token issue turn.test alice --json >"$TC_DIR/second"
+  probe "$TC_DIR/first" --renew "$TC_DIR/second" --expect-error 441
+  [ "$(sql "SELECT count(*) FROM turncred.key WHERE use = 'tag'")" = 1 ]
+}
+
+@test "issuers make the key of subject tags when they first need it, and all the same one" {
+  local i pids=() tags
+  sql "CREATE ROLE issuer1 LOGIN IN ROLE turncred_issuer"
+  echo "own $(id -un) issuer1" >>"$TC_DIR/pg/data/pg_ident.conf"
+  sql 'SELECT pg_reload_conf()' >/dev/null
+  wait_for 5 psql -XqAtU issuer1 -c 'SELECT 1'
+  ctl realm add fresh.test --mechanisms token
+  ctl key add fresh.test f1
+  [ "$(sql "SELECT count(*) FROM turncred.key WHERE realm = 'fresh.test'")" = 1 ]
+  for i in 1 2 3 4 5 6; do
+    "$CTL" token issue fresh.test alice --database "host=$PGHOST dbname=turncred user=issuer1" --json >"$TC_DIR/fresh$i" 3>&- &
+    pids+=($!)
+  done
+  for i in "${pids[@]}"; do wait "$i"; done
+  tags=$(for i in 1 2 3 4 5 6; do jq -r .key "$TC_DIR/fresh$i" | base64 -d | head -c 4 | xxd -p; done | sort -u)
+  echo "$tags"
+  [ "$(wc -l <<<"$tags")" = 1 ]
+  # without tags it is not needed
+  ctl realm add bare.test --mechanisms token --subject-tag no
+  ctl key add bare.test b1
+  ctl token issue bare.test alice
+  [ "$(sql "SELECT count(*) FROM turncred.key WHERE realm = 'bare.test'")" = 1 ]
+  # a plain realm keeps it plain
+  ctl realm add plain.test --mechanisms token --at-rest plain
+  sql "SELECT turncred.key_add_plain('plain.test', 'p1', 'token', 'A128GCM', decode(md5('p1'), 'hex'))" >/dev/null
+  ctl token issue plain.test alice
+  [ "$(sql "SELECT octet_length(plain) FROM turncred.key WHERE realm = 'plain.test' AND use = 'tag'")" = 32 ]
+  ctl realm list
+  [ "$(value '.[] | select(.name == "plain.test") | .keys')" = 1 ]
+  ctl key remove plain.test p1 --now
+  ctl realm remove plain.test
+  ctl realm remove fresh.test --with-contents
+  ctl realm remove bare.test --with-contents
+}
+
 @test "key rotate: waits for one that lags, names it, and goes on where it stopped" {
   local rc=0 kid
   sql "INSERT INTO turncred.instance (id, kind, progress, last_seen) VALUES ('laggard', 'issuer', '1', now() - interval '1 day')"

@@ -95,6 +95,8 @@ SELECT pg_temp.refuses(format('SELECT pg_temp.add(%L, %L, %L, %s, %L)', kid, use
   ('a b', 'token', 'A256GCM', 32, 'none', 'key_kid_characters'),
   ('a''b', 'token', 'A256GCM', 32, 'none', 'key_kid_characters'),
   ('UnionSelect', 'token', 'A256GCM', 32, 'none', 'key_kid_characters'),
+  ('subject-tag', 'token', 'A256GCM', 32, 'none', 'key_tag_kid'),
+  ('x', 'tag', 'sha256', 32, 'none', 'key_tag_kid'),
   ('g256', 'token', 'A256GCM', 32, 'none', 'key_pkey')) v(kid, use, alg, octets, derivation, c);
 SELECT pg_temp.refuses('SELECT turncred.key_add_plain(''sealed'', ''x'', ''token'', ''A256GCM'', decode(repeat(''ab'', 32), ''hex''))', 'key_plain_in_plain_realm');
 SELECT pg_temp.refuses('INSERT INTO turncred.key (realm, kid, use, alg, plain) SELECT realm, ''again'', use, alg, plain FROM turncred.key WHERE kid = ''g256''', 'key_plain_once');
@@ -121,6 +123,22 @@ UPDATE turncred.realm SET subject_tag = false WHERE name = 'plain';
 SELECT pg_temp.add('untagged', 'token', 'A256GCM', 32);
 SELECT is((SELECT subject_tag FROM turncred.key WHERE kid = 'untagged'), false, 'subject_tag comes from the realm');
 SELECT is((SELECT subject_tag FROM turncred.key WHERE kid = 'g256'), true, 'and stays with the key');
+SELECT is(turncred.tag_key_add('plain', NULL, NULL, decode(repeat('5a', 32), 'hex')), true, 'a key of subject tags');
+SELECT is(turncred.tag_key_add('plain', NULL, NULL, decode(repeat('5b', 32), 'hex')), false, 'one a realm');
+SELECT is((SELECT get_byte(plain, 0) FROM turncred.key WHERE use = 'tag'), 90, 'the first one stays');
+SELECT is(turncred.tag_key_add('sealed', decode(repeat('00', 40), 'hex'), 'main'), true, 'a sealed one');
+SELECT pg_temp.refuses('SELECT turncred.tag_key_add(''sealed'', NULL, NULL, decode(repeat(''5c'', 32), ''hex''))', 'key_plain_in_plain_realm');
+DELETE FROM turncred.key WHERE realm = 'sealed';
+SELECT pg_temp.refuses('SELECT turncred.tag_key_add(''sealed'', decode(repeat(''00'', 48), ''hex''), ''main'')', 'key_wrapped_length');
+SELECT throws_ok('SELECT turncred.tag_key_add(''nowhere'', decode(repeat(''00'', 40), ''hex''), ''main'')', 'TC001', NULL, 'no such realm');
+SELECT pg_temp.refuses(format('UPDATE turncred.key SET %s WHERE use = ''tag''', s), c) FROM (VALUES
+  ('kid = ''other''', 'key_tag_kid'),
+  ('use = ''derived''', 'key_tag_kid'),
+  ('alg = ''sha1''', 'key_alg_for_use'),
+  ('state = ''disabled''', 'key_tag_always'),
+  ('accept_until = now()', 'key_tag_always'),
+  ('plain = decode(repeat(''5a'', 16), ''hex'')', 'key_plain_length')) v(s, c);
+SELECT is(turncred.tokens_reserve('plain', 'subject-tag', 1), false, 'it signs no tokens');
 
 -- credential
 SELECT pg_temp.refuses(format('SELECT turncred.credential_push_plain(%L, %L, decode(repeat(''00'', %s), ''hex''), %L, %L, %L)', r, u, n, s, e, a), c) FROM (VALUES

@@ -63,6 +63,7 @@ LANGUAGE sql AS $$ VALUES
   ('SELECT turncred.unexpired_tokens(''r'', ''x'')', false, true, true),
   ('SELECT turncred.tokens_reserve(''r'', ''active'', 1)', false, true, true),
   ('SELECT turncred.key_add_plain(''r'', ''x'', ''derived'', ''sha256'', decode(repeat(''00'', 32), ''hex''))', false, false, true),
+  ('SELECT turncred.tag_key_add(''r'', NULL, NULL, decode(repeat(''01'', 32), ''hex''))', false, true, true),
   ('SELECT turncred.key_set_state(''r'', ''disabled'', ''active'')', false, false, true),
   ('SELECT turncred.revoke(''user'', ''r'', ''x'')', false, false, true),
   ('SELECT turncred.lift(''user'', ''r'', ''x'')', false, false, true),
@@ -92,11 +93,12 @@ SELECT is(pg_temp.try(r, sql), CASE WHEN may THEN 'done' ELSE '42501' END, r || 
   FROM pg_temp.statements(), LATERAL (VALUES ('t_server', server), ('t_issuer', issuer), ('t_admin', admin), ('t_nobody', false)) v(r, may);
 
 -- rows that an issuer sees
+SELECT turncred.tag_key_add('r', NULL, NULL, decode(repeat('01', 32), 'hex'));
 SET LOCAL SESSION AUTHORIZATION t_issuer;
-SELECT results_eq('SELECT kid FROM turncred.key ORDER BY kid', $$VALUES ('active'), ('published')$$, 'an issuer sees the keys it may sign with');
+SELECT results_eq('SELECT kid FROM turncred.key ORDER BY kid', $$VALUES ('active'), ('published'), ('subject-tag')$$, 'an issuer sees the keys it may sign with');
 RESET SESSION AUTHORIZATION;
 SET LOCAL SESSION AUTHORIZATION t_server;
-SELECT is((SELECT count(*) FROM turncred.key), 4::bigint, 'a server sees all');
+SELECT is((SELECT count(*) FROM turncred.key), 4::bigint, 'a server sees all but the key of subject tags');
 RESET SESSION AUTHORIZATION;
 
 -- a report belongs to the role that made it

@@ -57,6 +57,34 @@ SCRIPT
   [ "$status" -eq 0 ]
 }
 
+@test "the key of subject tags is for issuers; a server neither holds nor names it" {
+  local who
+  sql "SELECT turncred.tag_key_add('r', NULL, NULL, decode(repeat('7a', 32), 'hex'))" >/dev/null
+  # a server whose role sees everything passes it over too
+  for who in turn1 postgres; do
+    run probe -d "host=$PGHOST dbname=turncred user=$who" <<'SCRIPT'
+load 5000
+expect key r subject-tag = none
+expect sign r tag = none
+expect refused = 0
+sh psql -Xqc "UPDATE turncred.key SET plain = decode(repeat('7b', 32), 'hex') WHERE use = 'tag'"
+during 500 refused = 0
+expect sign r token = k
+SCRIPT
+    echo "$output"
+    [ "$status" -eq 0 ]
+  done
+  run probe -d "host=$PGHOST dbname=turncred user=issuer1" -t issuer <<SCRIPT
+load 5000
+within 1000 sign r tag = subject-tag
+expect key r subject-tag = r/subject-tag tag sha256 none active enc= auth=$(printf '7b%.0s' {1..32}) tag=1
+sh psql -Xqc "DELETE FROM turncred.key WHERE use = 'tag'"
+within 1000 sign r tag = none
+SCRIPT
+  echo "$output"
+  [ "$status" -eq 0 ]
+}
+
 @test "without LISTEN a change is seen within the poll interval" {
   run probe -n -p 700 <<'SCRIPT'
 load 5000

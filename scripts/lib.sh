@@ -55,8 +55,7 @@ apt() {
 
 installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
 
-# need PACKAGE...: installs those that are missing. A main PostgreSQL cluster is not created,
-# and services are not started, by what is installed here.
+# need PACKAGE...: installs those that are missing. No main PostgreSQL cluster is created.
 need() {
   local package missing=()
   for package in "$@"; do

@@ -104,14 +104,24 @@ const struct turn_auth_services turn_auth_services = {
         "Host of a loadable authentication module",
         """\
 coturn_auth_module.h is the interface; auth_module.c loads a module and is
-its host; auth_session.c has the rules of a session; auth_pending.c keeps the
-requests that wait for an answer; auth_report.c counts and logs.""",
+its host; auth_session.c has the order of checks and the hooks, with what they
+need in auth_message.c, auth_state.c, auth_ask.c, auth_grant.c and auth_quota.c;
+auth_pending.c keeps the requests that wait for an answer; auth_report.c counts
+and logs.""",
         [
             new("src/apps/relay/coturn_auth_module.h"),
             new("src/apps/relay/auth_module.h"),
             new("src/apps/relay/auth_private.h"),
             new("src/apps/relay/auth_module.c"),
+            new("src/apps/relay/auth_session.h"),
             new("src/apps/relay/auth_session.c"),
+            new("src/apps/relay/auth_message.c"),
+            new("src/apps/relay/auth_state.c"),
+            new("src/apps/relay/auth_grant.c"),
+            new("src/apps/relay/auth_quota.c"),
+            new("src/apps/relay/auth_ask.c"),
+            new("src/apps/relay/auth_observe.c"),
+            new("src/apps/relay/auth_peers.c"),
             new("src/apps/relay/auth_pending.c"),
             new("src/apps/relay/auth_report.c"),
             # a copy of the default realm's parameters must not count the default realm's allocations
@@ -140,14 +150,23 @@ requests that wait for an answer; auth_report.c counts and logs.""",
             after(
                 "Makefile.in",
                 r"SERVERAPP_HEADERS = src/apps/relay/userdb\.h",
-                " src/apps/relay/auth_module.h src/apps/relay/auth_private.h"
+                " src/apps/relay/auth_module.h src/apps/relay/auth_private.h src/apps/relay/auth_session.h"
                 " src/apps/relay/coturn_auth_module.h",
             ),
             after(
                 "Makefile.in",
                 r"SERVERAPP_MODS = src/apps/relay/mainrelay\.c",
-                " src/apps/relay/auth_module.c src/apps/relay/auth_session.c"
-                " src/apps/relay/auth_pending.c src/apps/relay/auth_report.c",
+                " src/apps/relay/auth_module.c"
+                " src/apps/relay/auth_session.c"
+                " src/apps/relay/auth_message.c"
+                " src/apps/relay/auth_state.c"
+                " src/apps/relay/auth_grant.c"
+                " src/apps/relay/auth_quota.c"
+                " src/apps/relay/auth_ask.c"
+                " src/apps/relay/auth_observe.c"
+                " src/apps/relay/auth_peers.c"
+                " src/apps/relay/auth_pending.c"
+                " src/apps/relay/auth_report.c",
             ),
             after("Makefile.in", r"\$\{SERVERTURN_MODS\} -o \$@", " -ldl"),
             if_there(after(
@@ -158,12 +177,12 @@ requests that wait for an answer; auth_report.c counts and logs.""",
             if_there(after(
                 "src/apps/relay/CMakeLists.txt",
                 r"set\(HEAD(ER)?_FILES\n",
-                "    auth_module.h\n    auth_private.h\n    coturn_auth_module.h\n",
+                "    auth_module.h\n    auth_private.h\n    auth_session.h\n    coturn_auth_module.h\n",
             )),
             if_there(after(
                 "src/apps/relay/CMakeLists.txt",
                 r"set\(SOURCE_FILES\n",
-                "    auth_module.c\n    auth_session.c\n    auth_pending.c\n    auth_report.c\n",
+                "    auth_module.c\n    auth_session.c\n    auth_message.c\n    auth_state.c\n    auth_grant.c\n    auth_quota.c\n    auth_ask.c\n    auth_observe.c\n    auth_peers.c\n    auth_pending.c\n    auth_report.c\n",
             )),
             if_there(after(
                 "src/apps/relay/CMakeLists.txt",

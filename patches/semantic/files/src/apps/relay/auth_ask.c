@@ -1,0 +1,232 @@
+/*
+ * auth_ask.c - asks the module, and goes on with its answer
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+
+#include "auth_session.h"
+
+#include <openssl/crypto.h>
+
+/* What the module may verify while it is being asked. */
+static __thread struct {
+  const struct coturn_auth_request *request;
+  const struct auth_exchange *x;
+  uint32_t verified_len;
+  uint8_t verified[COTURN_AUTH_KEY_MAX];
+} asking;
+
+int auth_check_integrity(const struct coturn_auth_request *request, const uint8_t *key,
+                         size_t key_len) {
+  int ret;
+  if (!request || request != asking.request || !key)
+    return -1;
+  ret = auth_verify(asking.x, key, key_len);
+  if (ret == 1) {
+    memcpy(asking.verified, key, key_len);
+    asking.verified_len = (uint32_t)key_len;
+  }
+  return ret;
+}
+
+/* 1: st says how to challenge; 0: coturn does; -1: nothing can be decided now. */
+int auth_ask_challenge(struct auth_exchange *x, struct auth_session *st) {
+  struct coturn_auth_challenge_request request = {.header = COTURN_AUTH_HEADER(request)};
+  struct coturn_auth_challenge challenge;
+  enum coturn_auth_verdict verdict = COTURN_AUTH_DECLINED;
+
+  if (auth_module.challenge) {
+    memset(&challenge, 0, sizeof(challenge));
+    challenge.header = (struct coturn_auth_header)COTURN_AUTH_HEADER(challenge);
+    challenge.accepts_tokens = 1;
+    request.realm = x->ss->realm_options.name;
+    request.origin = x->ss->origin;
+    request.client_addr = auth_client_addr(x->ss);
+    request.local_addr = auth_local_addr(x->ss);
+    request.transport = auth_transport_of(x->ss);
+    request.method = x->method;
+    request.flags = x->a.wants_token ? COTURN_AUTH_REQ_WANTS_TOKEN : 0;
+    if (auth_module_enter() < 0)
+      return -1;
+    verdict = auth_module.challenge(auth_module_state, &request, &challenge);
+    auth_module_leave();
+    challenge.realm[COTURN_AUTH_REALM_MAX] = 0;
+    challenge.server_name[COTURN_AUTH_SERVER_NAME_MAX] = 0;
+  }
+
+  if (verdict == COTURN_AUTH_GRANTED) {
+    STRCPY(st->realm, challenge.realm[0] ? challenge.realm : x->ss->realm_options.name);
+    st->offers_tokens = challenge.offers_tokens ? 1 : 0;
+    st->accepts_tokens = challenge.accepts_tokens ? 1 : 0;
+    if (!st->server_name || strcmp(st->server_name, challenge.server_name)) {
+      free(st->server_name);
+      st->server_name = strdup(challenge.server_name);
+    }
+    st->challenged = 1;
+    return 1;
+  }
+  if (verdict != COTURN_AUTH_DECLINED)
+    return -1;
+  STRCPY(st->realm, x->ss->realm_options.name);
+  st->offers_tokens = 0;
+  st->accepts_tokens = 1;
+  st->challenged = 0;
+  return 0;
+}
+
+static int use_answer(struct auth_exchange *x, struct auth_answer *answer, int verified) {
+  struct auth_session *own = x->ss->auth_session;
+  int code;
+
+  switch (answer->verdict) {
+  case COTURN_AUTH_GRANTED:
+    return auth_use_grant(x, &answer->grant, verified);
+
+  case COTURN_AUTH_DENIED:
+    code = answer->denial.error_code ? answer->denial.error_code : 401;
+    switch (code) {
+    case 400:
+    case 401:
+    case 403:
+    case 420:
+    case 437:
+    case 438:
+    case 441:
+    case 486:
+    case 500:
+    case 508:
+      break;
+    default:
+      code = 500;
+    }
+    answer->denial.display_name[COTURN_AUTH_NAME_MAX] = 0;
+    return auth_refuse(x, code, answer->denial.reason,
+                       auth_display_of(x, answer->denial.display_name));
+
+  case COTURN_AUTH_DECLINED:
+    auth_count(AUTH_COUNT_DECLINED);
+    /* What the module has granted, coturn's own users cannot take over. */
+    if (auth_module_options.only || x->held->auth_session->granted)
+      return auth_refuse(x, 401, COTURN_AUTH_REASON_UNKNOWN_USER, x->username);
+    own->skip = 1;
+    stun_tid_cpy(&own->skip_tid, x->tid);
+    return 0;
+
+  default:
+    return auth_refuse(x, 500, COTURN_AUTH_REASON_MODULE_ERROR, x->username);
+  }
+}
+
+/* auth_authenticate() itself. *verified: the grant's key is known to verify the message. */
+enum coturn_auth_verdict auth_authenticate(struct auth_exchange *x, uint32_t why, uint32_t flags,
+                                           uint64_t handle, struct auth_answer *answer,
+                                           int *verified) {
+  const struct auth_session *st = x->held->auth_session;
+  struct coturn_auth_request request = {.header = COTURN_AUTH_HEADER(request)};
+  enum coturn_auth_verdict verdict;
+
+  memset(answer, 0, sizeof(*answer));
+  answer->grant.header = (struct coturn_auth_header)COTURN_AUTH_HEADER(answer->grant);
+  answer->denial.header = (struct coturn_auth_header)COTURN_AUTH_HEADER(answer->denial);
+  *verified = 0;
+
+  request.handle.session = x->ss->id;
+  request.handle.request = handle;
+  request.session = x->held->id;
+  request.why = why;
+  request.flags = flags;
+  if (auth_has_allocation(x->held))
+    request.flags |= COTURN_AUTH_REQ_HAS_ALLOCATION;
+  if (x->a.wants_token)
+    request.flags |= COTURN_AUTH_REQ_WANTS_TOKEN;
+  if (x->held != x->ss)
+    request.flags |= COTURN_AUTH_REQ_MOBILITY;
+  request.method = x->method;
+  request.transport = auth_transport_of(x->ss);
+  request.username = x->username;
+  request.username_len = (uint32_t)strlen(x->username);
+  request.realm = st->realm;
+  if (why & COTURN_AUTH_WHY_TOKEN) {
+    request.access_token = stun_attr_get_value(x->a.token);
+    request.access_token_len = (size_t)stun_attr_get_len(x->a.token);
+    if (!request.access_token) /* present and empty is not the same as absent */
+      request.access_token = (const uint8_t *)"";
+  }
+  request.message = x->message;
+  request.message_len = x->message_len;
+  request.client_addr = auth_client_addr(x->ss);
+  request.local_addr = auth_local_addr(x->ss);
+  request.grant_ref = st->granted ? st->ref : 0;
+  request.origin = x->ss->origin;
+
+  if (auth_module_enter() < 0) {
+    answer->verdict = COTURN_AUTH_DENIED;
+    answer->denial.error_code = 500;
+    answer->denial.reason = COTURN_AUTH_REASON_MODULE_ERROR;
+    return COTURN_AUTH_DENIED;
+  }
+  asking.request = &request;
+  asking.x = x;
+  asking.verified_len = 0;
+  verdict = auth_module.authenticate(auth_module_state, &request, &answer->grant, &answer->denial);
+  asking.request = NULL;
+  auth_module_leave();
+
+  if (verdict == COTURN_AUTH_GRANTED && asking.verified_len &&
+      asking.verified_len == answer->grant.key_len &&
+      !CRYPTO_memcmp(asking.verified, answer->grant.key, asking.verified_len))
+    *verified = 1;
+  OPENSSL_cleanse(asking.verified, sizeof(asking.verified));
+  answer->verdict = verdict;
+  return verdict;
+}
+
+int auth_ask(struct auth_exchange *x, uint32_t why) {
+  struct auth_session *own = x->ss->auth_session;
+  struct auth_answer answer;
+  struct session_pending *slot = NULL;
+  uint64_t handle = 0;
+  int i, verified = 0, ret;
+
+  if (own->answer && stun_tid_equals(&own->answer_tid, x->tid)) {
+    answer = *own->answer;
+    own->answer = NULL;
+    ret = use_answer(x, &answer, 0);
+    OPENSSL_cleanse(&answer, sizeof(answer));
+    return ret;
+  }
+
+  if (x->can_resume) {
+    for (i = 0; i < SESSION_PENDING_MAX && !slot; ++i) {
+      if (!own->pending[i].request)
+        slot = &own->pending[i];
+    }
+  }
+  handle = auth_pending_ask(x->ss->id);
+
+  auth_authenticate(x, why, x->can_resume ? COTURN_AUTH_REQ_CAN_PEND : 0, handle, &answer,
+                    &verified);
+
+  if (answer.verdict == COTURN_AUTH_PENDING) {
+    ret = auth_pending_wait(handle, x->server, x->tid, slot ? x->in_buffer : NULL, &answer);
+    if (ret == 1) {
+      slot->request = handle;
+      stun_tid_cpy(&slot->tid, x->tid);
+      *x->postpone_reply = 1;
+      auth_count(AUTH_COUNT_PENDING);
+      return 1;
+    }
+    if (ret < 0) {
+      return auth_refuse(x, 500,
+                         x->can_resume ? COTURN_AUTH_REASON_TOO_MANY_PENDING
+                                       : COTURN_AUTH_REASON_CANNOT_POSTPONE,
+                         x->username);
+    }
+  } else {
+    auth_pending_forget(handle);
+  }
+
+  ret = use_answer(x, &answer, verified);
+  OPENSSL_cleanse(&answer, sizeof(answer));
+  return ret;
+}

@@ -1,0 +1,182 @@
+/*
+ * auth_grant.c - puts a grant in force
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Only when the grant's key has verified the request, the identity may use the allocation, and the
+ * module has agreed once more (session_bound), is anything in the session changed.
+ */
+
+#include "auth_session.h"
+
+const char *auth_display_of(const struct auth_exchange *x, const char *display_name) {
+  return display_name[0] ? display_name : x->username;
+}
+
+/* The identity of a grant: its own, or else the USERNAME. */
+static int same_identity(const struct auth_session *st, const struct coturn_auth_grant *g,
+                         const char *username) {
+  if (st->identity_len != g->identity_len)
+    return 0;
+  if (!g->identity_len)
+    return !strcmp(st->username, username);
+  return !memcmp(st->identity, g->identity, g->identity_len);
+}
+
+/* 0, or -1 if the module broke the contract. */
+int auth_check_grant(struct coturn_auth_grant *g) {
+  const char *what = NULL;
+  char line[256];
+  g->quota_name[COTURN_AUTH_NAME_MAX] = 0;
+  g->display_name[COTURN_AUTH_NAME_MAX] = 0;
+  g->accounting_realm[COTURN_AUTH_REALM_MAX] = 0;
+  if (!g->key_len || g->key_len > COTURN_AUTH_KEY_MAX)
+    what = "key_len";
+  else if (g->expiry_policy > COTURN_AUTH_EXPIRY_ALLOCATE)
+    what = "expiry_policy";
+  else if (g->identity_len > COTURN_AUTH_IDENTITY_MAX)
+    what = "identity_len";
+  if (!what)
+    return 0;
+  snprintf(line, sizeof(line),
+           "auth-module: the grant of module %s is not usable: %s is %u (see coturn_auth_module.h)",
+           auth_module.name, what,
+           !strcmp(what, "key_len")         ? (unsigned)g->key_len
+           : !strcmp(what, "expiry_policy") ? (unsigned)g->expiry_policy
+                                            : (unsigned)g->identity_len);
+  auth_report_line(TURN_LOG_LEVEL_ERROR, line);
+  return -1;
+}
+
+static void set_string(char **dst, const char *src) {
+  if (*dst && !strcmp(*dst, src))
+    return;
+  free(*dst);
+  *dst = strdup(src);
+}
+
+static void apply_grant(struct auth_exchange *x, const struct coturn_auth_grant *g,
+                        uint64_t deadline_ms) {
+  ts_ur_super_session *ss = x->held;
+  struct auth_session *st = ss->auth_session;
+  const char *quota_name = g->quota_name[0] ? g->quota_name : x->username;
+  char realm[COTURN_AUTH_REALM_MAX + 1];
+  int recharge;
+
+  STRCPY(realm, g->accounting_realm[0] ? g->accounting_realm : st->realm);
+  recharge = ss->quota_used && (!st->granted || strcmp(st->quota_name, quota_name) ||
+                                strcmp(ss->realm_options.name, realm));
+  if (recharge)
+    turn_auth_services.dec_quota(ss);
+
+  memset(ss->hmackey, 0, sizeof(ss->hmackey));
+  memcpy(ss->hmackey, g->key, g->key_len);
+  ss->hmackey_set = 1;
+  ss->pwd[0] = 0;
+  ss->oauth = 0;
+  auth_escape((char *)ss->username, sizeof(ss->username), auth_display_of(x, g->display_name));
+  if (strcmp(ss->realm_options.name, realm) || st->max_bps || g->max_bps) {
+    get_realm_options_by_name(realm, &ss->realm_options);
+    if (g->max_bps)
+      ss->realm_options.perf_options.max_bps = (band_limit_t)g->max_bps;
+  }
+
+  if (!st->granted) {
+    st->bound_ms = auth_monotonic_ms();
+    auth_count(AUTH_COUNT_SESSIONS_BOUND);
+  }
+  st->granted = 1;
+  st->key_len = g->key_len;
+  st->policy = g->expiry_policy;
+  st->deadline_ms = deadline_ms;
+  st->ref = g->ref;
+  st->max_bps = g->max_bps;
+  st->user_quota = g->user_quota;
+  st->identity_len = g->identity_len;
+  memcpy(st->identity, g->identity, sizeof(st->identity));
+  set_string(&st->username, x->username);
+  set_string(&st->quota_name, quota_name);
+
+  if (recharge && auth_inc_quota(ss) < 0)
+    TURN_LOG_FUNC(TURN_LOG_LEVEL_WARNING, "session %018llu: its new quota name is used up\n",
+                  (unsigned long long)ss->id);
+}
+
+/* The request is authenticated: what is left of the grant bounds the lifetimes to come. */
+int auth_admit(struct auth_exchange *x) {
+  const struct auth_session *st = x->held->auth_session;
+  uint64_t left = 0;
+  if (st->deadline_ms && st->policy != COTURN_AUTH_EXPIRY_ALLOCATE) {
+    left = auth_seconds_left(st);
+    if (!left)
+      left = 1; /* 0 would mean unlimited */
+    if (left > INT32_MAX)
+      left = INT32_MAX;
+  }
+  x->held->max_session_time_auth = (turn_time_t)left;
+  if (x->held != x->ss) {
+    x->ss->max_session_time_auth = (turn_time_t)left;
+    /* the client goes on with the nonce that it has just used */
+    if (auth_attr_is(x->a.nonce, (const char *)x->ss->nonce)) {
+      memcpy(x->held->nonce, x->ss->nonce, sizeof(x->held->nonce));
+      x->held->nonce_expiration_time = x->ss->nonce_expiration_time;
+    }
+  }
+  *x->message_integrity = 1;
+  return 1;
+}
+
+int auth_use_grant(struct auth_exchange *x, struct coturn_auth_grant *g, int verified) {
+  ts_ur_super_session *ss = x->held;
+  struct auth_session *st = ss->auth_session;
+  const char *user;
+  struct auth_session probe;
+  int other;
+
+  if (auth_check_grant(g) < 0)
+    return auth_refuse(x, 500, COTURN_AUTH_REASON_MODULE_ERROR, x->username);
+  user = auth_display_of(x, g->display_name);
+
+  if (!verified && auth_verify(x, g->key, g->key_len) != 1)
+    return auth_refuse(x, 401, COTURN_AUTH_REASON_INTEGRITY_MISMATCH, user);
+
+  if (st->granted)
+    other = !same_identity(st, g, x->username);
+  else
+    other = ss->quota_used && ss->username[0] && strcmp((char *)ss->username, x->username);
+  if (other && auth_has_allocation(ss)) {
+    struct auth_session *own = x->ss->auth_session;
+    memcpy(own->reply_key, g->key, g->key_len);
+    own->reply_key_len = g->key_len;
+    *x->message_integrity = 1;
+    return auth_refuse(x, 441, COTURN_AUTH_REASON_IDENTITY_MISMATCH, user);
+  }
+
+  memset(&probe, 0, sizeof(probe));
+  probe.policy = g->expiry_policy;
+  probe.deadline_ms = auth_deadline_of(g);
+  if (auth_expired(&probe, x->method, auth_has_allocation(ss)))
+    return auth_refuse(x, 401, COTURN_AUTH_REASON_EXPIRED, user);
+
+  if (auth_module.session_bound) {
+    struct coturn_auth_session bound = {.header = COTURN_AUTH_HEADER(bound)};
+    int why;
+    bound.session = ss->id;
+    bound.ref = g->ref;
+    bound.previous_ref = st->granted ? st->ref : 0;
+    bound.username = x->username;
+    bound.realm = st->realm;
+    bound.quota_name = g->quota_name[0] ? g->quota_name : x->username;
+    bound.client_addr = auth_client_addr(x->ss);
+    if (auth_module_enter() < 0)
+      return auth_refuse(x, 500, COTURN_AUTH_REASON_MODULE_ERROR, user);
+    why = auth_module.session_bound(auth_module_state, &bound);
+    auth_module_leave();
+    if (why)
+      return auth_refuse(x, 401, (unsigned)why, user);
+  }
+
+  apply_grant(x, g, probe.deadline_ms);
+  auth_count(AUTH_COUNT_GRANTED);
+  return auth_admit(x);
+}

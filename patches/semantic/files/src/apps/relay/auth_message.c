@@ -1,0 +1,178 @@
+/*
+ * auth_message.c - reads, verifies and writes the STUN messages of a session that has an
+ * authentication module
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Attributes behind MESSAGE-INTEGRITY do not exist (RFC 8489 14.5).
+ */
+
+#include "auth_session.h"
+
+#include <openssl/crypto.h>
+#include <openssl/hmac.h>
+
+void auth_parse(struct auth_exchange *x) {
+  stun_attr_ref sar;
+  x->message = ioa_network_buffer_data(x->in_buffer->nbh);
+  x->message_len = ioa_network_buffer_get_size(x->in_buffer->nbh);
+  memset(&x->a, 0, sizeof(x->a));
+  for (sar = stun_attr_get_first_str(x->message, x->message_len); sar;
+       sar = stun_attr_get_next_str(x->message, x->message_len, sar)) {
+    stun_attr_ref *where = NULL;
+    switch (stun_attr_get_type(sar)) {
+    case STUN_ATTRIBUTE_MESSAGE_INTEGRITY:
+      x->a.integrity = sar;
+      return;
+    case STUN_ATTRIBUTE_USERNAME:
+      where = &x->a.username;
+      break;
+    case STUN_ATTRIBUTE_REALM:
+      where = &x->a.realm;
+      break;
+    case STUN_ATTRIBUTE_NONCE:
+      where = &x->a.nonce;
+      break;
+    case STUN_ATTRIBUTE_OAUTH_ACCESS_TOKEN:
+      where = &x->a.token;
+      break;
+    case STUN_ATTRIBUTE_THIRD_PARTY_AUTHORIZATION:
+      x->a.wants_token = 1;
+      break;
+    default:
+      break;
+    }
+    if (where && !*where)
+      *where = sar;
+  }
+}
+
+/* 1 if the attribute has exactly this value. */
+int auth_attr_is(stun_attr_ref sar, const char *value) {
+  size_t len = (size_t)stun_attr_get_len(sar);
+  return len == strlen(value) && (!len || !memcmp(stun_attr_get_value(sar), value, len));
+}
+
+/* 0, or -1 if it is empty, too long or holds a NUL. */
+int auth_attr_string(stun_attr_ref sar, char *dst, size_t dst_size) {
+  size_t len = (size_t)stun_attr_get_len(sar);
+  if (!len || len >= dst_size || memchr(stun_attr_get_value(sar), 0, len))
+    return -1;
+  memcpy(dst, stun_attr_get_value(sar), len);
+  dst[len] = 0;
+  return 0;
+}
+
+/* 1: the key verifies the message, 0: it does not, -1: it cannot be checked. */
+int auth_verify(const struct auth_exchange *x, const uint8_t *key, size_t key_len) {
+  uint8_t hmac[EVP_MAX_MD_SIZE];
+  unsigned int hmac_len = 0;
+  size_t len;
+  uint16_t old, cut;
+  int ret;
+
+  if (!x->a.integrity || stun_attr_get_len(x->a.integrity) != SHA1SIZEBYTES || !key_len ||
+      key_len > COTURN_AUTH_KEY_MAX)
+    return -1;
+  len = (size_t)((const uint8_t *)x->a.integrity - x->message);
+  /* The length counts up to the end of MESSAGE-INTEGRITY (RFC 8489 14.5). */
+  memcpy(&old, x->message + 2, sizeof(old));
+  cut = nswap16((uint16_t)(len + 4 + SHA1SIZEBYTES - STUN_HEADER_LENGTH));
+  memcpy(x->message + 2, &cut, sizeof(cut));
+  ret = HMAC(EVP_sha1(), key, (int)key_len, x->message, len, hmac, &hmac_len) ? 0 : -1;
+  memcpy(x->message + 2, &old, sizeof(old));
+  if (ret < 0 || hmac_len != SHA1SIZEBYTES)
+    return -1;
+  return CRYPTO_memcmp(hmac, stun_attr_get_value(x->a.integrity), SHA1SIZEBYTES) == 0;
+}
+
+int auth_takes_token(const struct auth_exchange *x) {
+  return x->a.token && (x->method == STUN_METHOD_ALLOCATE || x->method == STUN_METHOD_REFRESH);
+}
+
+int auth_add_integrity(ts_ur_super_session *ss, uint8_t *buf, size_t *len) {
+  struct auth_session *st = ss ? ss->auth_session : NULL;
+  uint8_t hmac[EVP_MAX_MD_SIZE] = {0};
+  unsigned int hmac_len = 0;
+  const uint8_t *key;
+  size_t key_len;
+
+  if (!st || (!st->granted && !st->reply_key_len))
+    return 0;
+  key = st->reply_key_len ? st->reply_key : ss->hmackey;
+  key_len = st->reply_key_len ? st->reply_key_len : st->key_len;
+  stun_attr_add_str(buf, len, STUN_ATTRIBUTE_MESSAGE_INTEGRITY, hmac, SHA1SIZEBYTES);
+  if (!HMAC(EVP_sha1(), key, (int)key_len, buf, *len - 4 - SHA1SIZEBYTES, hmac, &hmac_len))
+    return -1;
+  memcpy(buf + *len - SHA1SIZEBYTES, hmac, SHA1SIZEBYTES);
+  if (st->reply_key_len) {
+    OPENSSL_cleanse(st->reply_key, sizeof(st->reply_key));
+    st->reply_key_len = 0;
+  }
+  return 1;
+}
+
+/* The message library's own function has other parameters in other versions. */
+static void error_response(const struct auth_exchange *x, size_t *len, int code,
+                           const uint8_t *reason) {
+  uint8_t *buf = ioa_network_buffer_data(x->nbh);
+  uint8_t value[4 + 128] = {0};
+  const char *text = (const char *)(reason ? reason : get_default_reason(code));
+  size_t n = strnlen(text, sizeof(value) - 4);
+  value[2] = (uint8_t)(code / 100);
+  value[3] = (uint8_t)(code % 100);
+  memcpy(value + 4, text, n);
+  stun_init_command_str(stun_make_error_response(x->method), buf, len);
+  stun_attr_add_str(buf, len, STUN_ATTRIBUTE_ERROR_CODE, value, (int)(4 + n));
+  stun_tid_message_cpy(buf, x->tid);
+}
+
+void auth_challenge_response(struct auth_exchange *x, const struct auth_session *st) {
+  uint8_t *buf = ioa_network_buffer_data(x->nbh);
+  size_t len = ioa_network_buffer_get_size(x->nbh);
+  error_response(x, &len, *x->err_code, *x->reason);
+  stun_attr_add_str(buf, &len, STUN_ATTRIBUTE_NONCE, x->ss->nonce, (int)(NONCE_MAX_SIZE - 1));
+  stun_attr_add_str(buf, &len, STUN_ATTRIBUTE_REALM, (const uint8_t *)st->realm,
+                    (int)strlen(st->realm));
+  if (st->offers_tokens && st->server_name && st->server_name[0])
+    stun_attr_add_str(buf, &len, STUN_ATTRIBUTE_THIRD_PARTY_AUTHORIZATION,
+                      (const uint8_t *)st->server_name, (int)strlen(st->server_name));
+  ioa_network_buffer_set_size(x->nbh, len);
+  *x->resp_constructed = 1;
+  auth_count(AUTH_COUNT_CHALLENGED);
+}
+
+static void unknown_token_response(struct auth_exchange *x) {
+  uint8_t *buf = ioa_network_buffer_data(x->nbh);
+  size_t len = ioa_network_buffer_get_size(x->nbh);
+  uint16_t type = nswap16(STUN_ATTRIBUTE_OAUTH_ACCESS_TOKEN);
+  error_response(x, &len, 420, NULL);
+  stun_attr_add_str(buf, &len, STUN_ATTRIBUTE_UNKNOWN_ATTRIBUTES, (const uint8_t *)&type, 2);
+  ioa_network_buffer_set_size(x->nbh, len);
+  *x->resp_constructed = 1;
+}
+
+int auth_refuse(struct auth_exchange *x, int code, unsigned reason, const char *user) {
+  const struct auth_session *st = x->held->auth_session;
+  struct auth_refusal r;
+  memset(&r, 0, sizeof(r));
+  r.client = x->ss->client_socket ? get_remote_addr_from_ioa_socket(x->ss->client_socket) : NULL;
+  r.realm = st && st->realm[0] ? st->realm : x->ss->realm_options.name;
+  r.user = user;
+  r.method = x->method;
+  r.code = code;
+  r.reason = reason;
+  r.session = x->ss->id;
+  auth_report_refusal(&r);
+
+  *x->err_code = code;
+  if (code == 438)
+    *x->reason = (const uint8_t *)"Stale nonce";
+  else if (code == 441)
+    *x->reason = (const uint8_t *)"Wrong credentials";
+  if ((code == 401 || code == 438) && st)
+    auth_challenge_response(x, st);
+  else if (code == 420)
+    unknown_token_response(x);
+  return 1;
+}

@@ -1,0 +1,148 @@
+/*
+ * auth_session.h - a session, and one request of it
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+
+#ifndef __AUTH_SESSION__
+#define __AUTH_SESSION__
+
+#include "auth_private.h"
+
+#define SESSION_PENDING_MAX (4)
+
+struct session_pending {
+  stun_tid tid;
+  uint64_t request; /* 0: free */
+};
+
+struct auth_session {
+  /* the challenge */
+  int challenged;
+  int offers_tokens;
+  int accepts_tokens;
+  char realm[COTURN_AUTH_REALM_MAX + 1];
+  char *server_name;
+
+  /* the grant in force; its key is ss->hmackey */
+  int granted;
+  uint32_t key_len;
+  uint32_t policy;
+  uint64_t deadline_ms; /* monotonic, with grace; 0: none */
+  uint64_t ref;
+  uint64_t bound_ms;
+  uint64_t max_bps;
+  uint32_t user_quota;
+  uint32_t identity_len;
+  uint8_t identity[COTURN_AUTH_IDENTITY_MAX];
+  char *username;
+  char *quota_name;
+
+  /* this request only */
+  ts_ur_super_session *resume_of;
+  uint32_t reply_key_len;
+  uint8_t reply_key[COTURN_AUTH_KEY_MAX];
+
+  /* requests whose answer is awaited, and one that has come */
+  struct session_pending pending[SESSION_PENDING_MAX];
+  const struct auth_answer *answer;
+  stun_tid answer_tid;
+
+  /* a request that is left to coturn, which will replay it */
+  int skip;
+  stun_tid skip_tid;
+
+  /* auth-module-observe */
+  int observing;
+  int observed;
+  stun_tid observed_tid;
+  int observed_in;
+  unsigned observed_reason;
+};
+
+/* One request, as far as it is authenticated. */
+struct auth_attributes {
+  stun_attr_ref integrity;
+  stun_attr_ref username;
+  stun_attr_ref realm;
+  stun_attr_ref nonce;
+  stun_attr_ref token;
+  int wants_token;
+};
+
+struct auth_exchange {
+  turn_turnserver *server;
+  ts_ur_super_session *ss;   /* whose socket the request came from */
+  ts_ur_super_session *held; /* whose grant counts: ss, or the mobile session that it resumes */
+  stun_tid *tid;
+  int *resp_constructed;
+  int *err_code;
+  const uint8_t **reason;
+  ioa_net_data *in_buffer;
+  ioa_network_buffer_handle nbh;
+  uint16_t method;
+  int *message_integrity;
+  int *postpone_reply;
+  int can_resume;
+  uint8_t *message;
+  size_t message_len;
+  struct auth_attributes a;
+  char username[COTURN_AUTH_NAME_MAX + 1];
+};
+
+/* ---- auth_message.c */
+void auth_parse(struct auth_exchange *x);
+/* 1 if the attribute has exactly this value. */
+int auth_attr_is(stun_attr_ref sar, const char *value);
+/* 0, or -1 if it is empty, too long or holds a NUL. */
+int auth_attr_string(stun_attr_ref sar, char *dst, size_t dst_size);
+/* 1: the key verifies the message, 0: it does not, -1: it cannot be checked. */
+int auth_verify(const struct auth_exchange *x, const uint8_t *key, size_t key_len);
+/* 1 if the request carries a token, and is one that may. */
+int auth_takes_token(const struct auth_exchange *x);
+int auth_add_integrity(ts_ur_super_session *ss, uint8_t *buf, size_t *len);
+void auth_challenge_response(struct auth_exchange *x, const struct auth_session *st);
+/* Refuses, counts and logs. Always 1: decided. */
+int auth_refuse(struct auth_exchange *x, int code, unsigned reason, const char *user);
+
+/* ---- auth_state.c */
+struct auth_session *auth_state_of(ts_ur_super_session *ss);
+int auth_owns(const ts_ur_super_session *ss);
+int auth_has_allocation(ts_ur_super_session *ss);
+uint16_t auth_transport_of(ts_ur_super_session *ss);
+const struct sockaddr *auth_client_addr(ts_ur_super_session *ss);
+const struct sockaddr *auth_local_addr(ts_ur_super_session *ss);
+void auth_know_server(turn_turnserver *server);
+/* Whole seconds until the deadline; 0: it is over, or nearly. */
+uint64_t auth_seconds_left(const struct auth_session *st);
+int auth_expired(const struct auth_session *st, uint16_t method, int allocation);
+uint64_t auth_deadline_of(const struct coturn_auth_grant *g);
+
+/* ---- auth_quota.c */
+int auth_inc_quota(ts_ur_super_session *ss);
+void auth_dec_quota(ts_ur_super_session *ss);
+
+/* ---- auth_grant.c */
+const char *auth_display_of(const struct auth_exchange *x, const char *display_name);
+/* 0, or -1 if the module broke the contract. */
+int auth_check_grant(struct coturn_auth_grant *g);
+/* The request is authenticated: what is left of the grant bounds the lifetimes to come. */
+int auth_admit(struct auth_exchange *x);
+int auth_use_grant(struct auth_exchange *x, struct coturn_auth_grant *g, int verified);
+
+/* ---- auth_ask.c */
+/* 1: st says how to challenge; 0: coturn does; -1: nothing can be decided now. */
+int auth_ask_challenge(struct auth_exchange *x, struct auth_session *st);
+/* authenticate() itself. *verified: the grant's key is known to verify the message. */
+enum coturn_auth_verdict auth_authenticate(struct auth_exchange *x, uint32_t why, uint32_t flags,
+                                           uint64_t handle, struct auth_answer *answer,
+                                           int *verified);
+int auth_ask(struct auth_exchange *x, uint32_t why);
+
+/* ---- auth_observe.c */
+int auth_observe(struct auth_exchange *x);
+
+/* ---- auth_peers.c */
+int auth_denied_peer(const ioa_addr *addr);
+
+#endif /* __AUTH_SESSION__ */

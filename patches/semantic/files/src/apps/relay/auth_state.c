@@ -1,0 +1,103 @@
+/*
+ * auth_state.c - what a session is, as an authentication module sees it
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+
+#include "auth_session.h"
+
+#define SERVERS_MAX (1 + (turnserver_id)-1)
+
+static turn_turnserver *servers[SERVERS_MAX];
+
+struct auth_session *auth_state_of(ts_ur_super_session *ss) {
+  if (!ss->auth_session)
+    ss->auth_session = (struct auth_session *)calloc(1, sizeof(struct auth_session));
+  return ss->auth_session;
+}
+
+int auth_owns(const ts_ur_super_session *ss) {
+  return ss && ss->auth_session && ss->auth_session->granted;
+}
+
+int auth_has_allocation(ts_ur_super_session *ss) {
+  return is_allocation_valid(get_allocation_ss(ss));
+}
+
+uint16_t auth_transport_of(ts_ur_super_session *ss) {
+  if (ss->client_socket) {
+    switch (get_ioa_socket_type(ss->client_socket)) {
+    case UDP_SOCKET:
+      return COTURN_AUTH_TRANSPORT_UDP;
+    case TCP_SOCKET:
+      return COTURN_AUTH_TRANSPORT_TCP;
+    case TLS_SOCKET:
+      return COTURN_AUTH_TRANSPORT_TLS;
+    case DTLS_SOCKET:
+      return COTURN_AUTH_TRANSPORT_DTLS;
+    case SCTP_SOCKET:
+      return COTURN_AUTH_TRANSPORT_SCTP;
+    case TLS_SCTP_SOCKET:
+      return COTURN_AUTH_TRANSPORT_TLS_SCTP;
+    default:
+      break;
+    }
+  }
+  return COTURN_AUTH_TRANSPORT_UNKNOWN;
+}
+
+const struct sockaddr *auth_client_addr(ts_ur_super_session *ss) {
+  ioa_addr *addr = ss->client_socket ? get_remote_addr_from_ioa_socket(ss->client_socket) : NULL;
+  return addr ? &addr->ss : NULL;
+}
+
+const struct sockaddr *auth_local_addr(ts_ur_super_session *ss) {
+  ioa_addr *addr = ss->client_socket ? get_local_addr_from_ioa_socket(ss->client_socket) : NULL;
+  return addr ? &addr->ss : NULL;
+}
+
+void auth_know_server(turn_turnserver *server) {
+  if (servers[server->id] != server)
+    __atomic_store_n(&servers[server->id], server, __ATOMIC_RELEASE);
+}
+
+turn_turnserver *auth_server_of(uint64_t session) {
+  uint64_t id = session / (uint64_t)TURN_SESSION_ID_FACTOR;
+  return id < SERVERS_MAX ? __atomic_load_n(&servers[id], __ATOMIC_ACQUIRE) : NULL;
+}
+
+/* Whole seconds until the deadline; 0: it is over, or nearly. */
+uint64_t auth_seconds_left(const struct auth_session *st) {
+  uint64_t now = auth_monotonic_ms();
+  return st->deadline_ms > now ? (st->deadline_ms - now) / 1000 : 0;
+}
+
+int auth_expired(const struct auth_session *st, uint16_t method, int allocation) {
+  if (!st->deadline_ms)
+    return 0;
+  if (st->policy == COTURN_AUTH_EXPIRY_ALLOCATE && (allocation || method != STUN_METHOD_ALLOCATE))
+    return 0;
+  return auth_seconds_left(st) == 0;
+}
+
+/* On the monotonic clock, so that a step of the wall clock neither ends nor prolongs a session. */
+uint64_t auth_deadline_of(const struct coturn_auth_grant *g) {
+  struct timespec ts;
+  int64_t end, now_ms;
+  uint64_t mono = auth_monotonic_ms();
+  if (!g->expires)
+    return 0;
+  if (g->expires < 0)
+    return 1;
+  if (g->expires > INT64_MAX / 1000 - (int64_t)UINT32_MAX)
+    return 0;
+  clock_gettime(CLOCK_REALTIME, &ts);
+  now_ms = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+  end = g->expires;
+  if (g->expiry_policy == COTURN_AUTH_EXPIRY_GRACE)
+    end += g->grace_seconds;
+  end *= 1000;
+  if (end <= now_ms)
+    return 1;
+  return mono + (uint64_t)(end - now_ms);
+}

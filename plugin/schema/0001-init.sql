@@ -787,11 +787,12 @@ COMMENT ON FUNCTION turncred.behind(xid8, interval) IS
 -- --- housekeeping -------------------------------------------------------------------------------
 
 -- Makes tomorrow's partitions and drops old ones. Rows that fell into the default partition (no
--- maintenance for days) are deleted by age.
+-- maintenance for days) are deleted by age. Waits two seconds at most for a table that is in use (a
+-- dump, say), since whoever writes would have to wait behind it; then it is for the next time.
 CREATE FUNCTION turncred.maintain_partitions(p_keep_change interval DEFAULT '7 days',
     p_keep_issue_log interval DEFAULT '90 days', p_ahead integer DEFAULT 7)
   RETURNS TABLE (action text, object text)
-  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE
   t record;
   p record;
@@ -809,30 +810,38 @@ BEGIN
   END IF;
   -- readers take it as the newest change, so that dropping older ones is no loss to them
   INSERT INTO turncred.change (kind) VALUES ('heartbeat');
+  <<tables>>
   FOR t IN SELECT * FROM (VALUES ('change', 'at', p_keep_change),
                                  ('issue_log', 'issued_at', p_keep_issue_log)) v(tab, col, keep)
   LOOP
-    FOR i IN 1 .. p_ahead LOOP
-      d := today + i;
-      CONTINUE WHEN to_regclass(format('turncred.%I', t.tab || to_char(d, '_YYYYMMDD'))) IS NOT NULL;
-      EXECUTE format('SELECT count(*) FROM turncred.%I WHERE %I >= %L AND %I < %L',
-        t.tab || '_default', t.col, d || ' 00:00+00', t.col, d + 1 || ' 00:00+00') INTO n;
-      CONTINUE WHEN n > 0;
-      EXECUTE format('CREATE TABLE turncred.%I PARTITION OF turncred.%I FOR VALUES FROM (%L) TO (%L)',
-        t.tab || to_char(d, '_YYYYMMDD'), t.tab, d || ' 00:00+00', d + 1 || ' 00:00+00');
-      action := 'create'; object := t.tab || to_char(d, '_YYYYMMDD');
-      RETURN NEXT;
-    END LOOP;
-    FOR p IN SELECT c.relname, to_date(right(c.relname, 8), 'YYYYMMDD') AS day
-      FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
-      WHERE h.inhparent = format('turncred.%I', t.tab)::regclass AND c.relname ~ '_[0-9]{8}$'
-    LOOP
-      IF (p.day + 1)::timestamp AT TIME ZONE 'UTC' < now() - t.keep THEN
-        EXECUTE format('DROP TABLE turncred.%I', p.relname);
-        action := 'drop'; object := p.relname;
+    BEGIN
+      FOR i IN 1 .. p_ahead LOOP
+        d := today + i;
+        CONTINUE WHEN to_regclass(format('turncred.%I', t.tab || to_char(d, '_YYYYMMDD'))) IS NOT NULL;
+        EXECUTE format('SELECT count(*) FROM turncred.%I WHERE %I >= %L AND %I < %L',
+          t.tab || '_default', t.col, d || ' 00:00+00', t.col, d + 1 || ' 00:00+00') INTO n;
+        CONTINUE WHEN n > 0;
+        EXECUTE format('CREATE TABLE turncred.%I PARTITION OF turncred.%I FOR VALUES FROM (%L) TO (%L)',
+          t.tab || to_char(d, '_YYYYMMDD'), t.tab, d || ' 00:00+00', d + 1 || ' 00:00+00');
+        action := 'create'; object := t.tab || to_char(d, '_YYYYMMDD');
         RETURN NEXT;
-      END IF;
-    END LOOP;
+      END LOOP;
+      FOR p IN SELECT c.relname, to_date(right(c.relname, 8), 'YYYYMMDD') AS day
+        FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
+        WHERE h.inhparent = format('turncred.%I', t.tab)::regclass AND c.relname ~ '_[0-9]{8}$'
+      LOOP
+        IF (p.day + 1)::timestamp AT TIME ZONE 'UTC' < now() - t.keep THEN
+          EXECUTE format('DROP TABLE turncred.%I', p.relname);
+          action := 'drop'; object := p.relname;
+          RETURN NEXT;
+        END IF;
+      END LOOP;
+    EXCEPTION WHEN lock_not_available THEN
+      -- what was done to this table in this run is undone, rows that were returned say too much
+      action := 'busy'; object := t.tab;
+      RETURN NEXT;
+      CONTINUE tables;
+    END;
     EXECUTE format('DELETE FROM turncred.%I WHERE %I < now() - %L::interval',
                    t.tab || '_default', t.col, t.keep);
     GET DIAGNOSTICS n = ROW_COUNT;

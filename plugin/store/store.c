@@ -8,6 +8,7 @@
 #include "store.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <openssl/rand.h>
 #include <poll.h>
@@ -64,6 +65,7 @@ struct store {
   struct db write; /* for progress reports, if conninfo_write is given */
   uint64_t reported_xmin, reported_ms, changed_xid;
   char last_error[300], last_report_error[256];
+  bool peers_told, write_peers_told;
   size_t peers;
   struct sockaddr_storage peer[PEERS_MAX];
 };
@@ -216,24 +218,56 @@ static void pause_ms(struct store *store, uint32_t ms) {
   poll(&fd, 1, (int)ms);
 }
 
-static void report_peer(struct store *store, PGconn *conn) {
+/* The database's addresses are told to the host, each once. */
+static void tell_peer(struct store *store, const struct sockaddr *sa) {
   struct sockaddr_storage addr;
-  socklen_t len = sizeof addr;
   memset(&addr, 0, sizeof addr);
-  if (!store->config.peer || getpeername(PQsocket(conn), (struct sockaddr *)&addr, &len))
-    return;
-  if (addr.ss_family == AF_INET)
+  if (sa->sa_family == AF_INET) {
+    memcpy(&addr, sa, sizeof(struct sockaddr_in));
     ((struct sockaddr_in *)&addr)->sin_port = 0;
-  else if (addr.ss_family == AF_INET6)
+  } else if (sa->sa_family == AF_INET6) {
+    memcpy(&addr, sa, sizeof(struct sockaddr_in6));
     ((struct sockaddr_in6 *)&addr)->sin6_port = 0;
-  else
+  } else {
     return;
+  }
   for (size_t i = 0; i < store->peers; i++)
     if (memcmp(&store->peer[i], &addr, sizeof addr) == 0)
       return;
   if (store->peers < PEERS_MAX)
     store->peer[store->peers++] = addr;
   store->config.peer((struct sockaddr *)&addr, store->config.arg);
+}
+
+static void tell_host(struct store *store, const char *host) {
+  struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
+  if (!*host || *host == '/' || *host == '@' || getaddrinfo(host, NULL, &hints, &found))
+    return;
+  for (struct addrinfo *a = found; a; a = a->ai_next)
+    tell_peer(store, a->ai_addr);
+  freeaddrinfo(found);
+}
+
+/* The one in use, and (once, since names may have to be looked up) those it may fail over to. */
+static void report_peer(struct store *store, PGconn *conn, bool *all_told) {
+  struct sockaddr_storage addr;
+  socklen_t len = sizeof addr;
+  if (!store->config.peer)
+    return;
+  if (getpeername(PQsocket(conn), (struct sockaddr *)&addr, &len) == 0)
+    tell_peer(store, (struct sockaddr *)&addr);
+  PQconninfoOption *options = *all_told ? NULL : PQconninfo(conn);
+  for (PQconninfoOption *o = options; o && o->keyword; o++) {
+    if (!o->val || (strcmp(o->keyword, "host") != 0 && strcmp(o->keyword, "hostaddr") != 0))
+      continue;
+    char *list = strdup(o->val), *save = NULL;
+    for (char *host = list ? strtok_r(list, ",", &save) : NULL; host;
+         host = strtok_r(NULL, ",", &save))
+      tell_host(store, host);
+    free(list);
+  }
+  PQconninfoFree(options);
+  *all_told = true;
 }
 
 static bool connect_database(struct store *store) {
@@ -245,7 +279,7 @@ static bool connect_database(struct store *store) {
     snprintf(feed->message, sizeof feed->message, "%s", feed->db.error);
     return false;
   }
-  report_peer(store, feed->db.conn);
+  report_peer(store, feed->db.conn, &store->peers_told);
   /* A hint only: a standby refuses it, a pooler swallows it. */
   if (store->config.listen && db_run(&feed->db, "LISTEN turncred") && !feed->db.conn) {
     snprintf(feed->message, sizeof feed->message, "%s", feed->db.error);
@@ -313,9 +347,9 @@ static void report(struct store *store, const char *state) {
   const char *error = NULL;
   if (store->config.conninfo_write) {
     db = &store->write;
-    if (!db->conn)
-      db_connect(db, store->config.conninfo_write, "turncred progress");
-    else if (PQtransactionStatus(db->conn) == PQTRANS_UNKNOWN)
+    if (!db->conn && db_connect(db, store->config.conninfo_write, "turncred progress") == 0)
+      report_peer(store, db->conn, &store->write_peers_told);
+    else if (db->conn && PQtransactionStatus(db->conn) == PQTRANS_UNKNOWN)
       db_close(db);
   } else if (store->feed.standby) {
     error = "the database is a standby; conninfo_write names no primary";
@@ -545,13 +579,11 @@ static void *run(void *arg) {
     reap(store);
     if (atomic_load(&store->stop) || atomic_load(&store->reload))
       continue;
-    if (!ok) {
+    if (!ok || !feed->db.conn) { /* the connection may also be lost while reporting */
       pause_ms(store, backoff(&delay));
       continue;
     }
     delay = BACKOFF_MIN_MS;
-    if (!feed->db.conn)
-      continue;
     uint32_t wait = store->config.poll_ms;
     settle = feed_unsettled(feed) ? settle * 2 : SETTLE_MS;
     if (feed_unsettled(feed) && settle / 2 < wait)

@@ -86,3 +86,20 @@ SCRIPT
   wait $revoking
   [ "$(sql "SELECT count(*) FROM turncred.revocation WHERE kind = 'token' AND name = 'ffffffffffffffffffffffffffffffff'")" -eq 1 ]
 }
+
+@test "maintenance does not wait behind a dump, nor make anybody wait behind it" {
+  sql 'CREATE TABLE turncred.change_20200101 PARTITION OF turncred.change FOR VALUES FROM ($$2020-01-01$$) TO ($$2020-01-02$$)' \
+    'ALTER TABLE turncred.change_20200101 OWNER TO turncred_owner'
+  slow begin 'LOCK TABLE turncred.change IN ACCESS SHARE MODE'
+  local start=$SECONDS
+  run psql -XqAt -U admin1 -c 'SELECT * FROM turncred.maintain_partitions()'
+  echo "$output"
+  [ "$status" -eq 0 ]
+  [[ $output == *'busy|change'* ]]
+  [ $((SECONDS - start)) -lt 6 ]
+  sql "UPDATE turncred.realm SET max_ttl = max_ttl + 1 WHERE name = 'r'"
+  slow commit
+  run psql -XqAt -U admin1 -c 'SELECT * FROM turncred.maintain_partitions()'
+  echo "$output"
+  [[ $output == *'drop|change_20200101'* ]]
+}

@@ -12,6 +12,7 @@
  *   within MS QUESTION = ANSWER  asked until it is so; says how long it took
  *   during MS QUESTION = ANSWER  is so all the time
  *   lookups N REALM KID USER     N lookups of each kind; says how long one takes
+ *   spread N REALM KID%d USER%d M  the same with names made from random numbers up to M
  *   readers N                    N threads look things up all the time from now on
  *   hold / release               keeps the present snapshot for the following questions
  *   reload
@@ -44,6 +45,13 @@ static const struct store_snapshot *held;
 static double now_ms(void) {
   struct timespec ts;
   clock_gettime(CLOCK_MONOTONIC, &ts);
+  return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
+}
+
+/* What this thread has worked: others on the machine do not count. */
+static double cpu_ms(void) {
+  struct timespec ts;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
   return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
 }
 
@@ -209,7 +217,7 @@ static int lookups(const char *line) {
   if (words(copy, w) != 5)
     return 2;
   long n = atol(w[1]), found = 0;
-  double start = now_ms();
+  double start = cpu_ms();
   for (long i = 0; i < n; i++) {
     const struct store_snapshot *s = store_acquire(reader);
     const struct store_realm *realm = s ? store_realm_find(s, w[2]) : NULL;
@@ -220,8 +228,46 @@ static int lookups(const char *line) {
     }
     store_release(reader);
   }
-  double took = now_ms() - start;
+  double took = cpu_ms() - start;
   printf("%ld x 4 lookups, %.0f ns each, %ld found\n", n, took * 1e6 / (double)(n * 4), found);
+  return 0;
+}
+
+/* A name from a pattern with one %d. */
+static void name_from(char *out, size_t cap, const char *pattern, unsigned long number) {
+  const char *at = strstr(pattern, "%d");
+  int head = at ? (int)(at - pattern) : (int)strlen(pattern);
+  snprintf(out, cap, "%.*s%lu%s", head, pattern, number, at ? at + 2 : "");
+}
+
+static int spread(const char *line) {
+  char copy[2048], *w[8] = {0}, kid[300], user[300];
+  snprintf(copy, sizeof copy, "%s", line);
+  if (words(copy, w) != 6)
+    return 2;
+  unsigned long n = strtoul(w[1], NULL, 10), most = strtoul(w[5], NULL, 10), found = 0;
+  uint64_t x = 88172645463325252u;
+  double empty = 0, took = 0;
+  for (int round = 0; round < 2; round++) {
+    double start = cpu_ms();
+    for (unsigned long i = 0; i < n; i++) {
+      x ^= x << 13;
+      x ^= x >> 7;
+      x ^= x << 17;
+      name_from(kid, sizeof kid, w[3], 1 + x % (most / 10));
+      name_from(user, sizeof user, w[4], 1 + x % most);
+      if (round == 0) /* what making names costs */
+        continue;
+      const struct store_snapshot *s = store_acquire(reader);
+      const struct store_realm *realm = s ? store_realm_find(s, w[2]) : NULL;
+      found += realm && store_key_find(s, realm, kid) != NULL;
+      found += realm && store_credential_find(s, realm, user) != NULL;
+      store_release(reader);
+    }
+    *(round == 0 ? &empty : &took) = cpu_ms() - start;
+  }
+  printf("%lu times acquire, realm, key, credential, release: %.0f ns, %lu found\n", n,
+         (took - empty) * 1e6 / (double)n, found);
   return 0;
 }
 
@@ -315,6 +361,8 @@ static int step(char *line) {
     return expect(how, ms, line + used);
   if (strncmp(line, "lookups ", 8) == 0)
     return lookups(line);
+  if (strncmp(line, "spread ", 7) == 0)
+    return spread(line);
   if (sscanf(line, "readers %d", &used) == 1 && used <= READERS_MAX && reader_count == 0) {
     while (reader_count < used && pthread_create(&readers[reader_count], NULL, read_on, NULL) == 0)
       reader_count++;

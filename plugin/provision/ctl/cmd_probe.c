@@ -126,6 +126,7 @@ static int read_options(const struct ctl *ctl, struct turn_probe_options *o) {
   o->local_address = ctl_get(ctl, "local-address");
   o->eager = ctl_has(ctl, "eager");
   o->announce = ctl_has(ctl, "announce");
+  o->origin = ctl_get(ctl, "origin");
   o->allocate_only = ctl_has(ctl, "allocate-only");
   o->family = family ? *family == '6' ? AF_INET6 : AF_INET : AF_UNSPEC;
   o->count = (uint32_t)count;
@@ -134,6 +135,8 @@ static int read_options(const struct ctl *ctl, struct turn_probe_options *o) {
   o->refresh_seconds = (uint32_t)refresh;
   o->lifetime = (uint32_t)lifetime;
   o->timeout_ms = (uint32_t)timeout * 1000;
+  if (o->origin && strlen(o->origin) > 255)
+    return ctl_fail(ctl, CTL_USAGE, "--origin: at most 255 octets");
   if (keep && o->allocate_only)
     return ctl_fail(ctl, CTL_USAGE, "--keep relays data and does not go with --allocate-only");
   return 0;

@@ -60,6 +60,7 @@ static const struct ctl_option probe_options[] = {
     {"password-file", "FILE", 0, "password: the file's first line; - is standard input"},
     {"eager", NULL, 0, "show the token in the very first request"},
     {"announce", NULL, 0, "say in the first request that we can do tokens"},
+    {"origin", "ORIGIN", 0, "say where we come from, which chooses the realm on some servers"},
     {"allocate-only", NULL, 0, "leave permission, data and refresh out"},
     {"renew", "FILE", 0, "JSON of a second credential, shown in a Refresh of the allocation"},
     {"keep", "DURATION", 0, "then hold the allocation so long, relaying and refreshing"},
@@ -231,6 +232,8 @@ const struct ctl_command ctl_commands[] = {
     {"realm remove", "NAME", "Remove a realm", realm_remove_options, cmd_realm_remove, NULL},
     {"key add", "REALM [KID]", "Add a key: new octets, or imported ones", key_add_options,
      cmd_key_add,
+     "In a realm that is in service use key rotate: an active key is signed with at once, perhaps\n"
+     "before every server has it.\n"
      "Octets are taken as they are: a wrong length is refused, nothing is padded or cut. They are\n"
      "sealed under the key encryption key before they leave this program."},
     {"key list", "[REALM]", "List keys", NULL, cmd_key_list, NULL},

@@ -7,7 +7,9 @@
 #include "../common/db.h"
 #include "../common/secret.h"
 #include "ctl.h"
+#include "turncred.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,9 +36,17 @@ static int no_command(struct ctl *ctl) {
   return ctl_fail(ctl, CTL_USAGE, "there is no command \"%s\"; see turncredctl --help", topic);
 }
 
+/* What jansson frees may hold passwords and session keys. */
+static void cleanse_and_free(void *p) {
+  if (p)
+    turncred_cleanse(p, malloc_usable_size(p));
+  free(p);
+}
+
 int main(int argc, char **argv) {
   struct ctl ctl;
   secret_harden();
+  json_set_alloc_funcs(malloc, cleanse_and_free);
   signal(SIGPIPE, SIG_IGN); /* a peer that hangs up is an error like any other */
   int rc = ctl_parse(&ctl, argc, argv);
   if (rc)

@@ -55,7 +55,8 @@ enum stun_attr_type {
   STUN_SOFTWARE = 0x8022,
   STUN_ALTERNATE_SERVER = 0x8023,
   STUN_FINGERPRINT = 0x8028,
-  STUN_THIRD_PARTY_AUTHORIZATION = 0x802E
+  STUN_THIRD_PARTY_AUTHORIZATION = 0x802E,
+  STUN_ORIGIN = 0x802F /* draft-ietf-tram-stun-origin, as coturn has it */
 };
 
 /* "Allocate", "Refresh", ... Never NULL. */

@@ -244,6 +244,11 @@ static int begin(struct stun_writer *w, uint8_t *buf, size_t cap, enum stun_clas
   return stun_begin(w, buf, cap, cls, method, id);
 }
 
+static void add_origin(const struct turn_client *client, struct stun_writer *w) {
+  if (client->origin)
+    stun_add(w, STUN_ORIGIN, client->origin, strlen(client->origin));
+}
+
 /* An authenticated request: adds credentials, follows a new nonce. */
 static void request(struct turn_client *client, unsigned method, add_fn add, const void *arg,
                     struct turn_answer *answer) {
@@ -255,6 +260,7 @@ static void request(struct turn_client *client, unsigned method, add_fn add, con
     begin(&w, buf, sizeof buf, STUN_REQUEST, method);
     if (add)
       add(&w, arg);
+    add_origin(client, &w);
     stun_add(&w, STUN_USERNAME, c->username, strlen(c->username));
     stun_add(&w, STUN_REALM, client->realm, strlen(client->realm));
     stun_add(&w, STUN_NONCE, client->nonce, strlen(client->nonce));
@@ -292,6 +298,7 @@ void turn_challenge(struct turn_client *client, bool eager, bool announce,
   memset(answer, 0, sizeof *answer);
   begin(&w, buf, sizeof buf, STUN_REQUEST, STUN_ALLOCATE);
   add_requested_transport(&w);
+  add_origin(client, &w);
   if (announce)
     stun_add(&w, STUN_THIRD_PARTY_AUTHORIZATION, NULL, 0);
   if (eager && c->is_token) {

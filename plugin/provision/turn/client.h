@@ -56,7 +56,8 @@ struct turn_answer {
 struct turn_client {
   struct turn_transport transport;
   struct turn_credential credential;
-  bool send_token; /* put ACCESS-TOKEN into Allocate and Refresh */
+  bool send_token;    /* put ACCESS-TOKEN into Allocate and Refresh */
+  const char *origin; /* ORIGIN in every request, which chooses the realm; NULL: none */
   char realm[TURNCRED_REALM_MAX + 1];
   char nonce[TURN_NONCE_MAX];
   char server_name[TURNCRED_SERVER_NAME_MAX + 1]; /* THIRD-PARTY-AUTHORIZATION of the challenge */

@@ -28,6 +28,7 @@ struct probe {
   struct turn_client client;
   int peer_fd;
   struct sockaddr_storage peer, relayed;
+  struct sockaddr_storage answer_to; /* where relayed datagrams come from */
   socklen_t peer_len;
   int64_t started; /* of the step in progress, us */
   uint32_t sequence;
@@ -200,7 +201,8 @@ static void fill(struct probe *p, uint8_t *data) {
     data[i] = i < 4 ? (uint8_t)(n >> (8 * i)) : (uint8_t)(n * 31 + i);
 }
 
-/* The peer socket gets these octets from the relayed address, before the deadline. 0 or errno. */
+/* The peer socket gets these octets before the deadline. They come from the relayed address, unless
+ * a NAT stands between (external-ip): then what the peer sees is where it answers. 0 or errno. */
 static int peer_gets(struct probe *p, const uint8_t *data, int64_t deadline) {
   uint8_t got[STUN_MESSAGE_MAX];
   for (;;) {
@@ -217,9 +219,12 @@ static int peer_gets(struct probe *p, const uint8_t *data, int64_t deadline) {
     struct sockaddr_storage from;
     socklen_t from_len = sizeof from;
     ssize_t len = recvfrom(p->peer_fd, got, sizeof got, 0, (struct sockaddr *)&from, &from_len);
-    if (len == (ssize_t)p->options->data_bytes && !memcmp(got, data, (size_t)len) &&
-        stun_address_equal((struct sockaddr *)&from, (struct sockaddr *)&p->relayed))
-      return 0;
+    if (len != (ssize_t)p->options->data_bytes || memcmp(got, data, (size_t)len) != 0)
+      continue;
+    p->answer_to = from;
+    if (!stun_address_equal((struct sockaddr *)&from, (struct sockaddr *)&p->relayed))
+      stun_address_text((struct sockaddr *)&from, p->report->seen_as, sizeof p->report->seen_as);
+    return 0;
   }
 }
 
@@ -261,9 +266,9 @@ static int round_trip(struct probe *p, uint16_t channel, bool *back) {
   err = ETIMEDOUT;
   for (int i = 0; i < DATA_TRIES && err == ETIMEDOUT; i++) {
     fill(p, data);
-    socklen_t len =
-        p->relayed.ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-    if (sendto(p->peer_fd, data, p->options->data_bytes, 0, (struct sockaddr *)&p->relayed, len) <
+    socklen_t len = p->answer_to.ss_family == AF_INET ? sizeof(struct sockaddr_in)
+                                                      : sizeof(struct sockaddr_in6);
+    if (sendto(p->peer_fd, data, p->options->data_bytes, 0, (struct sockaddr *)&p->answer_to, len) <
         0)
       return errno;
     err = client_gets(p, channel, data, clock_ms() + DATA_WAIT_MS);
@@ -285,8 +290,9 @@ static bool relay(struct probe *p, const char *name, uint16_t channel) {
                                      "and at relay-ip and external-ip"
                                    : strerror(err));
   }
-  return step(p, name, true, NULL, "%u datagrams of %u octets to the peer and %u back",
-              p->options->count, p->options->data_bytes, p->options->count);
+  return step(p, name, true, NULL, "%u datagrams of %u octets to the peer and %u back%s%s",
+              p->options->count, p->options->data_bytes, p->options->count,
+              *p->report->seen_as ? "; the peer sees them come from " : "", p->report->seen_as);
 }
 
 static bool permission(struct probe *p) {
@@ -404,6 +410,7 @@ void turn_probe(const struct turn_probe_options *options, struct turn_probe_repo
     step(&p, "connect", false, NULL, "out of memory");
     return;
   }
+  p.client.origin = options->origin;
   turn_client_credential(&p.client, &options->credential);
   report->ok = walk(&p);
   keep_challenge(&p);

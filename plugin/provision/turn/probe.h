@@ -18,9 +18,10 @@ struct turn_probe_options {
   bool eager;    /* show the token in the first request */
   bool announce; /* THIRD-PARTY-AUTHORIZATION in the first request */
   bool allocate_only;
-  int family;        /* of the relayed address; AF_UNSPEC */
-  uint32_t lifetime; /* asked for; 0: the server's default */
-  uint32_t count;    /* datagrams each way and kind */
+  const char *origin; /* chooses the realm on a server of several; NULL: none */
+  int family;         /* of the relayed address; AF_UNSPEC */
+  uint32_t lifetime;  /* asked for; 0: the server's default */
+  uint32_t count;     /* datagrams each way and kind */
   uint32_t data_bytes;
   uint32_t keep_seconds;    /* hold the allocation and relay, with refreshes */
   uint32_t refresh_seconds; /* between refreshes while holding; 0: half of the lifetime */
@@ -46,6 +47,7 @@ struct turn_probe_report {
   struct turn_probe_step steps[TURN_PROBE_STEPS];
   size_t count;
   char server[64], local[64], relayed[64], mapped[64], peer[64];
+  char seen_as[64]; /* where relayed datagrams come from, if not from the relayed address: a NAT */
   char realm[TURNCRED_REALM_MAX + 1], server_name[TURNCRED_SERVER_NAME_MAX + 1], software[128];
   bool offers_tokens;
   uint32_t lifetime;       /* granted by the Allocate */

@@ -353,6 +353,23 @@ PY
   refused 1 'no instance' server forget slow
 }
 
+@test "an issuer's role issues and pushes, and can do no more" {
+  as_issuer() {
+    PGOPTIONS='-c role=turncred_issuer' PGUSER=postgres "$CTL" "$@" --json >"$TC_DIR/out" 2>"$TC_DIR/err"
+  }
+  as_issuer token issue ims.example frank
+  as_issuer credential issue ims.example frank
+  as_issuer credential push ims.example frank
+  local command rc
+  for command in 'key add ims.example' 'key disable ims.example k1' 'realm set ims.example --grace 1m' 'revoke user ims.example frank' maintain; do
+    rc=0
+    # shellcheck disable=SC2086
+    as_issuer $command || rc=$?
+    [ "$rc" = 3 ]
+    grep -q 'permission denied' "$TC_DIR/err"
+  done
+}
+
 @test "maintain: twice, and at once" {
   ctl maintain
   PGUSER=op "$CTL" maintain >"$TC_DIR/a" 3>&- 4>&- &

@@ -29,7 +29,8 @@ static const struct turn_error_text texts[] = {
      "several servers behind one address must not share a client's packets; look at stale-nonce "
      "and at the load balancer"},
     {440, "the server cannot relay this address family",
-     "leave --family out, or give the server a relay-ip of that family"},
+     "ask for another with --family 4 or 6 (without it IPv4 is asked for), or give the server a "
+     "relay-ip of that family"},
     {441, "the request is right, but another user made the allocation",
      "renew with a credential of the same user (same subject tag or user id)"},
     {442, "the server does not relay over this transport", "UDP relaying is switched off there"},

@@ -78,6 +78,9 @@ LINES
   [[ $(jq -r .username "$TC_DIR/there") == 'alice|2001:db8::1:'* ]]
   ctl probe --server "127.0.0.1:$(server_port bound)" --credential "$TC_DIR/here"
   ctl probe --server "127.0.0.1:$(server_port bound)" --credential "$TC_DIR/there" --expect-error 401
+  # a server that is gone for good must be forgotten: rotations wait for it
+  server_stop bound
+  ctl server forget bound
 }
 
 @test "what has run out is 401" {
@@ -297,6 +300,23 @@ restart_with_kek() {
   sed -i "s,^kek = .*,kek = $1," "$TC_DIR/servers/main/module.conf"
   server_run main "$TC_TURNSERVER"
   synced
+}
+
+@test "two realms on one server: ORIGIN chooses, and keys of one are nothing in the other" {
+  export TURNCRED_KEK=$TC_DIR/kek/second
+  ctl realm add b.test --origin https://b.example --mechanisms token,derived
+  ctl key add b.test b1
+  ctl key add b.test b2 --use derived
+  "$CTL" token issue b.test bob --json >"$TC_DIR/token"
+  "$CTL" credential issue b.test bob --json >"$TC_DIR/derived"
+  synced
+  for credential in token derived; do
+    probe "$TC_DIR/$credential" --origin https://b.example --allocate-only
+    [ "$(value .realm)" = b.test ]
+    probe "$TC_DIR/$credential" --expect-error 401
+    [ "$(value .realm)" = turn.test ]
+  done
+  ctl realm remove b.test --with-contents
 }
 
 # found RESULT TEXT: doctor has such a finding

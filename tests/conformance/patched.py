@@ -208,7 +208,7 @@ class Realm:
 class Place:
     """Database, key encryption key and one server; realms are added while it runs or before."""
 
-    def __init__(self, lines=(), tls=False, module_lines=(), ip="127.0.0.1", realm=None):
+    def __init__(self, lines=(), tls=False, module_lines=(), realm=None, take_away=()):
         self.folder = tempfile.mkdtemp(prefix="turncred-conformance-")
         os.chmod(self.folder, 0o755)
         self.realms = {}
@@ -237,7 +237,8 @@ class Place:
             ] + list(lines)
             if realm:
                 self.lines.append(f"realm={realm}")
-            self.tls, self.ip = tls, ip
+            self.lines = [line for line in self.lines if line not in take_away]
+            self.tls = tls
         except BaseException:
             self.stop()
             raise
@@ -247,7 +248,7 @@ class Place:
         return self.realms[name]
 
     def start(self):
-        self.server = server.Server(server.patched(), self.lines, self.tls, self.ip)
+        self.server = server.Server(server.patched(), self.lines, self.tls)
         self.server.start()
         self.synced()
 

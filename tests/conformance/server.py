@@ -44,6 +44,15 @@ def patched():
     return find("TURNSERVER", "COTURN_DIR")
 
 
+def has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
+
+
 def free_port():
     """A port free for UDP and TCP, outside the range of ephemeral and relay ports."""
     for _ in range(200):

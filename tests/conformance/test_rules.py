@@ -17,6 +17,7 @@ sys.path.insert(0, str(HERE))
 import credentials  # noqa: E402
 import patched  # noqa: E402
 import probes  # noqa: E402
+import server  # noqa: E402
 import stun  # noqa: E402
 import transport  # noqa: E402
 import turnclient  # noqa: E402
@@ -33,6 +34,8 @@ def setUpModule():
     if reason:
         raise unittest.SkipTest(reason)
     lines = ["mobility", "no-software-attribute", "listening-ip=127.0.0.2", "relay-ip=127.0.0.2"]
+    if server.has_ipv6():
+        lines += ["listening-ip=::1", "relay-ip=::1"]
     PLACE = patched.Place(lines, realm="main.example")
     try:
         PLACE.realm("main.example", max_ttl=3600, default_ttl=600)
@@ -44,6 +47,8 @@ def setUpModule():
         PLACE.realm("quota.example", origins=["https://quota.example"], user_quota=1)
         PLACE.realm("rotated.example", origins=["https://rotated.example"])
         PLACE.realm("untagged.example", origins=["https://untagged.example"], subject_tag=False)
+        PLACE.realm("total.example", origins=["https://total.example"], total_quota=1)
+        PLACE.realm("slow.example", origins=["https://slow.example"], max_bps=3000)
         PLACE.start()
     except BaseException:
         PLACE.stop()
@@ -348,6 +353,40 @@ class Offers(Case):
         self.assertNotEqual(probes.outcome(client.allocate, follow=False), "ok")
 
 
+class Ipv6(Case):
+    """RFC 8656: the same over IPv6, where this machine has it."""
+
+    def test_login(self):
+        if not server.has_ipv6():
+            print("no IPv6 on this machine: nothing to see")
+            return
+        for make in (self.realm.token, self.realm.derived):
+            client = turnclient.Client(
+                transport.connect("udp", ("::1", self.server.port)), make("alice")
+            )
+            self.addCleanup(client.close)
+            family = Attribute("REQUESTED-ADDRESS-FAMILY", b"\x02\0\0\0")
+            self.assertEqual(probes.outcome(client.allocate, extra=[family]), "ok")
+            peer = turnclient.Peer("::1")
+            self.addCleanup(peer.close)
+            turnclient.need("permission", client.create_permission(peer.address))
+            self.assertTrue(turnclient.relay_once(client, peer))
+            self.assertEqual(probes.outcome(client.refresh), "ok")
+
+    def test_address_of_a_pushed_credential(self):
+        if not server.has_ipv6():
+            print("no IPv6 on this machine: nothing to see")
+            return
+        for bound, word in (("::1", "ok"), ("::2", "401"), ("127.0.0.1", "401")):
+            credential = self.realm.pushed(f"six-{word}", address=bound)
+            client = turnclient.Client(
+                transport.connect("udp", ("::1", self.server.port)), credential
+            )
+            self.addCleanup(client.close)
+            family = Attribute("REQUESTED-ADDRESS-FAMILY", b"\x02\0\0\0")
+            self.assertEqual(probes.outcome(client.allocate, extra=[family]), word, bound)
+
+
 class Names(Case):
     """USERNAME = user-id:timestamp, whatever the user id looks like."""
 
@@ -539,6 +578,30 @@ class Sessions(Case):
             self.assertEqual(word, "ok", "the quota is not given back")
             # wait for dave's and the last one's end before the next kind
             time.sleep(0)
+
+
+    def test_total_quota_of_the_realm(self):
+        realm = PLACE.realms["total.example"]
+        first = self.allocated(realm.derived("alice"), realm="total.example")
+        self.assertEqual(self.login(realm.derived("bob"), realm="total.example"), "486")
+        self.assertEqual(self.login(self.realm.derived("bob")), "ok", "another realm")
+        first.refresh(0)
+
+    def test_bandwidth_of_a_session(self):
+        realm = PLACE.realms["slow.example"]
+        through = {}
+        for name, who in (("slow.example", realm), ("main.example", self.realm)):
+            client = self.allocated(who.derived("alice"), realm=name)
+            peer = turnclient.Peer()
+            self.addCleanup(peer.close)
+            turnclient.need("permission", client.create_permission(peer.address))
+            end = time.monotonic() + 0.7
+            through[name] = 0
+            while time.monotonic() < end and through[name] < 30:
+                client.send(peer.address, bytes(1000))
+                through[name] += peer.receive(0.02) is not None
+        self.assertEqual(through["main.example"], 30)
+        self.assertLess(through["slow.example"], 10)
 
 
 class Renewal(Case):

@@ -38,9 +38,13 @@ class Udp:
         self.socket = socket.socket(family_of(server), socket.SOCK_DGRAM)
         if share_port:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if local:
-            self.socket.bind(local)
-        self.socket.connect(server)
+        try:
+            if local:
+                self.socket.bind(local)
+            self.socket.connect(server)
+        except OSError:
+            self.socket.close()
+            raise
         self.local = self.socket.getsockname()[:2]
 
     def send(self, octets):
@@ -197,9 +201,13 @@ class Dtls:
         self.ended = None
         self.server = server
         self.socket = socket.socket(family_of(server), socket.SOCK_DGRAM)
-        if local:
-            self.socket.bind(local)
-        self.socket.connect(server)
+        try:
+            if local:
+                self.socket.bind(local)
+            self.socket.connect(server)
+        except OSError:
+            self.socket.close()
+            raise
         self.local = self.socket.getsockname()[:2]
         self.context = lib.SSL_CTX_new(lib.DTLS_client_method())
         self.ssl = lib.SSL_new(self.context)

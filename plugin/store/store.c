@@ -162,7 +162,8 @@ static void set_status(struct store *store, const char *error) {
   pthread_mutex_lock(&store->lock);
   struct store_status *status = &store->status;
   status->connected = !error;
-  snprintf(status->database_error, sizeof status->database_error, "%s", error ? error : "");
+  snprintf(status->database_error, sizeof status->database_error, "%.*s",
+           (int)sizeof status->database_error - 1, error ? error : "");
   if (!error) {
     status->loaded_at = (int64_t)time(NULL);
     status->xmin = store->feed.xmin;

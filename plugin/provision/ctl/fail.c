@@ -9,7 +9,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static void say(const struct ctl *ctl, const char *format, va_list args) {
+__attribute__((format(printf, 2, 0))) static void say(const struct ctl *ctl, const char *format,
+                                                      va_list args) {
   fprintf(stderr, "turncredctl%s%s: ", ctl->command ? " " : "",
           ctl->command ? ctl->command->name : "");
   vfprintf(stderr, format, args);

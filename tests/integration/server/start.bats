@@ -199,3 +199,33 @@ assert r.code == 403, r.code
 turnclient.need("permission", c.create_permission(("127.0.0.2", 5432)))
 PY
 }
+
+@test "a key encryption key from systemd's credentials" {
+  export CREDENTIALS_DIRECTORY=$TC_DIR/kek
+  server_start credential module:-kek 'module:kek = credential:main'
+  turn credential <<'PY'
+expect(0, token())
+PY
+  unset CREDENTIALS_DIRECTORY
+  refused nocredential 'CREDENTIALS_DIRECTORY' module:-kek 'module:kek = credential:main'
+}
+
+@test "proc-user: the module starts before the server gives root up, and what it then cannot read it names" {
+  [[ $(id -u) == 0 ]] || skip "only root can give root up"
+  chmod 755 "$TC_DIR/servers"
+  server_folder dropped
+  chmod 777 "$TC_DIR/servers/dropped"
+  server_start dropped proc-user=nobody proc-group=nogroup
+  local pid
+  pid=$(<"$TC_DIR/servers/dropped/pid")
+  turn dropped <<'PY'
+expect(0, token())
+PY
+  [[ $(stat -c %U "/proc/$pid") == nobody ]]
+  kill -USR2 "$pid"
+  log_has dropped "$TC_DIR/kek/main"
+  turn dropped <<'PY'
+expect(0, token())
+expect(0, derived())
+PY
+}

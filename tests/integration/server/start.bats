@@ -229,3 +229,25 @@ expect(0, token())
 expect(0, derived())
 PY
 }
+
+@test "fail2ban's filter finds what an attacker does, and not what an honest client runs into" {
+  server_start banned
+  turn banned <<'PY'
+import re
+text = (pathlib.Path(os.environ["TC_TOP"]) / "plugin/module/turncred.fail2ban").read_text()
+regex = re.search(r"^failregex = (.*)$", text, re.M)[1].replace("<ADDR>", r"(?P<ip>[0-9a-f.:]+)")
+
+
+def found(credential):
+    before = len(log())
+    expect(401, credential)
+    return [m["ip"] for line in log()[before:].splitlines() if (m := re.search(regex, line))]
+
+
+for bad in (token(k=bytes(32)), token("nobody", k=bytes(32)), derived(k=bytes(32)), derived(left=10**6),
+            password("x", "y"), password("reason=expired,session=1", "y")):
+    assert found(bad) == ["127.0.0.1"], bad.username
+for honest in derived(left=-5), token(age=1000):
+    assert found(honest) == [], honest.username
+PY
+}

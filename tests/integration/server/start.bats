@@ -181,25 +181,6 @@ wait_until(lambda: login(token("after")) == 0, 10, 0.1)
 PY
 }
 
-@test "the address of the database is denied as a relay peer" {
-  # the tests' own database has no address: this one is asked by TCP
-  echo "listen_addresses = '127.0.0.1'" >>"$TC_DIR/pg/data/postgresql.conf"
-  local port
-  port=$(free_port)
-  echo "port = $port" >>"$TC_DIR/pg/data/postgresql.conf"
-  echo 'host turncred turn1 127.0.0.1/32 trust' >>"$TC_DIR/pg/data/pg_hba.conf"
-  pg_restart
-  export PGPORT=$port
-  server_start peer module:-database "module:database = host=127.0.0.1 port=$port dbname=turncred user=turn1"
-  turn peer <<'PY'
-c = client(token())
-turnclient.need("allocate", c.allocate())
-r = c.create_permission(("127.0.0.1", 5432))
-assert r.code == 403, r.code
-turnclient.need("permission", c.create_permission(("127.0.0.2", 5432)))
-PY
-}
-
 @test "a key encryption key from systemd's credentials" {
   export CREDENTIALS_DIRECTORY=$TC_DIR/kek
   server_start credential module:-kek 'module:kek = credential:main'
@@ -249,5 +230,25 @@ for bad in (token(k=bytes(32)), token("nobody", k=bytes(32)), derived(k=bytes(32
     assert found(bad) == ["127.0.0.1"], bad.username
 for honest in derived(left=-5), token(age=1000):
     assert found(honest) == [], honest.username
+PY
+}
+
+# the last one here: it gives the database another port
+@test "the address of the database is denied as a relay peer" {
+  # the tests' own database has no address: this one is asked by TCP
+  echo "listen_addresses = '127.0.0.1'" >>"$TC_DIR/pg/data/postgresql.conf"
+  local port
+  port=$(free_port)
+  echo "port = $port" >>"$TC_DIR/pg/data/postgresql.conf"
+  echo 'host turncred turn1 127.0.0.1/32 trust' >>"$TC_DIR/pg/data/pg_hba.conf"
+  pg_restart
+  export PGPORT=$port
+  server_start peer module:-database "module:database = host=127.0.0.1 port=$port dbname=turncred user=turn1"
+  turn peer <<'PY'
+c = client(token())
+turnclient.need("allocate", c.allocate())
+r = c.create_permission(("127.0.0.1", 5432))
+assert r.code == 403, r.code
+turnclient.need("permission", c.create_permission(("127.0.0.2", 5432)))
 PY
 }

@@ -228,7 +228,7 @@ SCRIPT
     printf '%s\n' 'load 5000' 'readers 3'
     for i in {1..12}; do
       echo "sh psql -Xqc \"DO 'BEGIN FOR i IN 0 .. 99 LOOP PERFORM turncred.credential_push_password(''r'', ''u'' || i, ''password of 128 bits''); COMMIT; END LOOP; END'\""
-      echo "sh psql -Xqc \"DELETE FROM turncred.credential WHERE username LIKE 'u%'\" -c \"DELETE FROM turncred.key WHERE kid = 'dd'\" -c \"SELECT turncred.key_add_plain('r', 'dd', 'derived', 'sha256', decode(repeat('0$((i % 9))', 32), 'hex'))\" >/dev/null"
+      echo "sh psql -Xqc \"DELETE FROM turncred.credential WHERE username LIKE 'u%'\" -c \"DELETE FROM turncred.key WHERE kid = 'dd'\" -c \"SELECT turncred.key_add_plain('r', 'dd', 'derived', 'sha256', decode(repeat('e$((i % 9))', 32), 'hex'))\" >/dev/null"
       ((i % 4)) || echo reload
       ((i % 5)) || printf '%s\n' hold 'sh sleep 0.2' 'expect accepts r k = yes' release
     done

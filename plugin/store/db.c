@@ -195,12 +195,14 @@ int db_connect(struct db *db, const char *conninfo, const char *application_name
 
 /* --- statements ------------------------------------------------------------------------- */
 
-static int send_sql(struct db *db, const char *sql) {
+static int send_sql(struct db *db, const char *sql, int count, const char *const *values) {
+  db->sqlstate[0] = 0;
   if (!db->conn) {
     set_error(db, "not connected");
     return EIO;
   }
-  if (!PQsendQuery(db->conn, sql))
+  if (!(values ? PQsendQueryParams(db->conn, sql, count, NULL, values, NULL, NULL, 0)
+               : PQsendQuery(db->conn, sql)))
     return lost(db, EIO, NULL);
   uint64_t deadline = monotonic_ms() + db->silence_ms;
   for (int more; (more = PQflush(db->conn)) != 0;) {
@@ -236,12 +238,11 @@ static void failed(struct db *db, const PGresult *result) {
   snprintf(line, sizeof line, "%s (%s)", primary ? primary : PQresultErrorMessage(result),
            state ? state : "no SQLSTATE");
   set_error(db, line);
+  snprintf(db->sqlstate, sizeof db->sqlstate, "%s", state ? state : "");
 }
 
-int db_query(struct db *db, const char *sql, PGresult **results, size_t cap) {
-  for (size_t i = 0; i < cap; i++)
-    results[i] = NULL;
-  int rc = send_sql(db, sql);
+static int take_results(struct db *db, PGresult **results, size_t cap) {
+  int rc = 0;
   for (size_t n = 0; rc == 0;) {
     if ((rc = receive(db)))
       break;
@@ -271,6 +272,20 @@ int db_query(struct db *db, const char *sql, PGresult **results, size_t cap) {
       PQclear(result);
   }
   return rc;
+}
+
+int db_query(struct db *db, const char *sql, PGresult **results, size_t cap) {
+  for (size_t i = 0; i < cap; i++)
+    results[i] = NULL;
+  int rc = send_sql(db, sql, 0, NULL);
+  return rc ? rc : take_results(db, results, cap);
+}
+
+int db_query_params(struct db *db, const char *sql, int count, const char *const *values,
+                    PGresult **result) {
+  *result = NULL;
+  int rc = send_sql(db, sql, count, values);
+  return rc ? rc : take_results(db, result, 1);
 }
 
 int db_run(struct db *db, const char *sql) { return db_query(db, sql, NULL, 0); }
@@ -328,7 +343,7 @@ int db_copy(struct db *db, const char *sql, db_row_fn fn, void *arg) {
   if (!copy)
     return ENOMEM;
   snprintf(copy, n, "COPY (%s) TO STDOUT (FORMAT binary)", sql);
-  int rc = send_sql(db, copy);
+  int rc = send_sql(db, copy, 0, NULL);
   free(copy);
   if (rc == 0)
     rc = receive(db);

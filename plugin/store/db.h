@@ -21,6 +21,7 @@ struct db {
   uint32_t connect_ms, silence_ms;
   unsigned rotation; /* of the hosts in the connection string, so that a mute one is passed over */
   char error[256];   /* one line, after a failure */
+  char sqlstate[6];  /* of the last failed statement; "" if it was the connection */
 };
 
 void db_init(struct db *db, int wake_fd);
@@ -32,7 +33,10 @@ void db_close(struct db *db);
  * those that are not NULL, also after a failure. A failed statement is EIO; the connection stays
  * open unless it is lost (conn is NULL then). */
 int db_query(struct db *db, const char *sql, PGresult **results, size_t cap);
-/* The same, results dropped. */
+/* One statement with text parameters (NULL: null), which PostgreSQL does not quote in its log. */
+int db_query_params(struct db *db, const char *sql, int count, const char *const *values,
+                    PGresult **result);
+/* db_query, results dropped. */
 int db_run(struct db *db, const char *sql);
 
 /* One row of COPY (FORMAT binary). len -1: null. Not NUL-terminated. */

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "config.h"
+
+#include "courier.h"
+
+#include "say.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BATCH        500 /* journal entries a transaction */
+#define RETRY_MIN_MS 200
+#define RETRY_MAX_MS 5000
+
+struct courier {
+  struct courier_config config;
+  struct db db;
+  int wake_fd, stop_fd;
+  pthread_t thread;
+  pthread_mutex_t lock;
+  struct directory *directory; /* under lock */
+  atomic_bool connected, stop;
+  struct store_reader *reader;
+  uint64_t directory_at_ms;
+  bool opened; /* the journal, on this connection */
+  char last_error[300], last_used_up[700];
+};
+
+void courier_wake(struct courier *courier) {
+  const uint64_t one = 1;
+  ssize_t done = write(courier->wake_fd, &one, sizeof one);
+  (void)done; /* full: it is awake anyway */
+}
+
+struct directory *courier_directory(struct courier *courier) {
+  pthread_mutex_lock(&courier->lock);
+  struct directory *d = directory_ref(courier->directory);
+  pthread_mutex_unlock(&courier->lock);
+  return d;
+}
+
+bool courier_connected(struct courier *courier) { return atomic_load(&courier->connected); }
+
+static bool load_directory(struct courier *c) {
+  struct directory *fresh;
+  char err[300];
+  if (directory_load(&fresh, &c->db, err, sizeof err)) {
+    snprintf(c->db.error, sizeof c->db.error, "%.250s", err);
+    return false;
+  }
+  c->directory_at_ms = monotonic_ms();
+  if (directory_equal(c->directory, fresh)) {
+    directory_unref(fresh);
+    return true;
+  }
+  say(SAY_INFO, "callers: %zu", directory_callers(fresh));
+  pthread_mutex_lock(&c->lock);
+  struct directory *old = c->directory;
+  c->directory = fresh;
+  pthread_mutex_unlock(&c->lock);
+  directory_unref(old);
+  return true;
+}
+
+/* --- reserves ----------------------------------------------------------------------------- */
+
+static bool reserve(struct courier *c, const char *realm, const char *kid, uint64_t count) {
+  char number[24], name[700];
+  const char *values[] = {realm, kid, number};
+  PGresult *r;
+  snprintf(number, sizeof number, "%" PRIu64, count);
+  int rc =
+      db_query_params(&c->db, "SELECT turncred.tokens_reserve($1, $2, $3::bigint)", 3, values, &r);
+  bool got = !rc && PQntuples(r) == 1 && *PQgetvalue(r, 0, 0) == 't';
+  if (got)
+    budget_add(c->config.budget, realm, kid, count);
+  PQclear(r);
+  snprintf(name, sizeof name, "%s/%s", realm, kid);
+  if (!rc && !got && strcmp(name, c->last_used_up) != 0) {
+    say(SAY_ERROR,
+        "key %s: no more tokens can be reserved (2^32 are the limit, or it is no longer active); "
+        "turncredctl key rotate",
+        name);
+    snprintf(c->last_used_up, sizeof c->last_used_up, "%s", name);
+  }
+  return !rc;
+}
+
+/* The key that signs tokens of this realm now, if it wants a reserve. */
+static bool wanted(struct courier *c, const char *realm, char kid[TURNCRED_USERNAME_MAX + 1],
+                   uint64_t *count) {
+  const struct store_snapshot *snapshot = store_acquire(c->reader);
+  *count = 0;
+  if (!snapshot)
+    return false;
+  const struct store_realm *r = store_realm_find(snapshot, realm);
+  const struct store_key *key =
+      r ? store_key_to_sign(snapshot, r, TURNCRED_USE_TOKEN, (int64_t)time(NULL)) : NULL;
+  if (key && (*count = budget_wanted(c->config.budget, realm, key->kid)))
+    snprintf(kid, TURNCRED_USERNAME_MAX + 1, "%s", key->kid);
+  store_release(c->reader);
+  return *count > 0;
+}
+
+static bool reserve_all(struct courier *c) {
+  char kid[TURNCRED_USERNAME_MAX + 1];
+  size_t n;
+  uint64_t count;
+  const struct realm_info *realms = directory_realms(c->directory, &n);
+  for (size_t i = 0; i < n; i++)
+    if (wanted(c, realms[i].name, kid, &count) && !reserve(c, realms[i].name, kid, count))
+      return false;
+  return true;
+}
+
+/* --- the journal -------------------------------------------------------------------------- */
+
+static bool open_journal(struct courier *c) {
+  const char *values[] = {journal_stream(c->config.journal), c->config.instance};
+  PGresult *r;
+  if (db_query_params(&c->db, "SELECT turncred.journal_open($1, $2)", 2, values, &r))
+    return false;
+  uint64_t number = PQntuples(r) ? strtoull(PQgetvalue(r, 0, 0), NULL, 10) : 0;
+  PQclear(r);
+  journal_skip(c->config.journal, number);
+  journal_delivered(c->config.journal, number);
+  c->opened = true;
+  return true;
+}
+
+static bool deliver(struct courier *c) {
+  char *batch;
+  uint64_t last = 0;
+  if (!c->opened && !open_journal(c))
+    return false;
+  while ((batch = journal_batch(c->config.journal, BATCH, &last))) {
+    const char *values[] = {journal_stream(c->config.journal), batch};
+    PGresult *r;
+    size_t before = journal_waiting(c->config.journal);
+    int rc =
+        db_query_params(&c->db, "SELECT turncred.journal_deliver($1, $2::jsonb)", 2, values, &r);
+    free(batch);
+    if (rc)
+      return false;
+    uint64_t number = strtoull(PQgetvalue(r, 0, 0), NULL, 10);
+    PQclear(r);
+    journal_delivered(c->config.journal, number);
+    size_t after = journal_waiting(c->config.journal);
+    if (before > after)
+      atomic_fetch_add(&c->config.metrics->delivered, before - after);
+  }
+  return true;
+}
+
+/* --- the thread --------------------------------------------------------------------------- */
+
+static bool connect_database(struct courier *c) {
+  if (c->db.conn)
+    return true;
+  c->opened = false;
+  if (db_connect(&c->db, c->config.conninfo, "turncredd"))
+    return false;
+  if (c->config.listen && db_run(&c->db, "LISTEN turncred_issuing") && !c->db.conn)
+    return false;
+  return load_directory(c);
+}
+
+static void drain(int fd) {
+  uint64_t count;
+  while (read(fd, &count, sizeof count) > 0)
+    ;
+}
+
+/* Until there is something to do. */
+static void rest(struct courier *c, uint32_t ms) {
+  struct pollfd fds[3] = {{c->wake_fd, POLLIN, 0},
+                          {c->stop_fd, POLLIN, 0},
+                          {c->db.conn ? PQsocket(c->db.conn) : -1, POLLIN, 0}};
+  poll(fds, 3, (int)ms);
+  if (c->db.conn && fds[2].revents && db_wait(&c->db, 0) == DB_NOTIFIED)
+    c->directory_at_ms = 0;
+}
+
+static bool work(struct courier *c) {
+  if (!connect_database(c))
+    return false;
+  bool due = monotonic_ms() - c->directory_at_ms >= c->config.poll_ms;
+  if ((due || !c->directory_at_ms) && !load_directory(c))
+    return false;
+  return deliver(c) && reserve_all(c);
+}
+
+static void *run(void *arg) {
+  struct courier *c = arg;
+  uint32_t delay = RETRY_MIN_MS;
+  while (!atomic_load(&c->stop)) {
+    drain(c->wake_fd);
+    bool ok = work(c);
+    atomic_store(&c->connected, ok);
+    if (ok) {
+      if (*c->last_error)
+        say(SAY_INFO, "database: the journal is being delivered again");
+      *c->last_error = '\0';
+      delay = RETRY_MIN_MS;
+      rest(c, c->config.poll_ms);
+      continue;
+    }
+    if (!atomic_load(&c->stop) && strcmp(c->last_error, c->db.error) != 0) {
+      say(SAY_WARNING, "database: %s; issuing goes on, the journal keeps what is issued",
+          c->db.error);
+      snprintf(c->last_error, sizeof c->last_error, "%s", c->db.error);
+    }
+    struct pollfd fd = {c->stop_fd, POLLIN, 0};
+    poll(&fd, 1, (int)delay);
+    delay = delay * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : delay * 2;
+  }
+  return NULL;
+}
+
+int courier_start(struct courier **out, const struct courier_config *config, char *err,
+                  size_t cap) {
+  struct courier *c = calloc(1, sizeof *c);
+  if (!c)
+    return snprintf(err, cap, "out of memory"), -1;
+  c->config = *config;
+  c->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  c->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  pthread_mutex_init(&c->lock, NULL);
+  atomic_init(&c->connected, false);
+  atomic_init(&c->stop, false);
+  db_init(&c->db, c->stop_fd);
+  c->db.connect_ms = c->db.silence_ms = 5000;
+  c->reader = store_reader_new(config->store);
+  if (c->wake_fd < 0 || c->stop_fd < 0 || !c->reader || pthread_create(&c->thread, NULL, run, c)) {
+    store_reader_free(c->reader);
+    free(c);
+    return snprintf(err, cap, "no memory, descriptors or threads"), -1;
+  }
+  journal_watch(config->journal, (void (*)(void *))courier_wake, c);
+  *out = c;
+  return 0;
+}
+
+void courier_stop(struct courier *c, uint32_t wait_ms) {
+  if (!c)
+    return;
+  uint64_t end = monotonic_ms() + wait_ms;
+  courier_wake(c);
+  while (courier_connected(c) && journal_waiting(c->config.journal) && monotonic_ms() < end)
+    poll(NULL, 0, 10);
+  const uint64_t one = 1;
+  atomic_store(&c->stop, true);
+  ssize_t done = write(c->stop_fd, &one, sizeof one);
+  (void)done;
+  pthread_join(c->thread, NULL);
+  db_close(&c->db);
+  store_reader_free(c->reader);
+  directory_unref(c->directory);
+  pthread_mutex_destroy(&c->lock);
+  close(c->wake_fd);
+  close(c->stop_fd);
+  free(c);
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "config.h"
+
+#include "jwks.h"
+
+#include "turncred.h"
+
+#include <jansson.h>
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/param_build.h>
+#include <openssl/pem.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FILE_MAX 262144 /* octets */
+#define KEYS_MAX 64
+
+struct jwk {
+  char *kid;    /* NULL: none */
+  char *alg;    /* NULL: any of its kind */
+  char kind[8]; /* "RS", "ES256", ...: what algorithms begin with */
+  char *pem;
+};
+
+struct jwks {
+  struct jwk keys[KEYS_MAX];
+  size_t count;
+};
+
+static BIGNUM *number(const json_t *key, const char *member) {
+  const char *text = json_string_value(json_object_get(key, member));
+  char padded[2048];
+  uint8_t octets[1536];
+  size_t n = text ? strlen(text) : 0, len;
+  if (!n || n + 4 > sizeof padded)
+    return NULL;
+  for (size_t i = 0; i < n; i++)
+    padded[i] = (char)(text[i] == '-' ? '+' : text[i] == '_' ? '/' : text[i]);
+  while (n % 4)
+    padded[n++] = '=';
+  if (turncred_base64_decode(padded, n, octets, sizeof octets, &len))
+    return NULL;
+  return BN_bin2bn(octets, (int)len, NULL);
+}
+
+static char *pem_of(const char *type, OSSL_PARAM *params) {
+  EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
+  EVP_PKEY *pkey = NULL;
+  BIO *bio = BIO_new(BIO_s_mem());
+  char *out = NULL, *data;
+  if (ctx && bio && params && EVP_PKEY_fromdata_init(ctx) == 1 &&
+      EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_PUBLIC_KEY, params) == 1 &&
+      (strcmp(type, "RSA") != 0 || EVP_PKEY_get_bits(pkey) >= 2048) &&
+      PEM_write_bio_PUBKEY(bio, pkey) == 1) {
+    long n = BIO_get_mem_data(bio, &data);
+    if (n > 0 && (out = malloc((size_t)n + 1))) {
+      memcpy(out, data, (size_t)n);
+      out[n] = '\0';
+    }
+  }
+  EVP_PKEY_free(pkey);
+  EVP_PKEY_CTX_free(ctx);
+  BIO_free(bio);
+  return out;
+}
+
+static char *rsa(const json_t *key) {
+  BIGNUM *n = number(key, "n"), *e = number(key, "e");
+  OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
+  OSSL_PARAM *params = NULL;
+  if (n && e && bld && OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_N, n) &&
+      OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_E, e))
+    params = OSSL_PARAM_BLD_to_param(bld);
+  char *pem = pem_of("RSA", params);
+  OSSL_PARAM_free(params);
+  OSSL_PARAM_BLD_free(bld);
+  BN_free(n);
+  BN_free(e);
+  return pem;
+}
+
+static const struct curve {
+  const char *name, *group, *alg;
+  int octets;
+} curves[] = {{"P-256", "prime256v1", "ES256", 32},
+              {"P-384", "secp384r1", "ES384", 48},
+              {"P-521", "secp521r1", "ES512", 66}};
+
+static char *ec(const json_t *key, const struct curve *curve) {
+  BIGNUM *x = number(key, "x"), *y = number(key, "y");
+  OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
+  OSSL_PARAM *params = NULL;
+  uint8_t point[1 + 2 * 66] = {POINT_CONVERSION_UNCOMPRESSED};
+  if (x && y && bld && BN_bn2binpad(x, point + 1, curve->octets) == curve->octets &&
+      BN_bn2binpad(y, point + 1 + curve->octets, curve->octets) == curve->octets &&
+      OSSL_PARAM_BLD_push_utf8_string(bld, OSSL_PKEY_PARAM_GROUP_NAME, curve->group, 0) &&
+      OSSL_PARAM_BLD_push_octet_string(bld, OSSL_PKEY_PARAM_PUB_KEY, point,
+                                       (size_t)(1 + 2 * curve->octets)))
+    params = OSSL_PARAM_BLD_to_param(bld);
+  char *pem = pem_of("EC", params);
+  OSSL_PARAM_free(params);
+  OSSL_PARAM_BLD_free(bld);
+  BN_free(x);
+  BN_free(y);
+  return pem;
+}
+
+static bool take(struct jwks *jwks, const json_t *key) {
+  struct jwk *jwk = &jwks->keys[jwks->count];
+  const char *kty = json_string_value(json_object_get(key, "kty"));
+  const char *use = json_string_value(json_object_get(key, "use"));
+  const char *kid = json_string_value(json_object_get(key, "kid"));
+  const char *alg = json_string_value(json_object_get(key, "alg"));
+  const char *crv = json_string_value(json_object_get(key, "crv"));
+  if (!kty || (use && strcmp(use, "sig") != 0) || jwks->count == KEYS_MAX)
+    return false;
+  if (!strcmp(kty, "RSA")) {
+    strcpy(jwk->kind, "RS");
+    jwk->pem = rsa(key);
+  }
+  for (size_t i = 0; crv && !strcmp(kty, "EC") && i < sizeof curves / sizeof *curves; i++)
+    if (!strcmp(crv, curves[i].name)) {
+      strcpy(jwk->kind, curves[i].alg);
+      jwk->pem = ec(key, &curves[i]);
+    }
+  if (!jwk->pem)
+    return false;
+  jwk->kid = kid ? strdup(kid) : NULL;
+  jwk->alg = alg ? strdup(alg) : NULL;
+  jwks->count++;
+  return true;
+}
+
+int jwks_read(struct jwks **out, const char *path, char *err, size_t cap) {
+  json_error_t why;
+  FILE *file = fopen(path, "re");
+  char *text = file ? malloc(FILE_MAX + 1) : NULL;
+  size_t n = text ? fread(text, 1, FILE_MAX + 1, file) : 0;
+  if (file)
+    fclose(file);
+  json_t *set = n && n <= FILE_MAX ? json_loadb(text, n, JSON_REJECT_DUPLICATES, &why) : NULL;
+  free(text);
+  struct jwks *jwks = calloc(1, sizeof *jwks);
+  size_t i;
+  json_t *key;
+  if (jwks && set) {
+    json_array_foreach(json_object_get(set, "keys"), i, key) { take(jwks, key); }
+  }
+  json_decref(set);
+  if (!jwks || !jwks->count) {
+    jwks_free(jwks);
+    snprintf(err, cap,
+             "jwt_jwks: %s cannot be read, is no JWK set of at most %d octets, or holds no RSA key "
+             "of 2048 bits or EC key for signatures",
+             path, FILE_MAX);
+    return -1;
+  }
+  *out = jwks;
+  return 0;
+}
+
+void jwks_free(struct jwks *jwks) {
+  if (!jwks)
+    return;
+  for (size_t i = 0; i < jwks->count; i++) {
+    free(jwks->keys[i].kid);
+    free(jwks->keys[i].alg);
+    free(jwks->keys[i].pem);
+  }
+  free(jwks);
+}
+
+const char *jwks_find(const struct jwks *jwks, const char *kid, const char *alg) {
+  if (!kid && jwks->count != 1)
+    return NULL;
+  for (size_t i = 0; i < jwks->count; i++) {
+    const struct jwk *k = &jwks->keys[i];
+    bool named = !kid || (k->kid && !strcmp(k->kid, kid));
+    if (named && !strncmp(alg, k->kind, strlen(k->kind)) && (!k->alg || !strcmp(k->alg, alg)))
+      return k->pem;
+  }
+  return NULL;
+}

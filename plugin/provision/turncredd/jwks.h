@@ -1,0 +1,22 @@
+/*
+ * jwks.h - public keys of an authorization server (RFC 7517)
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#ifndef TURNCREDD_JWKS_H
+#define TURNCREDD_JWKS_H
+
+#include <stddef.h>
+
+struct jwks;
+
+/* Keys that are no signature keys, or of other kinds than RSA (2048 bits or more) and EC (P-256,
+ * P-384, P-521), are passed over; a file without a usable key is refused. 0, or -1 with a sentence
+ * in err. */
+int jwks_read(struct jwks **out, const char *path, char *err, size_t err_cap);
+void jwks_free(struct jwks *jwks); /* NULL is fine */
+/* The key for a token with this kid (NULL: none given, then the only key there is) and algorithm
+ * ("RS256", "ES256", ...), as PEM; NULL: there is none. */
+const char *jwks_find(const struct jwks *jwks, const char *kid, const char *alg);
+
+#endif

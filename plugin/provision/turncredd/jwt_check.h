@@ -1,0 +1,21 @@
+/*
+ * jwt_check.h - is this a portal's access token, and whose? (RFC 9068 section 4)
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#ifndef TURNCREDD_JWT_CHECK_H
+#define TURNCREDD_JWT_CHECK_H
+
+#include "jwks.h"
+#include "settings.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define JWT_TOKEN_MAX 8192 /* octets */
+
+/* The subject into out. NULL, or what is wrong, in a sentence without any part of the token. */
+const char *jwt_check(const char *token, const struct settings *settings, const struct jwks *jwks,
+                      int64_t now, char *out, size_t cap);
+
+#endif

@@ -1,0 +1,177 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Shared by the tests of turncredd: on top of lib.bash a daemon with certificates of our own making.
+#
+#   setup_file() { daemon_up || return 0; realm_add ...; key_add ...; daemon_start main; }
+
+TC_DAEMON=${TURNCREDD:-$TC_BUILD/turncredd}
+TC_CTL=${TURNCREDCTL:-$TC_BUILD/turncredctl}
+export TC_DAEMON TC_CTL
+
+daemon_ready() { [[ ${TC_DIR-} ]] || turncred_need "$TC_TURNSERVER" "$TC_MODULE" "$TC_DAEMON"; }
+
+# daemon_up [postgresql.conf LINE...]: turncred_up, a role for issuers, a CA with certificates
+daemon_up() {
+  [[ -x $TC_DAEMON ]] || return 1
+  turncred_up "$@" || return
+  mkdir -p "$TC_DIR/daemons" "$TC_DIR/tls"
+  export TURNCRED_KEK=$TC_DIR/kek/main TURNCRED_CONFIG=/dev/null
+  export TC_ISSUER="host=$TC_DIR/pg/run dbname=turncred user=issuer1"
+  sql 'CREATE ROLE issuer1 LOGIN IN ROLE turncred_issuer'
+  printf 'own %s issuer1\n' "$(id -un)" >>"$TC_DIR/pg/data/pg_ident.conf"
+  sql 'SELECT pg_reload_conf()' >/dev/null
+  certificates
+}
+
+# ca.pem; server.pem/.key for 127.0.0.1; client.pem/.key and other.pem/.key by ca; stranger.pem/.key by
+# another CA
+certificates() {
+  local name
+  cd "$TC_DIR/tls" || return
+  for name in ca otherca; do
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=$name" \
+      -keyout $name.key -out $name.pem
+  done 2>/dev/null
+  certificate server ca /CN=127.0.0.1
+  certificate client ca /O=Test/CN=portal
+  certificate other ca /O=Test/CN=other
+  certificate stranger otherca /O=Test/CN=portal
+  cd - >/dev/null || return
+}
+certificate() {
+  openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "$3" -keyout "$1.key" -out "$1.csr" 2>/dev/null
+  openssl x509 -req -in "$1.csr" -CA "$2.pem" -CAkey "$2.key" -CAcreateserial -days 2 -out "$1.pem" \
+    -extfile <(echo 'subjectAltName=IP:127.0.0.1') 2>/dev/null
+}
+
+# daemon_conf NAME: what every test daemon has
+daemon_conf() {
+  local dir=$TC_DIR/daemons/$1
+  cat <<CONF
+database = $TC_ISSUER
+kek = $TC_DIR/kek/main
+instance = $1
+poll_interval = 1s
+state_dir = $dir/state
+https = 127.0.0.1:$(<"$dir/port")
+monitor = 127.0.0.1:$(<"$dir/monitor")
+tls_certificate = $TC_DIR/tls/server.pem
+tls_key = $TC_DIR/tls/server.key
+tls_client_ca = $TC_DIR/tls/ca.pem
+subject_rate = 0
+CONF
+}
+
+# daemon_start NAME [LINE...]: "-name" takes a line away, all others are added (and replace)
+daemon_start() {
+  local name=$1 line dir=$TC_DIR/daemons/$1
+  shift
+  mkdir -p "$dir/state"
+  [[ -f $dir/port ]] || { free_port >"$dir/port" && free_port >"$dir/monitor"; }
+  printf '%s' "${BATS_TEST_NAME-}" >"$dir/test"
+  daemon_conf "$name" >"$dir/conf"
+  for line in "$@"; do
+    sed -i "/^${line%% =*} =/d" "$dir/conf"
+    [[ $line == -* ]] && sed -i "/^${line#-} =/d" "$dir/conf" || printf '%s\n' "$line" >>"$dir/conf"
+  done
+  daemon_run "$name"
+}
+daemon_run() {
+  local dir=$TC_DIR/daemons/$1
+  # shellcheck disable=SC2086 # a wrapper with options
+  env ${TC_DAEMON_ENV-} ${TC_DAEMON_WRAPPER-} "$TC_DAEMON" --config "$dir/conf" >>"$dir/log" 2>&1 </dev/null 3>&- 4>&- &
+  echo $! >"$dir/pid"
+  disown
+  wait_for "${TC_START_LIMIT:-20}" daemon_answers "$1" && return
+  echo "$1 does not answer:"
+  cat "$dir/log"
+  return 1
+}
+daemon_pid() { cat "$TC_DIR/daemons/$1/pid"; }
+daemon_answers() {
+  kill -0 "$(daemon_pid "$1")" 2>/dev/null || return 0
+  [[ $(curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$(<"$TC_DIR/daemons/$1/monitor")/readyz") == 200 ]]
+}
+daemon_alive() { kill -0 "$(daemon_pid "$1")" 2>/dev/null; }
+daemon_stop() {
+  local pid
+  pid=$(daemon_pid "$1")
+  rm -f "$TC_DIR/daemons/$1/pid"
+  kill "$pid" 2>/dev/null || return 0
+  wait_for 30 server_gone "$pid" || kill -9 "$pid" 2>/dev/null
+}
+daemon_log_has() { wait_for "${3:-5}" grep -Eq "$2" "$TC_DIR/daemons/$1/log"; }
+
+# In teardown(), after turncred_check
+daemon_check() {
+  local dir
+  for dir in "${TC_DIR:-/nonexistent}"/daemons/*/; do
+    [[ -f ${dir}pid ]] || continue
+    if [[ -z ${BATS_TEST_COMPLETED-} ]]; then
+      echo "--- $dir"
+      tail -n 30 "${dir}log"
+      cat "$TC_DIR/answer" "$TC_DIR/headers" 2>/dev/null
+    fi
+    [[ $(<"${dir}test") != "${BATS_TEST_NAME-}" ]] || daemon_stop "$(basename "$dir")"
+  done
+}
+daemon_down() {
+  local dir
+  for dir in "${TC_DIR:-/nonexistent}"/daemons/*/; do
+    [[ ! -f ${dir}pid ]] || daemon_stop "$(basename "$dir")"
+  done
+  turncred_down
+}
+
+# caller_add NAME SCOPES REALMS [OPTION...]: its key in callers/NAME
+caller_add() {
+  local name=$1 scopes=$2 realms=$3
+  shift 3
+  mkdir -p "$TC_DIR/callers"
+  "$TC_CTL" caller add "$name" --scopes "$scopes" --realms "$realms" "$@" --json >"$TC_DIR/callers/$name.json" || return
+  jq -r '.key // empty' "$TC_DIR/callers/$name.json" >"$TC_DIR/callers/$name"
+}
+key_of() { cat "$TC_DIR/callers/$1"; }
+
+url() { echo "https://127.0.0.1:$(<"$TC_DIR/daemons/${DAEMON:-main}/port")$1"; }
+# call STATUS METHOD PATH [CURL-OPTION...]: body in $TC_DIR/answer, headers in $TC_DIR/headers.
+# CALLER=NAME sends its key. Keys go to curl by file, not by argument.
+call() {
+  local want=$1 method=$2 path=$3 got rc=0 auth=()
+  shift 3
+  : >"$TC_DIR/answer"
+  if [[ ${CALLER-} ]]; then
+    printf 'header = "Authorization: Bearer %s"\n' "$(key_of "$CALLER")" >"$TC_DIR/auth"
+    auth=(-K "$TC_DIR/auth")
+  fi
+  got=$(curl -s --max-time 30 --cacert "$TC_DIR/tls/ca.pem" -o "$TC_DIR/answer" -D "$TC_DIR/headers" -w '%{http_code}' \
+    "${auth[@]}" -X "$method" "$@" "$(url "$path")") || rc=$?
+  [[ $got == "$want" ]] || {
+    echo "$method $path: $got (curl $rc), not $want"
+    cat "$TC_DIR/answer"
+    return 1
+  }
+}
+# call_json STATUS METHOD PATH JSON [CURL-OPTION...]
+call_json() {
+  local want=$1 method=$2 path=$3 body=$4
+  shift 4
+  call "$want" "$method" "$path" -H 'Content-Type: application/json' --data-binary "$body" "$@"
+}
+value() { jq -r "$1" "$TC_DIR/answer"; }
+has_error() { [[ $(value .error) == "$1" && $(value .error_description) =~ ${2-} ]] || { cat "$TC_DIR/answer"; return 1; }; }
+header() { sed -n "s/^$1: *//Ip" "$TC_DIR/headers" | tr -d '\r'; }
+# probe NAME [OPTION...]: logs in at the TURN server NAME with what the daemon answered last
+probe() {
+  local server=$1
+  shift
+  "$TC_CTL" probe --server "127.0.0.1:$(server_port "$server")" --credential "$TC_DIR/answer" --json "$@" >"$TC_DIR/probe" 2>"$TC_DIR/probe.err" ||
+    { local rc=$?; cat "$TC_DIR/probe" "$TC_DIR/probe.err"; return $rc; }
+}
+# every kind of secret that the daemon has seen, none of it in its log
+no_secret_in_log() {
+  local file
+  for file in "$TC_DIR"/callers/*; do
+    [[ $file == *.json || ! -s $file ]] || ! grep -qFf "$file" "$TC_DIR"/daemons/*/log || return 1
+  done
+}

@@ -151,14 +151,14 @@ COMMENT ON FUNCTION turncred.credential_push_recorded(text, text, bytea, text, b
 
 CREATE FUNCTION turncred.credential_take_back(p_realm text, p_username text, p_revoke boolean,
     p_reason text DEFAULT '')
-  RETURNS TABLE (found boolean, xid xid8)
+  RETURNS TABLE (removed boolean, xid xid8)
   LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   PERFORM turncred.realm_must_exist(p_realm);
-  found := turncred.credential_remove(p_realm, p_username);
+  removed := turncred.credential_remove(p_realm, p_username);
   IF p_revoke THEN
     PERFORM turncred.revoke('user', p_realm, p_username, p_reason);
-    found := true;
+    removed := true;
   END IF;
   xid := pg_current_xact_id();
   RETURN NEXT;

@@ -7,9 +7,9 @@
 #include <string.h>
 
 enum turncred_err mint_token(struct turncred_ws *ws, const struct turncred_key *key,
-                             const uint8_t *k, size_t k_len, const char *server_name,
-                             const char *subject, const struct timespec *now, uint32_t lifetime,
-                             size_t mac_key_len, struct mint_token *made) {
+                             const uint8_t *tag_key, const char *server_name, const char *subject,
+                             const struct timespec *now, uint32_t lifetime, size_t mac_key_len,
+                             struct mint_token *made) {
   uint8_t nonce[16];
   size_t nonce_len = key->alg == TURNCRED_A256CBC_HS512 ? 16 : 12;
   memset(made, 0, sizeof *made);
@@ -20,7 +20,7 @@ enum turncred_err mint_token(struct turncred_ws *ws, const struct turncred_key *
       RAND_bytes(nonce, (int)nonce_len) != 1)
     return TURNCRED_CRYPTO;
   enum turncred_err err =
-      k ? turncred_subject_tag(k, k_len, subject, made->token.mac_key) : TURNCRED_OK;
+      tag_key ? turncred_subject_tag(tag_key, 32, subject, made->token.mac_key) : TURNCRED_OK;
   if (!err)
     err = turncred_token_encode(ws, key, server_name, nonce, nonce_len, &made->token, made->octets,
                                 sizeof made->octets, &made->len);

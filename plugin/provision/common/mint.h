@@ -21,12 +21,12 @@ struct mint_token {
   char fingerprint[33];
 };
 
-/* mac_key_len: 20 or 32. k, k_len: K itself for the subject's tag, NULL: no tag. Cleanse *made
- * after use. */
+/* mac_key_len: 20 or 32. tag_key: the realm's (32 octets), NULL: no subject tag. Cleanse
+ * *made after use. */
 enum turncred_err mint_token(struct turncred_ws *ws, const struct turncred_key *key,
-                             const uint8_t *k, size_t k_len, const char *server_name,
-                             const char *subject, const struct timespec *now, uint32_t lifetime,
-                             size_t mac_key_len, struct mint_token *made);
+                             const uint8_t *tag_key, const char *server_name, const char *subject,
+                             const struct timespec *now, uint32_t lifetime, size_t mac_key_len,
+                             struct mint_token *made);
 
 /* USERNAME and password of a derived or REST key. */
 enum turncred_err mint_password(struct turncred_ws *ws, const struct turncred_key *key,

@@ -215,6 +215,18 @@ static const struct ctl_option maintain_options[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static const struct ctl_option caller_add_options[] = {
+    {"scopes", "LIST", CTL_REQUIRED,
+     "of token, exchange, derived, rest, push, revoke, metrics, separated by commas"},
+    {"realms", "LIST", CTL_REQUIRED, "names separated by commas; * for all"},
+    {"certificate", "FILE", 0, "it shows this client certificate (PEM) instead of a key"},
+    {"certificate-subject", "DN", 0,
+     "it shows a client certificate with this subject (RFC 4514), whoever of turncredd's "
+     "authorities signed it"},
+    {"not-after", "TIME", 0, "when it ends (default: never)"},
+    {NULL, NULL, 0, NULL},
+};
+
 const struct ctl_command ctl_commands[] = {
     {"schema upgrade", NULL, "Bring the database's schema up to date", schema_options,
      cmd_schema_upgrade,
@@ -279,6 +291,12 @@ const struct ctl_command ctl_commands[] = {
      cmd_server_list, NULL},
     {"server forget", "INSTANCE", "Forget a server that is gone for good", NULL, cmd_server_forget,
      NULL},
+    {"caller add", "NAME", "Let a program ask turncredd for credentials", caller_add_options,
+     cmd_caller_add,
+     "Makes a bearer key of 256 random bits, shows it once, and stores its SHA-256."},
+    {"caller list", NULL, "List the programs that may ask turncredd", NULL, cmd_caller_list, NULL},
+    {"caller remove", "NAME", "Take a caller's rights away, within a second", NULL,
+     cmd_caller_remove, NULL},
     {"maintain", NULL, "Housekeeping: drop old partitions, purge what has expired",
      maintain_options, cmd_maintain, "Run it daily; twice at once does no harm."},
     {"kek generate", "PATH", "Make a key encryption key: a new file of mode 0600", NULL,

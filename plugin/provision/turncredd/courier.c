@@ -3,7 +3,9 @@
 
 #include "courier.h"
 
+#include "daemon.h"
 #include "say.h"
+#include "tag.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -33,7 +35,7 @@ struct courier {
   struct store_reader *reader;
   uint64_t directory_at_ms;
   bool opened; /* the journal, on this connection */
-  char last_error[300], last_used_up[700];
+  char last_error[300], last_used_up[700], last_tag_error[300];
 };
 
 void courier_wake(struct courier *courier) {
@@ -96,30 +98,50 @@ static bool reserve(struct courier *c, const char *realm, const char *kid, uint6
   return !rc;
 }
 
-/* The key that signs tokens of this realm now, if it wants a reserve. */
-static bool wanted(struct courier *c, const char *realm, char kid[TURNCRED_USERNAME_MAX + 1],
-                   uint64_t *count) {
+/* What the key that signs tokens of this realm now wants. */
+struct want {
+  char kid[TURNCRED_USERNAME_MAX + 1];
+  uint64_t count; /* to reserve */
+  bool tag;       /* the realm's key of subject tags is missing */
+};
+
+static void look(struct courier *c, const char *realm, struct want *want) {
   const struct store_snapshot *snapshot = store_acquire(c->reader);
-  *count = 0;
+  int64_t now = (int64_t)time(NULL);
+  memset(want, 0, sizeof *want);
   if (!snapshot)
-    return false;
+    return;
   const struct store_realm *r = store_realm_find(snapshot, realm);
-  const struct store_key *key =
-      r ? store_key_to_sign(snapshot, r, TURNCRED_USE_TOKEN, (int64_t)time(NULL)) : NULL;
-  if (key && (*count = budget_wanted(c->config.budget, realm, key->kid)))
-    snprintf(kid, TURNCRED_USERNAME_MAX + 1, "%s", key->kid);
+  const struct store_key *key = r ? store_key_to_sign(snapshot, r, TURNCRED_USE_TOKEN, now) : NULL;
+  if (key) {
+    snprintf(want->kid, sizeof want->kid, "%s", key->kid);
+    want->count = budget_wanted(c->config.budget, realm, key->kid);
+    want->tag = key->subject_tag && !store_key_to_sign(snapshot, r, TURNCRED_USE_TAG, now);
+  }
   store_release(c->reader);
-  return *count > 0;
+}
+
+static bool make_tag_key(struct courier *c, const char *realm, const char *kid) {
+  char err[300];
+  struct live *live = live_get(c->config.daemon);
+  int rc = tag_make(&c->db, live->keks, realm, kid, err, sizeof err);
+  live_unref(live);
+  if (rc && strcmp(c->last_tag_error, err) != 0)
+    say(SAY_ERROR, "%s", err);
+  snprintf(c->last_tag_error, sizeof c->last_tag_error, "%s", rc ? err : "");
+  return c->db.conn != NULL;
 }
 
 static bool reserve_all(struct courier *c) {
-  char kid[TURNCRED_USERNAME_MAX + 1];
+  struct want want;
   size_t n;
-  uint64_t count;
   const struct realm_info *realms = directory_realms(c->directory, &n);
-  for (size_t i = 0; i < n; i++)
-    if (wanted(c, realms[i].name, kid, &count) && !reserve(c, realms[i].name, kid, count))
+  for (size_t i = 0; i < n; i++) {
+    look(c, realms[i].name, &want);
+    if ((want.count && !reserve(c, realms[i].name, want.kid, want.count)) ||
+        (want.tag && !make_tag_key(c, realms[i].name, want.kid)))
       return false;
+  }
   return true;
 }
 

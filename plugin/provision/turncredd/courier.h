@@ -22,6 +22,7 @@ struct courier_config {
   struct journal *journal;
   struct budget *budget;
   struct metrics *metrics;
+  struct daemon *daemon; /* for the key encryption keys in force */
 };
 
 /* 0, or -1 with a sentence in err. All of config lives as long as the courier. */

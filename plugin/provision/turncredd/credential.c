@@ -244,6 +244,7 @@ void credential_put(struct request *r) {
 static void issue(struct request *r, const json_t *body) {
   bool ok = true;
   struct policy policy;
+  char address[64];
   const char *kind = text_of(r, body, "kind", &ok), *user = text_of(r, body, "user", &ok);
   enum store_mechanism mechanism = !kind || !strcmp(kind, "derived") ? STORE_DERIVED
                                    : !strcmp(kind, "rest")           ? STORE_REST
@@ -268,17 +269,13 @@ static void issue(struct request *r, const json_t *body) {
       push(r, body, &policy, user, NULL);
     return;
   }
-  if (json_object_get(body, "client_address")) {
-    request_error(r, 400, "invalid_request", "client_address: goes with kind pushed only");
-    return;
-  }
   if (!policy_offers(&policy, mechanism)) {
     request_error(r, 400, "invalid_request", "kind: the realm does not offer it");
     return;
   }
   int64_t ttl = ttl_of(r, body, &policy, &ok);
-  if (ok)
-    issue_derived(r, &policy, mechanism, user, ttl, false);
+  if (ok && address_of(r, body, address, sizeof address))
+    issue_derived(r, &policy, mechanism, user, address, ttl, false);
 }
 
 void credential_issue(struct request *r) {

@@ -38,6 +38,7 @@ static void copy_policy(const struct store_realm *realm, struct policy *policy) 
   policy->default_ttl = realm->default_ttl;
   policy->max_ttl = realm->max_ttl;
   memcpy(policy->mechanisms, realm->mechanisms, sizeof policy->mechanisms);
+  policy->bind_address = realm->bind_address;
 }
 
 bool issue_policy(struct request *r, const char *name, struct policy *policy) {
@@ -166,13 +167,13 @@ static bool revoked(const struct store_snapshot *snapshot, const char *realm, co
          store_revoked_at(snapshot, STORE_REVOKED_USER, realm, user) >= now;
 }
 
-/* The key of this use, copied with K; false: an error has been prepared. */
+/* The key of this use, copied; false: an error has been prepared. */
 struct signer {
   struct turncred_key key;
   enum turncred_username_format format;
   char kid[TURNCRED_USERNAME_MAX + 1];
-  uint8_t k[TURNCRED_KEY_MAX];
-  size_t k_len;
+  bool tagged;
+  uint8_t tag_key[32];
 };
 
 static bool find_signer(struct request *r, const char *realm, const char *user,
@@ -184,15 +185,17 @@ static bool find_signer(struct request *r, const char *realm, const char *user,
   const struct store_realm *of = store_realm_find(snapshot, realm);
   bool dead = revoked(snapshot, realm, user, now);
   const struct store_key *key = of && !dead ? store_key_to_sign(snapshot, of, use, now) : NULL;
+  const struct store_key *tag = NULL;
+  bool need_tag = key && use == TURNCRED_USE_TOKEN && key->subject_tag;
   memset(signer, 0, sizeof *signer);
+  if (need_tag && (tag = store_key_to_sign(snapshot, of, TURNCRED_USE_TAG, now))) {
+    signer->tagged = true;
+    memcpy(signer->tag_key, tag->key.auth, sizeof signer->tag_key);
+  }
   if (key) {
     signer->key = key->key;
     signer->format = key->username_format;
     snprintf(signer->kid, sizeof signer->kid, "%s", key->kid);
-    if (key->subject_tag && key->k) {
-      memcpy(signer->k, key->k, key->k_len);
-      signer->k_len = key->k_len;
-    }
   }
   look_away(r);
   if (dead)
@@ -201,22 +204,48 @@ static bool find_signer(struct request *r, const char *realm, const char *user,
     request_error(r, 503, "temporarily_unavailable",
                   "the realm has no key to sign with now; the operator adds one with turncredctl "
                   "key add");
+  else if (need_tag && !tag) {
+    courier_wake(r->daemon->courier);
+    r->retry_after = 1;
+    request_error(r, 503, "temporarily_unavailable",
+                  "the realm's key of subject tags is not here yet; it is being made");
+    return false;
+  }
   return key != NULL;
 }
 
+/* Where the realm binds to the client's address, the user id is "USER|ADDRESS". */
+static bool user_id_of(struct request *r, const struct policy *policy, const char *user,
+                       const char *address, enum store_mechanism mechanism, char *out, size_t cap) {
+  bool bound = policy->bind_address && mechanism == STORE_DERIVED;
+  if (bound != (*address != 0)) {
+    request_error(r, 400, "invalid_request",
+                  bound ? "client_address: the realm binds derived credentials to it; say which"
+                        : "client_address: goes with kind pushed, or with derived in a realm that "
+                          "binds to it");
+    return false;
+  }
+  int n = snprintf(out, cap, bound ? "%s|%s" : "%s%s", user, address);
+  if (n > 0 && (size_t)n < cap)
+    return true;
+  request_error(r, 400, "invalid_request", "user: longer than %d octets", TURNCRED_USER_ID_MAX);
+  return false;
+}
+
 void issue_derived(struct request *r, const struct policy *policy, enum store_mechanism mechanism,
-                   const char *user, int64_t ttl, bool rest_answer) {
+                   const char *user, const char *address, int64_t ttl, bool rest_answer) {
   struct signer signer;
   char username[TURNCRED_USERNAME_MAX + 1], password[TURNCRED_PASSWORD_MAX];
+  char user_id[TURNCRED_USER_ID_MAX + 1];
   int64_t lifetime = ttl ? ttl : policy->default_ttl, expiry = (int64_t)time(NULL) + lifetime;
   const char *realm = policy->realm;
   enum turncred_use use = mechanism == STORE_REST ? TURNCRED_USE_REST : TURNCRED_USE_DERIVED;
-  if (!issue_subject_rate(r, realm, user) || !find_signer(r, realm, user, use, &signer))
+  if (!user_id_of(r, policy, user, address, mechanism, user_id, sizeof user_id) ||
+      !issue_subject_rate(r, realm, user) || !find_signer(r, realm, user, use, &signer))
     return;
-  enum turncred_err err = mint_password(thread_ws(), &signer.key, signer.format, user, realm,
+  enum turncred_err err = mint_password(thread_ws(), &signer.key, signer.format, user_id, realm,
                                         expiry, username, password);
   turncred_cleanse(&signer.key, sizeof signer.key);
-  turncred_cleanse(signer.k, sizeof signer.k);
   if (err == TURNCRED_BAD_USERNAME || err == TURNCRED_NO_SPACE) {
     request_error(r, 400, "invalid_request", "user: %s", turncred_err_text(TURNCRED_BAD_USERNAME));
     return;
@@ -303,7 +332,7 @@ void issue_token(struct request *r, const struct policy *policy, const char *sub
     request_too_many(r, wait, "this user holds as many unexpired tokens as it may");
   } else {
     enum turncred_err err =
-        mint_token(thread_ws(), &signer.key, signer.k_len ? signer.k : NULL, signer.k_len,
+        mint_token(thread_ws(), &signer.key, signer.tagged ? signer.tag_key : NULL,
                    policy->server_name, subject, &now, policy->default_ttl, 20, &made);
     if (err)
       request_error(r, 500, "server_error", "%s", turncred_err_text(err));

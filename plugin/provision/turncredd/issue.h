@@ -14,6 +14,7 @@ struct policy {
   char server_name[TURNCRED_SERVER_NAME_MAX + 1];
   uint32_t default_ttl, max_ttl;
   uint8_t mechanisms[4];
+  bool bind_address; /* derived credentials are for one client address */
 };
 /* false: an error has been prepared. */
 bool issue_policy(struct request *request, const char *realm, struct policy *policy);
@@ -23,9 +24,11 @@ bool policy_offers(const struct policy *policy, enum store_mechanism mechanism);
 bool issue_audience(struct request *request, const char *audience, const char *realm,
                     struct policy *policy);
 
-/* Each of these answers, now or when it is on record. ttl 0: the realm's default. */
+/* Each of these answers, now or when it is on record. ttl 0: the realm's default. address: of the
+ * client, where the realm binds to it; "" else. */
 void issue_derived(struct request *request, const struct policy *policy,
-                   enum store_mechanism mechanism, const char *user, int64_t ttl, bool rest_answer);
+                   enum store_mechanism mechanism, const char *user, const char *address,
+                   int64_t ttl, bool rest_answer);
 void issue_token(struct request *request, const struct policy *policy, const char *subject,
                  bool exchanged);
 

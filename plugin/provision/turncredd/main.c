@@ -89,7 +89,8 @@ static int open_parts(struct daemon *daemon, char *err, size_t cap) {
                                   .store = daemon->store,
                                   .journal = daemon->journal,
                                   .budget = daemon->budget,
-                                  .metrics = &daemon->metrics};
+                                  .metrics = &daemon->metrics,
+                                  .daemon = daemon};
   if (courier_start(&daemon->courier, &config, err, cap))
     return -1;
   if (!(daemon->pusher = pusher_start(conninfo, daemon->instance, (uint32_t)s->database_timeout)) ||

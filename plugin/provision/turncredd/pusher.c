@@ -103,7 +103,7 @@ static int take_back(struct pusher *p, const struct push *push, PGresult **r) {
   const char *values[] = {push->realm, push->username, push->kind == PUSH_REVOKE ? "t" : "f",
                           reason};
   return db_query_params(
-      &p->db, "SELECT xid, found FROM turncred.credential_take_back($1, $2, $3::boolean, $4)", 4,
+      &p->db, "SELECT xid, removed FROM turncred.credential_take_back($1, $2, $3::boolean, $4)", 4,
       values, r);
 }
 

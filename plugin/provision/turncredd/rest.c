@@ -44,7 +44,7 @@ static void issue_for(struct request *r, const char *realm, const char *user) {
     }
     user = made;
   }
-  issue_derived(r, &policy, mechanism, user, 0, true);
+  issue_derived(r, &policy, mechanism, user, "", 0, true);
 }
 
 void rest_call(struct request *r) {

@@ -50,7 +50,7 @@ daemon_conf() {
   cat <<CONF
 database = $TC_ISSUER
 kek = $TC_DIR/kek/main
-instance = $1
+instance = issuer-$1
 poll_interval = 1s
 state_dir = $dir/state
 https = 127.0.0.1:$(<"$dir/port")

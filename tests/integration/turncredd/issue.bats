@@ -1,0 +1,192 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-3-Clause
+# The eP-CSCF's side of turncredd: what it answers lets turncredctl probe into a patched turnserver.
+
+load ../lib
+load daemon
+
+setup_file() {
+  daemon_up || return 0
+  realm_add turn.test "mechanisms='{token,derived,rest,pushed}'" "max_ttl=7200"
+  realm_add other.test "mechanisms='{derived}'"
+  realm_add bound.test "mechanisms='{derived}'" bind_address=true
+  key_add turn.test t1
+  key_add turn.test d1 derived
+  key_add turn.test r1 rest
+  key_add other.test d2 derived
+  key_add bound.test d3 derived
+  sql "UPDATE turncred.realm SET uris = '{turn:127.0.0.1:3478?transport=udp,turns:turn.test:5349?transport=tcp}' WHERE name = 'turn.test'"
+  caller_add pcscf derived,rest,push,revoke turn.test,bound.test
+  caller_add narrow derived turn.test
+  caller_add all derived,rest,push,token,exchange,revoke,metrics '*'
+  caller_add late derived turn.test --not-after 2020-01-01
+  caller_add portal derived turn.test --certificate "$TC_DIR/tls/client.pem"
+  server_start main
+  daemon_start main
+  synced
+}
+setup() { daemon_ready; }
+teardown() { turncred_check; daemon_check; }
+teardown_file() { daemon_down; }
+
+@test "a derived credential, straight into RTCPeerConnection's shape and into the server" {
+  CALLER=pcscf call_json 201 POST /v1/realms/turn.test/credentials '{"user": "491711234567", "ttl": 600}'
+  [ "$(value .kind)" = derived ]
+  [ "$(value .ttl)" = 600 ]
+  [[ $(value .username) =~ ^491711234567:[0-9]+$ ]]
+  [ "$(value '.iceServers[0].urls | join(" ")')" = 'turn:127.0.0.1:3478?transport=udp turns:turn.test:5349?transport=tcp' ]
+  [ "$(value '.iceServers[0].username')" = "$(value .username)" ]
+  [ "$(value '.iceServers[0].credential')" = "$(value .password)" ]
+  [ "$(value '.expires_at - now | fabs < 605')" = true ]
+  [ "$(header Cache-Control)" = no-store ]
+  probe main
+  # another implementation computes the same password
+  PYTHONPATH=$TC_TOP/tests/integration /usr/bin/python3 - "$(value .username)" "$(value .password)" <<'PY'
+import sys
+from support import *
+username, password = sys.argv[1:]
+user, expiry = username.rsplit(":", 1)
+key = (DIR / "keys/turn.test/d1").read_bytes()
+assert credentials.derived_password(key, user, "turn.test", int(expiry)) == password
+PY
+}
+
+@test "rest, with the order of its key" {
+  CALLER=pcscf call_json 201 POST /v1/realms/turn.test/credentials '{"user": "sip:alice@ims.example", "kind": "rest"}'
+  [ "$(value .kind)" = rest ]
+  probe main --transport tcp
+}
+
+@test "pushed by POST: makes a password, 200 when the live server has it" {
+  CALLER=pcscf call_json 200 POST /v1/realms/turn.test/credentials '{"user": "bob", "kind": "pushed", "ttl": 300}'
+  [ "$(value .in_force)" = true ]
+  [ "$(value '.password | length')" = 43 ]
+  probe main
+}
+
+@test "pushed by PUT with the caller's password, again, replaced, deleted" {
+  local body='{"password": "Vb3q-7Lm0p_Xw9Zk2RtY5u", "ttl": 300}'
+  CALLER=pcscf call_json 200 PUT /v1/realms/turn.test/credentials/carol "$body"
+  [ "$(value '.iceServers[0].credential')" = Vb3q-7Lm0p_Xw9Zk2RtY5u ]
+  [ "$(value .password)" = null ]
+  jq '.password = .iceServers[0].credential' "$TC_DIR/answer" >"$TC_DIR/carol"
+  cp "$TC_DIR/carol" "$TC_DIR/answer" && probe main
+  CALLER=pcscf call_json 200 PUT /v1/realms/turn.test/credentials/carol "$body"
+  cp "$TC_DIR/carol" "$TC_DIR/answer" && probe main
+  [ "$(sql "SELECT count(*) FROM turncred.credential WHERE username = 'carol'")" = 1 ]
+  CALLER=pcscf call_json 200 PUT /v1/realms/turn.test/credentials/carol '{"password": "another-0ne_of-22-octets"}'
+  cp "$TC_DIR/carol" "$TC_DIR/answer" && probe main --expect-error 401
+  CALLER=pcscf call 200 DELETE /v1/realms/turn.test/credentials/carol
+  [ "$(value .in_force)" = true ]
+  jq '.password = "another-0ne_of-22-octets"' "$TC_DIR/carol" >"$TC_DIR/answer" && probe main --expect-error 401
+  CALLER=pcscf call 404 DELETE /v1/realms/turn.test/credentials/carol
+}
+
+@test "DELETE with revoke ends what was issued before, and nothing new is issued" {
+  CALLER=pcscf call_json 201 POST /v1/realms/turn.test/credentials '{"user": "dave"}'
+  cp "$TC_DIR/answer" "$TC_DIR/dave"
+  probe main
+  CALLER=narrow call 403 DELETE '/v1/realms/turn.test/credentials/dave?revoke=true'
+  CALLER=pcscf call 400 DELETE '/v1/realms/turn.test/credentials/dave?revoke=perhaps'
+  CALLER=pcscf call 200 DELETE '/v1/realms/turn.test/credentials/dave?revoke=true'
+  cp "$TC_DIR/dave" "$TC_DIR/answer" && probe main --expect-error 401
+  wait_for 5 denied_now
+  has_error access_denied
+  CALLER=pcscf call_json 403 PUT /v1/realms/turn.test/credentials/dave '{"password": "Vb3q-7Lm0p_Xw9Zk2RtY5u"}'
+}
+denied_now() { CALLER=pcscf call_json 403 POST /v1/realms/turn.test/credentials '{"user": "dave"}' >/dev/null; }
+
+@test "202 when a server that lives does not report in time" {
+  sql "INSERT INTO turncred.instance (id, kind, progress) VALUES ('asleep', 'server', '1')"
+  CALLER=pcscf call_json 202 POST /v1/realms/turn.test/credentials '{"user": "erin", "kind": "pushed"}'
+  [ "$(value .in_force)" = false ]
+  sql "DELETE FROM turncred.instance WHERE id = 'asleep'"
+}
+
+@test "a realm that binds credentials to the client's address" {
+  CALLER=pcscf call_json 400 POST /v1/realms/bound.test/credentials '{"user": "alice"}'
+  has_error invalid_request client_address
+  CALLER=pcscf call_json 400 POST /v1/realms/bound.test/credentials '{"user": "alice", "client_address": "192.0.2.300"}'
+  CALLER=pcscf call_json 201 POST /v1/realms/bound.test/credentials '{"user": "alice", "client_address": "2001:DB8::0001"}'
+  [[ $(value .username) =~ ^alice\|2001:db8::1:[0-9]+$ ]]
+  CALLER=pcscf call_json 400 POST /v1/realms/turn.test/credentials '{"user": "alice", "client_address": "192.0.2.1"}'
+}
+
+@test "issue_log has it all, with caller and issuer" {
+  wait_for 5 logged "kind = 'derived' AND subject = '491711234567' AND caller = 'pcscf' AND issuer = 'issuer-main' AND kid = 'd1' AND expiry > now()"
+  wait_for 5 logged "kind = 'rest' AND subject = 'sip:alice@ims.example' AND kid = 'r1'"
+  logged "kind = 'pushed' AND subject = 'bob' AND caller = 'pcscf' AND issuer = 'issuer-main'"
+}
+logged() { [ "$(sql "SELECT count(*) > 0 FROM turncred.issue_log WHERE realm = 'turn.test' AND $1")" = t ]; }
+
+@test "who may: keys, certificates, scopes, realms, ends" {
+  local path=/v1/realms/turn.test/credentials body='{"user": "alice"}'
+  call_json 401 POST $path "$body"
+  [[ $(header WWW-Authenticate) == Bearer* ]]
+  call_json 401 POST $path "$body" -H 'Authorization: Bearer 0123456789012345678901234567890123456789012'
+  has_error invalid_token
+  CALLER=late call_json 401 POST $path "$body"
+  CALLER=narrow call_json 201 POST $path "$body"
+  CALLER=narrow call_json 403 POST /v1/realms/other.test/credentials "$body"
+  has_error insufficient_scope realm
+  CALLER=narrow call_json 403 POST $path '{"user": "alice", "kind": "rest"}'
+  has_error insufficient_scope rest
+  CALLER=narrow call_json 403 PUT $path/alice '{"password": "Vb3q-7Lm0p_Xw9Zk2RtY5u"}'
+  CALLER=all call_json 201 POST /v1/realms/other.test/credentials "$body"
+  CALLER=all call_json 404 POST /v1/realms/nowhere.test/credentials "$body"
+  has_error unknown_realm
+  call_json 201 POST $path "$body" --cert "$TC_DIR/tls/client.pem" --key "$TC_DIR/tls/client.key"
+  call_json 401 POST $path "$body" --cert "$TC_DIR/tls/other.pem" --key "$TC_DIR/tls/other.key"
+  call_json 401 POST $path "$body" --cert "$TC_DIR/tls/stranger.pem" --key "$TC_DIR/tls/stranger.key"
+}
+
+@test "a caller by the subject of its certificate; callers come and go within a second" {
+  call_json 401 POST /v1/realms/turn.test/credentials '{"user": "x"}' --cert "$TC_DIR/tls/other.pem" --key "$TC_DIR/tls/other.key"
+  caller_add other derived turn.test --certificate-subject CN=other,O=Test
+  wait_for 3 other_is_in
+  "$TC_CTL" caller remove other --json
+  wait_for 3 other_is_out
+  [ "$("$TC_CTL" caller list --json | jq -r 'map(.name) | join(" ")')" = 'all late narrow pcscf portal' ]
+}
+other_is_in() { call_json 201 POST /v1/realms/turn.test/credentials '{"user": "x"}' --cert "$TC_DIR/tls/other.pem" --key "$TC_DIR/tls/other.key" >/dev/null; }
+other_is_out() { call_json 401 POST /v1/realms/turn.test/credentials '{"user": "x"}' --cert "$TC_DIR/tls/other.pem" --key "$TC_DIR/tls/other.key" >/dev/null; }
+
+@test "bad input is named, nothing is issued, the daemon lives" {
+  local path=/v1/realms/turn.test/credentials before
+  wait_for 5 nothing_waits
+  before=$(sql 'SELECT count(*) FROM turncred.issue_log')
+  export CALLER=pcscf
+  call_json 400 POST $path '{"user": "alice"' && has_error invalid_request 'not JSON'
+  call_json 400 POST $path '["alice"]' && has_error invalid_request object
+  call_json 400 POST $path '{"user": "alice", "user": "bob"}'
+  call_json 400 POST $path '{"usr": "alice"}' && has_error invalid_request usr
+  call_json 400 POST $path '{}' && has_error invalid_request user
+  call_json 400 POST $path '{"user": 7}' && has_error invalid_request user
+  call_json 400 POST $path '{"user": "a\u0000b"}'
+  call_json 400 POST $path '{"user": "al ice"}' && has_error invalid_request user
+  call_json 400 POST $path "{\"user\": \"$(printf 'a%.0s' {1..500})\"}" && has_error invalid_request user
+  call_json 400 POST $path '{"user": "alice", "ttl": 0}' && has_error invalid_request ttl
+  call_json 400 POST $path '{"user": "alice", "ttl": 7201}' && has_error invalid_request ttl
+  call_json 400 POST $path '{"user": "alice", "ttl": "60"}' && has_error invalid_request ttl
+  call_json 400 POST $path '{"user": "alice", "kind": "token"}' && has_error invalid_request kind
+  call_json 400 PUT $path/alice '{"password": "short"}' && has_error invalid_request password
+  call_json 400 PUT $path/alice '{"password": "aaaaaaaaaaaaaaaaaaaaaaaa"}' && has_error invalid_request password
+  call_json 400 PUT $path/alice '{}' && has_error invalid_request password
+  call_json 400 PUT $path/al%20ice '{"password": "Vb3q-7Lm0p_Xw9Zk2RtY5u"}' && has_error invalid_request username
+  call_json 400 PUT $path/al%00ice '{"password": "Vb3q-7Lm0p_Xw9Zk2RtY5u"}'
+  call 415 POST $path --data-binary '{"user": "alice"}'
+  call 405 GET $path && [ "$(header Allow)" = POST ]
+  call 404 GET /v2
+  head -c 20000 /dev/zero | tr '\0' ' ' >"$TC_DIR/big"
+  call_json 413 POST $path "@$TC_DIR/big"
+  call_json 413 POST $path "@$TC_DIR/big" -H 'Transfer-Encoding: chunked'
+  daemon_alive main
+  sleep 0.3
+  [ "$(sql 'SELECT count(*) FROM turncred.issue_log')" = "$before" ]
+}
+nothing_waits() { [ "$(curl -s "http://127.0.0.1:$(<"$TC_DIR/daemons/main/monitor")/readyz" | jq .undelivered)" = 0 ]; }
+
+@test "no secret in the log" {
+  no_secret_in_log
+  ! grep -E 'Vb3q-7Lm0p|another-0ne' "$TC_DIR/daemons/main/log"
+}

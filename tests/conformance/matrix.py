@@ -33,7 +33,7 @@ STATES = ("valid", "expiring", "expired", "renewed", "revoked", "early", "skewed
 
 ADDRESSES = {"strict": "127.0.0.1", "grace": "127.0.0.2", "allocate": "127.0.0.3"}
 GRACE = 4  # seconds, of the realm with that policy
-SHORT = 5  # seconds that an expiring credential lasts when its session begins
+SHORT = 7  # seconds that an expiring credential lasts when its session begins
 MAX_TTL = 3600
 AT_ONCE = 24
 
@@ -122,11 +122,14 @@ class Row:
         self.see("permission", probes.outcome(client.create_permission, peer.address))
         return peer
 
-    def data(self, client, peer, what, seconds=2):
+    def flows(self, client, peer, seconds=0.3):
         try:
-            flows = turnclient.relay_once(client, peer, seconds=seconds)
+            return turnclient.relay_once(client, peer, seconds=seconds)
         except transport.Gone:
-            flows = False
+            return False
+
+    def data(self, client, peer, what, seconds=3):
+        flows = self.flows(client, peer, seconds)
         self.see(what, "flows" if flows else "stopped")
         return flows
 
@@ -164,14 +167,18 @@ class Row:
         self.capped(deadline, self.lifetime, "its LIFETIME")
         peer = self.peer(client)
         self.data(client, peer, "data")
-        self.wait(deadline - 1.5)
+        self.wait(deadline - 2.5)
         self.refresh(client, "refresh before the deadline")
         if self.policy == "grace":
             self.wait(deadline + 1.3)
             self.data(client, peer, "data in the grace")
             self.refresh(client, "refresh in the grace")
             deadline += GRACE
-        self.wait(deadline + 1.6)
+        self.wait(deadline + 1.2)
+        # on time is measured by test_long_call.py; here a busy machine may take longer
+        late = deadline + (1.6 if self.policy == "allocate" else 5)
+        while self.flows(client, peer) and time.time() < late:
+            pass
         self.data(client, peer, "data after it", seconds=0.4)
         self.refresh(client, "refresh after it")
         if self.policy != "allocate":
@@ -186,7 +193,7 @@ class Row:
 
     def again(self, client):
         """The same 5-tuple may allocate again; servers hold it for a moment (437)."""
-        end = time.monotonic() + 4
+        end = time.monotonic() + 6
         word = "437"
         while word == "437" and time.monotonic() < end:
             time.sleep(0.2)
@@ -218,7 +225,7 @@ class Row:
         if response is None or not response.ok:
             return
         self.capped(later, response.number("LIFETIME"), "its LIFETIME")
-        self.wait(deadline + 1.6 + (GRACE if self.policy == "grace" else 0))
+        self.wait(deadline + 2 + (GRACE if self.policy == "grace" else 0))
         self.data(client, peer, "data after the first deadline")
         self.refresh(client, "refresh after the first deadline")
         client.credential = old
@@ -235,13 +242,9 @@ class Row:
         peer = self.peer(client)
         self.data(client, peer, "data")
         self.realm.revoke(self.kind, self.user, credential)
-        end = time.monotonic() + 3
-        flows = True
-        while flows and time.monotonic() < end:
-            with contextlib.suppress(transport.Gone):
-                flows = turnclient.relay_once(client, peer, seconds=0.3)
-                continue
-            flows = False
+        end = time.monotonic() + 5
+        while (flows := self.flows(client, peer)) and time.monotonic() < end:
+            pass
         self.see("data after the revocation", "flows" if flows else "stopped")
         self.refresh(client, "refresh")
         self.allocate(self.client(credential), "login elsewhere")

@@ -252,7 +252,7 @@ class Place:
         self.server.start()
         self.synced()
 
-    def synced(self, xid=None, seconds=10):
+    def synced(self, xid=None, seconds=30):
         """Until the server has the changes of that transaction (else of the last that has any)."""
         if self.server is None:
             return

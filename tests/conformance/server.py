@@ -129,7 +129,7 @@ class Server:
             capture_output=True,
         )
 
-    def start(self, seconds=15):
+    def start(self, seconds=40):
         self.output = open(os.path.join(self.folder, "output"), "wb")
         self.process = subprocess.Popen(
             [self.program, "-c", self.config],

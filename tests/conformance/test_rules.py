@@ -48,6 +48,7 @@ def setUpModule():
         PLACE.realm("rotated.example", origins=["https://rotated.example"])
         PLACE.realm("untagged.example", origins=["https://untagged.example"], subject_tag=False)
         PLACE.realm("total.example", origins=["https://total.example"], total_quota=1)
+        PLACE.realm("bound.example", origins=["https://bound.example"], bind_address=True)
         PLACE.realm("slow.example", origins=["https://slow.example"], max_bps=3000)
         PLACE.start()
     except BaseException:
@@ -462,6 +463,23 @@ class Names(Case):
         self.assertEqual(self.login(self.realm.pushed("pat", expiry=0)), "ok")
         wrong = credentials.Credential("pat", password="wrong")
         self.assertEqual(self.login(wrong), "401")
+
+    def test_derived_for_one_address(self):
+        """In a realm with bind_address the user id is USER|ADDRESS."""
+        realm = PLACE.realms["bound.example"]
+        for user, word in (
+            ("alice|127.0.0.1", "ok"),
+            ("a|b|127.0.0.1", "ok"),
+            ("alice|127.0.0.9", "401"),
+            ("alice|::1", "401"),
+            ("alice|", "401"),
+            ("|127.0.0.1", "401"),
+            ("alice", "401"),
+        ):
+            with self.subTest(user=user):
+                self.assertEqual(self.login(realm.derived(user), realm="bound.example"), word)
+        # elsewhere it is a user id like any other
+        self.assertEqual(self.login(self.realm.derived("alice|192.0.2.1")), "ok")
 
     def test_pushed_for_one_address(self):
         credential = self.realm.pushed("bound", address="127.0.0.1")

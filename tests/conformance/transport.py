@@ -81,7 +81,7 @@ class Tcp:
     reliable = True
     name = "tcp"
 
-    def __init__(self, server, local=None, timeout=5):
+    def __init__(self, server, local=None, timeout=15):
         self.server = server
         try:
             self.socket = socket.create_connection(server, timeout, local)
@@ -144,7 +144,7 @@ class Tls(Tcp):
 
     name = "tls"
 
-    def __init__(self, server, local=None, timeout=5):
+    def __init__(self, server, local=None, timeout=15):
         super().__init__(server, local, timeout)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
@@ -195,7 +195,7 @@ class Dtls:
             function.restype, function.argtypes = result, arguments
         cls.lib = lib
 
-    def __init__(self, server, local=None, timeout=5):
+    def __init__(self, server, local=None, timeout=15):
         self.load()
         lib = self.lib
         self.ended = None

@@ -34,7 +34,7 @@ static int fail(int code, char *err, size_t cap, const char *format, ...) {
   if (cap > 0)
     vsnprintf(err, cap, format, args);
   va_end(args);
-  return code;
+  return code ? code : EIO;
 }
 
 /* --- the sealed stream ------------------------------------------------------------------ */
@@ -237,26 +237,28 @@ static char *get_list(struct stream *s) {
   uint64_t count = get_int(s);
   size_t len = 0, cap = 256;
   char *text = malloc(cap), item[1024];
-  for (uint64_t i = 0; text && i < count && !s->error; i++) {
+  if (!text) {
+    s->error = ENOMEM;
+    return NULL;
+  }
+  for (uint64_t i = 0; i < count && !s->error; i++) {
     get_text(s, item, sizeof item);
     size_t n = strlen(item);
     if (cap - len < n + 2) {
       cap = cap * 2 + n + 2;
       char *more = realloc(text, cap);
-      if (!more)
-        free(text);
-      if (!(text = more))
+      if (!more) {
+        s->error = ENOMEM;
         break;
+      }
+      text = more;
     }
     if (i > 0)
       text[len++] = '\n';
     memcpy(text + len, item, n);
     len += n;
   }
-  if (!text)
-    s->error = ENOMEM;
-  else
-    text[len] = 0;
+  text[len] = 0;
   return text;
 }
 

@@ -41,7 +41,7 @@ uint32_t hamt_hash(uint64_t seed, const void *p, size_t n) {
 
 static unsigned popcount(uint32_t x) { return (unsigned)__builtin_popcount(x); }
 static uint32_t bit_of(uint32_t hash, unsigned shift) {
-  return UINT32_C(1) << ((hash >> shift) & 31);
+  return UINT32_C(1) << ((hash >> (shift & 31)) & 31);
 }
 static unsigned data_count(const struct hamt_node *node, unsigned shift) {
   return shift >= DEPTH ? node->datamap : popcount(node->datamap);

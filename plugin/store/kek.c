@@ -32,7 +32,7 @@ static int fail(int code, char *err, size_t cap, const char *format, ...) {
   if (cap > 0)
     vsnprintf(err, cap, format, args);
   va_end(args);
-  return code;
+  return code ? code : EIO;
 }
 
 int kek_id_valid(const char *id) {
@@ -124,7 +124,7 @@ static int load_folder(struct kek_ring *ring, const char *path, char *err, size_
   closedir(dir);
   if (rc == 0 && ring->count == 0)
     rc = fail(ENOENT, err, cap, "key encryption keys %s: the folder holds none", path);
-  if (rc == 0)
+  if (rc == 0 && ring->count > 1)
     qsort(ring->keks, ring->count, sizeof *ring->keks, by_id);
   return rc;
 }
@@ -170,10 +170,12 @@ int kek_ring_load(struct kek_ring **out, const char *path, char *err, size_t err
         rc = fail(errno, err, err_cap, "key encryption key: folder %s: %s", full, strerror(errno));
     }
     struct kek *kek = rc == 0 ? grow(ring) : NULL;
-    if (rc == 0 && !kek)
+    if (kek) {
+      rc = read_file(kek, dir, name, path, err, err_cap);
+      ring->count = rc == 0;
+    } else if (rc == 0) {
       rc = fail(ENOMEM, err, err_cap, "no memory");
-    if (rc == 0 && (rc = read_file(kek, dir, name, path, err, err_cap)) == 0)
-      ring->count = 1;
+    }
     if (dir >= 0)
       close(dir);
   }

@@ -24,7 +24,7 @@ static int fail(int code, char *err, size_t cap, const char *format, ...) {
   if (cap > 0)
     vsnprintf(err, cap, format, args);
   va_end(args);
-  return code;
+  return code ? code : EIO;
 }
 
 static int fail_sql(PGconn *conn, const PGresult *result, const char *what, char *err, size_t cap) {
@@ -110,8 +110,8 @@ static int list_files(const char *dir, struct schema_status *status, char *err, 
     } else {
       snprintf(m->file, sizeof m->file, "%.*s", (int)sizeof m->file - 1, entry->d_name);
       snprintf(m->name, sizeof m->name, "%s", name);
-      char *text;
-      if ((rc = read_sql(dir, m->file, &text, err, cap)) == 0) {
+      char *text = NULL;
+      if ((rc = read_sql(dir, m->file, &text, err, cap)) == 0 && text) {
         uint8_t digest[32];
         unsigned len;
         if (EVP_Digest(text, strlen(text), digest, &len, EVP_sha256(), NULL) != 1)
@@ -177,7 +177,7 @@ int schema_status(PGconn *conn, const char *dir, struct schema_status *out, char
     rc = list_applied(conn, out, err, err_cap);
   if (rc)
     schema_status_clear(out);
-  else
+  else if (out->count > 1)
     qsort(out->migrations, out->count, sizeof *out->migrations, by_version);
   return rc;
 }
@@ -227,9 +227,9 @@ static int record(PGconn *conn, const struct schema_migration *m, char *err, siz
 
 static int apply(PGconn *conn, const char *dir, const struct schema_migration *m, bool *done,
                  char *err, size_t cap) {
-  char *sql;
+  char *sql = NULL;
   int rc = read_sql(dir, m->file, &sql, err, cap);
-  if (rc)
+  if (rc || !sql)
     return rc;
   *done = false;
   rc = run(conn, "BEGIN", m->file, err, cap);
@@ -271,7 +271,7 @@ int schema_upgrade(PGconn *conn, const char *dir, schema_applied_fn applied, voi
               status.database, status.files);
   for (size_t i = 0; rc == 0 && i < status.count; i++) {
     const struct schema_migration *m = &status.migrations[i];
-    bool done;
+    bool done = false;
     if (m->applied)
       continue;
     if ((rc = apply(conn, dir, m, &done, err, err_cap)) == 0 && done && applied)

@@ -283,7 +283,7 @@ static int choices(struct store_snapshot *snapshot, const struct realm_item *ite
 }
 
 static struct key_list *key_list_new(size_t count) {
-  struct key_list *list = malloc(sizeof *list + count * sizeof list->key[0]);
+  struct key_list *list = malloc(sizeof *list + count * sizeof(void *));
   if (list) {
     list->refs = 1;
     list->count = 0;

@@ -255,6 +255,7 @@ static void report_peer(struct store *store, PGconn *conn, bool *all_told) {
   socklen_t len = sizeof addr;
   if (!store->config.peer)
     return;
+  memset(&addr, 0, sizeof addr);
   if (getpeername(PQsocket(conn), (struct sockaddr *)&addr, &len) == 0)
     tell_peer(store, (struct sockaddr *)&addr);
   PQconninfoOption *options = *all_told ? NULL : PQconninfo(conn);
@@ -306,39 +307,59 @@ static void read_keks(struct store *store) {
   choose_disk_kek(store);
 }
 
-/* Appends a quoted literal; false if it does not fit. */
-static bool quote(PGconn *conn, char *sql, size_t cap, const char *text) {
-  char *literal = PQescapeLiteral(conn, text, strlen(text));
-  size_t n = strlen(sql);
-  bool fits = literal && n + strlen(literal) + 1 < cap;
-  if (fits)
-    strcpy(sql + n, literal);
+/* A statement being put together. */
+struct statement {
+  PGconn *conn;
+  bool ok; /* everything fitted */
+  size_t len;
+  char text[4096];
+};
+
+static void add(struct statement *sql, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void add(struct statement *sql, const char *format, ...) {
+  size_t room = sizeof sql->text - sql->len;
+  va_list args;
+  va_start(args, format);
+  int n = vsnprintf(sql->text + sql->len, room, format, args);
+  va_end(args);
+  if (n < 0 || (size_t)n >= room)
+    sql->ok = false;
+  else
+    sql->len += (size_t)n;
+}
+static void add_literal(struct statement *sql, const char *text) {
+  char *literal = PQescapeLiteral(sql->conn, text, strlen(text));
+  if (literal)
+    add(sql, "%s", literal);
+  else
+    sql->ok = false;
   PQfreemem(literal);
-  return fits;
 }
 
 static bool report_on(struct store *store, struct db *db, const char *state) {
-  char sql[2400] = "SELECT turncred.instance_report(", rest[120], keks[1100] = "{";
-  for (size_t i = 0; store->keks && i < kek_ring_count(store->keks) && i < 16; i++)
-    snprintf(keks + strlen(keks), sizeof keks - strlen(keks), "%s%s", i ? "," : "",
-             kek_ring_id(store->keks, i));
-  strcat(keks, "}");
-  bool ok = quote(db->conn, sql, sizeof sql, store->config.instance) && strcat(sql, ", ") &&
-            quote(db->conn, sql, sizeof sql, store->config.kind) && strcat(sql, ", ") &&
-            quote(db->conn, sql, sizeof sql, store->config.version);
+  const struct store_config *c = &store->config;
+  struct statement sql = {.conn = db->conn, .ok = true};
   pthread_mutex_lock(&store->lock);
   long long age = (long long)(time(NULL) - store->status.loaded_at);
   pthread_mutex_unlock(&store->lock);
-  snprintf(rest, sizeof rest, ", '%llu'::xid8, %lld, ", (unsigned long long)store->feed.xmin,
-           age < 0           ? 0
-           : age > INT32_MAX ? INT32_MAX
-                             : age);
-  ok = ok && strlen(sql) + 2 * sizeof rest + sizeof keks < sizeof sql && strcat(sql, rest) &&
-       quote(db->conn, sql, sizeof sql, state) && strcat(sql, ", ") &&
-       quote(db->conn, sql, sizeof sql, keks);
-  snprintf(rest, sizeof rest, ", %zu, %d)", store->feed.rows.refused.count, STORE_SCHEMA_VERSION);
-  ok = ok && strcat(sql, rest) && db_run(db, sql) == 0;
-  return ok;
+  add(&sql, "SELECT turncred.instance_report(");
+  add_literal(&sql, c->instance);
+  add(&sql, ", ");
+  add_literal(&sql, c->kind);
+  add(&sql, ", ");
+  add_literal(&sql, c->version);
+  add(&sql, ", '%llu'::xid8, %lld, ", (unsigned long long)store->feed.xmin,
+      age < 0           ? 0
+      : age > INT32_MAX ? INT32_MAX
+                        : age);
+  add_literal(&sql, state);
+  /* ids need no quoting: see kek_id_valid */
+  add(&sql, ", '{");
+  for (size_t i = 0; store->keks && i < kek_ring_count(store->keks) && i < 16; i++)
+    add(&sql, "%s%s", i ? "," : "", kek_ring_id(store->keks, i));
+  add(&sql, "}', %zu, %d)", store->feed.rows.refused.count, STORE_SCHEMA_VERSION);
+  return sql.ok && db_run(db, sql.text) == 0;
 }
 
 /* Tells the database how far we are. Failing is no harm to anything but rotation. state: of the

@@ -30,6 +30,11 @@ def if_there(step):
     return ("if_there", step)
 
 
+def if_said(word, step):
+    """Trees whose file does not have the word yet need no step for it."""
+    return ("if_said", step, word)
+
+
 MAIN = "src/apps/relay/mainrelay.c"
 CLI = "src/apps/relay/turn_admin_server.c"
 README = "README.turnserver"
@@ -76,6 +81,23 @@ skipped then. Nothing that the server library calls is defined elsewhere.""",
                     "turn_auth_hooks->check(": 1,
                     "session_add_integrity_str(": 4,
                 },
+            ),
+            # 4.17 and later challenge unknown UDP sources in the listener, without a session
+            if_said(
+                "udp_stateless_nonce_fast_path",
+                after(
+                    "src/apps/relay/dtls_listener.c",
+                    r"static bool udp_stateless_nonce_fast_path\([^)]*\) \{\n",
+                    "  if (turn_auth_hooks) {\n    return false; /* the module makes the challenge */\n  }\n",
+                ),
+            ),
+            if_said(
+                "udp_stateless_nonce_fast_path",
+                after(
+                    "src/apps/relay/dtls_listener.c",
+                    r'#include "dtls_listener\.h"\n',
+                    '#include "ns_turn_auth_hooks.h"\n',
+                ),
             ),
             after(
                 "src/server/ns_turn_server.c",
@@ -242,6 +264,7 @@ and logs.""",
 	case AUTH_MODULE_OBSERVE_OPT:
 		auth_module_options.observe = get_bool_value(value);
 		break;
+
 """,
             ),
             before(
@@ -429,7 +452,7 @@ they do not; the commands ps and pu then list nothing.""",
                 MAIN,
                 r"[ \t]*/\* these options have been already taken care of before: \*/\n\s*case 'l':\n\s*case NO_STDOUT",
                 "\tcase NO_SESSION_REPORTS_OPT:\n"
-                "\t\tuse_session_reports = !get_bool_value(value);\n\t\tbreak;\n",
+                "\t\tuse_session_reports = !get_bool_value(value);\n\t\tbreak;\n\n",
             ),
             before(
                 README,

@@ -116,6 +116,9 @@ int auth_admit(struct auth_exchange *x) {
   x->held->max_session_time_auth = (turn_time_t)left;
   if (x->held != x->ss) {
     x->ss->max_session_time_auth = (turn_time_t)left;
+    /* newer versions answer through the new session while the allocation stays in the old one */
+    memcpy(x->ss->auth_session->reply_key, x->held->hmackey, st->key_len);
+    x->ss->auth_session->reply_key_len = st->key_len;
     /* the client goes on with the nonce that it has just used */
     if (auth_attr_is(x->a.nonce, (const char *)x->ss->nonce)) {
       memcpy(x->held->nonce, x->ss->nonce, sizeof(x->held->nonce));

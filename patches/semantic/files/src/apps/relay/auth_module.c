@@ -314,7 +314,8 @@ static void on_reload(evutil_socket_t sock, short events, void *arg) {
   }
 }
 
-/* Ends the process as the signal would have, when the module is stopped. */
+/* Ends the process as the signal would have, when the module is stopped. Only where the server does
+ * not handle the signal itself. */
 static void on_terminate(evutil_socket_t sock, short events, void *arg) {
   UNUSED_ARG(events);
   UNUSED_ARG(arg);
@@ -329,8 +330,11 @@ void auth_module_add_signals(struct event_base *base) {
   if (!started)
     return;
   event_add(evsignal_new(base, SIGUSR2, on_reload, NULL), NULL);
-  for (i = 0; i < sizeof(ends) / sizeof(ends[0]); ++i)
-    event_add(evsignal_new(base, ends[i], on_terminate, NULL), NULL);
+  for (i = 0; i < sizeof(ends) / sizeof(ends[0]); ++i) {
+    struct sigaction old;
+    if (sigaction(ends[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+      event_add(evsignal_new(base, ends[i], on_terminate, NULL), NULL);
+  }
 }
 
 void auth_module_stop(void) {

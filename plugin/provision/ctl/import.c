@@ -8,6 +8,7 @@
  */
 #include "config.h"
 
+#include "../common/pgarray.h"
 #include "keyring.h"
 
 #include <openssl/crypto.h>
@@ -19,7 +20,8 @@
 #include <string.h>
 #include <time.h>
 
-#define REST_KEYS_MAX 4 /* of one realm that servers try */
+#define USERS_AT_ONCE 500 /* below what the change feed calls bulk */
+#define REST_KEYS_MAX 4   /* of one realm that servers try */
 
 struct import {
   struct db source;
@@ -173,85 +175,138 @@ static void warn_mechanism(struct import *im, const char *kind, const char *real
 
 /* --- users --- */
 
-/* 1: the same key is there; 0: another one; -1: none. Other codes go to *rc. */
-static int stored_user(struct ctl *ctl, struct import *im, const char *realm, const char *name,
-                       const uint8_t md5[TURNCRED_LONG_TERM_MD5], int *rc) {
-  struct db_params p = {0};
-  int same = -1;
-  db_text(&p, realm);
-  db_text(&p, name);
-  PGresult *r = db_query(ctl->db,
-                         "SELECT kek_id, encode(sealed, 'hex'), encode(md5, 'hex'), "
-                         "coalesce(extract(epoch FROM expiry)::bigint, 0), client_address FROM "
-                         "turncred.credential WHERE realm = $1 AND username = $2",
-                         &p);
-  if (!r) {
-    *rc = ctl_db_error(ctl);
-    return -1;
-  }
-  if (PQntuples(r)) {
-    uint8_t sealed[TURNCRED_CREDENTIAL_SEALED], plain[TURNCRED_CREDENTIAL_PLAIN] = {0};
-    size_t len = 0;
-    const char *hex = PQgetvalue(r, 0, 1);
-    const uint8_t *kek = im->ring ? kek_ring_find(im->ring, PQgetvalue(r, 0, 0)) : NULL;
-    struct turncred_credential_row row = {PQgetvalue(r, 0, 0), realm, name,
-                                          strtoll(PQgetvalue(r, 0, 3), NULL, 10),
-                                          PQgetvalue(r, 0, 4)};
-    bool open = PQgetisnull(r, 0, 1)
-                    ? !turncred_hex_decode(PQgetvalue(r, 0, 2), strlen(PQgetvalue(r, 0, 2)), plain,
-                                           sizeof plain, &len)
-                    : kek && !turncred_hex_decode(hex, strlen(hex), sealed, sizeof sealed, &len) &&
-                          !turncred_credential_unseal(kek, &row, sealed, len, plain);
-    same = open && !CRYPTO_memcmp(plain, md5, TURNCRED_LONG_TERM_MD5);
-    turncred_cleanse(plain, sizeof plain);
-  }
-  PQclear(r);
+/* Users wait here until there are enough for one statement. */
+struct user {
+  const char *realm, *name, *kek_id; /* of the source's result, which outlives the batch */
+  uint8_t md5[TURNCRED_LONG_TERM_MD5];
+};
+struct batch {
+  struct user users[USERS_AT_ONCE];
+  size_t count;
+};
+
+/* The row of the query below holds the same key. */
+static bool same_user(const struct import *im, const struct user *user, const PGresult *r, int i) {
+  uint8_t sealed[TURNCRED_CREDENTIAL_SEALED], plain[TURNCRED_CREDENTIAL_PLAIN] = {0};
+  size_t len = 0;
+  bool is_sealed = !PQgetisnull(r, i, 1);
+  const char *hex = PQgetvalue(r, i, is_sealed ? 1 : 2);
+  const uint8_t *kek = im->ring ? kek_ring_find(im->ring, PQgetvalue(r, i, 0)) : NULL;
+  struct turncred_credential_row row = {PQgetvalue(r, i, 0), user->realm, user->name,
+                                        strtoll(PQgetvalue(r, i, 3), NULL, 10),
+                                        PQgetvalue(r, i, 4)};
+  bool open = is_sealed
+                  ? kek && !turncred_hex_decode(hex, strlen(hex), sealed, sizeof sealed, &len) &&
+                        !turncred_credential_unseal(kek, &row, sealed, len, plain)
+                  : !turncred_hex_decode(hex, strlen(hex), plain, sizeof plain, &len);
+  bool same = open && !CRYPTO_memcmp(plain, user->md5, sizeof user->md5);
+  turncred_cleanse(plain, sizeof plain);
   return same;
 }
 
-static bool is_revoked(struct ctl *ctl, const char *realm, const char *name, int *rc) {
-  struct db_params p = {0};
-  char *answer = NULL;
-  db_text(&p, realm);
-  db_text(&p, name);
-  *rc = ctl_value(ctl,
-                  "SELECT turncred.is_revoked('user', $1, $2) OR turncred.is_revoked('realm', $1, "
-                  "'')",
-                  &p, &answer);
-  bool revoked = answer && *answer == 't';
-  free(answer);
-  return revoked;
-}
-
-static int write_user(struct ctl *ctl, struct import *im, const char *realm, const char *name,
-                      const char *kek_id, const uint8_t md5[TURNCRED_LONG_TERM_MD5]) {
+/* One row more for the statement that writes. */
+static bool add_user(const struct import *im, const struct user *user, struct pgarray values[5]) {
   uint8_t plain[TURNCRED_CREDENTIAL_PLAIN] = {0}, sealed[TURNCRED_CREDENTIAL_SEALED], nonce[12];
-  struct turncred_credential_row row = {kek_id, realm, name, 0, ""};
-  struct db_params p = {0};
-  db_text(&p, realm);
-  db_text(&p, name);
-  if (!kek_id) {
-    db_bytes(&p, md5, TURNCRED_LONG_TERM_MD5);
-    return ctl_run(ctl, "SELECT turncred.credential_push_plain($1, $2, $3)", &p, NULL);
+  struct turncred_credential_row row = {user->kek_id, user->realm, user->name, 0, ""};
+  pgarray_text(&values[0], user->realm);
+  pgarray_text(&values[1], user->name);
+  pgarray_text(&values[2], user->kek_id);
+  if (!user->kek_id) {
+    pgarray_text(&values[3], NULL);
+    pgarray_octets(&values[4], user->md5, sizeof user->md5);
+    return true;
   }
-  memcpy(plain, md5, TURNCRED_LONG_TERM_MD5); /* no SHA-256: the password is not known */
+  memcpy(plain, user->md5, sizeof user->md5); /* no SHA-256: the password is not known */
   bool good =
       RAND_bytes(nonce, sizeof nonce) == 1 &&
-      !turncred_credential_seal(kek_ring_find(im->ring, kek_id), &row, nonce, plain, sealed);
+      !turncred_credential_seal(kek_ring_find(im->ring, user->kek_id), &row, nonce, plain, sealed);
   turncred_cleanse(plain, sizeof plain);
-  if (!good)
-    return ctl_fail(ctl, CTL_INTERNAL, "a credential could not be sealed");
-  db_bytes(&p, sealed, sizeof sealed);
-  db_text(&p, kek_id);
-  return ctl_run(ctl, "SELECT turncred.credential_push($1, $2, $3, $4)", &p, NULL);
+  pgarray_octets(&values[3], sealed, sizeof sealed);
+  pgarray_text(&values[4], NULL);
+  return good;
 }
 
-static int import_user(struct ctl *ctl, struct import *im, const char *realm, const char *name,
-                       char *hex) {
+static int write_users(struct ctl *ctl, struct pgarray values[5]) {
+  struct db_params p = {0};
+  for (int i = 0; i < 5; i++) {
+    const char *text = pgarray_end(&values[i]);
+    if (!text)
+      return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+    db_text(&p, text);
+  }
+  return ctl_run(ctl,
+                 "INSERT INTO turncred.credential (realm, username, kek_id, sealed, md5) SELECT * "
+                 "FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bytea[]) ON "
+                 "CONFLICT (realm, username) DO UPDATE SET kek_id = excluded.kek_id, sealed = "
+                 "excluded.sealed, md5 = excluded.md5, sha256 = NULL, expiry = NULL, "
+                 "client_address = '', pushed_at = now()",
+                 &p, NULL);
+}
+
+/* What is there already, in the order of the batch. */
+static int query_users(struct ctl *ctl, const struct batch *batch, PGresult **out) {
+  struct pgarray realms = {0}, names = {0};
+  struct db_params p = {0};
+  for (size_t i = 0; i < batch->count; i++) {
+    pgarray_text(&realms, batch->users[i].realm);
+    pgarray_text(&names, batch->users[i].name);
+  }
+  const char *a = pgarray_end(&realms), *b = pgarray_end(&names);
+  *out = NULL;
+  int rc = a && b ? 0 : ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+  db_text(&p, a);
+  db_text(&p, b);
+  if (!rc) {
+    *out = db_query(
+        ctl->db,
+        "SELECT c.kek_id, encode(c.sealed, 'hex'), encode(c.md5, 'hex'), "
+        "coalesce(extract(epoch FROM c.expiry)::bigint, 0), c.client_address, c.username IS NOT "
+        "NULL, turncred.is_revoked('user', u.realm, u.name) OR turncred.is_revoked('realm', "
+        "u.realm, '') FROM unnest($1::text[], $2::text[]) WITH ORDINALITY u(realm, name, n) LEFT "
+        "JOIN turncred.credential c ON c.realm = u.realm AND c.username = u.name ORDER BY u.n",
+        &p);
+    if (!*out)
+      rc = ctl_db_error(ctl);
+  }
+  pgarray_clear(&realms);
+  pgarray_clear(&names);
+  return rc;
+}
+
+static int flush_users(struct ctl *ctl, struct import *im, struct batch *batch) {
+  struct pgarray values[5] = {0};
+  PGresult *r = NULL;
+  size_t wanted = 0;
+  int rc = batch->count ? query_users(ctl, batch, &r) : 0;
+  for (size_t i = 0; !rc && i < batch->count; i++) {
+    const struct user *user = &batch->users[i];
+    bool there = *PQgetvalue(r, (int)i, 5) == 't';
+    if (*PQgetvalue(r, (int)i, 6) == 't') {
+      note(im, "user", user->realm, user->name, "skip", "is revoked here");
+      continue;
+    }
+    bool same = there && same_user(im, user, r, (int)i);
+    note(im, "user", user->realm, user->name, same ? "same" : there ? "update" : "add", "%s", "");
+    wanted += !same;
+    if (!same && !add_user(im, user, values))
+      rc = ctl_fail(ctl, CTL_INTERNAL, "a credential could not be sealed");
+  }
+  if (!rc && wanted && im->apply)
+    rc = write_users(ctl, values);
+  for (int i = 0; i < 5; i++)
+    pgarray_clear(&values[i]);
+  PQclear(r);
+  turncred_cleanse(batch->users, sizeof batch->users);
+  batch->count = 0;
+  return rc;
+}
+
+/* Puts a good row into the batch, notes why a bad one stays out. */
+static int import_user(struct ctl *ctl, struct import *im, struct batch *batch, const char *realm,
+                       const char *name, char *hex) {
   uint8_t md5[64];
   size_t len = 0;
   const char *kek_id = NULL;
-  int rc = 0;
   json_t *entry = target(im, "user", &realm, name);
   if (!entry || !sealing(im, "user", realm, name, entry, &kek_id))
     return 0;
@@ -269,16 +324,28 @@ static int import_user(struct ctl *ctl, struct import *im, const char *realm, co
     return 0;
   }
   warn_mechanism(im, "user", realm, entry, "pushed");
-  if (is_revoked(ctl, realm, name, &rc)) {
-    note(im, "user", realm, name, "skip", "is revoked here");
-    return 0;
-  }
-  int same = rc ? -1 : stored_user(ctl, im, realm, name, md5, &rc);
-  if (!rc && same != 1 && im->apply)
-    rc = write_user(ctl, im, realm, name, kek_id, md5);
-  if (!rc)
-    note(im, "user", realm, name, same == 1 ? "same" : same == 0 ? "update" : "add", "%s", "");
+  struct user *user = &batch->users[batch->count++];
+  user->realm = realm;
+  user->name = name;
+  user->kek_id = kek_id;
+  memcpy(user->md5, md5, sizeof user->md5);
   turncred_cleanse(md5, sizeof md5);
+  return batch->count == USERS_AT_ONCE ? flush_users(ctl, im, batch) : 0;
+}
+
+static int import_users(struct ctl *ctl, struct import *im) {
+  struct batch *batch = calloc(1, sizeof *batch);
+  PGresult *r = NULL;
+  int rc = batch ? 0 : ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+  if (!rc)
+    rc = source_query(ctl, im, "SELECT trim(realm), name, hmackey FROM turnusers_lt ORDER BY 1, 2",
+                      &r);
+  for (int i = 0; !rc && i < PQntuples(r); i++)
+    rc = import_user(ctl, im, batch, PQgetvalue(r, i, 0), PQgetvalue(r, i, 1), PQgetvalue(r, i, 2));
+  if (!rc)
+    rc = flush_users(ctl, im, batch);
+  PQclear(r);
+  free(batch);
   return rc;
 }
 
@@ -457,12 +524,7 @@ static int import_origin(struct ctl *ctl, struct import *im, const char *realm,
 
 static int import_rows(struct ctl *ctl, struct import *im) {
   PGresult *r = NULL;
-  int rc = source_query(ctl, im,
-                        "SELECT trim(realm), name, hmackey FROM turnusers_lt ORDER BY 1, 2", &r);
-  for (int i = 0; !rc && i < PQntuples(r); i++)
-    rc = import_user(ctl, im, PQgetvalue(r, i, 0), PQgetvalue(r, i, 1), PQgetvalue(r, i, 2));
-  PQclear(r);
-  r = NULL;
+  int rc = import_users(ctl, im);
   if (!rc)
     rc = source_query(ctl, im, "SELECT trim(realm), value FROM turn_secret ORDER BY 1, 2", &r);
   for (int i = 0; !rc && i < PQntuples(r); i++)

@@ -4,6 +4,7 @@
  */
 #include "config.h"
 
+#include "../common/pgarray.h"
 #include "sql.h"
 
 #include <stdio.h>
@@ -74,35 +75,23 @@ static const struct ctl_column record_columns[] = {
 
 /* PostgreSQL's array literal; every item quoted. The caller frees. */
 static char *array_literal(const struct ctl *ctl, const struct setting *s) {
-  size_t cap = 3;
+  struct pgarray array = {0};
   const char *value;
-  for (size_t n = 0; (value = ctl_get_nth(ctl, s->option, n)); n++)
-    cap += 2 * strlen(value) + 3 + (s->kind == WORDS ? 3 * strlen(value) : 0);
-  char *out = malloc(cap), *at = out;
-  if (!out)
-    return NULL;
-  *at++ = '{';
   for (size_t n = 0; (value = ctl_get_nth(ctl, s->option, n)); n++) {
-    if (!*value)
-      continue; /* --origin "" empties the list */
-    if (at > out + 1)
-      *at++ = ',';
-    *at++ = '"';
-    for (; *value; value++) {
-      if (s->kind == WORDS && *value == ',') {
-        *at++ = '"';
-        *at++ = ',';
-        *at++ = '"';
-        continue;
-      }
-      if (*value == '"' || *value == '\\')
-        *at++ = '\\';
-      *at++ = *value;
+    char *copy = strdup(value), *rest = copy, *word;
+    /* an empty value empties the list */
+    while (copy && (word = s->kind == WORDS ? strsep(&rest, ",") : rest)) {
+      if (*word || (s->kind == WORDS && *value))
+        pgarray_text(&array, word);
+      if (s->kind != WORDS)
+        break;
     }
-    *at++ = '"';
+    array.failed |= !copy;
+    free(copy);
   }
-  *at++ = '}';
-  *at = '\0';
+  const char *text = pgarray_end(&array);
+  char *out = text ? strdup(text) : NULL;
+  pgarray_clear(&array);
   return out;
 }
 

@@ -144,12 +144,17 @@ synced() {
     return 1
   }
 }
+# A server counts as up to date when it has reported since it was started, and has the change.
 in_force() {
-  local dir names="''"
+  local dir name rows=''
   for dir in "$TC_DIR"/servers/*/; do
-    [[ ! -f ${dir}pid ]] || names+=", '$(basename "$dir")'"
+    [[ -f ${dir}pid && -f ${dir}module.conf ]] || continue
+    name=$(sed -n 's/^instance = //p' "${dir}module.conf" | tail -n 1)
+    rows+="${rows:+, }('$name', to_timestamp($(stat -c %Y "${dir}pid")))"
   done
-  [[ $(sql "SELECT count(*) = 0 FROM turncred.behind('$1') WHERE id IN ($names)") == t ]]
+  [[ -n $rows ]] || return 0
+  [[ $(sql "SELECT bool_and(EXISTS (SELECT FROM turncred.instance i WHERE i.id = s.name
+    AND i.last_seen >= s.started AND i.progress > '$1')) FROM (VALUES $rows) s(name, started)") == t ]]
 }
 
 # --- turnservers --------------------------------------------------------------------------------------

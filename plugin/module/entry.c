@@ -27,7 +27,9 @@ static void on_changed(void *arg) {
   const struct store_snapshot *snapshot = thread ? store_acquire(thread->reader) : NULL;
   if (snapshot) {
     counter_add(COUNTER_SNAPSHOTS);
-    sessions_sweep(module->sessions, module, snapshot);
+    if (store_snapshot_subjects(snapshot) != module->swept)
+      sessions_sweep(module->sessions, module, snapshot);
+    module->swept = store_snapshot_subjects(snapshot);
     store_release(thread->reader);
   }
   pthread_mutex_unlock(&module->stop_lock);

@@ -37,6 +37,7 @@ struct module {
   struct thread *threads;    /* all that are alive, for stop() */
   pthread_mutex_t stop_lock; /* held while the store's thread sweeps */
   bool stopping;
+  uint64_t swept; /* store_snapshot_subjects of the last sweep */
   int64_t started_at;
 };
 

@@ -402,8 +402,15 @@ static const struct key_item *find_key(const struct store_snapshot *snapshot,
   return (const struct key_item *)hamt_find(&realm->keys, hash_text(snapshot, kid), kid);
 }
 
+/* A new number each time, also for snapshots that are loaded anew. */
+static void count_subjects(struct store_snapshot *snapshot) {
+  static uint64_t last;
+  snapshot->subjects = __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
+}
+
 int snapshot_put_key(struct store_snapshot *snapshot, const struct store_key *key) {
   int rc = 0;
+  count_subjects(snapshot);
   struct realm_item *realm = edit_realm(snapshot, key->realm, &rc);
   if (rc)
     return rc;
@@ -509,6 +516,7 @@ int snapshot_put_revocation(struct store_snapshot *snapshot, const struct revoca
   memcpy(item->text + n, name->realm, m);
   item->name = (struct revocation_name){name->kind, item->text + n, item->text};
   item->until = until;
+  count_subjects(snapshot);
   return hamt_put(&snapshot->revocations, &item->hamt);
 }
 
@@ -575,6 +583,10 @@ int snapshot_clear_credentials(struct store_snapshot *snapshot) {
 }
 
 /* --- reading (store.h) ------------------------------------------------------------------ */
+
+uint64_t store_snapshot_subjects(const struct store_snapshot *snapshot) {
+  return snapshot->subjects;
+}
 
 uint64_t store_snapshot_generation(const struct store_snapshot *snapshot) {
   return snapshot->generation;

@@ -15,6 +15,7 @@
 struct store_snapshot {
   uint64_t generation;
   uint64_t seed;           /* of the hashes */
+  uint64_t subjects;       /* see store_snapshot_subjects */
   struct hamt realms;      /* struct realm_item by name */
   struct hamt listeners;   /* struct choice_item by address */
   struct hamt origins;     /* struct choice_item by origin */

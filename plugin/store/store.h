@@ -148,6 +148,9 @@ const struct store_snapshot *store_acquire(struct store_reader *reader);
 void store_release(struct store_reader *reader);
 
 uint64_t store_snapshot_generation(const struct store_snapshot *snapshot);
+/* Differs from that of another snapshot if a key or a revocation was added or changed in between:
+ * only then can something that was accepted be refused now, before its time. */
+uint64_t store_snapshot_subjects(const struct store_snapshot *snapshot);
 const struct store_realm *store_realm_find(const struct store_snapshot *snapshot,
                                            const char *realm);
 /* The realm that a listening address or an origin chooses; NULL if none does. */

@@ -131,13 +131,18 @@ void attempt_fill_grant(struct attempt *a, const struct subject *subject, int64_
   counter_granted(subject->mechanism);
 }
 
+/* A session is renewed by the mechanism that opened it, so that a secret of one kind does not
+ * reach into sessions of another. */
+static const char *const identity_kinds[] = {
+    [STORE_DERIVED] = "derived", [STORE_REST] = "rest", [STORE_PUSHED] = "pushed"};
+
 enum coturn_auth_verdict attempt_grant_user(struct attempt *a) {
   struct candidate *c = &a->held;
   struct coturn_auth_grant *grant = a->grant;
   memcpy(grant->quota_name, c->user, c->user_len);
   grant->quota_name[c->user_len] = '\0';
   memcpy(grant->display_name, grant->quota_name, c->user_len + 1);
-  if (attempt_identity(a, "user", c->user, c->user_len)) {
+  if (attempt_identity(a, identity_kinds[c->mechanism], c->user, c->user_len)) {
     a->reason = COTURN_AUTH_REASON_MODULE_ERROR;
     return attempt_deny(a, 500);
   }

@@ -32,6 +32,12 @@ static char *room(struct pgarray *array, size_t more) {
   return array->text + array->len;
 }
 
+static char *put(char *at, const char *text) {
+  while (*text)
+    *at++ = *text++;
+  return at;
+}
+
 static char *begin(struct pgarray *array, size_t more) {
   char *at = room(array, more + 4);
   if (at)
@@ -44,8 +50,7 @@ void pgarray_text(struct pgarray *array, const char *text) {
   if (!at)
     return;
   if (!text) {
-    memcpy(at, "NULL", 4);
-    array->len = (size_t)(at + 4 - array->text);
+    array->len = (size_t)(put(at, "NULL") - array->text);
     return;
   }
   *at++ = '"';
@@ -63,8 +68,7 @@ void pgarray_octets(struct pgarray *array, const uint8_t *octets, size_t len) {
   char *at = begin(array, 2 * len + 5);
   if (!at)
     return;
-  memcpy(at, "\"\\\\x", 4);
-  at += 4;
+  at = put(at, "\"\\\\x");
   for (size_t i = 0; i < len; i++) {
     *at++ = digits[octets[i] >> 4];
     *at++ = digits[octets[i] & 15];

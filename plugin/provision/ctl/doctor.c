@@ -211,7 +211,7 @@ static int check_instances(struct ctl *ctl, struct doctor *d) {
       "SELECT id, kind, progress > coalesce((SELECT max(xid) FROM turncred.change WHERE at < now() "
       "- interval '10 seconds'), '0'::xid8) AS current, snapshot_age, refused_rows, "
       "database_state, greatest(0, extract(epoch FROM now() - last_seen))::bigint AS silent, "
-      "schema_version < (SELECT max(version) FROM turncred.migration) AS old, (SELECT "
+      "(SELECT "
       "string_agg(DISTINCT k.kek_id, ', ') FROM turncred.key k WHERE k.kek_id IS NOT NULL AND NOT "
       "k.kek_id = ANY (i.kek_ids)) AS lacks FROM turncred.instance i ORDER BY kind DESC, id",
       NULL, &rows);
@@ -236,8 +236,6 @@ static int check_instances(struct ctl *ctl, struct doctor *d) {
     if (*text_of(row, "lacks"))
       find(d, "instances", FAIL, "give it the file and reload it",
            "\"%s\" does not hold key encryption key %s", id, text_of(row, "lacks"));
-    if (json_is_true(json_object_get(row, "old")))
-      find(d, "instances", WARN, "update it", "\"%s\" was made for an older schema", id);
     if (d->failed + d->warned == before)
       find(d, "instances", FINE, "", "%s \"%s\" is current", text_of(row, "kind"), id);
   }

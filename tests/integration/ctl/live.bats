@@ -320,7 +320,10 @@ restart_with_kek() {
 }
 
 # found RESULT TEXT: doctor has such a finding
-found() { jq -e --arg r "$1" --arg t "$2" '[.[] | select(.result == $r and (.finding | test($t)))] | length > 0' "$TC_DIR/out"; }
+found() {
+  cat "$TC_DIR/out" # shown when it is not
+  jq -e --arg r "$1" --arg t "$2" '[.[] | select(.result == $r and (.finding | test($t)))] | length > 0' "$TC_DIR/out"
+}
 
 @test "doctor: all is well, then one fault after another is found and named" {
   local rc=0

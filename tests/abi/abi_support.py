@@ -47,6 +47,18 @@ class ModuleServer(server.Server):
             shutil.copy(module_file(module), self.folder)
             os.chmod(os.path.join(self.folder, module + ".so"), 0o755)
 
+    def signal(self, number, seconds=10):
+        """Sends a signal as soon as the server catches it: that begins after its first answers."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            with open(f"/proc/{self.process.pid}/status") as file:
+                caught = int(re.search(r"SigCgt:\s*([0-9a-f]+)", file.read()).group(1), 16)
+            if caught >> (number - 1) & 1:
+                self.process.send_signal(number)
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"the server does not catch signal {number}")
+
     def wait_log(self, pattern, seconds=5):
         """The match of a regular expression in the log, as soon as it is there."""
         end = time.monotonic() + seconds

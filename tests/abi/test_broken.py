@@ -312,14 +312,14 @@ class Survived(Case):
 
     def test_reload_fails(self):
         running = self.broken("reload-fails")
-        running.process.send_signal(signal.SIGUSR2)
+        running.signal(signal.SIGUSR2)
         running.wait_log("auth-module: reload: failed, the old settings stay")
         self.assertEqual(self.code(running), 0)
 
     def test_calls_back_while_it_is_stopped(self):
         running = self.broken("")
         self.assertEqual(self.code(running), 0)
-        running.process.send_signal(signal.SIGTERM)
+        running.signal(signal.SIGTERM)
         self.assertEqual(running.process.wait(5), -signal.SIGTERM)
 
     def test_a_configuration_of_ours_in_stock_coturn_lets_nobody_in(self):

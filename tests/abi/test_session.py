@@ -398,7 +398,7 @@ class Mobility(Case):
 
     def test_closing_ends_mobile_allocations(self):
         running, client = self.mobile("alice:password=wonderland")
-        running.process.send_signal(signal.SIGUSR2)
+        running.signal(signal.SIGUSR2)
         running.wait_log("rules: ended alice")
         other = self.move(running, client)
         self.assertEqual(other.refresh(600, ticket=client.ticket).code, 404)
@@ -426,7 +426,7 @@ class TcpAllocations(Case):
         self.assertTrue(response.ok)
         peer.sendall(b"hello")
         self.assertEqual(data.recv_octets(3), b"hello")
-        running.process.send_signal(signal.SIGUSR2)
+        running.signal(signal.SIGUSR2)
         running.wait_log("rules: ended alice")
         try:
             self.assertEqual(peer.recv(10), b"")
@@ -552,7 +552,7 @@ class Life(Case):
         running = self.serve("rules", "alice:password=wonderland")
         client = self.client(running, ALICE)
         self.assertTrue(client.allocate().ok)
-        running.process.send_signal(signal.SIGTERM)
+        running.signal(signal.SIGTERM)
         self.assertEqual(running.process.wait(5), -signal.SIGTERM)
         self.assertIn("rules: stopped", running.log())
 

@@ -117,16 +117,19 @@ static bool same_database(const char *a, const char *b) {
   return !a[n + 1] || !b[m + 1] || strcmp(a + n, b + m) == 0;
 }
 
-static bool is_known(const struct feed *feed, int64_t id, const char *random) {
-  for (size_t i = feed->known_count; i-- > 0;)
-    if (feed->known[i].id == id)
-      return strcmp(feed->known[i].random, random) == 0;
-  return false;
-}
-
 static int by_id(const void *a, const void *b) {
   const struct feed_change *x = a, *y = b;
   return (x->id > y->id) - (x->id < y->id);
+}
+
+/* known is sorted: while a long transaction is open there may be many. */
+static bool is_known(const struct feed *feed, int64_t id, const char *random) {
+  const struct feed_change key = {.id = id};
+  const struct feed_change *found =
+      feed->known_count > 0
+          ? bsearch(&key, feed->known, feed->known_count, sizeof *feed->known, by_id)
+          : NULL;
+  return found && strcmp(found->random, random) == 0;
 }
 
 static int query(struct feed *feed, const char *sql, PGresult **results, size_t cap) {
@@ -275,8 +278,7 @@ static int load_all(struct feed *feed, const struct store_snapshot *from, bool l
     if (!keep.ok)
       rc = fail(feed, "no memory");
   }
-  if (rc == 0)
-    rows_end_full(&feed->rows);
+  rows_end_full(&feed->rows, rc == 0);
   return rc;
 }
 

@@ -105,7 +105,14 @@ void rows_begin_full(struct rows *rows) {
   rows->refused_before = rows->refused;
   hamt_init(&rows->refused, &refused_type);
 }
-void rows_end_full(struct rows *rows) { hamt_clear(&rows->refused_before); }
+void rows_end_full(struct rows *rows, bool done) {
+  if (!done) { /* what was there before is there still */
+    struct hamt half = rows->refused;
+    rows->refused = rows->refused_before;
+    rows->refused_before = half;
+  }
+  hamt_clear(&rows->refused_before);
+}
 
 #define NAME_MAX_OCTETS (16 + TURNCRED_REALM_MAX + 1 + TURNCRED_USERNAME_MAX + 16)
 

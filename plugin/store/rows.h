@@ -31,7 +31,7 @@ void rows_init(struct rows *rows, const struct kek_ring *keks, store_log_fn log,
 void rows_clear(struct rows *rows);
 /* All refused rows will be met again (full load): forget them, but not that they were named. */
 void rows_begin_full(struct rows *rows);
-void rows_end_full(struct rows *rows);
+void rows_end_full(struct rows *rows, bool done);
 
 const char *rows_table_name(enum rows_table table);
 /* The query for all rows of a table, or (ids: a list of change ids "1,2,3") for those that the

@@ -163,3 +163,52 @@ SCRIPT
   echo "$output"
   [ "$status" -eq 0 ]
 }
+
+@test "a database that takes no writes (full, or read-only): changes are still followed" {
+  run probe -p 300 <<SCRIPT
+load 5000
+sh psql -Xqc "ALTER ROLE turn1 SET default_transaction_read_only = on" -c "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'turn1'" >/dev/null
+sh sleep 1
+sh psql -Xqc "DELETE FROM turncred.key"
+within 1000 has r key k = no
+expect connected = yes
+SCRIPT
+  echo "$output"
+  [ "$status" -eq 0 ]
+  [ "$(grep -c 'progress is not reported' "$TC_DIR/probe.log")" -eq 1 ]
+}
+
+@test "a table that somebody has locked: what is loaded stays, and it goes on afterwards" {
+  slow begin 'LOCK TABLE turncred.change IN ACCESS EXCLUSIVE MODE'
+  run probe -p 300 <<SCRIPT
+sh slow commit
+load 20000
+$loaded
+sh slow begin 'LOCK TABLE turncred.realm IN ACCESS EXCLUSIVE MODE'
+sh psql -Xqc "DELETE FROM turncred.key"
+within 1000 has r key k = no
+sh slow commit
+sh psql -Xqc "DELETE FROM turncred.realm"
+within 1000 realm r = none
+SCRIPT
+  echo "$output"
+  [ "$status" -eq 0 ]
+}
+
+@test "ten thousand changes while a transaction is open are each applied once" {
+  run probe -p 300 <<'SCRIPT'
+load 5000
+sh slow begin "SELECT turncred.credential_push_password('r', 'slow', 'password of 128 bits')"
+sh psql -Xqc "DO 'BEGIN FOR i IN 1 .. 10000 LOOP PERFORM turncred.credential_push_plain(''r'', ''n'' || i, ''\x00112233445566778899aabbccddeeff''); END LOOP; END'"
+within 5000 counts = realms=1 keys=1 credentials=10000 revocations=0
+print generation
+sh sleep 1
+print generation
+sh slow commit
+within 2000 counts = realms=1 keys=1 credentials=10001 revocations=0
+SCRIPT
+  echo "$output"
+  [ "$status" -eq 0 ]
+  [ "$(grep -c '^generation' <<<"$output")" -eq 2 ]
+  [ "$(grep '^generation' <<<"$output" | sort -u | wc -l)" -eq 1 ]
+}

@@ -50,6 +50,8 @@ static int print_json(const struct ctl *ctl, const struct turn_probe_report *r, 
       (json_int_t)r->lifetime, "refreshes", (json_int_t)r->refreshes, "datagrams_sent",
       (json_int_t)r->sent, "datagrams_received", (json_int_t)r->received, "error", error_json(r),
       "steps", steps_json(r));
+  if (r->certificate_until)
+    json_object_set_new(all, "certificate_until", json_integer(r->certificate_until));
   return ctl_print_record(ctl, all, NULL);
 }
 

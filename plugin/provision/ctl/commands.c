@@ -167,6 +167,9 @@ static const struct ctl_option import_options[] = {
 };
 static const struct ctl_option doctor_options[] = {
     {"server", "HOST[:PORT]", CTL_REPEAT, "also ask this TURN server whether it refuses strangers"},
+    {"tls-server", "HOST[:PORT]", CTL_REPEAT, "the same over TLS, with a look at its certificate"},
+    {"issuer", "HOST[:PORT]", CTL_REPEAT, "also ask this turncredd whether it is ready"},
+    {"ca-file", "FILE", 0, "certificates to trust instead of the system's"},
     {NULL, NULL, 0, NULL},
 };
 static const struct ctl_option wait_options[] = {CTL_WAIT_OPTION, {NULL, NULL, 0, NULL}};

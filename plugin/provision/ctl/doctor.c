@@ -7,6 +7,7 @@
 #include "../turn/error_text.h"
 #include "../turn/probe.h"
 #include "keyring.h"
+#include "readyz.h"
 #include "schema.h"
 
 #include <stdarg.h>
@@ -17,6 +18,7 @@
 
 #define CLOCK_OFFSET_MAX 2           /* seconds; tokens allow 5 */
 #define SOON             (7 * 86400) /* a window that ends is worth a word before */
+#define CERTIFICATE_SOON (21 * 86400)
 #define SNAPSHOT_AGE_MAX 60
 #define SILENT_MAX       60
 #define RESERVED_HIGH    3000000000LL /* of 2^32 tokens under one key */
@@ -269,10 +271,25 @@ static int check_housekeeping(struct ctl *ctl, struct doctor *d) {
   return 0;
 }
 
-/* A Binding that is not one: an Allocate without credentials must be challenged. */
-static void check_server(struct doctor *d, const char *server) {
-  struct turn_probe_options options = {
-      .server = server, .allocate_only = true, .timeout_ms = PROBE_TIMEOUT_MS};
+static void check_certificate(struct doctor *d, const char *server, int64_t until) {
+  int64_t left = until - time(NULL);
+  char text[32];
+  ctl_time_text(until, text, sizeof text);
+  if (until && left < CERTIFICATE_SOON)
+    find(d, "certificate", left < SOON ? FAIL : WARN, "renew it and reload the server",
+         "that of %s ends %s", server, text);
+  else if (until)
+    find(d, "certificate", FINE, "", "that of %s is good until %s", server, text);
+}
+
+/* An Allocate of somebody who does not exist must be challenged, and refused. */
+static void check_server(struct doctor *d, const char *server, enum turn_protocol protocol,
+                         const char *ca_file) {
+  struct turn_probe_options options = {.server = server,
+                                       .protocol = protocol,
+                                       .tls = {.ca_file = ca_file},
+                                       .allocate_only = true,
+                                       .timeout_ms = PROBE_TIMEOUT_MS};
   struct turn_probe_report *report = calloc(1, sizeof *report);
   if (!report)
     return;
@@ -285,14 +302,29 @@ static void check_server(struct doctor *d, const char *server) {
          "%s lets anybody in: it took a user that does not exist", server);
   else if (report->code == 401)
     find(d, "server", FINE, "",
-         "%s answers for realm \"%s\"%s%s, and refuses who has no credential", server,
-         report->realm, report->offers_tokens ? " and offers tokens for " : "",
-         report->server_name);
+         "%s answers over %s for realm \"%s\"%s%s, and refuses who has no credential", server,
+         turn_protocol_name(protocol), report->realm,
+         report->offers_tokens ? " and offers tokens for " : "", report->server_name);
   else
     find(d, "server", FAIL,
          report->code ? turn_error_text(report->code)->remedy : "is it up, and the port open?",
-         "%s: %s", server, last ? last->detail : "");
+         "%s over %s: %s", server, turn_protocol_name(protocol), last ? last->detail : "");
+  check_certificate(d, server, report->certificate_until);
   free(report);
+}
+
+static void check_issuer(struct doctor *d, const char *server, const char *ca_file) {
+  int status = 0;
+  int64_t until = 0;
+  char text[512] = "";
+  if (readyz(server, ca_file, PROBE_TIMEOUT_MS, &status, &until, text, sizeof text))
+    find(d, "issuer", FAIL, "is turncredd up, and the port open?", "%s: %s", server, text);
+  else if (status == 200)
+    find(d, "issuer", FINE, "", "%s is ready", server);
+  else
+    find(d, "issuer", FAIL, "its log says what it lacks", "%s answers %d to GET /readyz", server,
+         status);
+  check_certificate(d, server, until);
 }
 
 int cmd_doctor(struct ctl *ctl) {
@@ -320,7 +352,11 @@ int cmd_doctor(struct ctl *ctl) {
   if (!rc && usable)
     rc = check_housekeeping(ctl, &d);
   for (size_t i = 0; !rc && (server = ctl_get_nth(ctl, "server", i)); i++)
-    check_server(&d, server);
+    check_server(&d, server, TURN_UDP, NULL);
+  for (size_t i = 0; !rc && (server = ctl_get_nth(ctl, "tls-server", i)); i++)
+    check_server(&d, server, TURN_TLS, ctl_get(ctl, "ca-file"));
+  for (size_t i = 0; !rc && (server = ctl_get_nth(ctl, "issuer", i)); i++)
+    check_issuer(&d, server, ctl_get(ctl, "ca-file"));
   if (rc) {
     json_decref(d.findings);
     return rc;

@@ -89,19 +89,6 @@ static bool failed(struct probe *p, const char *name, const struct turn_answer *
   return step(p, name, false, a, "unusable answer: %s", a->reason);
 }
 
-/* HOST of "HOST:PORT", for the certificate. */
-static void host_of(const char *server, char *out, size_t cap) {
-  const char *end = server + strlen(server), *colon = strrchr(server, ':');
-  if (*server == '[') {
-    server++;
-    end = strchr(server, ']');
-    end = end ? end : server;
-  } else if (colon && strchr(server, ':') == colon) {
-    end = colon;
-  }
-  snprintf(out, cap, "%.*s", (int)(end - server), server);
-}
-
 static bool open_transport(struct probe *p) {
   const struct turn_probe_options *o = p->options;
   struct sockaddr_storage remote, local;
@@ -116,7 +103,7 @@ static bool open_transport(struct probe *p) {
        turn_resolve(o->local_address, "0", type, &local, &local_len, text, sizeof text)))
     return step(p, "connect", false, NULL, "%s", text);
   stun_address_text((struct sockaddr *)&remote, p->report->server, sizeof p->report->server);
-  host_of(o->server, host, sizeof host);
+  turn_host(o->server, host, sizeof host);
   if (!tls.name)
     tls.name = host;
   if (turn_transport_open(&p->client.transport, o->protocol, (struct sockaddr *)&remote, remote_len,
@@ -126,8 +113,10 @@ static bool open_transport(struct probe *p) {
                 turn_protocol_name(o->protocol), text);
   stun_address_text((struct sockaddr *)&p->client.transport.local, p->report->local,
                     sizeof p->report->local);
-  if (p->client.transport.tls)
+  if (p->client.transport.tls) {
     turn_tls_describe(p->client.transport.tls, cipher, sizeof cipher);
+    p->report->certificate_until = turn_tls_not_after(p->client.transport.tls);
+  }
   return step(p, "connect", true, NULL, "%s to %s over %s%s%s", p->report->local, p->report->server,
               turn_protocol_name(o->protocol), *cipher ? ": " : "", cipher);
 }

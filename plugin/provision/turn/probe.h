@@ -50,9 +50,10 @@ struct turn_probe_report {
   char seen_as[64]; /* where relayed datagrams come from, if not from the relayed address: a NAT */
   char realm[TURNCRED_REALM_MAX + 1], server_name[TURNCRED_SERVER_NAME_MAX + 1], software[128];
   bool offers_tokens;
-  uint32_t lifetime;       /* granted by the Allocate */
-  uint32_t refreshes;      /* while holding */
-  uint64_t sent, received; /* datagrams through the relay, both ways */
+  uint32_t lifetime;         /* granted by the Allocate */
+  int64_t certificate_until; /* of a TLS server, UTC seconds; 0: none */
+  uint32_t refreshes;        /* while holding */
+  uint64_t sent, received;   /* datagrams through the relay, both ways */
 };
 
 void turn_probe(const struct turn_probe_options *options, struct turn_probe_report *report);

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 
 #define LINK_MTU 1400 /* of DTLS records: fits every path that a call needs anyway */
 
@@ -148,6 +149,14 @@ int turn_tls_open(struct turn_tls **out, int fd, bool datagrams,
 
 void turn_tls_describe(const struct turn_tls *tls, char *out, size_t cap) {
   snprintf(out, cap, "%s, %s", SSL_get_version(tls->ssl), SSL_get_cipher_name(tls->ssl));
+}
+
+int64_t turn_tls_not_after(const struct turn_tls *tls) {
+  X509 *certificate = SSL_get0_peer_certificate(tls->ssl);
+  struct tm tm = {0};
+  if (!certificate || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &tm) != 1)
+    return 0;
+  return timegm(&tm);
 }
 
 static int outcome(const struct turn_tls *tls, int rc, short *events) {

@@ -25,6 +25,8 @@ int turn_tls_open(struct turn_tls **out, int fd, bool datagrams,
                   const struct turn_tls_options *options, int64_t deadline, char *text, size_t cap);
 /* "TLSv1.3, TLS_AES_256_GCM_SHA384" */
 void turn_tls_describe(const struct turn_tls *tls, char *out, size_t cap);
+/* End of the server's certificate, UTC seconds; 0: not known. */
+int64_t turn_tls_not_after(const struct turn_tls *tls);
 /* One write or read. EAGAIN with *events set to what to poll for; ECONNRESET at the end. */
 int turn_tls_write(struct turn_tls *tls, const uint8_t *data, size_t len, size_t *done,
                    short *events);

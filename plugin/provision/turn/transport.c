@@ -60,6 +60,18 @@ int turn_resolve(const char *host_port, const char *default_port, int socktype,
   return 0;
 }
 
+void turn_host(const char *server, char *out, size_t cap) {
+  const char *end = server + strlen(server), *colon = strrchr(server, ':');
+  if (*server == '[') {
+    server++;
+    end = strchr(server, ']');
+    end = end ? end : server;
+  } else if (colon && strchr(server, ':') == colon) {
+    end = colon;
+  }
+  snprintf(out, cap, "%.*s", (int)(end - server), server);
+}
+
 /* 0, ETIMEDOUT or errno */
 static int wait_for(int fd, short events, int64_t deadline) {
   for (;;) {

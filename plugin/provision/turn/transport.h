@@ -37,6 +37,8 @@ struct turn_transport {
  * message when it fails. */
 int turn_resolve(const char *host_port, const char *default_port, int socktype,
                  struct sockaddr_storage *addr, socklen_t *addr_len, char *text, size_t cap);
+/* The HOST of it, for certificates. */
+void turn_host(const char *host_port, char *out, size_t cap);
 /* Connects, and shakes hands where TLS or DTLS is asked for (tls may be NULL otherwise). local may
  * be NULL (any). text gets a message when it fails. */
 int turn_transport_open(struct turn_transport *t, enum turn_protocol protocol,

@@ -349,6 +349,25 @@ found() {
   found FAILED '"gone" was last heard of'
   found FAILED '127.0.0.1:1'
   sql "DELETE FROM turncred.instance WHERE id = 'gone'"
+  # an issuer over TLS: ready, not ready, and a certificate that ends soon
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$TC_DIR/key.pem" -out "$TC_DIR/cert.pem" \
+    -days 10 -subj /CN=issuer -addext subjectAltName=IP:127.0.0.1 2>/dev/null
+  local issuer port
+  port=$(free_port)
+  mkdir "$TC_DIR/www"
+  echo ready >"$TC_DIR/www/readyz"
+  (cd "$TC_DIR/www" && exec openssl s_server -quiet -accept "127.0.0.1:$port" -cert "$TC_DIR/cert.pem" -key "$TC_DIR/key.pem" -WWW) >/dev/null 2>&1 3>&- 4>&- &
+  issuer=$!
+  wait_for 10 listens "$port"
+  doctor_or_not --issuer "127.0.0.1:$port" --ca-file "$TC_DIR/cert.pem"
+  found ok "127.0.0.1:$port is ready"
+  found warning 'certificate|that of .* ends'
+  doctor_or_not --issuer "127.0.0.1:$port"
+  found FAILED 'certificate of the server'
+  kill $issuer
+  wait $issuer || true
+  doctor_or_not --issuer "127.0.0.1:$port" --ca-file "$TC_DIR/cert.pem"
+  found FAILED 'refused'
   ctl realm add keyless --mechanisms derived
   doctor
   found FAILED '"keyless" offers derived, but no'
@@ -357,4 +376,6 @@ found() {
   "$CTL" doctor --json >"$TC_DIR/out" || true
   found warning 'sealed keys were not tried'
 }
+doctor_or_not() { "$CTL" doctor "$@" --json >"$TC_DIR/out" 2>"$TC_DIR/err" || true; }
+listens() { [[ $(ss -Hlnt "( sport = :$1 )") ]]; }
 refused_by_server() { [ "$(sql "SELECT refused_rows FROM turncred.instance WHERE id = 'main'")" = 1 ]; }

@@ -119,7 +119,8 @@ static int parse_duration(struct parser *parser, const struct setting *s, const 
   static const struct {
     const char *unit;
     int64_t ms;
-  } units[] = {{"ms", 1}, {"s", SECOND}, {"", SECOND}, {"min", MINUTE}, {"h", HOUR}, {"d", DAY}};
+  } units[] = {{"ms", 1},     {"s", SECOND}, {"", SECOND}, {"min", MINUTE},
+               {"m", MINUTE}, {"h", HOUR},   {"d", DAY}};
   char *end;
   errno = 0;
   long long number = strtoll(text, &end, 10);
@@ -139,7 +140,7 @@ static int parse_duration(struct parser *parser, const struct setting *s, const 
                   (long long)s->min, (long long)(s->max / SECOND));
     return 0;
   }
-  return fail(parser, "%s is \"%s\": the units are ms, s, min, h and d", s->name, text);
+  return fail(parser, "%s is \"%s\": the units are ms, s, m or min, h and d", s->name, text);
 }
 
 static int check_conninfo(struct parser *parser, const struct setting *s, const char *text) {

@@ -57,6 +57,37 @@ static int read_lifetime(struct ctl *ctl, const struct policy *policy, int64_t *
   return ctl_get_duration(ctl, "lifetime", 1, policy->max_ttl, lifetime);
 }
 
+/* A derived or REST credential does not say when it was issued, only that it cannot be older than
+ * its expiry less the realm's max ttl. After a revocation was lifted, one has to live long enough
+ * to be newer beyond doubt, or servers take it for one of those that stay dead. */
+static int outlive_revocation(struct ctl *ctl, const struct policy *policy, const char *realm,
+                              const char *user, int64_t *lifetime) {
+  struct db_params p = {0};
+  char *ended = NULL;
+  db_text(&p, realm);
+  db_text(&p, user);
+  int rc =
+      ctl_value(ctl,
+                "SELECT floor(extract(epoch FROM now() - max(least(lifted_at, until))))::bigint "
+                "FROM turncred.revocation WHERE realm = $1 AND (kind = 'realm' OR (kind = 'user' "
+                "AND name = $2)) AND least(lifted_at, until) <= now()",
+                &p, &ended);
+  int64_t needed = ended && *ended ? policy->max_ttl - strtoll(ended, NULL, 10) + 1 : 0;
+  free(ended);
+  if (rc || needed <= *lifetime)
+    return rc;
+  if (needed > policy->max_ttl)
+    needed = policy->max_ttl;
+  if (ctl_has(ctl, "lifetime") && *lifetime < needed)
+    return ctl_fail(
+        ctl, CTL_REFUSED,
+        "--lifetime: a revocation of \"%s\" was lifted not long ago; servers would take "
+        "the credential for an older one, unless it lives for %lld s or longer",
+        user, (long long)needed);
+  *lifetime = needed;
+  return 0;
+}
+
 /* Reserves (tokens) and writes issue_log, in one transaction; commits. */
 static int record(struct ctl *ctl, const struct stored_key *key, const char *subject,
                   const char *fingerprint, int64_t expiry) {
@@ -251,6 +282,8 @@ int cmd_credential_issue(struct ctl *ctl) {
   int rc = read_policy(ctl, realm, kind, &policy);
   if (!rc)
     rc = read_lifetime(ctl, &policy, &lifetime);
+  if (!rc)
+    rc = outlive_revocation(ctl, &policy, realm, user, &lifetime);
   if (!rc)
     rc = user_id_of(ctl, &policy, use, user, user_id, sizeof user_id);
   if (!rc)

@@ -137,6 +137,22 @@ LINES
 }
 gone() { ! kill -0 "$1" 2>/dev/null; }
 
+@test "after unrevoke a new credential works at once, the old one never again" {
+  "$CTL" credential issue turn.test ivan --json >"$TC_DIR/old"
+  probe "$TC_DIR/old"
+  ctl revoke user turn.test ivan
+  probe "$TC_DIR/old" --expect-error 401
+  ctl unrevoke user turn.test ivan
+  sleep 1.1
+  run "$CTL" credential issue turn.test ivan --lifetime 10m
+  [ "$status" -ne 0 ] && [[ $output == *--lifetime*lifted* ]]
+  "$CTL" credential issue turn.test ivan --json >"$TC_DIR/new"
+  [ "$(jq .ttl "$TC_DIR/new")" -gt "$(jq .ttl "$TC_DIR/old")" ]
+  synced
+  probe "$TC_DIR/new"
+  probe "$TC_DIR/old" --expect-error 401
+}
+
 @test "server list shows the server, current and connected" {
   ctl server list
   [ "$(value length)" = 1 ]

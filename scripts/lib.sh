@@ -21,8 +21,8 @@ packages_ctl_run='libjansson4 libpq5 libssl3 openssl postgresql-client'
 packages_client_run='python3 python3-aioice python3-cryptography'
 packages_database='postgresql'
 packages_run='ca-certificates iproute2 openssl procps'
-packages_test='bats clang clang-format clang-tidy cmake coccinelle cppcheck git jq libcmocka-dev
-  man-db mandoc patch pgbouncer pgtap python3 python3-aioice python3-cryptography
+packages_test='bats chromium chromium-driver clang clang-format clang-tidy cmake coccinelle cppcheck git jq libcmocka-dev
+  man-db mandoc patch pgbouncer pgtap python3 python3-aioice python3-cryptography python3-selenium
   quilt shellcheck valgrind xxd xz-utils'
 
 # --- saying what happens ------------------------------------------------------------------------

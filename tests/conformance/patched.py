@@ -208,7 +208,10 @@ class Realm:
 class Place:
     """Database, key encryption key and one server; realms are added while it runs or before."""
 
-    def __init__(self, lines=(), tls=False, module_lines=(), realm=None, take_away=()):
+    def __init__(
+        self, lines=(), tls=False, module_lines=(), realm=None, take_away=(), ip="127.0.0.1"
+    ):
+        self.ip = ip
         self.folder = tempfile.mkdtemp(prefix="turncred-conformance-")
         os.chmod(self.folder, 0o755)
         self.realms = {}
@@ -248,7 +251,7 @@ class Place:
         return self.realms[name]
 
     def start(self):
-        self.server = server.Server(server.patched(), self.lines, self.tls)
+        self.server = server.Server(server.patched(), self.lines, self.tls, self.ip)
         self.server.start()
         self.synced()
 

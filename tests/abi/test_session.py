@@ -525,6 +525,15 @@ class Life(Case):
         running.wait_log("realm=<books.test>, username=<A_n_b_c>")
         running.wait_log("rules: ended A_n_b_c realm=books.test received=[1-9]")
 
+    def test_an_origin_does_not_move_a_bound_session(self):
+        running = self.serve("rules", "u1:password=p,accounting=books.test")
+        client = self.client(running, password("u1", "p"))
+        self.assertEqual(client.refresh(600).code, 437)
+        running.wait_log("rules: bound u1")
+        client.origin = "https://elsewhere.test"
+        self.assertTrue(client.allocate().ok)
+        running.wait_log("new, realm=<books.test>, username=<u1>")
+
     def test_denied_peer(self):
         running = self.serve("rules", "deny-peer=127.0.0.77 alice:password=wonderland",
                              ["allowed-peer-ip=127.0.0.0-127.0.0.255"])

@@ -55,17 +55,20 @@ static void set_string(char **dst, const char *src) {
   *dst = strdup(src);
 }
 
+static void set_realm(ts_ur_super_session *ss, struct auth_session *st) {
+  get_realm_options_by_name(st->accounting_realm, &ss->realm_options);
+  if (st->max_bps)
+    ss->realm_options.perf_options.max_bps = (band_limit_t)st->max_bps;
+}
+
 static void apply_grant(struct auth_exchange *x, const struct coturn_auth_grant *g,
                         uint64_t deadline_ms) {
   ts_ur_super_session *ss = x->held;
   struct auth_session *st = ss->auth_session;
   const char *quota_name = g->quota_name[0] ? g->quota_name : x->username;
-  char realm[COTURN_AUTH_REALM_MAX + 1];
-  int recharge;
-
-  STRCPY(realm, g->accounting_realm[0] ? g->accounting_realm : st->realm);
-  recharge = ss->quota_used && (!st->granted || strcmp(st->quota_name, quota_name) ||
-                                strcmp(ss->realm_options.name, realm));
+  const char *realm = g->accounting_realm[0] ? g->accounting_realm : st->realm;
+  int recharge = ss->quota_used && (!st->granted || strcmp(st->quota_name, quota_name) ||
+                                    strcmp(ss->realm_options.name, realm));
   if (recharge)
     turn_auth_services.dec_quota(ss);
 
@@ -75,10 +78,10 @@ static void apply_grant(struct auth_exchange *x, const struct coturn_auth_grant 
   ss->pwd[0] = 0;
   ss->oauth = 0;
   auth_escape((char *)ss->username, sizeof(ss->username), auth_display_of(x, g->display_name));
+  STRCPY(st->accounting_realm, realm);
   if (strcmp(ss->realm_options.name, realm) || st->max_bps || g->max_bps) {
-    get_realm_options_by_name(realm, &ss->realm_options);
-    if (g->max_bps)
-      ss->realm_options.perf_options.max_bps = (band_limit_t)g->max_bps;
+    st->max_bps = g->max_bps;
+    set_realm(ss, st);
   }
 
   if (!st->granted) {
@@ -90,7 +93,6 @@ static void apply_grant(struct auth_exchange *x, const struct coturn_auth_grant 
   st->policy = g->expiry_policy;
   st->deadline_ms = deadline_ms;
   st->ref = g->ref;
-  st->max_bps = g->max_bps;
   st->user_quota = g->user_quota;
   st->identity_len = g->identity_len;
   memcpy(st->identity, g->identity, sizeof(st->identity));
@@ -104,8 +106,12 @@ static void apply_grant(struct auth_exchange *x, const struct coturn_auth_grant 
 
 /* The request is authenticated: what is left of the grant bounds the lifetimes to come. */
 int auth_admit(struct auth_exchange *x) {
-  const struct auth_session *st = x->held->auth_session;
+  struct auth_session *st = x->held->auth_session;
   uint64_t left = 0;
+
+  /* coturn takes the realm of the first ORIGIN that it sees in an Allocate, verified or not */
+  if (!x->held->quota_used && strcmp(x->held->realm_options.name, st->accounting_realm))
+    set_realm(x->held, st);
   if (st->deadline_ms && st->policy != COTURN_AUTH_EXPIRY_ALLOCATE) {
     left = auth_seconds_left(st);
     if (!left)

@@ -37,6 +37,7 @@ struct auth_session {
   uint8_t identity[COTURN_AUTH_IDENTITY_MAX];
   char *username;
   char *quota_name;
+  char accounting_realm[COTURN_AUTH_REALM_MAX + 1];
 
   /* this request only */
   ts_ur_super_session *resume_of;

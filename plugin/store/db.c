@@ -123,6 +123,11 @@ static void add(struct params *params, const char *key, const char *value) {
   }
 }
 
+static void no_notice(void *arg, const PGresult *result) {
+  (void)arg;
+  (void)result;
+}
+
 static int start(struct db *db, const char *conninfo, const char *application_name) {
   static const char *const defaults[][2] = {
       {"keepalives_idle", "10"},     {"keepalives_interval", "5"}, {"keepalives_count", "3"},
@@ -161,12 +166,8 @@ static int start(struct db *db, const char *conninfo, const char *application_na
     set_error(db, "no memory");
     return EIO;
   }
+  PQsetNoticeReceiver(db->conn, no_notice, NULL);
   return PQstatus(db->conn) == CONNECTION_BAD ? lost(db, EIO, NULL) : 0;
-}
-
-static void no_notice(void *arg, const PGresult *result) {
-  (void)arg;
-  (void)result;
 }
 
 int db_connect(struct db *db, const char *conninfo, const char *application_name) {
@@ -187,7 +188,6 @@ int db_connect(struct db *db, const char *conninfo, const char *application_name
       return lost(db, rc, rc == ETIMEDOUT ? "connecting: no answer in time" : "interrupted");
     status = PQconnectPoll(db->conn);
   }
-  PQsetNoticeReceiver(db->conn, no_notice, NULL);
   if (PQsetnonblocking(db->conn, 1))
     return lost(db, EIO, NULL);
   return 0;

@@ -711,8 +711,8 @@ int store_new(struct store **out, const struct store_config *config, char *err, 
   atomic_init(&store->current, NULL);
   store->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   rc = copy_config(&store->config, config);
-  feed_init(&store->feed, store->wake_fd, strcmp(store->config.kind, "server") == 0, NULL,
-            config->log, config->arg);
+  bool server = !config->kind || strcmp(config->kind, "server") == 0;
+  feed_init(&store->feed, store->wake_fd, server, NULL, config->log, config->arg);
   db_init(&store->write, store->wake_fd);
   store->write.connect_ms = store->write.silence_ms = 3000;
   if (rc || store->wake_fd < 0 || RAND_bytes((uint8_t *)&store->seed, sizeof store->seed) != 1)

@@ -180,3 +180,32 @@ SCRIPT
   CREDENTIALS_DIRECTORY=$TC_DIR/kek run "$probe" -d "$TC_CONN" -k credential:main <<<'load 5000'
   echo "$output"; [ "$status" -eq 0 ]
 }
+
+@test "a dump holds nothing that opens without the key encryption key" {
+  pg_dump turncred >"$TC_DIR/dump.sql"
+  local kid secret
+  for kid in other cbc hkdf d; do
+    for secret in "$(od -An -vtx1 "$TC_DIR/keys/s/$kid" | tr -d ' \n')" "$(base64 -w0 "$TC_DIR/keys/s/$kid")"; do
+      [ ${#secret} -ge 44 ]
+      run grep -c -i -F -e "$secret" "$TC_DIR/dump.sql"
+      [ "$output" = 0 ]
+    done
+  done
+  secret=$(printf %s 'bob:s:a password of 128 bits' | md5sum | cut -d' ' -f1)
+  run grep -c -i -F -e "$secret" "$TC_DIR/dump.sql"
+  [ "$output" = 0 ]
+  # the same question finds a key that does lie plain
+  grep -q "$(printf 'ab%.0s' {1..32})" "$TC_DIR/dump.sql"
+  # a server with another key opens no sealed row
+  mkdir -p "$TC_DIR/thief"
+  (umask 077 && head -c 32 /dev/urandom >"$TC_DIR/thief/main")
+  run "$TC_BUILD/tests/integration/store/store_probe" -d "$TC_CONN" -k "$TC_DIR/thief" <<SCRIPT
+load 5000
+expect has s key other = no
+expect has s key cbc = no
+expect has s credential bob = no
+expect has r key k = yes
+SCRIPT
+  echo "$output"
+  [ "$status" -eq 0 ]
+}

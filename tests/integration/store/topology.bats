@@ -133,3 +133,33 @@ SCRIPT
   [ "$status" -eq 0 ]
   grep -q 'the standby is behind' "$TC_DIR/probe.log"
 }
+
+@test "a dump restored into a new cluster: roles, rights, partitions and the feed go on" {
+  sql 'SELECT turncred.maintain_partitions()' "SELECT turncred.revoke('user', 'r', 'eve')" >/dev/null
+  for i in {1..30}; do sql "UPDATE turncred.realm SET max_ttl = max_ttl + 1 WHERE name = 'r'"; done
+  pg_dumpall --roles-only --no-role-passwords >"$TC_DIR/roles"
+  pg_dump -Fc turncred >"$TC_DIR/dump"
+  pg_start "$TC_DIR/second" "$(id -un)=turn1" "$(id -un)=admin1" 3>&- 4>&-
+  cat >"$TC_DIR/bin/restore" <<'RESTORE'
+#!/bin/sh
+export PGHOST=$TC_DIR/second/run
+psql -Xq -d postgres -f "$TC_DIR/roles" >/dev/null 2>&1 # postgres is there already
+psql -Xq -v ON_ERROR_STOP=1 -d postgres -c 'CREATE DATABASE turncred' && pg_restore --exit-on-error -d turncred "$TC_DIR/dump"
+RESTORE
+  chmod +x "$TC_DIR/bin/restore"
+  TC_CONN="host=$TC_DIR/pg/run,$TC_DIR/second/run dbname=turncred user=turn1" run probe -p 300 <<'SCRIPT'
+load 5000
+sh psql -Xqc "SELECT turncred.key_add_plain('r', 'undumped', 'token', 'A128GCM', decode(md5('u'), 'hex'))" >/dev/null
+within 1000 accepts r undumped = yes
+sh pg pg stop -m fast; restore
+within 30000 has r key undumped = no
+expect accepts r k = yes
+expect revoked user r eve = for good
+sh PGHOST=$TC_DIR/second/run psql -Xqc "SELECT turncred.key_set_state('r', 'k', 'disabled')" >/dev/null
+within 1000 accepts r k = no
+sh [ "$(PGHOST=$TC_DIR/second/run psql -XqAt -U admin1 -c "SELECT count(*) FROM turncred.maintain_partitions()")" = 0 ]
+sh for i in $(seq 60); do [ "$(PGHOST=$TC_DIR/second/run psql -XAtc "SELECT count(*) FROM turncred.instance WHERE id = 'probe' AND last_seen > now() - interval '2 s'")" = 1 ] && exit 0; sleep 0.1; done; exit 1
+SCRIPT
+  echo "$output"
+  [ "$status" -eq 0 ]
+}

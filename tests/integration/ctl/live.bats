@@ -269,6 +269,36 @@ LINES
   ctl realm remove bare.test --with-contents
 }
 
+# Every login with whatever signs at that moment: results in $TC_DIR/logins, a line each.
+login_until_stopped() {
+  local kind
+  while [[ ! -e $TC_DIR/stop ]]; do
+    for kind in token derived; do
+      if [[ $kind == token ]]; then "$CTL" token issue turn.test hugo --json; else "$CTL" credential issue turn.test hugo --json; fi |
+        "$CTL" probe --server "127.0.0.1:$(server_port main)" --credential - --allocate-only --json >"$TC_DIR/login" 2>&1
+      echo "$kind ${PIPESTATUS[*]} $(jq -c .error "$TC_DIR/login" 2>/dev/null)" >>"$TC_DIR/logins"
+    done
+  done
+}
+
+@test "key rotate under logins: three rotations of both kinds, and no login fails" {
+  local use i logins
+  rm -f "$TC_DIR/stop" "$TC_DIR/logins"
+  login_until_stopped 3>&- 4>&- &
+  logins=$!
+  for i in 1 2 3; do
+    for use in token derived; do
+      ctl key rotate turn.test --use $use --wait 20s
+      [ "$(value .complete)" = true ]
+    done
+  done
+  touch "$TC_DIR/stop"
+  wait $logins
+  echo "$(wc -l <"$TC_DIR/logins") logins"
+  [ "$(wc -l <"$TC_DIR/logins")" -ge 10 ]
+  ! grep -v ' 0 0 null$' "$TC_DIR/logins"
+}
+
 @test "key rotate: waits for one that lags, names it, and goes on where it stopped" {
   local rc=0 kid
   sql "INSERT INTO turncred.instance (id, kind, progress, last_seen) VALUES ('laggard', 'issuer', '1', now() - interval '1 day')"

@@ -16,7 +16,7 @@
 struct session {
   UT_hash_handle hh;
   uint64_t id;
-  bool closing;
+  uint64_t closed_in;     /* number of the last sweep that closed it */
   struct subject subject; /* points into text */
   char text[];
 };
@@ -28,6 +28,7 @@ struct shard {
 
 struct sessions {
   struct shard shards[SHARDS];
+  uint64_t sweeps; /* the store's thread alone */
 };
 
 static struct shard *shard_of(struct sessions *sessions, uint64_t id) {
@@ -139,17 +140,17 @@ struct closing {
 };
 
 /* Fills batch with sessions to close; true if it may not have seen them all. */
-static bool sweep_shard(struct shard *shard, const struct store_snapshot *snapshot,
+static bool sweep_shard(struct shard *shard, uint64_t sweep, const struct store_snapshot *snapshot,
                         struct closing batch[BATCH], size_t *count) {
   *count = 0;
   pthread_mutex_lock(&shard->lock);
   for (struct session *s = shard->table; s && *count < BATCH; s = s->hh.next) {
-    if (s->closing)
+    if (s->closed_in == sweep)
       continue;
     enum coturn_auth_reason reason = subject_refused(snapshot, &s->subject);
     if (!reason)
       continue;
-    s->closing = true;
+    s->closed_in = sweep;
     batch[(*count)++] = (struct closing){s->id, COTURN_AUTH_REASON_REVOKED};
   }
   pthread_mutex_unlock(&shard->lock);
@@ -158,12 +159,13 @@ static bool sweep_shard(struct shard *shard, const struct store_snapshot *snapsh
 
 void sessions_sweep(struct sessions *sessions, const struct module *module,
                     const struct store_snapshot *snapshot) {
+  sessions->sweeps++; /* one that is still there at the next sweep is closed again */
   for (size_t i = 0; i < SHARDS; i++) {
     struct closing batch[BATCH];
     size_t count;
     bool more;
     do {
-      more = sweep_shard(&sessions->shards[i], snapshot, batch, &count);
+      more = sweep_shard(&sessions->shards[i], sessions->sweeps, snapshot, batch, &count);
       for (size_t j = 0; j < count; j++) {
         module->host->close_session(batch[j].id, batch[j].reason);
         counter_add(COUNTER_SESSIONS_REVOKED);

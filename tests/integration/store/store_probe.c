@@ -16,6 +16,7 @@
  *   readers N                    N threads look things up all the time from now on
  *   hold / release               keeps the present snapshot for the following questions
  *   reload
+ *   clock                        prints the time, milliseconds since 1970
  *   sh COMMAND                   ends the script if it fails
  * Questions: realm R; key R KID; accepts R KID; credential R USER; has R key|credential NAME;
  * revoked KIND R NAME; sign R USE; derived R; rest R; listener A; origin O; counts; refused;
@@ -375,6 +376,12 @@ static int step(char *line) {
   if (strcmp(line, "release") == 0) {
     held = NULL;
     store_release(reader);
+    return 0;
+  }
+  if (strcmp(line, "clock") == 0) {
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    printf("clock %.3f\n", (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6);
     return 0;
   }
   if (strcmp(line, "reload") == 0) {

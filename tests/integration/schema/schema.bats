@@ -24,15 +24,15 @@ pgtap() {
   # a role that did not make the roles must be given the owner
   sql 'GRANT turncred_owner TO dba'
   sql "SET SESSION AUTHORIZATION dba; SELECT 1"
-  { echo 'SET SESSION AUTHORIZATION dba;'; cat "$TC_TOP/plugin/schema/0001-init.sql"; } |
+  { echo 'SET SESSION AUTHORIZATION dba;'; cat "$TC_TOP"/plugin/schema/[0-9]*.sql; } |
     psql -Xq1 -v ON_ERROR_STOP=1 -d other
-  [ "$(PGDATABASE=other sql 'SELECT max(version) FROM turncred.migration')" -eq 1 ]
+  [ "$(PGDATABASE=other sql 'SELECT max(version) FROM turncred.migration')" -eq "$(sql 'SELECT max(version) FROM turncred.migration')" ]
   sql 'DROP DATABASE other'
 }
 
 @test "no statement of the migration survives when one fails" {
   sql 'CREATE DATABASE broken'
-  { cat "$TC_TOP/plugin/schema/0001-init.sql"; echo 'SELECT 1/0;'; } >"$TC_DIR/broken.sql"
+  { cat "$TC_TOP"/plugin/schema/[0-9]*.sql; echo 'SELECT 1/0;'; } >"$TC_DIR/broken.sql"
   run psql -Xq1 -v ON_ERROR_STOP=1 -d broken -f "$TC_DIR/broken.sql"
   [ "$status" -ne 0 ]
   [ "$(PGDATABASE=broken sql "SELECT count(*) FROM pg_namespace WHERE nspname = 'turncred'")" -eq 0 ]

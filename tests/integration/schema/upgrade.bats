@@ -9,7 +9,10 @@ setup_file() {
   ctl=$TC_BUILD/turncredctl
   [[ -x $ctl ]] || skip "turncredctl is not built ($TC_BUILD)"
   mkdir -p "$TC_DIR/schema"
-  cp "$TC_TOP"/plugin/schema/0001-init.sql "$TC_DIR/schema/"
+  cp "$TC_TOP"/plugin/schema/[0-9]*.sql "$TC_DIR/schema/"
+  newest=$(find "$TC_DIR/schema" -name '[0-9]*.sql' -printf '%f\n' | sort | tail -n 1 | sed 's/^0*\([0-9]*\)-.*/\1/')
+  files=$(find "$TC_DIR/schema" -name '[0-9]*.sql' | wc -l)
+  export newest files
 }
 teardown_file() { store_down; }
 setup() {
@@ -18,16 +21,16 @@ setup() {
 }
 teardown() {
   PGDATABASE=postgres sql 'DROP DATABASE fresh WITH (FORCE)'
-  rm -f "$TC_DIR"/schema/000[2-9]*
+  rm -f "$TC_DIR"/schema/09*
 }
 ctl() { "$TC_BUILD/turncredctl" "$@" --database "host=$PGHOST dbname=fresh user=postgres" 3>&- 4>&-; }
 in_fresh() { PGDATABASE=fresh sql "$@"; }
 
 expand() {
-  cat >"$TC_DIR/schema/0002-expand.sql" <<'SQL'
+  cat >"$TC_DIR/schema/0901-expand.sql" <<'SQL'
 SET LOCAL ROLE turncred_owner;
 ALTER TABLE turncred.realm ADD COLUMN novelty text NOT NULL DEFAULT 'x';
-INSERT INTO turncred.migration (version, description) VALUES (2, 'expand');
+INSERT INTO turncred.migration (version, description) VALUES (901, 'expand');
 RESET ROLE;
 SQL
 }
@@ -36,10 +39,10 @@ SQL
   run ctl schema upgrade
   echo "$output"
   [ "$status" -eq 0 ]
-  [ "$(in_fresh 'SELECT version, length(checksum) FROM turncred.migration')" = '1|64' ]
+  [ "$(in_fresh 'SELECT max(version), min(length(checksum)) FROM turncred.migration')" = "$newest|64" ]
   run ctl schema upgrade
   [ "$status" -eq 0 ]
-  [ "$(in_fresh 'SELECT count(*) FROM turncred.migration')" = 1 ]
+  [ "$(in_fresh 'SELECT count(*) FROM turncred.migration')" = "$files" ]
   run ctl schema status
   echo "$output"
   [ "$status" -eq 0 ]
@@ -50,20 +53,20 @@ SQL
   local i pids=()
   for i in 1 2 3 4; do ctl schema upgrade >"$TC_DIR/up$i" 2>&1 & pids+=($!); done
   for i in "${pids[@]}"; do wait "$i" || { cat "$TC_DIR"/up?; false; }; done
-  [ "$(in_fresh 'SELECT count(*), max(version) FROM turncred.migration')" = '2|2' ]
+  [ "$(in_fresh 'SELECT count(*), max(version) FROM turncred.migration')" = "$((files + 1))|901" ]
 }
 
 @test "a migration that fails leaves nothing of itself, and what was before stays" {
   expand
-  echo 'CREATE TABLE turncred.half (x int); SELECT 1/0; INSERT INTO turncred.migration (version, description) VALUES (3, $$x$$);' \
-    >"$TC_DIR/schema/0003-broken.sql"
+  echo 'CREATE TABLE turncred.half (x int); SELECT 1/0; INSERT INTO turncred.migration (version, description) VALUES (902, $$x$$);' \
+    >"$TC_DIR/schema/0902-broken.sql"
   run ctl schema upgrade
   echo "$output"
   [ "$status" -ne 0 ]
-  [[ $output == *0003-broken.sql*'division by zero'* ]]
-  [ "$(in_fresh 'SELECT max(version) FROM turncred.migration')" = 2 ]
+  [[ $output == *0902-broken.sql*'division by zero'* ]]
+  [ "$(in_fresh 'SELECT max(version) FROM turncred.migration')" = 901 ]
   [ "$(in_fresh "SELECT count(*) FROM pg_tables WHERE tablename = 'half'")" = 0 ]
-  echo 'SELECT 1;' >"$TC_DIR/schema/0003-broken.sql"
+  echo 'SELECT 1;' >"$TC_DIR/schema/0902-broken.sql"
   run ctl schema upgrade
   echo "$output"
   [ "$status" -ne 0 ]
@@ -72,19 +75,19 @@ SQL
 
 @test "a database that is newer than the program is refused" {
   ctl schema upgrade
-  in_fresh "INSERT INTO turncred.migration (version, description) VALUES (7, 'from the future')"
+  in_fresh "INSERT INTO turncred.migration (version, description) VALUES (907, 'from the future')"
   run ctl schema upgrade
   echo "$output"
   [ "$status" -ne 0 ]
-  [[ $output == *'schema 7, this program knows up to 1'* ]]
+  [[ $output == *"schema 907, this program knows up to $newest"* ]]
 }
 
 @test "an old server keeps running while the schema expands; after the contraction it says so and keeps what it has" {
   expand
-  cat >"$TC_DIR/schema/0003-contract.sql" <<'SQL'
-INSERT INTO turncred.migration (version, description, min_program) VALUES (3, 'contract', 2);
+  cat >"$TC_DIR/schema/0902-contract.sql" <<'SQL'
+INSERT INTO turncred.migration (version, description, min_program) VALUES (902, 'contract', 2);
 SQL
-  mv "$TC_DIR/schema/0003-contract.sql" "$TC_DIR/contract"
+  mv "$TC_DIR/schema/0902-contract.sql" "$TC_DIR/contract"
   cat >"$TC_DIR/bin/upgrade" <<UP
 #!/bin/sh
 exec "$TC_BUILD/turncredctl" schema upgrade --database "host=$PGHOST dbname=turncred user=postgres"
@@ -96,9 +99,9 @@ sh upgrade
 during 1000 connected = yes
 sh psql -Xqc "SELECT turncred.key_add_plain('r', 'later', 'token', 'A128GCM', decode(md5('later'), 'hex'))" >/dev/null
 within 1000 accepts r later = yes
-sh mv "$TC_DIR/contract" "$TURNCRED_SCHEMA_DIR/0003-contract.sql"; upgrade
+sh mv "$TC_DIR/contract" "$TURNCRED_SCHEMA_DIR/0902-contract.sql"; upgrade
 within 3000 connected = no
-expect error = the database has turncred schema 3, which needs programs for schema 2 or newer; this one is for 1: upgrade it
+expect error = the database has turncred schema 902, which needs programs for schema 2 or newer; this one is for 1: upgrade it
 expect accepts r k = yes
 SCRIPT
   echo "$output"

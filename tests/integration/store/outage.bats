@@ -117,13 +117,13 @@ expect error = permission denied for schema turncred (42501)
 $loaded
 sh psql -Xqc "GRANT turncred_server TO turn1"
 within 20000 connected = yes
-sh psql -Xqc "INSERT INTO turncred.migration (version, description, min_program) VALUES (2, 'a later one', 1)"
+sh psql -Xqc "INSERT INTO turncred.migration (version, description, min_program) VALUES (900, 'a later one', 1)"
 during 600 connected = yes
-sh psql -Xqc "UPDATE turncred.migration SET min_program = 2 WHERE version = 2"
+sh psql -Xqc "UPDATE turncred.migration SET min_program = 2 WHERE version = 900"
 within 3000 connected = no
-expect error = the database has turncred schema 2, which needs programs for schema 2 or newer; this one is for 1: upgrade it
+expect error = the database has turncred schema 900, which needs programs for schema 2 or newer; this one is for 1: upgrade it
 $loaded
-sh psql -Xqc "DELETE FROM turncred.migration WHERE version = 2"
+sh psql -Xqc "DELETE FROM turncred.migration WHERE version = 900"
 within 20000 connected = yes
 SCRIPT
   echo "$output"

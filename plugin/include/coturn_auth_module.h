@@ -218,6 +218,8 @@ struct coturn_auth_grant {
   char display_name[COTURN_AUTH_NAME_MAX +
                     1]; /* logs, CLI, Redis, Prometheus; "": the wire's USERNAME */
   char accounting_realm[COTURN_AUTH_REALM_MAX + 1]; /* "": the challenged realm */
+  uint32_t total_quota; /* allocations of this realm; 0: as coturn is configured */
+  uint32_t unused;      /* 0 */
 };
 
 /* Filled in by the module when it answers COTURN_AUTH_DENIED. The host has zeroed it. */

@@ -115,6 +115,8 @@ void attempt_fill_grant(struct attempt *a, const struct subject *subject, int64_
       grant->expiry_policy == COTURN_AUTH_EXPIRY_GRACE ? a->realm->grace_seconds : 0;
   grant->expires = expires;
   grant->user_quota = a->realm->user_quota;
+  if (COTURN_AUTH_HAS(grant, struct coturn_auth_grant, total_quota))
+    grant->total_quota = a->realm->total_quota;
   grant->max_bps = a->realm->max_bps;
   grant->ref = __atomic_add_fetch(&refs, 1, __ATOMIC_RELAXED);
 

@@ -94,6 +94,7 @@ static void apply_grant(struct auth_exchange *x, const struct coturn_auth_grant 
   st->deadline_ms = deadline_ms;
   st->ref = g->ref;
   st->user_quota = g->user_quota;
+  st->total_quota = g->total_quota;
   st->identity_len = g->identity_len;
   memcpy(st->identity, g->identity, sizeof(st->identity));
   set_string(&st->username, x->username);

@@ -6,17 +6,19 @@
 
 #include "auth_session.h"
 
-static int change_quota(char *name, char *realm, uint32_t user_quota, int add) {
+static int change_quota(char *name, char *realm, uint32_t user_quota, uint32_t total_quota,
+                        int add) {
   realm_params_t *rp = get_realm(realm);
   const perf_options_t *po = &rp->options.perf_options;
   ur_string_map_value_type value = 0;
   size_t limit = user_quota ? user_quota : (size_t)po->user_quota;
+  size_t total = total_quota ? total_quota : (size_t)po->total_quota;
   int ret = 0;
 
   ur_string_map_lock(rp->status.alloc_counters);
   ur_string_map_get(rp->status.alloc_counters, (ur_string_map_key_type)name, &value);
   if (add) {
-    if ((po->total_quota && rp->status.total_current_allocs >= po->total_quota) ||
+    if ((total && (size_t)rp->status.total_current_allocs >= total) ||
         (limit && (size_t)value >= limit)) {
       ret = -1;
     } else {
@@ -41,7 +43,8 @@ int auth_inc_quota(ts_ur_super_session *ss) {
   const struct auth_session *st = ss->auth_session;
   if (ss->quota_used)
     return 0;
-  if (change_quota(st->quota_name, ss->realm_options.name, st->user_quota, 1) < 0) {
+  if (change_quota(st->quota_name, ss->realm_options.name, st->user_quota, st->total_quota, 1) <
+      0) {
     struct auth_refusal r;
     memset(&r, 0, sizeof(r));
     r.client = ss->client_socket ? get_remote_addr_from_ioa_socket(ss->client_socket) : NULL;
@@ -61,6 +64,6 @@ int auth_inc_quota(ts_ur_super_session *ss) {
 void auth_dec_quota(ts_ur_super_session *ss) {
   if (ss->quota_used) {
     ss->quota_used = 0;
-    change_quota(ss->auth_session->quota_name, ss->realm_options.name, 0, 0);
+    change_quota(ss->auth_session->quota_name, ss->realm_options.name, 0, 0, 0);
   }
 }

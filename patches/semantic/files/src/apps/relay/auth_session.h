@@ -32,7 +32,7 @@ struct auth_session {
   uint64_t ref;
   uint64_t bound_ms;
   uint64_t max_bps;
-  uint32_t user_quota;
+  uint32_t user_quota, total_quota;
   uint32_t identity_len;
   uint8_t identity[COTURN_AUTH_IDENTITY_MAX];
   char *username;

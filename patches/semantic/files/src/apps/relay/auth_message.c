@@ -96,11 +96,19 @@ int auth_add_integrity(ts_ur_super_session *ss, uint8_t *buf, size_t *len) {
   unsigned int hmac_len = 0;
   const uint8_t *key;
   size_t key_len;
+  uint16_t said;
 
   if (!st || (!st->granted && !st->reply_key_len))
     return 0;
   key = st->reply_key_len ? st->reply_key : ss->hmackey;
   key_len = st->reply_key_len ? st->reply_key_len : st->key_len;
+
+  /* coturn forgets SOFTWARE in the length of its answer to a mobile Refresh, and garbles it */
+  memcpy(&said, buf + 2, sizeof(said));
+  said = nswap16(said);
+  if (*len < (size_t)said + STUN_HEADER_LENGTH)
+    *len = (size_t)said + STUN_HEADER_LENGTH;
+
   stun_attr_add_str(buf, len, STUN_ATTRIBUTE_MESSAGE_INTEGRITY, hmac, SHA1SIZEBYTES);
   if (!HMAC(EVP_sha1(), key, (int)key_len, buf, *len - 4 - SHA1SIZEBYTES, hmac, &hmac_len))
     return -1;

@@ -12,12 +12,13 @@ umask 022
 
 # --- package lists: the one place where Debian packages are named ------------------------------
 # Each list serves one purpose; scripts say which ones they need. Read by the Dockerfiles too.
-packages_build='build-essential autoconf automake libtool pkg-config libssl-dev libpq-dev libjansson-dev uthash-dev'
+packages_build='build-essential autoconf automake libtool pkg-config libgnutls28-dev libjansson-dev libjwt-dev
+  libmicrohttpd-dev libpq-dev libssl-dev uthash-dev'
 packages_coturn='build-essential debhelper dpkg-dev default-libmysqlclient-dev libevent-dev libhiredis-dev
   libpq-dev libsqlite3-dev libssl-dev libsystemd-dev pkg-config sqlite3'
 packages_coturn_run='libevent-core-2.1-7 libevent-extra-2.1-7 libevent-openssl-2.1-7 libevent-pthreads-2.1-7
   libhiredis0.14 libmariadb3 libpq5 libsqlite3-0 libssl3 libsystemd0'
-packages_ctl_run='libjansson4 libpq5 libssl3 openssl postgresql-client'
+packages_ctl_run='libgnutls30 libjansson4 libjwt0 libmicrohttpd12 libpq5 libssl3 openssl postgresql-client'
 packages_client_run='python3 python3-aioice python3-cryptography'
 packages_database='postgresql'
 packages_run='ca-certificates iproute2 openssl procps'

@@ -126,11 +126,11 @@ int turn_tls_open(struct turn_tls **out, int fd, bool datagrams,
                   const struct turn_tls_options *options, int64_t deadline, char *text,
                   size_t cap) {
   struct turn_tls *tls = calloc(1, sizeof *tls);
-  int err = tls ? 0 : ENOMEM;
+  int err = 0;
   *out = NULL;
-  if (err) {
+  if (!tls) {
     snprintf(text, cap, "out of memory");
-    return err;
+    return ENOMEM;
   }
   tls->datagrams = datagrams;
   ERR_clear_error();

@@ -337,9 +337,13 @@ COMMENT ON TABLE turncred.change IS 'what changed, written by triggers; readers 
 COMMENT ON COLUMN turncred.change.random IS 'a reader that no longer finds the last row it applied knows that history was lost';
 COMMENT ON COLUMN turncred.change.name IS 'kid, username, kind:name of a revocation; for bulk the table';
 
--- More rows than this in one statement are one bulk change: readers then load that table anew.
-CREATE FUNCTION turncred.change_bulk_limit() RETURNS integer
-  LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT 1000';
+-- More rows than this in one statement are one bulk change: readers then load that table anew. A
+-- twentieth of the table, so that a batch of some thousand rows is not paid for with millions.
+CREATE FUNCTION turncred.change_bulk_limit(p_table regclass) RETURNS integer
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  SELECT least(50000, greatest(1000, reltuples / 20))::integer FROM pg_class WHERE oid = p_table;
+END;
 
 -- TG_ARGV: expressions for realm and name over a row called r, and (for UPDATE) a column whose
 -- changes nobody needs to hear of.
@@ -347,7 +351,7 @@ CREATE FUNCTION turncred.change_record() RETURNS trigger
   LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   touched text;
-  lim integer := turncred.change_bulk_limit();
+  lim integer := turncred.change_bulk_limit(TG_RELID);
   n bigint;
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN

@@ -162,6 +162,26 @@ SCRIPT
   [ "$(sql 'SELECT count(*) FROM turncred.change')" -eq $((before + 3)) ]
 }
 
+@test "a batch that is small beside its table is not a reason to load the table" {
+  sql "INSERT INTO turncred.credential (realm, username, md5) SELECT 'r', 'many' || g, decode(md5(g::text), 'hex') FROM generate_series(1, 60000) g" \
+    'ANALYZE turncred.credential'
+  local before
+  before=$(sql 'SELECT max(id) FROM turncred.change')
+  run probe -p 60000 <<'SCRIPT'
+load 5000
+sh psql -Xqc "DELETE FROM turncred.credential WHERE substr(username, 5)::int BETWEEN 20000 AND 22499 AND username LIKE 'many%'"
+within 3000 has r credential many22499 = no
+expect has r credential many20000 = no
+expect has r credential many22500 = yes
+sh psql -Xqc "UPDATE turncred.credential SET expiry = '2100-01-01' WHERE username LIKE 'many%' AND substr(username, 5)::int <= 2500"
+within 3000 credential r many2500 = r/many2500 f7696a9b362ac5a51c3dc8f098b73923 expiry=4102444800 address=
+SCRIPT
+  echo "$output"
+  [ "$status" -eq 0 ]
+  [ "$(sql "SELECT count(*), min(kind) FROM turncred.change WHERE id > $before")" = '5000|credential' ]
+  sql "DELETE FROM turncred.credential WHERE username LIKE 'many%'"
+}
+
 @test "revocations come, are lifted, and what was issued before stays dead" {
   sql "SELECT turncred.credential_push_password('r', 'bob', 'password of 128 bits')" \
     "SELECT turncred.issue_record('r', 'token', 'bob', now() + interval '1 hour', 'k', '00112233445566778899aabbccddeeff')" >/dev/null

@@ -95,6 +95,42 @@ static const char head[] =
     "A\n.Ar TIME\nis UTC seconds, now, now plus a duration (+12h), or 2026\\-01\\-31T12:00:00Z.\n"
     "A\n.Ar DURATION\nis seconds, or a number with s, m, h or d.\n";
 
+static const char guide[] =
+    ".Sh KEY ENCRYPTION KEYS\n"
+    "Keys and pushed credentials are sealed before they reach the database. The key that seals "
+    "them\n"
+    "is a file of 32 octets that every TURN server and issuer needs, readable by its own user\n"
+    "alone; its name is its id. Carry it there over a way that is safer than the database's\n"
+    "backups: configuration management with secrets, systemd credentials, or by hand.\n"
+    "Whoever has both the file and a dump has every key; a dump alone opens nothing.\n.Pp\n"
+    "Keep one copy offline. If the file is lost, sealed rows cannot be opened by anybody: running\n"
+    "servers go on until they are restarted; add new keys under a new file, and push credentials\n"
+    "again.\n.Pp\n"
+    "To change it: put the new file beside the old one in a folder that\n.Ql kek\n"
+    "of every server and issuer names, reload them, call\n.Nm\n.Cm kek rewrap Ar ID ,\n"
+    "then take the old file away. A realm may have one of its own:\n.Nm\n.Cm realm set Ar NAME\n"
+    ".Fl \\-kek\\-id Ar ID .\n"
+    ".Sh ROTATION AND EMERGENCY\n"
+    ".Cm key rotate\n"
+    "replaces a key in service at any time of day; nothing that was issued stops working before\n"
+    "its time. A key that has leaked must not live that long:\n"
+    ".Cm key disable\n"
+    "takes effect at once and ends the sessions made with it, after\n"
+    ".Cm key rotate\n"
+    "has put a new one in its place, or before it if nobody may get in meanwhile.\n.Pp\n"
+    "A subscriber is put out with\n.Cm revoke user .\n"
+    "Credentials from before a revocation stay dead when it is lifted.\n"
+    "Where the database has standby servers, make them synchronous: a failover must not bring\n"
+    "somebody back.\n"
+    ".Sh BACKUP AND RESTORE\n"
+    ".Xr pg_dump 1\n"
+    "of the database is all that is needed, beside the key encryption key. Restore into an empty\n"
+    "database of a cluster that has the roles turncred_owner, turncred_server, turncred_issuer "
+    "and\n"
+    "turncred_admin (pg_dumpall \\-\\-roles\\-only). Servers notice that history was lost, load\n"
+    "everything anew, and keep revocations that they knew of until those run out; issue those\n"
+    "again all the same, since a server that was down has not seen them.\n";
+
 static const char tail[] =
     ".Sh ENVIRONMENT\n.Bl -tag -width Ds\n"
     ".It Ev TURNCRED_DATABASE\nas\n.Fl \\-database .\n"
@@ -144,6 +180,7 @@ int cmd_manual(struct ctl *ctl) {
     if (c->options && c->options->name)
       put_options(c->options);
   }
+  fputs(guide, stdout);
   fputs(tail, stdout);
   return CTL_OK;
 }

@@ -10,7 +10,7 @@ setup_file() {
   export CTL
   turncred_need "$CTL"
   turncred_up
-  export TURNCRED_KEK=$TC_DIR/kek/main TURNCRED_CONFIG=/dev/null
+  export TURNCRED_KEK=$TC_DIR/kek/main TURNCRED_CONFIG=/dev/null TURNCRED_SCHEMA_DIR=$TC_TOP/plugin/schema
   ctl realm add turn.test --mechanisms token,derived,rest,pushed
   ctl key add turn.test t1
   ctl key add turn.test d1 --use derived
@@ -23,6 +23,7 @@ teardown_file() { turncred_down; }
 
 ctl() { "$CTL" "$@" --json >"$TC_DIR/out" 2>"$TC_DIR/err" || { local rc=$?; cat "$TC_DIR/err"; return $rc; }; }
 value() { jq -r "$1" "$TC_DIR/out"; }
+not() { ! "$@"; } # errexit does not look at "!"
 # probe CREDENTIAL-FILE [OPTION...]
 probe() { ctl probe --server "127.0.0.1:$(server_port main)" --credential "$@"; }
 
@@ -363,6 +364,46 @@ restart_with_kek() {
     [ "$(value .realm)" = turn.test ]
   done
   ctl realm remove b.test --with-contents
+}
+
+@test "backup and restore: the copy issues what the servers accept, and without the kek it is nothing" {
+  export TURNCRED_KEK=$TC_DIR/kek/second
+  ctl key add turn.test backup --save "$TC_DIR/backup-key"
+  ctl credential push turn.test gerda --wait 10s
+  cp "$TC_DIR/out" "$TC_DIR/gerda"
+  pg_dump -Fc turncred >"$TC_DIR/dump"
+  pg_dump --inserts turncred >"$TC_DIR/dump.sql"
+  not grep -qi "$(xxd -p -c 100 <"$TC_DIR/backup-key")" "$TC_DIR/dump.sql"
+  not grep -q "$(value .password)" "$TC_DIR/dump.sql"
+  not grep -qi "$(printf 'gerda:turn.test:%s' "$(value .password)" | md5sum | cut -d' ' -f1)" "$TC_DIR/dump.sql"
+  PGDATABASE=postgres sql 'CREATE DATABASE restored'
+  pg_restore -d restored "$TC_DIR/dump"
+  export TURNCRED_DATABASE="dbname=restored"
+  ctl schema status
+  [ "$(value .current)" = true ]
+  ctl token issue turn.test alice --kid backup
+  cp "$TC_DIR/out" "$TC_DIR/token"
+  probe "$TC_DIR/token" --allocate-only
+  ctl credential list turn.test --user gerda
+  [ "$(value '.[0].is_sealed')" = true ]
+  # the same rows without the key encryption key, and with another one
+  local rc=0
+  TURNCRED_KEK='' "$CTL" token issue turn.test alice --kid backup >"$TC_DIR/out" 2>"$TC_DIR/err" || rc=$?
+  [ "$rc" = 2 ] && [ ! -s "$TC_DIR/out" ]
+  mkdir -p "$TC_DIR/foreign"
+  ctl kek generate "$TC_DIR/foreign/second"
+  rc=0
+  "$CTL" token issue turn.test alice --kid backup --kek "$TC_DIR/foreign/second" >"$TC_DIR/out" 2>"$TC_DIR/err" || rc=$?
+  [ "$rc" = 1 ] && [ ! -s "$TC_DIR/out" ]
+  grep -q 'does not open it' "$TC_DIR/err"
+  # what is in the row is no key: as K, as a password, it gets nobody in
+  sql "SELECT encode(substr(wrapped, 1, 32), 'hex') FROM turncred.key WHERE kid = 'backup'" | xxd -r -p >"$TC_DIR/stolen"
+  head -c 20 /dev/urandom >"$TC_DIR/mac"
+  "$CTL" token encode --key-file "$TC_DIR/stolen" --server-name turn.test --mac-key-file "$TC_DIR/mac" --lifetime 600 --json |
+    jq --arg key "$(base64 <"$TC_DIR/mac")" '. + {kid: "backup", key: $key}' >"$TC_DIR/forged"
+  probe "$TC_DIR/forged" --expect-error 401
+  unset TURNCRED_DATABASE
+  ctl key disable turn.test backup
 }
 
 # found RESULT TEXT: doctor has such a finding

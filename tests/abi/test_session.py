@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import tempfile
 import time
@@ -494,6 +495,15 @@ class Quota(Case):
         self.assertTrue(self.client(running, password("x", "p")).allocate().ok)
         self.assertEqual(self.client(running, password("y", "p")).allocate().code, 486)
 
+    def test_total_quota_of_a_grant(self):
+        running = self.serve("rules", "x:password=p,total-quota=1 y:password=p,total-quota=1")
+        x = self.client(running, password("x", "p"))
+        self.assertTrue(x.allocate().ok)
+        self.assertEqual(self.client(running, password("y", "p")).allocate().code, 486)
+        self.assertTrue(x.refresh(0).ok)
+        running.wait_log("rules: ended x")
+        self.assertTrue(self.client(running, password("y", "p")).allocate().ok)
+
     def test_bandwidth_of_a_grant(self):
         running = self.serve("rules", "slow:password=p,max-bps=2000 fast:password=p")
         for name, bps in (("slow", 2000), ("fast", None)):
@@ -554,6 +564,49 @@ class Life(Case):
         client = self.client(running, ALICE)
         self.assertEqual(client.allocate().code, 401)
         running.wait_log("reason=revoked")
+
+    def test_privileges_are_dropped_after_init(self):
+        if os.geteuid():
+            self.skipTest("only root has privileges to drop")
+        running = self.serve("rules", "alice:password=wonderland",
+                             ["proc-user=nobody", "proc-group=nogroup"])
+        running.wait_log("New UID: nobody")
+        with open(f"/proc/{running.process.pid}/status") as file:
+            self.assertRegex(file.read(), r"(?m)^Uid:\t65534\t65534\t65534")
+        self.assertTrue(self.client(running, ALICE).allocate().ok)
+        running.signal(signal.SIGUSR2)
+        running.wait_log("rules: ended alice")
+
+    def test_one_thread_for_everything(self):
+        running = self.serve("rules", "alice:password=wonderland late:password=x,pend=50",
+                             ["relay-threads=0"])
+        for credential in (ALICE, password("late", "x")):
+            client = self.client(running, credential)
+            self.assertTrue(client.allocate().ok)
+            self.assertTrue(client.refresh(60).ok)
+        running.signal(signal.SIGUSR2)
+        running.wait_log("rules: ended late")
+        running.signal(signal.SIGTERM)
+        self.assertEqual(running.process.wait(5), -signal.SIGTERM)
+        self.assertIn("rules: stopped", running.log())
+
+    def test_daemon(self):
+        pidfile = tempfile.mktemp(prefix="abi-daemon-")
+        running = ModuleServer("rules", "alice:password=wonderland",
+                               ["daemon", f"pidfile={pidfile}"])
+        self.addCleanup(running.__exit__)
+        subprocess.run([running.program, "-c", running.config], check=True, timeout=20,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        running.wait_log("Total General servers")
+        with open(pidfile) as file:
+            pid = int(file.read())
+        self.addCleanup(os.unlink, pidfile)
+        try:
+            client = self.client(running, ALICE, "udp")
+            self.assertTrue(client.allocate().ok)
+        finally:
+            os.kill(pid, signal.SIGTERM)
+        running.wait_log("rules: stopped")
 
     def test_stop_on_sigterm(self):
         running = self.serve("rules", "alice:password=wonderland")

@@ -14,7 +14,7 @@
  * Any other word is a user, "name:PROPERTY,PROPERTY...". A token's octets are properties, too:
  *   password=TEXT key=HEX    what keys MESSAGE-INTEGRITY
  *   expires=+N policy=strict|grace|allocate grace=N
- *   identity=TEXT quota=TEXT display=TEXT accounting=REALM user-quota=N max-bps=N
+ *   identity=TEXT quota=TEXT display=TEXT accounting=REALM user-quota=N total-quota=N max-bps=N
  *   deny=CODE/REASON-NUMBER  the verdict
  *   bound=REASON-NUMBER      what session_bound() returns
  *   pend=MS                  answer after so long, from another thread
@@ -125,6 +125,7 @@ static void fill_answer(const char *text, const struct coturn_auth_request *requ
                                                     : COTURN_AUTH_EXPIRY_STRICT;
   g->grace_seconds = (uint32_t)number(text, "grace");
   g->user_quota = (uint32_t)number(text, "user-quota");
+  g->total_quota = (uint32_t)number(text, "total-quota");
   g->max_bps = (uint64_t)number(text, "max-bps");
   g->ref = (uint64_t)number(text, "bound") << 32 | ++rules.asked;
   if (!property(text, "identity", ',', value, sizeof(value))) {

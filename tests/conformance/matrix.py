@@ -209,7 +209,7 @@ class Row:
         self.allocate(client)
 
     def run_renewed(self):
-        old, deadline = self.credential(SHORT)
+        old, deadline = self.credential(SHORT + 5)  # pushing the next one may take a while
         client = self.client(old)
         if not self.allocate(client):
             return

@@ -434,7 +434,12 @@ they do not; the commands ps and pu then list nothing.""",
                 r"extern (int|bool) use_cli;\n",
                 "\nextern int use_session_reports;\n",
             ),
-            after(CLI, r"\n[ \t]*(int|bool) use_cli = (1|true|false);\n", "\nint use_session_reports = 1;\n"),
+            # here, because newer versions' unit tests link this file alone
+            after(
+                "src/apps/relay/netengine.c",
+                r'#include "mainrelay\.h"\n',
+                "\nint use_session_reports = 1;\n",
+            ),
             before(
                 MAIN,
                 r'[ \t]*" -n\t+Do not use configuration file',

@@ -33,6 +33,7 @@ struct live {
 struct daemon {
   const char *config_path;
   char instance[256];
+  char conninfo[CONF_VALUE_MAX]; /* read-write; a reload does not change it */
   pthread_mutex_t lock;
   struct live *live; /* under lock */
   struct store *store;

@@ -8,9 +8,9 @@
 #include <jansson.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
+#include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
-#include <openssl/pem.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ struct jwk {
   char *kid;    /* NULL: none */
   char *alg;    /* NULL: any of its kind */
   char kind[8]; /* "RS", "ES256", ...: what algorithms begin with */
-  char *pem;
+  EVP_PKEY *pkey;
 };
 
 struct jwks {
@@ -47,40 +47,32 @@ static BIGNUM *number(const json_t *key, const char *member) {
   return BN_bin2bn(octets, (int)len, NULL);
 }
 
-static char *pem_of(const char *type, OSSL_PARAM *params) {
+static EVP_PKEY *key_of(const char *type, OSSL_PARAM *params) {
   EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
   EVP_PKEY *pkey = NULL;
-  BIO *bio = BIO_new(BIO_s_mem());
-  char *out = NULL, *data;
-  if (ctx && bio && params && EVP_PKEY_fromdata_init(ctx) == 1 &&
-      EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_PUBLIC_KEY, params) == 1 &&
-      (strcmp(type, "RSA") != 0 || EVP_PKEY_get_bits(pkey) >= 2048) &&
-      PEM_write_bio_PUBKEY(bio, pkey) == 1) {
-    long n = BIO_get_mem_data(bio, &data);
-    if (n > 0 && (out = malloc((size_t)n + 1))) {
-      memcpy(out, data, (size_t)n);
-      out[n] = '\0';
-    }
+  if (!ctx || !params || EVP_PKEY_fromdata_init(ctx) != 1 ||
+      EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_PUBLIC_KEY, params) != 1 ||
+      (!strcmp(type, "RSA") && EVP_PKEY_get_bits(pkey) < 2048)) {
+    EVP_PKEY_free(pkey);
+    pkey = NULL;
   }
-  EVP_PKEY_free(pkey);
   EVP_PKEY_CTX_free(ctx);
-  BIO_free(bio);
-  return out;
+  return pkey;
 }
 
-static char *rsa(const json_t *key) {
+static EVP_PKEY *rsa(const json_t *key) {
   BIGNUM *n = number(key, "n"), *e = number(key, "e");
   OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
   OSSL_PARAM *params = NULL;
   if (n && e && bld && OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_N, n) &&
       OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_E, e))
     params = OSSL_PARAM_BLD_to_param(bld);
-  char *pem = pem_of("RSA", params);
+  EVP_PKEY *pkey = key_of("RSA", params);
   OSSL_PARAM_free(params);
   OSSL_PARAM_BLD_free(bld);
   BN_free(n);
   BN_free(e);
-  return pem;
+  return pkey;
 }
 
 static const struct curve {
@@ -90,7 +82,7 @@ static const struct curve {
               {"P-384", "secp384r1", "ES384", 48},
               {"P-521", "secp521r1", "ES512", 66}};
 
-static char *ec(const json_t *key, const struct curve *curve) {
+static EVP_PKEY *ec(const json_t *key, const struct curve *curve) {
   BIGNUM *x = number(key, "x"), *y = number(key, "y");
   OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
   OSSL_PARAM *params = NULL;
@@ -101,12 +93,12 @@ static char *ec(const json_t *key, const struct curve *curve) {
       OSSL_PARAM_BLD_push_octet_string(bld, OSSL_PKEY_PARAM_PUB_KEY, point,
                                        (size_t)(1 + 2 * curve->octets)))
     params = OSSL_PARAM_BLD_to_param(bld);
-  char *pem = pem_of("EC", params);
+  EVP_PKEY *pkey = key_of("EC", params);
   OSSL_PARAM_free(params);
   OSSL_PARAM_BLD_free(bld);
   BN_free(x);
   BN_free(y);
-  return pem;
+  return pkey;
 }
 
 static bool take(struct jwks *jwks, const json_t *key) {
@@ -120,14 +112,14 @@ static bool take(struct jwks *jwks, const json_t *key) {
     return false;
   if (!strcmp(kty, "RSA")) {
     strcpy(jwk->kind, "RS");
-    jwk->pem = rsa(key);
+    jwk->pkey = rsa(key);
   }
   for (size_t i = 0; crv && !strcmp(kty, "EC") && i < sizeof curves / sizeof *curves; i++)
     if (!strcmp(crv, curves[i].name)) {
       strcpy(jwk->kind, curves[i].alg);
-      jwk->pem = ec(key, &curves[i]);
+      jwk->pkey = ec(key, &curves[i]);
     }
-  if (!jwk->pem)
+  if (!jwk->pkey)
     return false;
   jwk->kid = kid ? strdup(kid) : NULL;
   jwk->alg = alg ? strdup(alg) : NULL;
@@ -169,19 +161,19 @@ void jwks_free(struct jwks *jwks) {
   for (size_t i = 0; i < jwks->count; i++) {
     free(jwks->keys[i].kid);
     free(jwks->keys[i].alg);
-    free(jwks->keys[i].pem);
+    EVP_PKEY_free(jwks->keys[i].pkey);
   }
   free(jwks);
 }
 
-const char *jwks_find(const struct jwks *jwks, const char *kid, const char *alg) {
+EVP_PKEY *jwks_find(const struct jwks *jwks, const char *kid, const char *alg) {
   if (!kid && jwks->count != 1)
     return NULL;
   for (size_t i = 0; i < jwks->count; i++) {
     const struct jwk *k = &jwks->keys[i];
     bool named = !kid || (k->kid && !strcmp(k->kid, kid));
     if (named && !strncmp(alg, k->kind, strlen(k->kind)) && (!k->alg || !strcmp(k->alg, alg)))
-      return k->pem;
+      return k->pkey;
   }
   return NULL;
 }

@@ -6,6 +6,7 @@
 #ifndef TURNCREDD_JWKS_H
 #define TURNCREDD_JWKS_H
 
+#include <openssl/types.h>
 #include <stddef.h>
 
 struct jwks;
@@ -16,7 +17,7 @@ struct jwks;
 int jwks_read(struct jwks **out, const char *path, char *err, size_t err_cap);
 void jwks_free(struct jwks *jwks); /* NULL is fine */
 /* The key for a token with this kid (NULL: none given, then the only key there is) and algorithm
- * ("RS256", "ES256", ...), as PEM; NULL: there is none. */
-const char *jwks_find(const struct jwks *jwks, const char *kid, const char *alg);
+ * ("RS256", "ES256", ...), the set's own; NULL: there is none. */
+EVP_PKEY *jwks_find(const struct jwks *jwks, const char *kid, const char *alg);
 
 #endif

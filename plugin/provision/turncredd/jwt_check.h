@@ -2,6 +2,9 @@
  * jwt_check.h - is this a portal's access token, and whose? (RFC 9068 section 4)
  *
  * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Signatures are checked by OpenSSL: libjwt 1.x refuses every typ but "JWT", so the tokens that RFC
+ * 9068 demands.
  */
 #ifndef TURNCREDD_JWT_CHECK_H
 #define TURNCREDD_JWT_CHECK_H

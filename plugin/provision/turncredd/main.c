@@ -74,7 +74,8 @@ static int open_store(struct daemon *daemon, char *err, size_t cap) {
 
 static int open_parts(struct daemon *daemon, char *err, size_t cap) {
   const struct settings *s = &daemon->live->settings;
-  const char *conninfo = *s->database_write ? s->database_write : s->database;
+  snprintf(daemon->conninfo, sizeof daemon->conninfo, "%s",
+           *s->database_write ? s->database_write : s->database);
   if (open_store(daemon, err, cap) ||
       journal_open(&daemon->journal, s->state_dir, (size_t)s->journal_entries, err, cap))
     return -1;
@@ -82,7 +83,7 @@ static int open_parts(struct daemon *daemon, char *err, size_t cap) {
   daemon->limits = limits_new(NAMES_MAX);
   if (!daemon->budget || !daemon->limits)
     return snprintf(err, cap, "out of memory"), -1;
-  struct courier_config config = {.conninfo = conninfo,
+  struct courier_config config = {.conninfo = daemon->conninfo,
                                   .instance = daemon->instance,
                                   .poll_ms = (uint32_t)s->poll_interval,
                                   .listen = s->listen,
@@ -93,7 +94,7 @@ static int open_parts(struct daemon *daemon, char *err, size_t cap) {
                                   .daemon = daemon};
   if (courier_start(&daemon->courier, &config, err, cap))
     return -1;
-  if (!(daemon->pusher = pusher_start(conninfo, daemon->instance, (uint32_t)s->database_timeout)) ||
+  if (!(daemon->pusher = pusher_start(daemon->conninfo, daemon->instance, (uint32_t)s->database_timeout)) ||
       store_start(daemon->store))
     return snprintf(err, cap, "no memory, descriptors or threads"), -1;
   return 0;

@@ -1,0 +1,404 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-3-Clause
+# turncredd's life: settings, start, reload, drain, watchdog, slow clients, limits, TURN REST, and what
+# becomes of issues when the database is away or the daemon is killed.
+
+load ../lib
+load daemon
+
+setup_file() {
+  daemon_up || return 0
+  realm_add turn.test "mechanisms='{token,derived,rest,pushed}'"
+  realm_add two.test "mechanisms='{derived}'"
+  key_add turn.test t1
+  key_add turn.test d1 derived
+  key_add turn.test r1 rest sha1
+  key_add two.test d2 derived
+  caller_add all derived,rest,push,token,exchange,revoke,metrics '*'
+  caller_add one rest,derived turn.test
+  caller_add synapse rest turn.test
+  server_start main
+  daemon_start main
+  synced
+  wait_for 5 tagged
+}
+tagged() { [ "$(sql "SELECT count(*) FROM turncred.key WHERE use = 'tag'")" = 1 ]; }
+setup() { daemon_ready; }
+teardown() { turncred_check; daemon_check; }
+teardown_file() { daemon_down; }
+
+monitor() { curl -s --max-time 5 "http://127.0.0.1:$(<"$TC_DIR/daemons/${DAEMON:-main}/monitor")$1"; }
+undelivered() { [ "$(monitor /readyz | jq .undelivered)" "${@:-=}" "${2:-0}" ]; }
+delivered() { [ "$(monitor /readyz | jq .undelivered)" = 0 ]; }
+issue() { CALLER=all call_json 201 POST /v1/realms/turn.test/credentials "{\"user\": \"$1\"}"; }
+issued() { sql "SELECT count(*) FROM turncred.issue_log WHERE subject LIKE '$1'"; }
+
+@test "options and settings: help, version, check, and what is wrong is named" {
+  "$TC_DAEMON" --help | grep -q SIGHUP
+  "$TC_DAEMON" --version | grep -qE '^turncredd [0-9]'
+  local conf=$TC_DIR/try.conf dir=$TC_DIR/daemons/main
+  "$TC_DAEMON" --config "$dir/conf" --check
+  try() { # TEXT SED-SCRIPT: refused with TEXT
+    sed "$2" "$dir/conf" >"$conf"
+    run "$TC_DAEMON" --config "$conf" --check
+    [ "$status" -eq 2 ] && [[ $output == *"$1"* ]] || { echo "$output" && return 1; }
+  }
+  try 'unknown setting "htps": did you mean "https"' 's/^https /htps /'
+  try 'https is missing' '/^https /d'
+  try 'database is given twice' '1p'
+  try 'https is "localhost:1"' 's/^https .*/https = localhost:1/'
+  try 'monitor is "0.0.0.0:9000": say a loopback' 's/^monitor .*/monitor = 0.0.0.0:9000/'
+  try 'journal_full is "maybe": say stop|continue' '$ajournal_full = maybe'
+  try 'threads is "0": say a whole number from 1 to 64' '$athreads = 0'
+  try 'only asymmetric' '$ajwt_algorithms = RS256 HS256'
+  try 'jwt_audience and jwt_jwks must be too' '$ajwt_issuer = https://x'
+  try 'turncredd.conf(5)' '$azzzzzzzzzzzz = 1'
+  run "$TC_DAEMON" --wrong
+  [ "$status" -eq 2 ]
+  # every setting is documented, and nothing else is
+  diff <(sed -n 's/^    {"\([a-z_]*\)", SETTING.*/\1/p' "$TC_TOP/plugin/provision/turncredd/settings.c" | sort) \
+    <(sed -n 's/^\.BI "\([a-z_]*\) =.*/\1/p' "$TC_TOP/plugin/provision/turncredd/turncredd.conf.5" | sort)
+}
+
+@test "what cannot be used stops a start with a sentence: certificate, state_dir in use, address in use" {
+  local dir=$TC_DIR/daemons/bad
+  mkdir -p "$dir/state" && free_port >"$dir/port" && free_port >"$dir/monitor" && : >"$dir/test"
+  daemon_conf bad >"$dir/conf"
+  refused() {
+    run timeout 20 "$TC_DAEMON" --config "$dir/try"
+    [ "$status" -ne 0 ] && [ "$status" -ne 124 ] && [[ $output == *"$1"* ]] || { echo "$output" && return 1; }
+  }
+  sed "s#^tls_key .*#tls_key = $TC_DIR/tls/client.key#" "$dir/conf" >"$dir/try" && refused 'tls_certificate, tls_key'
+  sed "s#^tls_key .*#tls_key = $TC_DIR/tls/nothing#" "$dir/conf" >"$dir/try" && refused 'tls_key: '
+  sed "s#^state_dir .*#state_dir = $TC_DIR/daemons/main/state#" "$dir/conf" >"$dir/try" && refused 'another turncredd uses it'
+  sed "s#^state_dir .*#state_dir = $TC_DIR/nowhere#" "$dir/conf" >"$dir/try" && refused 'state_dir'
+  sed "s#^https .*#https = 127.0.0.1:$(<"$TC_DIR/daemons/main/port")#" "$dir/conf" >"$dir/try" && refused 'https: cannot listen'
+  rm -r "$dir"
+}
+
+@test "health, readiness and metrics" {
+  call 200 GET /healthz && [ "$(value .status)" = ok ]
+  call 200 GET /readyz && [ "$(value .status)" = ready ]
+  call 401 GET /metrics
+  CALLER=synapse call 403 GET /metrics && has_error insufficient_scope metrics
+  CALLER=all call 200 GET /metrics
+  grep -q '^turncredd_issued_total{kind="derived"} [0-9]' "$TC_DIR/answer"
+  issue metrics-user
+  monitor /metrics >"$TC_DIR/metrics"
+  # promtool's grammar, as far as we use it
+  ! grep -vE '^(# (HELP|TYPE) turncredd_[a-z_]+ .+|turncredd_[a-z_]+(\{[a-z]+="[a-z0-9]+"\})? -?[0-9]+)$' "$TC_DIR/metrics"
+  [ "$(monitor /v1/realms/turn.test/credentials | jq -r .error)" != null ]
+  monitor '/?service=turn&username=x' | jq -e '.error == "not_found"'
+}
+
+@test "TURN REST: GET and POST, as Synapse, Janus and Nextcloud style clients call it" {
+  printf 'url = "%s"\n' "$(url "/?service=turn&username=alice&key=$(key_of synapse)")" >"$TC_DIR/rest"
+  rest() { curl -s --cacert "$TC_DIR/tls/ca.pem" -o "$TC_DIR/answer" -w '%{http_code}' "$@"; }
+  [ "$(rest -K "$TC_DIR/rest")" = 200 ]
+  [ "$(value 'keys | sort | join(" ")')" = 'password ttl uris username' ]
+  [[ $(value .username) =~ ^alice:[0-9]+$ ]]
+  [ "$(value .ttl)" = 3600 ]
+  [ "$(value '.uris | join(" ")')" = 'turn:turn.test-server?transport=udp turn:turn.test-server?transport=tcp' ]
+  # base64(HMAC-SHA1(K, USERNAME)), by another implementation
+  [ "$(value .password)" = "$(printf %s "$(value .username)" | openssl dgst -sha1 -mac HMAC -macopt "hexkey:$(xxd -p -c 99 "$TC_DIR/keys/turn.test/r1")" -binary | base64)" ]
+  jq '. + {realm: "turn.test"}' "$TC_DIR/answer" >"$TC_DIR/a2" && mv "$TC_DIR/a2" "$TC_DIR/answer"
+  probe main
+  printf 'data = "service=turn&username=bob&key=%s"\n' "$(key_of synapse)" >"$TC_DIR/rest"
+  [ "$(rest -K "$TC_DIR/rest" "$(url /)")" = 200 ]
+  printf 'url = "%s"\nrequest = POST\n' "$(url "/?service=turn&key=$(key_of synapse)")" >"$TC_DIR/rest"
+  [ "$(rest -K "$TC_DIR/rest")" = 200 ]
+  CALLER=synapse call 200 GET '/?service=turn&username=alice'
+  CALLER=all call 400 GET '/?service=turn&username=alice' && has_error invalid_request realm
+  CALLER=all call 200 GET '/?service=turn&username=alice&realm=two.test'
+  call 401 GET '/?service=turn&username=alice'
+  call 401 GET '/?service=turn&username=alice&key=wrong' && has_error invalid_token
+  CALLER=synapse call 400 GET '/?service=stun&username=alice' && has_error invalid_request service
+  CALLER=synapse call 403 GET '/?service=turn&username=alice&realm=two.test'
+}
+
+@test "rates of callers and subjects, the cap on tokens of one subject" {
+  daemon_start limits 'caller_rate = 2' 'subject_rate = 3' 'subject_tokens = 2' 'token_reserve = 4'
+  export DAEMON=limits CALLER=all
+  local n refused=0
+  for n in 1 2 3; do
+    call_json 201 POST /v1/realms/turn.test/credentials '{"user": "fast"}'
+    sleep 0.6
+  done
+  call_json 429 POST /v1/realms/turn.test/credentials '{"user": "fast"}' && has_error too_many_requests user
+  [ "$(header Retry-After)" -ge 1 ]
+  for n in {1..12}; do
+    call_json 201 POST /v1/realms/turn.test/credentials "{\"user\": \"slow$n\"}" >/dev/null || refused=$((refused + 1))
+  done
+  [ "$refused" -gt 0 ]
+  DAEMON=limits monitor /metrics | grep -E '^turncredd_limited_total [1-9]'
+  sleep 1.2
+  CALLER= ; printf 'user = "all:%s"\n' "$(key_of all)" >"$TC_DIR/basic"
+  for n in 1 2; do
+    call 200 POST /oauth2/token -K "$TC_DIR/basic" -d 'grant_type=client_credentials&audience=turn.test-server&subject=many'
+    sleep 0.6
+  done
+  call 429 POST /oauth2/token -K "$TC_DIR/basic" -d 'grant_type=client_credentials&audience=turn.test-server&subject=many'
+  has_error too_many_requests tokens
+}
+
+@test "tokens are reserved in blocks, and a key that is used up says so" {
+  sql "UPDATE turncred.key SET tokens_reserved = 4294967296 - 6 WHERE kid = 't1'"
+  daemon_start reserve 'token_reserve = 4'
+  printf 'user = "all:%s"\n' "$(key_of all)" >"$TC_DIR/basic"
+  local n ok=0
+  for n in {1..8}; do
+    DAEMON=reserve call 200 POST /oauth2/token -K "$TC_DIR/basic" -d 'grant_type=client_credentials&audience=turn.test-server&subject=r' >/dev/null && ok=$((ok + 1))
+  done
+  echo "$ok"
+  [ "$ok" = 4 ] # 4 of the 6 that are left make a block
+  DAEMON=reserve call 503 POST /oauth2/token -K "$TC_DIR/basic" -d 'grant_type=client_credentials&audience=turn.test-server&subject=r'
+  daemon_log_has reserve 'no more tokens can be reserved'
+  [ "$(sql "SELECT tokens_reserved FROM turncred.key WHERE kid = 't1'")" = $((4294967296 - 2)) ]
+  sql "UPDATE turncred.key SET tokens_reserved = 100000 WHERE kid = 't1'"
+}
+
+@test "slow clients are cut off, others wait for nothing" {
+  daemon_start slow 'request_timeout = 500ms' 'idle_timeout = 1s'
+  TC_PORT=$(<"$TC_DIR/daemons/slow/port") /usr/bin/python3 - <<'PY'
+import os, socket, ssl, time
+port, ca = int(os.environ["TC_PORT"]), os.environ["TC_DIR"] + "/tls/ca.pem"
+context = ssl.create_default_context(cafile=ca)
+def gone(sock, limit):
+    sock.settimeout(limit)
+    try:
+        while sock.recv(4000): pass
+        return True
+    except (ConnectionError, ssl.SSLError, OSError) as e:
+        assert not isinstance(e, TimeoutError), "still open"
+        return True
+def connect(): return context.wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname="127.0.0.1")
+silent = socket.create_connection(("127.0.0.1", port))          # no handshake at all
+header = connect(); header.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: ")
+body = connect(); body.sendall(b"POST /oauth2/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n\r\n")
+drip = connect(); drip.sendall(b"POST /oauth2/token HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+start = time.monotonic()
+dripped = 0
+while time.monotonic() - start < 4:                              # an octet now and then does not help
+    try:
+        drip.sendall(b"a"); dripped += 1
+    except OSError:
+        break
+    time.sleep(0.1)
+else:
+    raise AssertionError("a dripping client is kept")
+for sock in silent, header, body: assert gone(sock, 3)
+idle = connect(); idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+assert idle.recv(4000).startswith(b"HTTP/1.1 200")
+assert gone(idle, 5)
+print("ok", dripped)
+PY
+  DAEMON=slow call 200 GET /healthz
+  # many silent ones at once do not keep others out
+  local pids=() n
+  for n in {1..50}; do (exec 9<>"/dev/tcp/127.0.0.1/$(<"$TC_DIR/daemons/slow/port")"; sleep 1) 3>&- 4>&- & pids+=($!); done
+  DAEMON=slow call 200 GET /healthz --max-time 1
+  wait "${pids[@]}" || true
+  daemon_alive slow
+}
+
+@test "a reload changes certificate and settings and drops no request" {
+  export CALLER=all
+  (
+    for n in {1..150}; do
+      call_json 201 POST /v1/realms/turn.test/credentials "{\"user\": \"reload$n\"}" || exit 1
+    done
+  ) >"$TC_DIR/load" 2>&1 3>&- 4>&- &
+  local load=$! before after
+  before=$(serial)
+  cp "$TC_DIR/tls/server.pem" "$TC_DIR/tls/old.pem" && cp "$TC_DIR/tls/server.key" "$TC_DIR/tls/old.key"
+  (cd "$TC_DIR/tls" && certificate server ca /CN=127.0.0.1)
+  for _ in 1 2 3 4 5; do kill -HUP "$(daemon_pid main)" && sleep 0.2; done
+  wait $load || { cat "$TC_DIR/load"; false; }
+  after=$(serial)
+  [ "$before" != "$after" ]
+  echo 'not a certificate' >"$TC_DIR/tls/server.pem"
+  kill -HUP "$(daemon_pid main)"
+  daemon_log_has main 'settings in force stay'
+  [ "$(serial)" = "$after" ]
+  cp "$TC_DIR/tls/old.pem" "$TC_DIR/tls/server.pem" && cp "$TC_DIR/tls/old.key" "$TC_DIR/tls/server.key"
+  sed -i 's/^poll_interval .*/poll_interval = 2s/' "$TC_DIR/daemons/main/conf"
+  kill -HUP "$(daemon_pid main)"
+  daemon_log_has main 'poll_interval: the new value takes effect at a restart'
+  sed -i 's/^poll_interval .*/poll_interval = 1s/' "$TC_DIR/daemons/main/conf"
+  wait_for 5 same_serial "$before"
+}
+serial() { openssl s_client -connect "127.0.0.1:$(<"$TC_DIR/daemons/main/port")" </dev/null 2>/dev/null | openssl x509 -noout -serial; }
+same_serial() { [ "$(serial)" = "$1" ]; }
+
+@test "TLS 1.1 is refused, 1.2 and 1.3 are not" {
+  call 200 GET /healthz --tlsv1.2 --tls-max 1.2
+  call 200 GET /healthz --tlsv1.3
+  ! openssl s_client -tls1_1 -cipher 'DEFAULT@SECLEVEL=0' -connect "127.0.0.1:$(<"$TC_DIR/daemons/main/port")" </dev/null >/dev/null 2>&1
+}
+
+@test "SIGTERM: what is being answered is answered, then it ends; systemd is told" {
+  local sock=$TC_DIR/notify pid
+  /usr/bin/python3 - "$sock" >"$TC_DIR/notified" 3>&- 4>&- <<'PY' &
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.bind(sys.argv[1]); s.settimeout(30)
+while True:
+    m = s.recv(500).decode(); print(m.replace("\n", " "), flush=True)
+    if "STOPPING" in m: break
+PY
+  local listener=$!
+  wait_for 5 test -S "$sock"
+  TC_DAEMON_ENV="NOTIFY_SOCKET=$sock WATCHDOG_USEC=400000" daemon_start drain 'push_wait = 2s'
+  wait_for 5 grep -q READY=1 "$TC_DIR/notified"
+  wait_for 5 grep -q WATCHDOG=1 "$TC_DIR/notified"
+  kill -HUP "$(daemon_pid drain)"
+  wait_for 5 grep -q 'RELOADING=1 MONOTONIC_USEC=' "$TC_DIR/notified"
+  sql "INSERT INTO turncred.instance (id, kind, progress) VALUES ('asleep', 'server', '1')"
+  (DAEMON=drain CALLER=all call_json 202 POST /v1/realms/turn.test/credentials '{"user": "last", "kind": "pushed"}' >"$TC_DIR/last" 2>&1; echo $? >"$TC_DIR/last.rc") 3>&- 4>&- &
+  wait_for 5 pushed_last
+  pid=$(daemon_pid drain)
+  kill "$pid"
+  wait_for 10 server_gone "$pid"
+  wait_for 5 test -s "$TC_DIR/last.rc"
+  cat "$TC_DIR/last"
+  [ "$(<"$TC_DIR/last.rc")" = 0 ]
+  sql "DELETE FROM turncred.instance WHERE id = 'asleep'"
+  wait $listener
+  grep -q STOPPING=1 "$TC_DIR/notified"
+}
+pushed_last() { [ "$(sql "SELECT count(*) FROM turncred.credential WHERE username = 'last'")" = 1 ]; }
+
+@test "a stopped database stops no issuing; pushes say 503; all is in issue_log afterwards, once" {
+  wait_for 5 delivered
+  local n
+  printf 'user = "all:%s"\n' "$(key_of all)" >"$TC_DIR/basic"
+  pg_stop "$TC_DIR/pg"
+  for n in {1..20}; do issue "away$n"; done
+  for n in {1..5}; do call 200 POST /oauth2/token -K "$TC_DIR/basic" -d "grant_type=client_credentials&audience=turn.test-server&subject=awaytoken$n"; done
+  CALLER=all call_json 503 POST /v1/realms/turn.test/credentials '{"user": "away", "kind": "pushed"}'
+  has_error temporarily_unavailable
+  [ -n "$(header Retry-After)" ]
+  call 200 GET /readyz
+  [ "$(value .journal)" = false ]
+  [ "$(value .undelivered)" = 25 ]
+  # a restart of the daemon in between: what waits is not lost
+  pg_restart
+  wait_for 15 delivered
+  [ "$(issued 'away%')" = 25 ]
+  [ "$(sql "SELECT count(DISTINCT subject) FROM turncred.issue_log WHERE subject LIKE 'away%'")" = 25 ]
+  wait_for 10 push_again
+}
+push_again() { CALLER=all call_json 200 POST /v1/realms/turn.test/credentials '{"user": "away", "kind": "pushed"}' >/dev/null; }
+
+@test "a full journal stops issuing, or not, as configured" {
+  daemon_start full 'journal_entries = 16'
+  daemon_start full2 'journal_entries = 16' 'journal_full = continue'
+  local n
+  pg_stop "$TC_DIR/pg"
+  for n in {1..16}; do DAEMON=full issue "full$n" && DAEMON=full2 issue "full2-$n"; done
+  CALLER=all DAEMON=full call_json 503 POST /v1/realms/turn.test/credentials '{"user": "toomany"}'
+  has_error temporarily_unavailable journal
+  DAEMON=full2 issue unrecorded
+  DAEMON=full2 monitor /metrics | grep -qx 'turncredd_unrecorded_total 1'
+  DAEMON=full call 503 GET /readyz
+  [ "$(value .status)" = journal_full ]
+  pg_restart
+  DAEMON=full wait_for 15 delivered
+  DAEMON=full2 wait_for 15 delivered
+  DAEMON=full issue again
+  [ "$(issued 'full%')" = 32 ]
+}
+
+@test "a user revoked while its token was in the journal: the token dies on delivery" {
+  printf 'user = "all:%s"\n' "$(key_of all)" >"$TC_DIR/basic"
+  wait_for 5 delivered
+  kill -STOP "$(daemon_pid main)"
+  kill -CONT "$(daemon_pid main)"
+  sql 'BEGIN; LOCK turncred.journal; SELECT pg_sleep(2); COMMIT' >/dev/null 3>&- 4>&- &
+  sleep 0.3
+  call 200 POST /oauth2/token -K "$TC_DIR/basic" -d 'grant_type=client_credentials&audience=turn.test-server&subject=quick'
+  cp "$TC_DIR/answer" "$TC_DIR/quick"
+  probe main
+  [ "$(issued quick)" = 0 ]
+  sql "SELECT turncred.revoke('user', 'turn.test', 'quick')" >/dev/null
+  wait_for 10 delivered
+  [ "$(issued quick)" = 1 ]
+  [ "$(sql "SELECT count(*) FROM turncred.revocation WHERE kind = 'token' AND reason = 'user quick'")" = 1 ]
+  synced
+  cp "$TC_DIR/quick" "$TC_DIR/answer"
+  probe main --expect-error 401
+}
+
+@test "kill -9 again and again under load: no answered credential is missing from issue_log, none is there twice" {
+  local round
+  daemon_start killed 'caller_rate = 0'
+  cat >"$TC_DIR/hammer.py" <<'PY'
+import http.client, json, os, ssl, sys, threading
+port, key, name = int(sys.argv[1]), open(sys.argv[2]).read().strip(), sys.argv[3]
+context = ssl.create_default_context(cafile=os.environ["TC_DIR"] + "/tls/ca.pem")
+out = open(sys.argv[4], "a")
+lock = threading.Lock()
+def run(t):
+    n = 0
+    try:
+        c = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=5)
+        while n < 5000:
+            user = f"{name}-{t}-{n}"; n += 1
+            c.request("POST", "/v1/realms/turn.test/credentials", json.dumps({"user": user}),
+                      {"Authorization": "Bearer " + key, "Content-Type": "application/json"})
+            r = c.getresponse(); r.read()
+            assert r.status == 201, r.status
+            with lock: out.write(user + "\n"); out.flush()
+    except (OSError, http.client.HTTPException):
+        pass
+threads = [threading.Thread(target=run, args=(t,)) for t in range(8)]
+for t in threads: t.start()
+for t in threads: t.join()
+PY
+  : >"$TC_DIR/answered"
+  for round in 1 2 3 4; do
+    /usr/bin/python3 "$TC_DIR/hammer.py" "$(<"$TC_DIR/daemons/killed/port")" "$TC_DIR/callers/all" "kill$round" "$TC_DIR/answered" 3>&- 4>&- &
+    local hammer=$!
+    wait_for 10 grep -q "^kill$round-.-[0-9][0-9]" "$TC_DIR/answered"
+    kill -9 "$(daemon_pid killed)"
+    wait $hammer
+    daemon_run killed
+  done
+  DAEMON=killed wait_for 20 delivered
+  [ "$(wc -l <"$TC_DIR/answered")" -gt 100 ]
+  sql "SELECT subject FROM turncred.issue_log WHERE subject LIKE 'kill%'" | sort >"$TC_DIR/recorded"
+  [ -z "$(uniq -d "$TC_DIR/recorded")" ]
+  [ -z "$(comm -23 <(sort "$TC_DIR/answered") "$TC_DIR/recorded")" ]
+  echo "# answered $(wc -l <"$TC_DIR/answered"), recorded $(wc -l <"$TC_DIR/recorded")" >&3
+}
+
+@test "a torn last line is cut off, a damaged one is named, the rest is delivered" {
+  daemon_start torn
+  DAEMON=torn issue torn1
+  DAEMON=torn wait_for 5 delivered
+  kill -9 "$(daemon_pid torn)"
+  printf '0123456789abcdef {"t":1,"realm":"x"' >>"$(ls "$TC_DIR"/daemons/torn/state/*.log | tail -n 1)"
+  daemon_run torn
+  daemon_log_has torn 'are cut off'
+  DAEMON=torn issue torn2
+  DAEMON=torn wait_for 5 delivered
+  [ "$(issued 'torn%')" = 2 ]
+}
+
+@test "an older copy of state_dir that is put back doubles nothing and loses nothing new" {
+  daemon_start copy
+  DAEMON=copy issue copy1
+  DAEMON=copy wait_for 5 delivered
+  cp -a "$TC_DIR/daemons/copy/state" "$TC_DIR/copy.state"
+  DAEMON=copy issue copy2
+  DAEMON=copy issue copy3
+  DAEMON=copy wait_for 5 delivered
+  daemon_stop copy
+  rm -r "$TC_DIR/daemons/copy/state" && mv "$TC_DIR/copy.state" "$TC_DIR/daemons/copy/state"
+  daemon_run copy
+  daemon_log_has copy 'an older copy of state_dir'
+  DAEMON=copy issue copy4
+  DAEMON=copy wait_for 5 delivered
+  [ "$(issued 'copy%')" = 4 ]
+}
+
+@test "no secret in the log" { no_secret_in_log; }

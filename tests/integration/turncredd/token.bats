@@ -1,0 +1,241 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-3-Clause
+# POST /oauth2/token: what a portal gets, and who gets nothing. The JWTs are PyJWT's.
+
+load ../lib
+load daemon
+
+setup_file() {
+  daemon_up || return 0
+  realm_add turn.test "mechanisms='{token}'" "default_ttl=900"
+  realm_add twin.test "mechanisms='{token}'" "server_name='twin-server'"
+  realm_add twin2.test "mechanisms='{token}'" "server_name='twin-server'"
+  realm_add plainer.test "mechanisms='{derived}'"
+  key_add turn.test t1
+  key_add twin.test t2 token A256CBC-HS512 hkdf-sha256
+  key_add twin2.test t3
+  caller_add portal token,exchange turn.test,twin.test,twin2.test,plainer.test
+  caller_add exchanger exchange turn.test
+  caller_add narrow token twin.test
+  caller_add certified token turn.test --certificate "$TC_DIR/tls/client.pem"
+  mkdir -p "$TC_DIR/jwt"
+  portal keys
+  server_start main
+  daemon_start main "jwt_issuer = https://portal.test" "jwt_audience = https://issuer.test" \
+    "jwt_jwks = $TC_DIR/jwt/jwks.json" 'subject_tokens = 0'
+  daemon_start open "jwt_issuer = https://portal.test" "jwt_audience = https://issuer.test" \
+    "jwt_jwks = $TC_DIR/jwt/jwks.json" 'public_exchange = yes' 'cors_origins = https://portal.test https://b.test'
+  daemon_start plain
+  synced
+  wait_for 5 tagged
+}
+tagged() { [ "$(sql "SELECT count(*) FROM turncred.key WHERE use = 'tag'")" = 3 ]; }
+setup() { daemon_ready; }
+teardown() { turncred_check; daemon_check; }
+teardown_file() { daemon_down; }
+
+portal() { /usr/bin/python3 "$TC_TOP/tests/integration/turncredd/portal.py" "$1" "$TC_DIR/jwt" "${@:2}"; }
+# token STATUS [NAME=VALUE...]: the form; AS=NAME authenticates with Basic
+token() {
+  local want=$1 field fields=() auth=()
+  shift
+  for field in "$@"; do fields+=(--data-urlencode "$field"); done
+  if [[ ${AS-} ]]; then
+    printf 'user = "%s:%s"\n' "$AS" "$(key_of "$AS")" >"$TC_DIR/basic"
+    auth=(-K "$TC_DIR/basic")
+  fi
+  call "$want" POST /oauth2/token "${auth[@]}" "${fields[@]}" ${ORIGIN:+-H "Origin: $ORIGIN"}
+}
+GRANT=grant_type=urn:ietf:params:oauth:grant-type:token-exchange
+TYPE=subject_token_type=urn:ietf:params:oauth:token-type:access_token
+# exchange STATUS [CLAIM=VALUE...]
+exchange() {
+  local want=$1
+  shift
+  portal token "$@" >"$TC_DIR/jwt/token"
+  token "$want" $GRANT $TYPE audience=turn.test-server scope=stun "subject_token=$(<"$TC_DIR/jwt/token")"
+}
+
+@test "client credentials: RFC 7635 appendix B, and the server lets it in" {
+  AS=portal token 200 grant_type=client_credentials audience=turn.test-server scope=stun subject=alice
+  [ "$(value .token_type)" = pop ]
+  [ "$(value .expires_in)" = 900 ]
+  [ "$(value .kid)" = t1 ]
+  [ "$(value .key | base64 -d | wc -c)" = 20 ]
+  value .access_token | base64 -d >"$TC_DIR/octets"
+  [ $(($(wc -c <"$TC_DIR/octets"))) = $((2 + 12 + 34 + 16)) ]
+  [ "$(header Cache-Control)" = no-store ]
+  [ "$(header Pragma)" = no-cache ]
+  [ "$(value '.iceServers[0].credential.accessToken')" = "$(value .access_token)" ]
+  probe main
+  # opened by another implementation
+  PYTHONPATH=$TC_TOP/tests/integration /usr/bin/python3 - "$(value .access_token)" "$(value .key)" <<'PY'
+import base64, sys, time
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from support import *
+token, key = (base64.b64decode(a, validate=True) for a in sys.argv[1:])
+nonce, sealed = token[2:14], token[14:]
+assert token[:2] == b"\0\x0c"
+k = (DIR / "keys/turn.test/t1").read_bytes()
+plain = AESGCM(k).decrypt(nonce, sealed, b"turn.test-server")
+assert plain[:2] == b"\0\x14" and plain[2:22] == key
+stamp, life = struct.unpack("!QI", plain[22:])
+assert life == 900 and abs((stamp >> 16) - time.time()) < 10
+PY
+}
+
+@test "client authentication: Basic, body, certificate; wrong ones get invalid_client" {
+  local ask=(grant_type=client_credentials audience=turn.test-server)
+  token 200 "${ask[@]}" client_id=portal "client_secret=$(key_of portal)"
+  AS= call 200 POST /oauth2/token -d 'grant_type=client_credentials&audience=turn.test-server' --cert "$TC_DIR/tls/client.pem" --key "$TC_DIR/tls/client.key"
+  token 401 "${ask[@]}" && has_error invalid_client
+  [[ $(header WWW-Authenticate) == Basic* ]]
+  token 401 "${ask[@]}" client_id=exchanger "client_secret=$(key_of portal)" && has_error invalid_client
+  token 401 "${ask[@]}" client_id=portal client_secret=wrong && has_error invalid_client
+  AS=portal token 400 "${ask[@]}" client_id=portal "client_secret=$(key_of portal)" && has_error invalid_request client_secret
+  call 401 POST /oauth2/token -H 'Authorization: Basic !!!' -d 'grant_type=client_credentials' && has_error invalid_client
+  call 401 POST /oauth2/token --cert "$TC_DIR/tls/stranger.pem" --key "$TC_DIR/tls/stranger.key" -d 'grant_type=client_credentials&audience=turn.test-server'
+  has_error invalid_client
+}
+
+@test "each documented error of RFC 6749 and 8693, once" {
+  export AS=portal
+  token 400 audience=turn.test-server && has_error invalid_request grant_type
+  token 400 grant_type=password && has_error unsupported_grant_type
+  token 400 grant_type=client_credentials && has_error invalid_target audience
+  token 400 grant_type=client_credentials audience=nowhere && has_error invalid_target
+  token 400 grant_type=client_credentials audience=twin-server && has_error invalid_target several
+  token 200 grant_type=client_credentials audience=twin-server realm=twin.test
+  token 400 grant_type=client_credentials audience=plainer.test-server && has_error invalid_target token
+  token 400 grant_type=client_credentials audience=turn.test-server scope=admin && has_error invalid_scope
+  token 400 grant_type=client_credentials audience=turn.test-server audience=x && has_error invalid_request twice
+  token 400 grant_type=client_credentials resource=https://turn.test && has_error invalid_target resource
+  call 415 POST /oauth2/token -H 'Content-Type: application/json' -d '{}'
+  call 405 GET /oauth2/token
+  AS=narrow token 400 grant_type=client_credentials audience=turn.test-server && has_error invalid_target
+  AS=exchanger token 400 grant_type=client_credentials audience=turn.test-server && has_error unauthorized_client
+  portal token >"$TC_DIR/jwt/token"
+  token 400 $GRANT audience=turn.test-server && has_error invalid_request subject_token
+  token 400 $GRANT subject_token_type=urn:ietf:params:oauth:token-type:saml2 "subject_token=$(<"$TC_DIR/jwt/token")" audience=turn.test-server &&
+    has_error invalid_request subject_token_type
+  token 400 $GRANT $TYPE "subject_token=$(<"$TC_DIR/jwt/token")" audience=turn.test-server actor_token=x && has_error invalid_request actor_token
+  token 400 $GRANT $TYPE "subject_token=$(<"$TC_DIR/jwt/token")" audience=turn.test-server requested_token_type=urn:ietf:params:oauth:token-type:jwt &&
+    has_error invalid_request requested_token_type
+  DAEMON=plain token 400 $GRANT $TYPE "subject_token=$(<"$TC_DIR/jwt/token")" audience=turn.test-server && has_error unsupported_grant_type
+}
+
+@test "token exchange: RSA and EC, and the server lets it in" {
+  export AS=exchanger
+  exchange 200
+  [ "$(value .issued_token_type)" = urn:ietf:params:oauth:token-type:access_token ]
+  probe main
+  exchange 200 key=ec kid=ec alg=ES256 typ=application/at+jwt 'aud=["x", "https://issuer.test"]' sub=491711234567
+  probe main --transport tcp
+  wait_for 5 logged
+}
+logged() { [ "$(sql "SELECT count(*) FROM turncred.issue_log WHERE kind = 'token' AND subject = '491711234567' AND caller = 'exchanger' AND fingerprint ~ '^[0-9a-f]{32}$'")" = 1 ]; }
+
+@test "subject tokens that are refused: nothing is issued, the daemon lives" {
+  local before
+  export AS=exchanger
+  wait_for 5 all_delivered
+  before=$(sql "SELECT count(*) FROM turncred.issue_log")
+  exchange 400 exp=-60 && has_error invalid_request expired
+  exchange 400 exp= && has_error invalid_request exp
+  exchange 400 nbf=60 && has_error invalid_request nbf
+  exchange 400 iat=60 && has_error invalid_request iat
+  exchange 400 iss=https://evil.test && has_error invalid_request iss
+  exchange 400 iss= && has_error invalid_request iss
+  exchange 400 aud=https://other.test && has_error invalid_request aud
+  exchange 400 aud= && has_error invalid_request aud
+  exchange 400 sub= && has_error invalid_request 'names the user'
+  exchange 400 typ=JWT && has_error invalid_request typ
+  exchange 400 alg=none && has_error invalid_request algorithm
+  exchange 400 alg=HS256 && has_error invalid_request algorithm
+  exchange 400 alg=RS512 && has_error invalid_request algorithm
+  exchange 400 alg=PS256 && has_error invalid_request algorithm
+  exchange 400 key=rsa2 && has_error invalid_request signature
+  exchange 400 key=rsa2 kid=rsa2 && has_error invalid_request 'key set'
+  exchange 400 kid=ec && has_error invalid_request 'key set'
+  exchange 400 key=ec kid=rsa alg=ES256 && has_error invalid_request 'key set'
+  exchange 400 key=small kid=small && has_error invalid_request 'key set'
+  exchange 400 kid= && has_error invalid_request 'key set'
+  # a key that the token brings along is not looked at
+  /usr/bin/python3 - "$TC_DIR/jwt" >"$TC_DIR/jwt/token" <<'PY'
+import json, pathlib, sys, time, jwt
+folder = pathlib.Path(sys.argv[1])
+now = int(time.time())
+key = json.loads((folder / "jwks2.json").read_text())["keys"][0]
+print(jwt.encode({"iss": "https://portal.test", "aud": "https://issuer.test", "sub": "eve", "iat": now, "exp": now + 60},
+  (folder / "rsa2.pem").read_bytes(), "RS256", headers={"typ": "at+jwt", "kid": "rsa", "jwk": key, "jku": "https://evil.test/jwks"}))
+PY
+  token 400 $GRANT $TYPE audience=turn.test-server "subject_token=$(<"$TC_DIR/jwt/token")" && has_error invalid_request signature
+  # cut, changed, rubbish
+  portal token >"$TC_DIR/jwt/token"
+  for rubbish in x a.b.c .. "$(sed 's/\.[^.]*$//' "$TC_DIR/jwt/token")" "$(sed 's/\.[^.]*$/./' "$TC_DIR/jwt/token")" \
+    "$(sed 's/\(\.[^.]*\)\./\1A./' "$TC_DIR/jwt/token")" "$(printf 'e%.0s' {1..9000})"; do
+    token 400 $GRANT $TYPE audience=turn.test-server "subject_token=$rubbish" && has_error invalid_request subject_token
+  done
+  daemon_alive main
+  sleep 0.3
+  [ "$(sql "SELECT count(*) FROM turncred.issue_log")" = "$before" ]
+}
+all_delivered() { [ "$(curl -s "http://127.0.0.1:$(<"$TC_DIR/daemons/main/monitor")/readyz" | jq .undelivered)" = 0 ]; }
+
+@test "keys of the portal are replaced by a reload" {
+  export AS=exchanger
+  cp "$TC_DIR/jwt/jwks.json" "$TC_DIR/jwt/kept.json"
+  cp "$TC_DIR/jwt/jwks2.json" "$TC_DIR/jwt/jwks.json"
+  kill -HUP "$(daemon_pid main)"
+  wait_for 5 new_key
+  exchange 400
+  echo '{"keys": []}' >"$TC_DIR/jwt/jwks.json"
+  kill -HUP "$(daemon_pid main)"
+  daemon_log_has main 'jwt_jwks: .*settings in force stay'
+  exchange 200 key=rsa2 kid=rsa2
+  cp "$TC_DIR/jwt/kept.json" "$TC_DIR/jwt/jwks.json"
+  kill -HUP "$(daemon_pid main)"
+  wait_for 5 old_key
+}
+new_key() { exchange 200 key=rsa2 kid=rsa2 >/dev/null; }
+old_key() { exchange 200 >/dev/null; }
+
+@test "a public client exchanges where that is allowed, from allowed origins alone" {
+  local AS=
+  exchange 401 && has_error invalid_client
+  export DAEMON=open
+  exchange 200
+  ORIGIN=https://portal.test exchange 200
+  [ "$(header Access-Control-Allow-Origin)" = https://portal.test ]
+  ORIGIN=https://evil.test exchange 403 && has_error origin_not_allowed
+  [ -z "$(header Access-Control-Allow-Origin)" ]
+  call 204 OPTIONS /oauth2/token -H 'Origin: https://b.test' -H 'Access-Control-Request-Method: POST'
+  [ "$(header Access-Control-Allow-Origin)" = https://b.test ]
+  [[ $(header Access-Control-Allow-Methods) == *POST* ]]
+  [[ $(header Vary) == *Origin* ]]
+  call 403 OPTIONS /oauth2/token -H 'Origin: https://portal.test.evil.test' -H 'Access-Control-Request-Method: POST'
+}
+
+@test "the same subject has one tag, another has another; revoking a user refuses its tokens" {
+  export AS=portal
+  local tag
+  token 200 grant_type=client_credentials audience=turn.test-server subject=frank && cp "$TC_DIR/answer" "$TC_DIR/one"
+  tag=$(value .key | base64 -d | head -c 4 | xxd -p)
+  token 200 grant_type=client_credentials audience=turn.test-server subject=frank
+  [ "$(value .key | base64 -d | head -c 4 | xxd -p)" = "$tag" ]
+  [ "$("$TC_CTL" token issue turn.test frank --database "$TC_ISSUER" --json | jq -r .key | base64 -d | head -c 4 | xxd -p)" = "$tag" ]
+  token 200 grant_type=client_credentials audience=turn.test-server subject=grace
+  [ "$(value .key | base64 -d | head -c 4 | xxd -p)" != "$tag" ]
+  wait_for 5 all_delivered
+  "$TC_CTL" revoke user turn.test frank --json
+  cp "$TC_DIR/one" "$TC_DIR/answer"
+  probe main --expect-error 401
+  wait_for 5 refused_now
+  has_error access_denied
+}
+refused_now() { token 403 grant_type=client_credentials audience=turn.test-server subject=frank >/dev/null; }
+
+@test "no JWT, key or token in the log" {
+  no_secret_in_log
+  ! grep -Ff <(cut -d. -f2 "$TC_DIR/jwt/token") "$TC_DIR"/daemons/*/log
+}

@@ -12,7 +12,7 @@ umask 022
 
 # --- package lists: the one place where Debian packages are named ------------------------------
 # Each list serves one purpose; scripts say which ones they need. Read by the Dockerfiles too.
-packages_build='build-essential autoconf automake libtool pkg-config libgnutls28-dev libjansson-dev libjwt-dev
+packages_build='build-essential autoconf automake libtool pkg-config libgnutls28-dev libjansson-dev
   libmicrohttpd-dev libpq-dev libssl-dev uthash-dev'
 packages_coturn='build-essential debhelper dpkg-dev default-libmysqlclient-dev libevent-dev libhiredis-dev
   libpq-dev libsqlite3-dev libssl-dev libsystemd-dev pkg-config sqlite3'
@@ -22,9 +22,10 @@ packages_ctl_run='libgnutls30 libjansson4 libjwt0 libmicrohttpd12 libpq5 libssl3
 packages_client_run='python3 python3-aioice python3-cryptography'
 packages_database='postgresql'
 packages_run='ca-certificates iproute2 openssl procps'
-packages_test='bats chromium chromium-driver clang clang-format clang-tidy cmake coccinelle cppcheck git jq libcmocka-dev
-  man-db mandoc patch pgbouncer pgtap python3 python3-aioice python3-cryptography python3-selenium
-  quilt shellcheck valgrind xxd xz-utils'
+packages_test='bats chromium chromium-driver clang clang-format clang-tidy cmake coccinelle cppcheck curl git
+  jq libcmocka-dev man-db mandoc patch pgbouncer pgtap python3 python3-aioice
+  python3-cryptography python3-jsonschema python3-jwt python3-selenium python3-yaml quilt
+  shellcheck valgrind xxd xz-utils'
 
 # --- saying what happens ------------------------------------------------------------------------
 say() { printf '%s\n' "$*"; }

@@ -68,7 +68,7 @@ static bool address_of(struct request *r, const json_t *body, char *out, size_t 
 struct work {
   struct push push;
   struct request *request;
-  struct policy policy;
+  struct policy policy = {0};
   char password[PASSWORD_MAX + 1];
   bool made; /* POST */
 };
@@ -225,7 +225,7 @@ static bool may_push(struct request *r, const struct policy *policy, const char 
 
 void credential_put(struct request *r) {
   static const char *const members[] = {"password", "ttl", "client_address", NULL};
-  struct policy policy;
+  struct policy policy = {0};
   bool ok = true;
   if (!proof_required(r, SCOPE_PUSH, r->realm) || !issue_policy(r, r->realm, &policy) ||
       !may_push(r, &policy, r->username))
@@ -243,7 +243,7 @@ void credential_put(struct request *r) {
 
 static void issue(struct request *r, const json_t *body) {
   bool ok = true;
-  struct policy policy;
+  struct policy policy = {0};
   char address[64];
   const char *kind = text_of(r, body, "kind", &ok), *user = text_of(r, body, "user", &ok);
   enum store_mechanism mechanism = !kind || !strcmp(kind, "derived") ? STORE_DERIVED
@@ -309,7 +309,7 @@ static void taken_back(struct push *push, enum push_result result, void *arg) {
 
 void credential_delete(struct request *r) {
   const char *revoke = request_query(r, "revoke");
-  struct policy policy;
+  struct policy policy = {0};
   bool yes = revoke && !strcmp(revoke, "true");
   if (!proof_required(r, yes ? SCOPE_REVOKE : SCOPE_PUSH, r->realm) ||
       !issue_policy(r, r->realm, &policy))

@@ -135,7 +135,7 @@ static bool target(struct request *r, const struct form *form, struct policy *po
 
 /* A trusted portal: the token is for the user it names, else for itself. */
 static void client_credentials(struct request *r, const struct form *form) {
-  struct policy policy;
+  struct policy policy = {0};
   const char *subject = form_get(form, "subject");
   if (need_caller(r, SCOPE_TOKEN) && target(r, form, &policy))
     issue_token(r, &policy, subject ? subject : r->caller->name, false);
@@ -145,7 +145,7 @@ static void exchange(struct request *r, const struct form *form) {
   const struct settings *s = &r->live->settings;
   const char *token = form_get(form, "subject_token"), *type = form_get(form, "subject_token_type");
   char subject[TURNCRED_USER_ID_MAX + 1];
-  struct policy policy;
+  struct policy policy = {0};
   if (!r->live->jwks) {
     request_error(r, 400, "unsupported_grant_type",
                   "token exchange is not configured here (jwt_issuer)");

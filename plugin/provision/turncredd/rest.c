@@ -26,7 +26,7 @@ static const char *realm_of(struct request *r, const char *named) {
 }
 
 static void issue_for(struct request *r, const char *realm, const char *user) {
-  struct policy policy;
+  struct policy policy = {0};
   char made[20];
   uint8_t random[8];
   if (!issue_policy(r, realm, &policy))

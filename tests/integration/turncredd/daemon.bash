@@ -146,11 +146,33 @@ call() {
   fi
   got=$(curl -s --max-time 30 --cacert "$TC_DIR/tls/ca.pem" -o "$TC_DIR/answer" -D "$TC_DIR/headers" -w '%{http_code}' \
     "${auth[@]}" -X "$method" "$@" "$(url "$path")") || rc=$?
+  call_record "$method" "$path" "$got" "$@"
   [[ $got == "$want" ]] || {
     echo "$method $path: $got (curl $rc), not $want"
     cat "$TC_DIR/answer"
     return 1
   }
+}
+# Adds the call to what openapi.py looks at afterwards; bodies from files are left out.
+call_record() {
+  local method=$1 path=$2 status=$3 body='' form=''
+  shift 3
+  while (($#)); do
+    case $1 in
+    --data-binary) [[ $2 == @* ]] || body=$2; shift ;;
+    -d) body=$2; shift ;;
+    --data-urlencode) form+="${form:+&}${2%%=*}=$(jq -rn --arg v "${2#*=}" '$v | @uri')"; shift ;;
+    esac
+    shift
+  done
+  jq -nc --arg method "$method" --arg path "$path" --argjson status "$((10#$status))" --arg body "${body:-$form}" \
+    --arg type "$(header Content-Type)" --rawfile answer "$TC_DIR/answer" \
+    '{$method, $path, $status, $body, $type, $answer}' >>"$TC_DIR/calls"
+}
+# openapi [--all]: all calls of this file so far fit openapi.yaml
+openapi() {
+  /usr/bin/python3 "$TC_TOP/tests/integration/turncredd/openapi.py" \
+    "$TC_TOP/plugin/provision/turncredd/openapi.yaml" "$TC_DIR/calls" "$@"
 }
 # call_json STATUS METHOD PATH JSON [CURL-OPTION...]
 call_json() {

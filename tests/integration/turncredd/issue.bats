@@ -190,3 +190,5 @@ nothing_waits() { [ "$(curl -s "http://127.0.0.1:$(<"$TC_DIR/daemons/main/monito
   no_secret_in_log
   ! grep -E 'Vb3q-7Lm0p|another-0ne' "$TC_DIR/daemons/main/log"
 }
+
+@test "all calls and answers are as openapi.yaml says" { openapi; }

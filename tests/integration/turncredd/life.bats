@@ -402,3 +402,5 @@ PY
 }
 
 @test "no secret in the log" { no_secret_in_log; }
+
+@test "all calls and answers are as openapi.yaml says" { openapi; }

@@ -239,3 +239,5 @@ refused_now() { token 403 grant_type=client_credentials audience=turn.test-serve
   no_secret_in_log
   ! grep -Ff <(cut -d. -f2 "$TC_DIR/jwt/token") "$TC_DIR"/daemons/*/log
 }
+
+@test "all calls and answers are as openapi.yaml says" { openapi; }

@@ -68,7 +68,6 @@ static bool address_of(struct request *r, const json_t *body, char *out, size_t 
 struct work {
   struct push push;
   struct request *request;
-  struct policy policy = {0};
   char password[PASSWORD_MAX + 1];
   bool made; /* POST */
 };
@@ -180,7 +179,6 @@ static void push(struct request *r, const json_t *body, const struct policy *pol
   }
   struct push *p = &work->push;
   work->request = r;
-  work->policy = *policy;
   work->made = password == NULL;
   r->work = work;
   r->work_free = work_free;

@@ -25,7 +25,7 @@ static int await(int fd, short events, int64_t deadline) {
 
 /* "HTTP/1.1 200 OK" of the answer. */
 static int read_status(struct turn_transport *t, int64_t deadline, int *status) {
-  char line[STATUS_LINE_MAX + 1];
+  char line[STATUS_LINE_MAX + 1] = "";
   size_t len = 0;
   while (!memchr(line, '\n', len)) {
     size_t n = 0;

@@ -90,6 +90,11 @@ int ctl_db_error(struct ctl *ctl) {
   for (size_t i = 0; db->error == DB_REFUSED && i < sizeof rules / sizeof *rules; i++)
     if (!strcmp(rules[i].constraint, db->constraint))
       return ctl_fail(ctl, CTL_REFUSED, "%s", rules[i].text);
+  if (!strcmp(db->sqlstate, "55P03"))
+    return ctl_fail(ctl, CTL_REFUSED,
+                    "somebody else is changing this realm at this moment; try again");
+  if (!strcmp(db->sqlstate, "40001") || !strcmp(db->sqlstate, "40P01"))
+    return ctl_fail(ctl, CTL_DATABASE, "%s: nothing was changed; try again", db->text);
   switch (db->error) {
   case DB_REFUSED:
     return ctl_fail(ctl, CTL_REFUSED, "%s", db->text);

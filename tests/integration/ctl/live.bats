@@ -318,6 +318,22 @@ login_until_stopped() {
   ctl server forget laggard
 }
 
+@test "key rotate: two at once leave a key that signs, and none half done" {
+  local before rc=0
+  before=$(sql "SELECT count(*) FROM turncred.key WHERE realm = 'turn.test' AND use = 'token'")
+  "$CTL" key rotate turn.test --wait 20s --json >"$TC_DIR/a" 2>"$TC_DIR/a.err" 3>&- 4>&- &
+  "$CTL" key rotate turn.test --wait 20s --json >"$TC_DIR/b" 2>"$TC_DIR/b.err" || rc=$?
+  wait $! || true
+  cat "$TC_DIR"/[ab] "$TC_DIR"/[ab].err
+  # one of them may have been told to try again; whatever happened, one key signs and it works
+  jq -e .complete "$TC_DIR/a" || jq -e .complete "$TC_DIR/b"
+  [ "$(sql "SELECT count(*) FROM turncred.key WHERE realm = 'turn.test' AND use = 'token'")" -le $((before + 2)) ]
+  [ "$(sql "SELECT count(*) FROM turncred.key WHERE realm = 'turn.test' AND use = 'token' AND state = 'published'")" = 0 ]
+  ctl token issue turn.test alice
+  cp "$TC_DIR/out" "$TC_DIR/token"
+  probe "$TC_DIR/token" --allocate-only
+}
+
 @test "kek rewrap: online, with both keys in a folder, then without the old one" {
   ctl token issue turn.test alice
   cp "$TC_DIR/out" "$TC_DIR/token"

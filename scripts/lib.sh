@@ -18,7 +18,7 @@ packages_coturn='build-essential debhelper dpkg-dev default-libmysqlclient-dev l
   libpq-dev libsqlite3-dev libssl-dev libsystemd-dev pkg-config sqlite3'
 packages_coturn_run='libevent-core-2.1-7 libevent-extra-2.1-7 libevent-openssl-2.1-7 libevent-pthreads-2.1-7
   libhiredis0.14 libmariadb3 libpq5 libsqlite3-0 libssl3 libsystemd0'
-packages_ctl_run='libgnutls30 libjansson4 libjwt0 libmicrohttpd12 libpq5 libssl3 openssl postgresql-client'
+packages_ctl_run='libgnutls30 libjansson4 libmicrohttpd12 libpq5 libssl3 openssl postgresql-client'
 packages_client_run='python3 python3-aioice python3-cryptography'
 packages_database='postgresql'
 packages_run='ca-certificates iproute2 openssl procps'

@@ -323,7 +323,7 @@ const struct ctl_command ctl_commands[] = {
      "indications, then over a channel, Refresh, and release. MESSAGE-INTEGRITY of every answer "
      "is\n"
      "checked with the full key. Example:\n\n"
-     "  turncredctl token issue example.org --json |\n"
+     "  turncredctl token issue example.org alice --json |\n"
      "    turncredctl probe --server turn.example.org --credential -\n\n"
      "The peer listens on this host, so the server must be allowed to reach it: coturn refuses\n"
      "loopback peers with 403 unless it runs with allow-loopback-peers, which is for tests only."},

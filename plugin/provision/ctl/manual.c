@@ -9,8 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Text for mdoc: backslashes, dots and quotes at the beginning of a line, hyphens of options. */
-static void put_text(const char *text) {
+/* Text for mdoc: backslashes, dots and quotes at the beginning of a line, hyphens of options;
+ * sentences begin a line. */
+static void put_text(const char *text, bool sentences) {
   bool first = true;
   for (; *text; text++) {
     if (first && (*text == '.' || *text == '\''))
@@ -20,7 +21,10 @@ static void put_text(const char *text) {
       fputs("\\e", stdout);
     else if (*text == '-' && text[1] == '-')
       fputs("\\-", stdout);
-    else
+    else if (sentences && *text == '.' && text[1] == ' ' && text[2] >= 'A' && text[2] <= 'Z') {
+      fputs(".\n", stdout);
+      text++;
+    } else
       putchar(*text);
   }
 }
@@ -32,7 +36,7 @@ static void put_options(const struct ctl_option *options) {
     if (options->value)
       printf(" Ar %s", options->value);
     putchar('\n');
-    put_text(options->help);
+    put_text(options->help, true);
     puts(options->flags & CTL_REQUIRED ? ".\nRequired."
          : options->flags & CTL_REPEAT ? ".\nMay be repeated."
                                        : ".");
@@ -66,7 +70,7 @@ static void put_details(const char *details) {
       puts(".Ed");
     example = literal;
     if (len) {
-      put_text(literal ? line + 2 : line);
+      put_text(literal ? line + 2 : line, !literal);
       putchar('\n');
     } else if (details[1] && strncmp(details + 1, "  ", 2)) {
       puts(".Pp");
@@ -97,23 +101,24 @@ static const char head[] =
 
 static const char guide[] =
     ".Sh KEY ENCRYPTION KEYS\n"
-    "Keys and pushed credentials are sealed before they reach the database. The key that seals "
+    "Keys and pushed credentials are sealed before they reach the database.\nThe key that seals "
     "them\n"
     "is a file of 32 octets that every TURN server and issuer needs, readable by its own user\n"
-    "alone; its name is its id. Carry it there over a way that is safer than the database's\n"
+    "alone; its name is its id.\nCarry it there over a way that is safer than the database's\n"
     "backups: configuration management with secrets, systemd credentials, or by hand.\n"
     "Whoever has both the file and a dump has every key; a dump alone opens nothing.\n.Pp\n"
-    "Keep one copy offline. If the file is lost, sealed rows cannot be opened by anybody: running\n"
+    "Keep one copy offline.\nIf the file is lost, sealed rows cannot be opened by anybody: "
+    "running\n"
     "servers go on until they are restarted; add new keys under a new file, and push credentials\n"
     "again.\n.Pp\n"
     "To change it: put the new file beside the old one in a folder that\n.Ql kek\n"
     "of every server and issuer names, reload them, call\n.Nm\n.Cm kek rewrap Ar ID ,\n"
-    "then take the old file away. A realm may have one of its own:\n.Nm\n.Cm realm set Ar NAME\n"
+    "then take the old file away.\nA realm may have one of its own:\n.Nm\n.Cm realm set Ar NAME\n"
     ".Fl \\-kek\\-id Ar ID .\n"
     ".Sh ROTATION AND EMERGENCY\n"
     ".Cm key rotate\n"
     "replaces a key in service at any time of day; nothing that was issued stops working before\n"
-    "its time. A key that has leaked must not live that long:\n"
+    "its time.\nA key that has leaked must not live that long:\n"
     ".Cm key disable\n"
     "takes effect at once and ends the sessions made with it, after\n"
     ".Cm key rotate\n"
@@ -124,10 +129,10 @@ static const char guide[] =
     "somebody back.\n"
     ".Sh BACKUP AND RESTORE\n"
     ".Xr pg_dump 1\n"
-    "of the database is all that is needed, beside the key encryption key. Restore into an empty\n"
+    "of the database is all that is needed, beside the key encryption key.\nRestore into an empty\n"
     "database of a cluster that has the roles turncred_owner, turncred_server, turncred_issuer "
     "and\n"
-    "turncred_admin (pg_dumpall \\-\\-roles\\-only). Servers notice that history was lost, load\n"
+    "turncred_admin (pg_dumpall \\-\\-roles\\-only).\nServers notice that history was lost, load\n"
     "everything anew, and keep revocations that they knew of until those run out; issue those\n"
     "again all the same, since a server that was down has not seen them.\n";
 

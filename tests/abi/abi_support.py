@@ -47,14 +47,15 @@ class ModuleServer(server.Server):
             shutil.copy(module_file(module), self.folder)
             os.chmod(os.path.join(self.folder, module + ".so"), 0o755)
 
-    def signal(self, number, seconds=10):
+    def signal(self, number, pid=None, seconds=10):
         """Sends a signal as soon as the server catches it: that begins after its first answers."""
+        pid = pid or self.process.pid
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            with open(f"/proc/{self.process.pid}/status") as file:
+            with open(f"/proc/{pid}/status") as file:
                 caught = int(re.search(r"SigCgt:\s*([0-9a-f]+)", file.read()).group(1), 16)
             if caught >> (number - 1) & 1:
-                self.process.send_signal(number)
+                os.kill(pid, number)
                 return
             time.sleep(0.02)
         raise AssertionError(f"the server does not catch signal {number}")

@@ -605,7 +605,7 @@ class Life(Case):
             client = self.client(running, ALICE, "udp")
             self.assertTrue(client.allocate().ok)
         finally:
-            os.kill(pid, signal.SIGTERM)
+            running.signal(signal.SIGTERM, pid)
         running.wait_log("rules: stopped")
 
     def test_stop_on_sigterm(self):

@@ -181,6 +181,37 @@ wait_until(lambda: login(token("after")) == 0, 10, 0.1)
 PY
 }
 
+@test "with snapshot_file a server starts while the database is away" {
+  local file=$TC_DIR/servers/disk/snapshot
+  server_start disk "module:snapshot_file = $file"
+  wait_for 10 test -s "$file"
+  server_stop disk
+  turn disk <<'PY'
+octets = (DIR / "servers/disk/snapshot").read_bytes()
+assert key("k1")[:8] not in octets and key("d1")[:8] not in octets
+PY
+  pg_stop "$TC_DIR/pg"
+  server_start disk "module:snapshot_file = $file"
+  turn disk <<'PY'
+expect(0, token())
+expect(0, derived())
+expect(401, token(k=bytes(32)))
+PY
+  server_stop disk
+  # one octet changed: refused by name, and nothing is let in
+  printf 'x' | dd of="$file" bs=1 seek=100 conv=notrunc status=none
+  server_start disk "module:snapshot_file = $file" 'module:wait_at_start = 200ms'
+  log_has disk "$file"
+  turn disk <<'PY'
+assert client().challenge().code == 500
+PY
+  pg_restart
+  turn disk <<'PY'
+wait_until(lambda: client().challenge().code == 401, 20, 0.2)
+expect(0, token())
+PY
+}
+
 @test "a key encryption key from systemd's credentials" {
   export CREDENTIALS_DIRECTORY=$TC_DIR/kek
   server_start credential module:-kek 'module:kek = credential:main'

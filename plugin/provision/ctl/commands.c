@@ -244,7 +244,9 @@ const struct ctl_command ctl_commands[] = {
      "empty value empties it."},
     {"realm list", NULL, "List realms", NULL, cmd_realm_list, NULL},
     {"realm show", "NAME", "Show one realm", NULL, cmd_realm_show, NULL},
-    {"realm remove", "NAME", "Remove a realm", realm_remove_options, cmd_realm_remove, NULL},
+    {"realm remove", "NAME", "Remove a realm", realm_remove_options, cmd_realm_remove,
+     "Live sessions go on until they end by themselves; revoke realm NAME before ends them at "
+     "once."},
     {"key add", "REALM [KID]", "Add a key: new octets, or imported ones", key_add_options,
      cmd_key_add,
      "In a realm that is in service use key rotate: an active key is signed with at once, perhaps\n"

@@ -287,6 +287,11 @@ void courier_stop(struct courier *c, uint32_t wait_ms) {
   pthread_join(c->thread, NULL);
   db_close(&c->db);
   store_reader_free(c->reader);
+}
+
+void courier_free(struct courier *c) {
+  if (!c)
+    return;
   directory_unref(c->directory);
   pthread_mutex_destroy(&c->lock);
   close(c->wake_fd);

@@ -28,8 +28,11 @@ struct courier_config {
 /* 0, or -1 with a sentence in err. All of config lives as long as the courier. */
 int courier_start(struct courier **out, const struct courier_config *config, char *err,
                   size_t err_cap);
-/* Tries to deliver what is left, for so long at the most, then ends. */
+/* Tries to deliver what is left, for so long at the most, then ends. Before the store is stopped;
+ * NULL is fine. */
 void courier_stop(struct courier *courier, uint32_t wait_ms);
+/* When nobody is left who could wake it: after the store and the journal. */
+void courier_free(struct courier *courier);
 /* There is something to do: entries, a reserve that runs low, a new snapshot. From any thread. */
 void courier_wake(struct courier *courier);
 /* The newest directory, with a reference for the caller; NULL: none has been loaded. */

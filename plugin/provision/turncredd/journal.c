@@ -332,8 +332,11 @@ static void finish(struct journal *journal, struct queue *batch, int rc) {
     }
     done(rc, arg);
   }
-  if (!rc && journal->watch)
-    journal->watch(journal->watch_arg);
+  pthread_mutex_lock(&journal->lock);
+  void (*watch)(void *) = journal->watch;
+  pthread_mutex_unlock(&journal->lock);
+  if (!rc && watch)
+    watch(journal->watch_arg);
 }
 
 static void *run(void *arg) {

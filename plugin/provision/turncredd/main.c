@@ -94,20 +94,20 @@ static int open_parts(struct daemon *daemon, char *err, size_t cap) {
                                   .daemon = daemon};
   if (courier_start(&daemon->courier, &config, err, cap))
     return -1;
-  if (!(daemon->pusher = pusher_start(daemon->conninfo, daemon->instance, (uint32_t)s->database_timeout)) ||
+  if (!(daemon->pusher =
+            pusher_start(daemon->conninfo, daemon->instance, (uint32_t)s->database_timeout)) ||
       store_start(daemon->store))
     return snprintf(err, cap, "no memory, descriptors or threads"), -1;
   return 0;
 }
 
 static void close_parts(struct daemon *daemon) {
-  if (daemon->journal)
-    journal_watch(daemon->journal, NULL, NULL);
   pusher_stop(daemon->pusher);
   courier_stop(daemon->courier, DELIVER_AT_STOP);
   if (daemon->store)
     store_stop(daemon->store);
   journal_close(daemon->journal);
+  courier_free(daemon->courier);
   budget_free(daemon->budget);
   limits_free(daemon->limits);
   live_unref(daemon->live);

@@ -661,6 +661,21 @@ class Beside(Case):
         self.assertEqual(self.client(running, password("own", "liar")).allocate().code, 401)
         self.assertEqual(self.client(running, password("nobody", "x")).allocate().code, 401)
 
+    def test_a_declined_transaction_is_no_way_around_a_deadline(self):
+        running = self.serve("rules", "decline=1 alice:password=wonderland,expires=+3",
+                             ["user=own:secret"])
+        client = self.client(running, ALICE)
+        client.challenge()
+        txid = b"twelve octet"
+        nobody = client.authentication(password("nobody", "x"))
+        raw = stun.build("ALLOCATE", [transport_attribute(), *nobody], txid=txid)
+        self.assertEqual(client.exchange(raw).code, 401)
+        self.assertEqual(client.refresh(600).code, 437)
+        running.wait_log("rules: bound alice")
+        time.sleep(3)
+        client.exchange(stun.build("REFRESH", client.authentication(), txid=txid))
+        running.wait_log("asked about alice why=0x4")
+
     def test_declined_later(self):
         running = self.serve("later", "alice:wonderland", ["user=own:secret"])
         # the module later denies whom it does not know

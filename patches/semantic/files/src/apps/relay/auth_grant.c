@@ -48,27 +48,29 @@ int auth_check_grant(struct coturn_auth_grant *g) {
   return -1;
 }
 
-static void set_string(char **dst, const char *src) {
-  if (*dst && !strcmp(*dst, src))
-    return;
-  free(*dst);
-  *dst = strdup(src);
-}
-
 static void set_realm(ts_ur_super_session *ss, struct auth_session *st) {
   get_realm_options_by_name(st->accounting_realm, &ss->realm_options);
   if (st->max_bps)
     ss->realm_options.perf_options.max_bps = (band_limit_t)st->max_bps;
 }
 
-static void apply_grant(struct auth_exchange *x, const struct coturn_auth_grant *g,
-                        uint64_t deadline_ms) {
+/* 0, or -1 without memory: then nothing has changed. */
+static int apply_grant(struct auth_exchange *x, const struct coturn_auth_grant *g,
+                       uint64_t deadline_ms) {
   ts_ur_super_session *ss = x->held;
   struct auth_session *st = ss->auth_session;
-  const char *quota_name = g->quota_name[0] ? g->quota_name : x->username;
+  char *username = strdup(x->username);
+  char *quota_name = strdup(g->quota_name[0] ? g->quota_name : x->username);
   const char *realm = g->accounting_realm[0] ? g->accounting_realm : st->realm;
-  int recharge = ss->quota_used && (!st->granted || strcmp(st->quota_name, quota_name) ||
-                                    strcmp(ss->realm_options.name, realm));
+  int recharge;
+
+  if (!username || !quota_name) {
+    free(username);
+    free(quota_name);
+    return -1;
+  }
+  recharge = ss->quota_used && (!st->granted || strcmp(st->quota_name, quota_name) ||
+                                strcmp(ss->realm_options.name, realm));
   if (recharge)
     turn_auth_services.dec_quota(ss);
 
@@ -97,12 +99,15 @@ static void apply_grant(struct auth_exchange *x, const struct coturn_auth_grant 
   st->total_quota = g->total_quota;
   st->identity_len = g->identity_len;
   memcpy(st->identity, g->identity, sizeof(st->identity));
-  set_string(&st->username, x->username);
-  set_string(&st->quota_name, quota_name);
+  free(st->username);
+  st->username = username;
+  free(st->quota_name);
+  st->quota_name = quota_name;
 
   if (recharge && auth_inc_quota(ss) < 0)
     TURN_LOG_FUNC(TURN_LOG_LEVEL_WARNING, "session %018llu: its new quota name is used up\n",
                   (unsigned long long)ss->id);
+  return 0;
 }
 
 /* The request is authenticated: what is left of the grant bounds the lifetimes to come. */
@@ -186,7 +191,8 @@ int auth_use_grant(struct auth_exchange *x, struct coturn_auth_grant *g, int ver
       return auth_refuse(x, 401, (unsigned)why, user);
   }
 
-  apply_grant(x, g, probe.deadline_ms);
+  if (apply_grant(x, g, probe.deadline_ms) < 0)
+    return auth_refuse(x, 500, COTURN_AUTH_REASON_MODULE_ERROR, user);
   auth_count(AUTH_COUNT_GRANTED);
   return auth_admit(x);
 }

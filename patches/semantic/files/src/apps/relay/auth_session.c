@@ -34,7 +34,7 @@ static int session_check(struct auth_exchange *x) {
     }
   }
 
-  if (own->skip && stun_tid_equals(&own->skip_tid, x->tid))
+  if (!st->granted && own->skip && stun_tid_equals(&own->skip_tid, x->tid))
     return 0;
   if (!st->granted && x->held->hmackey_set && !auth_takes_token(x))
     return 0; /* authenticated by coturn itself */

@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include "../common/mint.h"
+#include "../common/pgarray.h"
 #include "sql.h"
 
 #include <openssl/pem.h>
@@ -14,36 +15,22 @@
 #include <string.h>
 #include <time.h>
 
-/* "{a,b}" for a text[] from "a,b"; names hold none of the characters that would need quotes. */
+/* A text[] literal of "a,b". */
 static int array_of(const struct ctl *ctl, const char *option, char **out) {
-  const char *given = ctl_get(ctl, option);
-  size_t cap = 2 * strlen(given) + 8, n = 0;
-  char *text = malloc(cap);
-  if (!text)
-    return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
-  text[n++] = '{';
-  for (const char *p = given; *p; p++) {
-    if (p == given || p[-1] == ',')
-      text[n++] = '"';
-    if (*p == '"' || *p == '\\' || (unsigned char)*p < ' ' ||
-        (*p == ',' && (p == given || p[-1] == ','))) {
-      free(text);
-      return ctl_fail(ctl, CTL_USAGE, "--%s: names separated by commas", option);
-    }
-    if (*p == ',')
-      text[n++] = '"';
-    text[n++] = *p;
-    if (*p != ',' && !p[1])
-      text[n++] = '"';
-    if (*p == ',' && !p[1]) {
-      free(text);
-      return ctl_fail(ctl, CTL_USAGE, "--%s: ends with a comma", option);
-    }
+  struct pgarray array = {0};
+  char *copy = strdup(ctl_get(ctl, option)), *rest = copy, *word;
+  bool empty = false;
+  while (copy && (word = strsep(&rest, ","))) {
+    empty |= !*word;
+    pgarray_text(&array, word);
   }
-  text[n++] = '}';
-  text[n] = '\0';
-  *out = text;
-  return 0;
+  const char *text = copy ? pgarray_end(&array) : NULL;
+  *out = text ? strdup(text) : NULL;
+  pgarray_clear(&array);
+  free(copy);
+  if (!*out)
+    return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+  return empty ? ctl_fail(ctl, CTL_USAGE, "--%s: names separated by commas", option) : 0;
 }
 
 /* SHA-256 and subject (RFC 4514) of a certificate in PEM. */

@@ -100,8 +100,9 @@ static const struct ctl_option schema_options[] = {
       {"bind-address", "yes|no", 0, "credentials are bound to the client's address"},              \
       {"guest-kid", "REALM/KID", CTL_REPEAT, "key of another realm that is accepted here"},        \
       {"listen-address", "ADDRESS", CTL_REPEAT, "local address whose challenges name this realm"}, \
-  {                                                                                                \
-    "origin", "ORIGIN", CTL_REPEAT, "ORIGIN whose challenges name this realm"                      \
+      {"origin", "ORIGIN", CTL_REPEAT, "ORIGIN whose challenges name this realm"}, {               \
+    "uri", "URI", CTL_REPEAT,                                                                      \
+        "turn: or turns: URI that turncredd hands out (default: from --server-name)"               \
   }
 
 static const struct ctl_option realm_options[] = {REALM_OPTIONS, {NULL, NULL, 0, NULL}};

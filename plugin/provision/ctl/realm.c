@@ -36,6 +36,7 @@ static const struct setting {
     {"guest-kid", "guest_kids", "text[]", REPEATED},
     {"listen-address", "listen_addresses", "inet[]", REPEATED},
     {"origin", "origins", "text[]", REPEATED},
+    {"uri", "uris", "text[]", REPEATED},
 };
 #define SETTINGS (sizeof settings / sizeof *settings)
 
@@ -44,7 +45,7 @@ static const struct setting {
   "grace_seconds, max_ttl, default_ttl, user_quota, total_quota, max_bps, at_rest, kek_id, "       \
   "subject_tag, bind_address, guest_kids, "                                                        \
   "(SELECT coalesce(array_agg(host(a)), '{}') FROM unnest(listen_addresses) a) AS "                \
-  "listen_addresses, origins, extract(epoch FROM created_at)::bigint AS created_at, "              \
+  "listen_addresses, origins, uris, extract(epoch FROM created_at)::bigint AS created_at, "        \
   "extract(epoch FROM updated_at)::bigint AS updated_at"
 
 static const struct ctl_column record_columns[] = {
@@ -68,6 +69,7 @@ static const struct ctl_column record_columns[] = {
     {"guest_kids", "guest kids", CTL_TEXT},
     {"listen_addresses", "listen addresses", CTL_TEXT},
     {"origins", "origins", CTL_TEXT},
+    {"uris", "uris", CTL_TEXT},
     {"created_at", "created at", CTL_TIME},
     {"updated_at", "updated at", CTL_TIME},
     {NULL, NULL, CTL_TEXT},

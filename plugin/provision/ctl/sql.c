@@ -74,6 +74,8 @@ static const struct {
     {"credential_username_length", "USERNAME: 1 to 508 octets"},
     {"credential_username_characters",
      "USERNAME: no blanks, quotes or backslashes (coturn refuses such names)"},
+    {"realm_uris_form",
+     "--uri: turn:, turns:, stun: or stuns: URIs without blanks, 32 at the most"},
     {"caller_pkey", "the caller exists already; remove it first, or choose another NAME"},
     {"caller_name_form", "NAME: 1 to 64 of letters, digits, '.', '_', '-'"},
     {"caller_scopes_known",

@@ -15,7 +15,7 @@ setup_file() {
   key_add turn.test r1 rest
   key_add other.test d2 derived
   key_add bound.test d3 derived
-  sql "UPDATE turncred.realm SET uris = '{turn:127.0.0.1:3478?transport=udp,turns:turn.test:5349?transport=tcp}' WHERE name = 'turn.test'"
+  "$TC_CTL" realm set turn.test --uri 'turn:127.0.0.1:3478?transport=udp' --uri 'turns:turn.test:5349?transport=tcp' --json
   caller_add pcscf derived,rest,push,revoke turn.test,bound.test
   caller_add narrow derived turn.test
   caller_add all derived,rest,push,token,exchange,revoke,metrics '*'

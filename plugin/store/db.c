@@ -28,11 +28,17 @@ static void set_error(struct db *db, const char *message) {
   snprintf(db->error, sizeof db->error, "%.*s", (int)n, message);
 }
 
-/* The first line may name only the attempt; the reason stands in the last one. */
+static bool is_addition(const char *line) {
+  return strncmp(line, "DETAIL:", 7) == 0 || strncmp(line, "HINT:", 5) == 0;
+}
+
+/* The first line may name only the attempt; the reason stands in the last one, save for what the
+ * server adds to it. */
 static void set_conn_error(struct db *db) {
   const char *message = PQerrorMessage(db->conn), *line = message;
   for (const char *p = message; (p = strchr(p, '\n')) && p[1]; p++)
-    line = p + 1;
+    if (!is_addition(p + 1))
+      line = p + 1;
   while (*line == '\t' || *line == ' ')
     line++;
   set_error(db, *line ? line : "the connection is lost");

@@ -266,12 +266,22 @@ static bool keep_revocation(const struct hamt_item *hamt, void *arg) {
   return keep->ok;
 }
 
+/* Where history was lost, a database without any realm is far likelier one whose contents are still
+ * to come, or never will, than one that nobody shall log in with. Realms that are removed where
+ * history goes on are changes like others. */
+static bool is_blank(const struct store_snapshot *snapshot, const struct store_snapshot *from) {
+  return from && from->realms.count > 0 && snapshot->realms.count == 0;
+}
+
 static int load_all(struct feed *feed, const struct store_snapshot *from, bool lost) {
   int rc = 0;
   rows_begin_full(&feed->rows);
   for (enum rows_table table = 0; rc == 0 && table < ROWS_TABLES; table++)
     if (table != ROWS_CREDENTIAL || feed->credentials)
       rc = copy(feed, rows_sql(table, NULL), table);
+  if (rc == 0 && lost && is_blank(feed->rows.snapshot, from))
+    rc =
+        fail(feed, "it is another one, or restored, and holds no realm; if that is meant, restart");
   if (rc == 0 && lost && from) {
     struct keep keep = {feed->rows.snapshot, (int64_t)time(NULL), true};
     hamt_each(&from->revocations, keep_revocation, &keep);
@@ -419,7 +429,9 @@ enum feed_result feed_look(struct feed *feed, const struct store_snapshot *from,
   }
   feed->lag_since = 0;
   if (why) {
-    say(feed, STORE_LOG_WARNING, "loading everything anew: %s", why);
+    if (!feed->lost_told)
+      say(feed, STORE_LOG_WARNING, "loading everything anew: %s", why);
+    feed->lost_told = true;
     full = lost = true;
   }
   if (!full && look.count > 0) {
@@ -441,7 +453,7 @@ enum feed_result feed_look(struct feed *feed, const struct store_snapshot *from,
   if (rc == 0 && full) {
     feed->known_count = 0;
     feed->loaded = true;
-    feed->from_disk = false;
+    feed->from_disk = feed->lost_told = false;
   }
   if (rc == 0 && remember(feed, &look)) {
     rc = fail(feed, "no memory");

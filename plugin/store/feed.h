@@ -30,6 +30,7 @@ struct feed {
   struct feed_change *known; /* applied: all with xid >= xmin, and the newest others */
   size_t known_count, known_cap;
   bool from_disk;     /* identity and xmin are those of a snapshot from the disk */
+  bool lost_told;     /* the log knows that history was lost; it is not yet loaded anew */
   uint64_t lag_since; /* monotonic_ms since a standby is behind what we have; 0: it is not */
   char message[300];  /* why it failed, or what there is to say */
 };

@@ -152,6 +152,32 @@ SCRIPT
   grep -q 'loading everything anew' "$TC_DIR/probe.log"
 }
 
+@test "restarted empty: what is loaded stays in use until there is something to load" {
+  pg_dump -Fc turncred >"$TC_DIR/dump"
+  run probe -p 300 <<SCRIPT
+load 5000
+sh psql -Xqc "SELECT turncred.revoke('user', 'r', 'eve')" >/dev/null
+within 1000 revoked user r eve = for good
+sh PGDATABASE=postgres psql -Xqc "DROP DATABASE turncred WITH (FORCE)" -c "CREATE DATABASE turncred"
+within 3000 connected = no
+$loaded
+sh cat "$TC_TOP"/plugin/schema/[0-9]*.sql | psql -Xq1 -v ON_ERROR_STOP=1
+within 20000 error = it is another one, or restored, and holds no realm; if that is meant, restart
+during 1000 accepts r k = yes
+expect revoked user r eve = for good
+sh PGDATABASE=postgres psql -Xqc "DROP DATABASE turncred WITH (FORCE)" -c "CREATE DATABASE turncred"; pg_restore -1 -d turncred "$TC_DIR/dump"
+within 20000 connected = yes
+$loaded
+expect revoked user r eve = for now
+sh psql -Xqc "DELETE FROM turncred.key" -c "DELETE FROM turncred.realm"
+within 1000 realm r = none
+SCRIPT
+  echo "$output"
+  [ "$status" -eq 0 ]
+  [ "$(grep -c 'loading everything anew' "$TC_DIR/probe.log")" -eq 1 ]
+  grep -q 'database "turncred" does not exist; what is loaded stays in use' "$TC_DIR/probe.log"
+}
+
 @test "notifications that say nothing, and many of them, do no harm" {
   run probe -p 60000 <<SCRIPT
 load 5000

@@ -485,9 +485,13 @@ static bool read_header(struct stream *s, struct disk_header *h) {
 
 /* --- whole files ------------------------------------------------------------------------ */
 
-int disk_write(const char *path, const struct store_snapshot *snapshot,
-               const struct disk_header *header, const uint8_t kek[TURNCRED_KEK], char *err,
-               size_t err_cap) {
+/* What a file holds between its header and the record 'E'. */
+typedef bool (*fill_fn)(struct stream *s, const void *arg);
+typedef int (*read_fn)(struct stream *s, void *arg);
+
+static int write_file(const char *path, const struct disk_header *header,
+                      const uint8_t kek[TURNCRED_KEK], fill_fn fill, const void *arg, char *err,
+                      size_t err_cap) {
   char tmp[4096];
   int n = snprintf(tmp, sizeof tmp, "%s.new", path);
   if (n < 0 || (size_t)n >= sizeof tmp)
@@ -505,8 +509,7 @@ int disk_write(const char *path, const struct store_snapshot *snapshot,
   if (rc == 0 && fwrite(s->header, 1, s->header_len, s->file) != s->header_len)
     rc = errno;
   if (rc == 0) {
-    if (hamt_each(&snapshot->realms, put_realm, s) &&
-        hamt_each(&snapshot->revocations, put_revocation, s))
+    if (fill(s, arg))
       put_byte(s, 'E');
     flush_chunk(s, true);
     rc = s->error;
@@ -524,7 +527,46 @@ int disk_write(const char *path, const struct store_snapshot *snapshot,
   return 0;
 }
 
-static int read_records(struct stream *s, struct store_snapshot *to) {
+static int read_file(const char *path, const struct disk_reading *how, read_fn read, void *arg,
+                     struct disk_header *header, char *err, size_t err_cap) {
+  struct stream *s = calloc(1, sizeof *s);
+  if (!s)
+    return fail(ENOMEM, err, err_cap, "snapshot: no memory");
+  memset(header, 0, sizeof *header);
+  const uint8_t *kek = NULL;
+  int rc = 0;
+  if (!(s->file = fopen(path, "re")))
+    rc = fail(errno, err, err_cap, "snapshot %s: %s", path, strerror(errno));
+  else if (!read_header(s, header))
+    rc = fail(EBADMSG, err, err_cap, "snapshot %s: not a snapshot of this program's format", path);
+  else if (!how->keks || !(kek = kek_ring_find(how->keks, header->kek_id)))
+    rc = fail(ENOKEY, err, err_cap,
+              "snapshot %s: sealed under key encryption key %.64s, which is not here", path,
+              kek_id_valid(header->kek_id) ? header->kek_id : "?");
+  else if (strcmp(header->instance, how->instance) != 0)
+    rc = fail(EPERM, err, err_cap, "snapshot %s: of another instance", path);
+  else if (header->time > how->now + AHEAD)
+    rc = fail(ESTALE, err, err_cap, "snapshot %s: from the future; is the clock right?", path);
+  else if (how->now - header->time > (int64_t)how->max_age)
+    rc = fail(ESTALE, err, err_cap, "snapshot %s: %lld seconds old, %u are allowed", path,
+              (long long)(how->now - header->time), how->max_age);
+  else if ((rc = stream_key(s, kek, 0)) || (rc = read(s, arg)))
+    fail(rc, err, err_cap, "snapshot %s: %s", path,
+         rc == ENOMEM ? "no memory" : "damaged, cut, or not made by this instance");
+  stream_free(s);
+  return rc;
+}
+
+/* --- of realms and keys ----------------------------------------------------------------- */
+
+static bool put_snapshot(struct stream *s, const void *arg) {
+  const struct store_snapshot *snapshot = arg;
+  return hamt_each(&snapshot->realms, put_realm, s) &&
+         hamt_each(&snapshot->revocations, put_revocation, s);
+}
+
+static int get_snapshot(struct stream *s, void *arg) {
+  struct store_snapshot *to = arg;
   int rc = 0;
   while (rc == 0 && !s->error) {
     switch (get_byte(s)) {
@@ -549,40 +591,85 @@ static int read_records(struct stream *s, struct store_snapshot *to) {
   return rc ? rc : s->error;
 }
 
+int disk_write(const char *path, const struct store_snapshot *snapshot,
+               const struct disk_header *header, const uint8_t kek[TURNCRED_KEK], char *err,
+               size_t err_cap) {
+  return write_file(path, header, kek, put_snapshot, snapshot, err, err_cap);
+}
+
 int disk_read(const char *path, const struct kek_ring *keks, const char *instance, int64_t now,
               uint32_t max_age, uint64_t seed, struct store_snapshot **out,
               struct disk_header *header, char *err, size_t err_cap) {
-  struct stream *s = calloc(1, sizeof *s);
-  if (!s)
+  const struct disk_reading how = {keks, instance, now, max_age};
+  struct store_snapshot *snapshot = snapshot_new(seed);
+  if (!snapshot)
     return fail(ENOMEM, err, err_cap, "snapshot: no memory");
-  memset(header, 0, sizeof *header);
-  const uint8_t *kek = NULL;
-  struct store_snapshot *snapshot = NULL;
-  int rc = 0;
-  if (!(s->file = fopen(path, "re")))
-    rc = fail(errno, err, err_cap, "snapshot %s: %s", path, strerror(errno));
-  else if (!read_header(s, header))
-    rc = fail(EBADMSG, err, err_cap, "snapshot %s: not a snapshot of this program's format", path);
-  else if (!keks || !(kek = kek_ring_find(keks, header->kek_id)))
-    rc = fail(ENOKEY, err, err_cap,
-              "snapshot %s: sealed under key encryption key %.64s, which is not here", path,
-              kek_id_valid(header->kek_id) ? header->kek_id : "?");
-  else if (strcmp(header->instance, instance) != 0)
-    rc = fail(EPERM, err, err_cap, "snapshot %s: of another instance", path);
-  else if (header->time > now + AHEAD)
-    rc = fail(ESTALE, err, err_cap, "snapshot %s: from the future; is the clock right?", path);
-  else if (now - header->time > (int64_t)max_age)
-    rc = fail(ESTALE, err, err_cap, "snapshot %s: %lld seconds old, %u are allowed", path,
-              (long long)(now - header->time), max_age);
-  else if (!(snapshot = snapshot_new(seed)))
-    rc = fail(ENOMEM, err, err_cap, "snapshot: no memory");
-  else if ((rc = stream_key(s, kek, 0)) || (rc = read_records(s, snapshot)))
-    fail(rc, err, err_cap, "snapshot %s: %s", path,
-         rc == ENOMEM ? "no memory" : "damaged, cut, or not made by this instance");
-  stream_free(s);
+  int rc = read_file(path, &how, get_snapshot, snapshot, header, err, err_cap);
   if (rc)
     snapshot_free(snapshot);
   else
     *out = snapshot;
+  return rc;
+}
+
+/* --- of a text -------------------------------------------------------------------------- */
+
+static bool put_whole_text(struct stream *s, const void *arg) {
+  size_t n = strlen(arg);
+  put_byte(s, 'T');
+  put_int(s, n);
+  put(s, arg, n);
+  return s->error == 0;
+}
+
+static int get_whole_text(struct stream *s, void *arg) {
+  char **out = arg;
+  unsigned kind = get_byte(s);
+  uint64_t n = get_int(s);
+  if (s->error || kind != 'T' || n > DISK_TEXT_MAX)
+    return EBADMSG;
+  char *text = malloc((size_t)n + 1);
+  if (!text)
+    return ENOMEM;
+  get(s, text, (size_t)n);
+  text[n] = 0;
+  if (s->error || get_byte(s) != 'E' || !s->last || s->pos != s->len) {
+    free(text);
+    return EBADMSG;
+  }
+  *out = text;
+  return 0;
+}
+
+/* An older file shall not come back after a power cut. */
+static int sync_folder(const char *path, char *err, size_t err_cap) {
+  char folder[4096];
+  const char *slash = strrchr(path, '/');
+  snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+  int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int rc = fd < 0 || fsync(fd) ? errno : 0;
+  if (fd >= 0)
+    close(fd);
+  return rc ? fail(rc, err, err_cap, "snapshot %s: %s", path, strerror(rc)) : 0;
+}
+
+int disk_write_text(const char *path, const char *text, const struct disk_header *header,
+                    const uint8_t kek[TURNCRED_KEK], char *err, size_t err_cap) {
+  if (strlen(text) > DISK_TEXT_MAX)
+    return fail(EFBIG, err, err_cap, "snapshot %s: larger than %d octets", path, DISK_TEXT_MAX);
+  int rc = write_file(path, header, kek, put_whole_text, text, err, err_cap);
+  return rc ? rc : sync_folder(path, err, err_cap);
+}
+
+int disk_read_text(const char *path, const char *identity, const struct disk_reading *how,
+                   char **out, struct disk_header *header, char *err, size_t err_cap) {
+  char *text = NULL;
+  int rc = read_file(path, how, get_whole_text, &text, header, err, err_cap);
+  if (!rc && strcmp(header->identity, identity) != 0)
+    rc = fail(EBADMSG, err, err_cap, "snapshot %s: it is of something else", path);
+  if (rc)
+    free(text);
+  else
+    *out = text;
   return rc;
 }

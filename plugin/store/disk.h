@@ -15,7 +15,8 @@
 #include "kek.h"
 #include "snapshot.h"
 
-#define DISK_VERSION 1
+#define DISK_VERSION  1
+#define DISK_TEXT_MAX 16777216 /* octets */
 
 struct disk_header {
   char kek_id[KEK_ID_MAX + 1];
@@ -34,5 +35,18 @@ int disk_write(const char *path, const struct store_snapshot *snapshot,
 int disk_read(const char *path, const struct kek_ring *keks, const char *instance, int64_t now,
               uint32_t max_age, uint64_t seed, struct store_snapshot **out,
               struct disk_header *header, char *err, size_t err_cap);
+
+/* The same for a text of a program's own; the header's identity says what it is. */
+struct disk_reading {
+  const struct kek_ring *keks;
+  const char *instance;
+  int64_t now;
+  uint32_t max_age; /* seconds */
+};
+int disk_write_text(const char *path, const char *text, const struct disk_header *header,
+                    const uint8_t kek[TURNCRED_KEK], char *err, size_t err_cap);
+/* The caller frees *out. */
+int disk_read_text(const char *path, const char *identity, const struct disk_reading *how,
+                   char **out, struct disk_header *header, char *err, size_t err_cap);
 
 #endif

@@ -258,6 +258,25 @@ static void disk(void **state) {
   assert_int_equal(disk_write("/nowhere/x", s, &in, kek_ring_find(keks, "main"), err, sizeof err),
                    ENOENT);
   snapshot_free(s);
+  /* a text of a program's own, as long as it likes, is not taken for another one */
+  const struct disk_reading how = {keks, "here", 1010, 20};
+  char *text = malloc(200001), *again = NULL;
+  memset(text, 'x', 200000);
+  for (size_t n = 0; n <= 200000; n = n ? n * 3 + 65000 : 1) {
+    text[n] = '\0';
+    assert_int_equal(
+        disk_write_text(path, text, &in, kek_ring_find(keks, "main"), err, sizeof err), 0);
+    text[n] = 'x';
+    assert_int_equal(disk_read_text(path, "db 1", &how, &again, &out, err, sizeof err), 0);
+    assert_int_equal(strlen(again), n);
+    free(again);
+  }
+  assert_int_equal(disk_read_text(path, "db 2", &how, &again, &out, err, sizeof err), EBADMSG);
+  assert_int_equal(disk_read(path, keks, "here", 1010, 20, 9, &back, &out, err, sizeof err),
+                   EBADMSG);
+  assert_int_equal(truncate(path, 300), 0);
+  assert_int_equal(disk_read_text(path, "db 1", &how, &again, &out, err, sizeof err), EBADMSG);
+  free(text);
   kek_ring_free(keks);
   unlink(path);
   snprintf(command, sizeof command, "rm -rf %s", kekdir);

@@ -77,6 +77,14 @@ uint64_t budget_wanted(struct budget *budget, const char *realm, const char *kid
   return n;
 }
 
+uint64_t budget_left(struct budget *budget, const char *realm, const char *kid) {
+  pthread_mutex_lock(&budget->lock);
+  struct reserve *r = find(budget, realm, kid);
+  uint64_t n = r ? r->left : 0;
+  pthread_mutex_unlock(&budget->lock);
+  return n;
+}
+
 bool budget_add(struct budget *budget, const char *realm, const char *kid, uint64_t count) {
   pthread_mutex_lock(&budget->lock);
   struct reserve *r = find(budget, realm, kid);

@@ -23,6 +23,7 @@ bool budget_take(struct budget *budget, const char *realm, const char *kid, bool
 void budget_return(struct budget *budget, const char *realm, const char *kid);
 /* How many should be reserved for the key now: 0 or the block. */
 uint64_t budget_wanted(struct budget *budget, const char *realm, const char *kid);
+uint64_t budget_left(struct budget *budget, const char *realm, const char *kid);
 /* false: no memory; what was reserved is lost then, which is safe. */
 bool budget_add(struct budget *budget, const char *realm, const char *kid, uint64_t count);
 

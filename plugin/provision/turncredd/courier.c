@@ -4,6 +4,8 @@
 #include "courier.h"
 
 #include "daemon.h"
+#include "keep.h"
+#include "purse.h"
 #include "say.h"
 #include "tag.h"
 
@@ -23,6 +25,9 @@
 #define BATCH        500 /* journal entries a transaction */
 #define RETRY_MIN_MS 200
 #define RETRY_MAX_MS 5000
+#define DATABASE_MS  5000 /* a silent one is away */
+#define AT_START_MS  2000 /* the same, where what was kept can be used instead */
+#define CALLERS      "callers"
 
 struct courier {
   struct courier_config config;
@@ -33,9 +38,10 @@ struct courier {
   struct directory *directory; /* under lock */
   atomic_bool connected, stop;
   struct store_reader *reader;
-  uint64_t directory_at_ms;
+  uint64_t directory_at_ms, kept_at_ms; /* 0: not yet */
+  struct purse *purse;                  /* NULL: nothing is kept */
   bool opened; /* the journal, on this connection */
-  char last_error[300], last_used_up[700], last_tag_error[300];
+  char last_error[300], last_used_up[700], last_tag_error[300], last_keep_error[300];
 };
 
 void courier_wake(struct courier *courier) {
@@ -53,6 +59,46 @@ struct directory *courier_directory(struct courier *courier) {
 
 bool courier_connected(struct courier *courier) { return atomic_load(&courier->connected); }
 
+static void take_directory(struct courier *c, struct directory *fresh) {
+  pthread_mutex_lock(&c->lock);
+  struct directory *old = c->directory;
+  c->directory = fresh;
+  pthread_mutex_unlock(&c->lock);
+  directory_unref(old);
+}
+
+/* On disk when it has changed, and again before it looks too old. */
+static void keep_directory(struct courier *c, bool changed) {
+  char err[300] = "";
+  uint64_t now = monotonic_ms(), age = c->kept_at_ms ? now - c->kept_at_ms : UINT64_MAX;
+  if (!c->purse || (!changed && age < (uint64_t)c->config.keep_max_age * 250))
+    return;
+  char *text = directory_text(c->directory);
+  if (text && !keep_write(c->config.daemon, CALLERS, text, err, sizeof err))
+    c->kept_at_ms = now;
+  free(text);
+  if (*err && strcmp(err, c->last_keep_error) != 0)
+    say(SAY_WARNING, "%s", err);
+  snprintf(c->last_keep_error, sizeof c->last_keep_error, "%s", err);
+}
+
+static void directory_from_disk(struct courier *c) {
+  char err[300] = "damaged", *text = NULL;
+  int64_t written;
+  struct directory *d = NULL;
+  if (!keep_read(c->config.daemon, CALLERS, c->config.keep_max_age, &text, &written, err,
+                 sizeof err))
+    d = directory_from_text(text);
+  free(text);
+  if (!d) {
+    say(SAY_WARNING, "callers that were kept cannot be used: %s", err);
+    return;
+  }
+  say(SAY_WARNING, "the database is away: using callers as they were %lld seconds ago: %zu",
+      (long long)(time(NULL) - written), directory_callers(d));
+  take_directory(c, d);
+}
+
 static bool load_directory(struct courier *c) {
   struct directory *fresh;
   char err[300];
@@ -61,22 +107,21 @@ static bool load_directory(struct courier *c) {
     return false;
   }
   c->directory_at_ms = monotonic_ms();
-  if (directory_equal(c->directory, fresh)) {
+  bool changed = !directory_equal(c->directory, fresh);
+  if (changed) {
+    say(SAY_INFO, "callers: %zu", directory_callers(fresh));
+    take_directory(c, fresh);
+  } else {
     directory_unref(fresh);
-    return true;
   }
-  say(SAY_INFO, "callers: %zu", directory_callers(fresh));
-  pthread_mutex_lock(&c->lock);
-  struct directory *old = c->directory;
-  c->directory = fresh;
-  pthread_mutex_unlock(&c->lock);
-  directory_unref(old);
+  keep_directory(c, changed);
   return true;
 }
 
 /* --- reserves ----------------------------------------------------------------------------- */
 
-static bool reserve(struct courier *c, const char *realm, const char *kid, uint64_t count) {
+static bool reserve(struct courier *c, const char *realm, const char *kid, uint64_t count,
+                    bool for_purse) {
   char number[24], name[700];
   const char *values[] = {realm, kid, number};
   PGresult *r;
@@ -84,7 +129,9 @@ static bool reserve(struct courier *c, const char *realm, const char *kid, uint6
   int rc =
       db_query_params(&c->db, "SELECT turncred.tokens_reserve($1, $2, $3::bigint)", 3, values, &r);
   bool got = !rc && PQntuples(r) == 1 && *PQgetvalue(r, 0, 0) == 't';
-  if (got)
+  if (got && for_purse)
+    purse_add(c->purse, realm, kid, count);
+  else if (got)
     budget_add(c->config.budget, realm, kid, count);
   PQclear(r);
   snprintf(name, sizeof name, "%s/%s", realm, kid);
@@ -138,11 +185,28 @@ static bool reserve_all(struct courier *c) {
   const struct realm_info *realms = directory_realms(c->directory, &n);
   for (size_t i = 0; i < n; i++) {
     look(c, realms[i].name, &want);
-    if ((want.count && !reserve(c, realms[i].name, want.kid, want.count)) ||
+    uint64_t kept = c->purse && *want.kid ? purse_wanted(c->purse, realms[i].name, want.kid) : 0;
+    if ((want.count && !reserve(c, realms[i].name, want.kid, want.count, false)) ||
+        (kept && !reserve(c, realms[i].name, want.kid, kept, true)) ||
         (want.tag && !make_tag_key(c, realms[i].name, want.kid)))
       return false;
   }
   return true;
+}
+
+/* Without the database: from what is on disk. */
+static void spend(struct courier *c) {
+  struct want want;
+  size_t n = 0;
+  const struct realm_info *realms =
+      c->purse && c->directory ? directory_realms(c->directory, &n) : NULL;
+  for (size_t i = 0; i < n; i++) {
+    look(c, realms[i].name, &want);
+    if (*want.kid &&
+        budget_left(c->config.budget, realms[i].name, want.kid) < purse_part(c->purse))
+      budget_add(c->config.budget, realms[i].name, want.kid,
+                 purse_take(c->purse, realms[i].name, want.kid));
+  }
 }
 
 /* --- the journal -------------------------------------------------------------------------- */
@@ -222,12 +286,24 @@ static bool work(struct courier *c) {
   return deliver(c) && reserve_all(c);
 }
 
+/* Until the database is tried again. */
+static void hold_out(struct courier *c, uint32_t ms) {
+  uint64_t now, end = monotonic_ms() + ms;
+  while (!atomic_load(&c->stop) && (now = monotonic_ms()) < end) {
+    struct pollfd fds[2] = {{c->stop_fd, POLLIN, 0}, {c->wake_fd, POLLIN, 0}};
+    spend(c);
+    poll(fds, 2, (int)(end - now));
+    drain(c->wake_fd);
+  }
+}
+
 static void *run(void *arg) {
   struct courier *c = arg;
   uint32_t delay = RETRY_MIN_MS;
   while (!atomic_load(&c->stop)) {
     drain(c->wake_fd);
     bool ok = work(c);
+    c->db.connect_ms = c->db.silence_ms = DATABASE_MS;
     atomic_store(&c->connected, ok);
     if (ok) {
       if (*c->last_error)
@@ -242,8 +318,9 @@ static void *run(void *arg) {
           c->db.error);
       snprintf(c->last_error, sizeof c->last_error, "%s", c->db.error);
     }
-    struct pollfd fd = {c->stop_fd, POLLIN, 0};
-    poll(&fd, 1, (int)delay);
+    if (c->purse && !c->directory)
+      directory_from_disk(c);
+    hold_out(c, delay);
     delay = delay * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : delay * 2;
   }
   return NULL;
@@ -261,10 +338,14 @@ int courier_start(struct courier **out, const struct courier_config *config, cha
   atomic_init(&c->connected, false);
   atomic_init(&c->stop, false);
   db_init(&c->db, c->stop_fd);
-  c->db.connect_ms = c->db.silence_ms = 5000;
+  bool keep = keep_wanted(config->daemon);
+  c->db.connect_ms = c->db.silence_ms = keep ? AT_START_MS : DATABASE_MS;
+  if (keep)
+    c->purse = purse_open(config->daemon, config->token_reserve);
   c->reader = store_reader_new(config->store);
-  if (c->wake_fd < 0 || c->stop_fd < 0 || !c->reader || pthread_create(&c->thread, NULL, run, c)) {
+  if (c->wake_fd < 0 || c->stop_fd < 0 || !c->reader || (keep && !c->purse) || pthread_create(&c->thread, NULL, run, c)) {
     store_reader_free(c->reader);
+    purse_free(c->purse);
     free(c);
     return snprintf(err, cap, "no memory, descriptors or threads"), -1;
   }
@@ -293,6 +374,7 @@ void courier_free(struct courier *c) {
   if (!c)
     return;
   directory_unref(c->directory);
+  purse_free(c->purse);
   pthread_mutex_destroy(&c->lock);
   close(c->wake_fd);
   close(c->stop_fd);

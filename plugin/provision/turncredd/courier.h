@@ -18,6 +18,8 @@ struct courier_config {
   const char *conninfo, *instance;
   uint32_t poll_ms;
   bool listen;
+  uint32_t keep_max_age;  /* seconds */
+  uint64_t token_reserve; /* at a time */
   struct store *store;
   struct journal *journal;
   struct budget *budget;

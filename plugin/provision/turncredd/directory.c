@@ -6,6 +6,7 @@
 #include "turncred.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,9 @@ const char *scope_name(enum scope scope) {
   return "";
 }
 
+/* A file that was kept by another version with other columns is not taken. */
+#define CALLER_FIELDS 7
+#define REALM_FIELDS  5
 static const char *const sql[] = {
     "SELECT name, encode(key_sha256, 'hex'), encode(cert_sha256, 'hex'), cert_subject,"
     " array_to_string(scopes, E'\\n'), array_to_string(realms, E'\\n'),"
@@ -139,6 +143,68 @@ int directory_load(struct directory **out, struct db *db, char *err, size_t cap)
   else
     *out = d;
   return rc;
+}
+
+/* --- as text ------------------------------------------------------------------------------ */
+
+static json_t *rows_json(const PGresult *r) {
+  json_t *rows = json_array();
+  for (int i = 0; i < PQntuples(r); i++) {
+    json_t *row = json_array();
+    for (int f = 0; f < PQnfields(r); f++)
+      json_array_append_new(row, PQgetisnull(r, i, f) ? json_null()
+                                                      : json_string(PQgetvalue(r, i, f)));
+    json_array_append_new(rows, row);
+  }
+  return rows;
+}
+
+char *directory_text(const struct directory *d) {
+  json_t *both = json_pack("{s:o, s:o}", "callers", rows_json(d->callers_result), "realms",
+                           rows_json(d->realms_result));
+  char *text = both ? json_dumps(both, JSON_COMPACT) : NULL;
+  json_decref(both);
+  return text;
+}
+
+/* A result as the database would give it. */
+static PGresult *rows_of(const json_t *rows, int fields) {
+  PGresAttDesc columns[16];
+  size_t i, f;
+  json_t *row, *value;
+  PGresult *r = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
+  memset(columns, 0, sizeof columns);
+  for (int c = 0; c < fields; c++)
+    columns[c].name = (char *)"";
+  bool ok = r && json_is_array(rows) && PQsetResultAttrs(r, fields, columns);
+  json_array_foreach(rows, i, row) {
+    ok = ok && json_array_size(row) == (size_t)fields;
+    json_array_foreach(row, f, value) {
+      const char *text = json_string_value(value);
+      ok = ok && PQsetvalue(r, (int)i, (int)f, (char *)text, text ? (int)strlen(text) : -1);
+    }
+  }
+  if (ok)
+    return r;
+  PQclear(r);
+  return NULL;
+}
+
+struct directory *directory_from_text(const char *text) {
+  json_t *both = json_loads(text, 0, NULL);
+  struct directory *d = both ? calloc(1, sizeof *d) : NULL;
+  bool ok = d != NULL;
+  if (d) {
+    atomic_init(&d->refs, 1);
+    d->callers_result = rows_of(json_object_get(both, "callers"), CALLER_FIELDS);
+    d->realms_result = rows_of(json_object_get(both, "realms"), REALM_FIELDS);
+    ok = d->callers_result && d->realms_result && take_callers(d) && take_realms(d);
+  }
+  json_decref(both);
+  if (ok)
+    return d;
+  directory_unref(d);
+  return NULL;
 }
 
 struct directory *directory_ref(struct directory *d) {

@@ -48,6 +48,9 @@ struct directory;
 
 /* 0, or as db_query with a sentence in err. */
 int directory_load(struct directory **out, struct db *db, char *err, size_t err_cap);
+/* As text, to be kept, and back. The caller frees; NULL: no memory, or no such text. */
+char *directory_text(const struct directory *directory);
+struct directory *directory_from_text(const char *text);
 struct directory *directory_ref(struct directory *directory);
 void directory_unref(struct directory *directory); /* NULL is fine */
 bool directory_equal(const struct directory *a, const struct directory *b);

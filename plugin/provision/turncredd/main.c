@@ -87,6 +87,8 @@ static int open_parts(struct daemon *daemon, char *err, size_t cap) {
                                   .instance = daemon->instance,
                                   .poll_ms = (uint32_t)s->poll_interval,
                                   .listen = s->listen,
+                                  .keep_max_age = (uint32_t)(s->snapshot_max_age / 1000),
+                                  .token_reserve = (uint64_t)s->token_reserve,
                                   .store = daemon->store,
                                   .journal = daemon->journal,
                                   .budget = daemon->budget,

@@ -27,7 +27,7 @@ const struct setting settings_table[] = {
     {"listen", SETTING_BOOL, FIELD(listen), false, "yes", 0, 0,
      "use LISTEN for changes within a second; no behind a transaction pooler or on a standby"},
     {"snapshot_file", SETTING_PATH, FIELD(snapshot_file), false, NULL, 0, 0,
-     "sealed copy of the last snapshot, for a start while the database is away"},
+     "sealed copy of realms and keys, for a start while the database is away"},
     {"snapshot_max_age", SETTING_DURATION, FIELD(snapshot_max_age), false, "1d", MINUTE, 30 * DAY,
      "an older snapshot_file is refused"},
     {"state_dir", SETTING_PATH, FIELD(state_dir), true, NULL, 0, 0,

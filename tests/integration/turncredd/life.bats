@@ -289,6 +289,78 @@ pushed_last() { [ "$(sql "SELECT count(*) FROM turncred.credential WHERE usernam
 }
 push_again() { CALLER=all call_json 200 POST /v1/realms/turn.test/credentials '{"user": "away", "kind": "pushed"}' >/dev/null; }
 
+@test "killed, and started again while the database is away: it issues from what it kept, all is in issue_log later" {
+  local n dir=$TC_DIR/daemons/kept
+  daemon_start kept "snapshot_file = $TC_DIR/daemons/kept/state/snapshot" 'token_reserve = 64' 'poll_interval = 200ms'
+  export DAEMON=kept
+  wait_for 10 kept_all
+  printf 'user = "all:%s"\n' "$(key_of all)" >"$TC_DIR/basic"
+  issue kept0
+  kill -9 "$(daemon_pid kept)"
+  pg_stop "$TC_DIR/pg"
+  # what is kept shows nobody and no key
+  ! grep -qE 'synapse|turn\.test|[0-9a-f]{64}' "$dir/state/callers" "$dir/state/reserve" "$dir/state/snapshot"
+  for n in 1 2 3; do
+    daemon_run kept
+    call 200 GET /readyz
+    [ "$(value .database)" = false ]
+    issue "kept$n" && probe main
+    call 200 POST /oauth2/token -K "$TC_DIR/basic" -d "grant_type=client_credentials&audience=turn.test-server&subject=kepttoken$n" && probe main
+    CALLER=synapse call 200 GET "/?service=turn&username=keptrest$n"
+    [ "$(value '.uris | length')" = 2 ]
+    CALLER= call_json 401 POST /v1/realms/turn.test/credentials '{"user": "x"}' -H 'Authorization: Bearer wrong'
+    CALLER=synapse call_json 403 POST /v1/realms/turn.test/credentials '{"user": "x"}'
+    CALLER=all call_json 503 PUT /v1/realms/turn.test/credentials/x '{"password": "Vb3q-7Lm0p_Xw9Zk2RtY5u"}'
+    kill -9 "$(daemon_pid kept)"
+  done
+  # 64 were kept: each start took 4 off the file, and more when those were used up
+  daemon_run kept
+  local ok=0
+  for n in {1..60}; do
+    call 200 POST /oauth2/token -K "$TC_DIR/basic" -d "grant_type=client_credentials&audience=turn.test-server&subject=more$n" >/dev/null && ok=$((ok + 1))
+  done
+  echo "$ok of $((64 - 3 * 4)) tokens"
+  [ "$ok" -ge 40 ] && [ "$ok" -le 52 ]
+  call 503 POST /oauth2/token -K "$TC_DIR/basic" -d 'grant_type=client_credentials&audience=turn.test-server&subject=x' && has_error temporarily_unavailable reserved
+  pg_restart
+  wait_for 20 delivered
+  [ "$(issued 'kept%')" = 10 ]
+  [ "$(issued 'more%')" = "$ok" ]
+  [ "$(sql "SELECT count(DISTINCT (kind, subject)) FROM turncred.issue_log WHERE subject LIKE 'kept%'")" = 10 ]
+  wait_for 10 token_again
+}
+kept_all() { [ -s "$TC_DIR/daemons/kept/state/callers" ] && [ -s "$TC_DIR/daemons/kept/state/reserve" ] && [ -s "$TC_DIR/daemons/kept/state/snapshot" ]; }
+token_again() { call 200 POST /oauth2/token -K "$TC_DIR/basic" -d 'grant_type=client_credentials&audience=turn.test-server&subject=again' >/dev/null; }
+
+@test "kept files of another instance, or changed ones, are refused by name, and nobody is let in by them" {
+  local dir=$TC_DIR/daemons/changed
+  daemon_start changed "snapshot_file = $TC_DIR/daemons/changed/state/snapshot"
+  wait_for 10 kept_changed
+  kill -9 "$(daemon_pid changed)"
+  pg_stop "$TC_DIR/pg"
+  cp "$dir/state/callers" "$TC_DIR/callers.kept"
+  local size
+  size=$(stat -c %s "$dir/state/callers")
+  printf '\377' | dd of="$dir/state/callers" bs=1 seek=$((size - 40)) conv=notrunc status=none
+  TC_START_LIMIT=1 daemon_run changed || true
+  daemon_log_has changed 'callers that were kept cannot be used: .*damaged' 15
+  DAEMON=changed wait_for 15 call_unready
+  kill -9 "$(daemon_pid changed)"
+  # a file of something else under this name
+  cp "$dir/state/reserve" "$dir/state/callers"
+  TC_START_LIMIT=1 daemon_run changed || true
+  daemon_log_has changed 'it is of something else' 15
+  kill -9 "$(daemon_pid changed)"
+  cp "$TC_DIR/callers.kept" "$dir/state/callers"
+  sed -i 's/^instance = .*/instance = issuer-elsewhere/' "$dir/conf"
+  TC_START_LIMIT=1 daemon_run changed || true
+  daemon_log_has changed 'of another instance' 15
+  pg_restart
+  wait_for 20 daemon_answers changed
+}
+kept_changed() { [ -s "$TC_DIR/daemons/changed/state/callers" ] && [ -s "$TC_DIR/daemons/changed/state/snapshot" ] && [ -s "$TC_DIR/daemons/changed/state/reserve" ]; }
+call_unready() { CALLER=all call_json 503 POST /v1/realms/turn.test/credentials '{"user": "x"}' >/dev/null; }
+
 @test "a full journal stops issuing, or not, as configured" {
   daemon_start full 'journal_entries = 16'
   daemon_start full2 'journal_entries = 16' 'journal_full = continue'

@@ -12,13 +12,13 @@ umask 022
 
 # --- package lists: the one place where Debian packages are named ------------------------------
 # Each list serves one purpose; scripts say which ones they need. Read by the Dockerfiles too.
-packages_build='build-essential autoconf automake libtool pkg-config libgnutls28-dev libjansson-dev
+packages_build='build-essential autoconf automake libtool pkg-config libcurl4-openssl-dev libgnutls28-dev libjansson-dev
   libmicrohttpd-dev libpq-dev libssl-dev uthash-dev'
 packages_coturn='build-essential debhelper dpkg-dev default-libmysqlclient-dev libevent-dev libhiredis-dev
   libpq-dev libsqlite3-dev libssl-dev libsystemd-dev pkg-config sqlite3'
 packages_coturn_run='libevent-core-2.1-7 libevent-extra-2.1-7 libevent-openssl-2.1-7 libevent-pthreads-2.1-7
   libhiredis0.14 libmariadb3 libpq5 libsqlite3-0 libssl3 libsystemd0'
-packages_ctl_run='libgnutls30 libjansson4 libmicrohttpd12 libpq5 libssl3 openssl postgresql-client'
+packages_ctl_run='libcurl4 libgnutls30 libjansson4 libmicrohttpd12 libpq5 libssl3 openssl postgresql-client'
 packages_client_run='python3 python3-aioice python3-cryptography'
 packages_database='postgresql'
 packages_run='ca-certificates curl iproute2 openssl procps'

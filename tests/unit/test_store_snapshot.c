@@ -264,8 +264,8 @@ static void disk(void **state) {
   memset(text, 'x', 200000);
   for (size_t n = 0; n <= 200000; n = n ? n * 3 + 65000 : 1) {
     text[n] = '\0';
-    assert_int_equal(
-        disk_write_text(path, text, &in, kek_ring_find(keks, "main"), err, sizeof err), 0);
+    assert_int_equal(disk_write_text(path, text, &in, kek_ring_find(keks, "main"), err, sizeof err),
+                     0);
     text[n] = 'x';
     assert_int_equal(disk_read_text(path, "db 1", &how, &again, &out, err, sizeof err), 0);
     assert_int_equal(strlen(again), n);

@@ -40,7 +40,7 @@ struct courier {
   struct store_reader *reader;
   uint64_t directory_at_ms, kept_at_ms; /* 0: not yet */
   struct purse *purse;                  /* NULL: nothing is kept */
-  bool opened; /* the journal, on this connection */
+  bool opened;                          /* the journal, on this connection */
   char last_error[300], last_used_up[700], last_tag_error[300], last_keep_error[300];
 };
 
@@ -202,8 +202,7 @@ static void spend(struct courier *c) {
       c->purse && c->directory ? directory_realms(c->directory, &n) : NULL;
   for (size_t i = 0; i < n; i++) {
     look(c, realms[i].name, &want);
-    if (*want.kid &&
-        budget_left(c->config.budget, realms[i].name, want.kid) < purse_part(c->purse))
+    if (*want.kid && budget_left(c->config.budget, realms[i].name, want.kid) < purse_part(c->purse))
       budget_add(c->config.budget, realms[i].name, want.kid,
                  purse_take(c->purse, realms[i].name, want.kid));
   }
@@ -343,7 +342,8 @@ int courier_start(struct courier **out, const struct courier_config *config, cha
   if (keep)
     c->purse = purse_open(config->daemon, config->token_reserve);
   c->reader = store_reader_new(config->store);
-  if (c->wake_fd < 0 || c->stop_fd < 0 || !c->reader || (keep && !c->purse) || pthread_create(&c->thread, NULL, run, c)) {
+  if (c->wake_fd < 0 || c->stop_fd < 0 || !c->reader || (keep && !c->purse) ||
+      pthread_create(&c->thread, NULL, run, c)) {
     store_reader_free(c->reader);
     purse_free(c->purse);
     free(c);

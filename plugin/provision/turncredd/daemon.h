@@ -20,13 +20,14 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+struct fetcher;
 struct jwks;
 
 /* What a reload replaces at one stroke; requests keep the one they began with. */
 struct live {
   atomic_uint refs;
   struct settings settings;
-  struct jwks *jwks;     /* NULL: no token exchange */
+  struct jwks *jwks;     /* from a file; NULL: see fetcher, or no token exchange */
   struct kek_ring *keks; /* to seal pushed credentials with */
 };
 
@@ -42,6 +43,7 @@ struct daemon {
   struct limits *limits;
   struct courier *courier;
   struct pusher *pusher;
+  struct fetcher *fetcher;
   struct metrics metrics;
   int64_t started_at;
   atomic_bool draining;

@@ -152,8 +152,8 @@ static json_t *rows_json(const PGresult *r) {
   for (int i = 0; i < PQntuples(r); i++) {
     json_t *row = json_array();
     for (int f = 0; f < PQnfields(r); f++)
-      json_array_append_new(row, PQgetisnull(r, i, f) ? json_null()
-                                                      : json_string(PQgetvalue(r, i, f)));
+      json_array_append_new(row,
+                            PQgetisnull(r, i, f) ? json_null() : json_string(PQgetvalue(r, i, f)));
     json_array_append_new(rows, row);
   }
   return rows;

@@ -11,12 +11,12 @@
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define FILE_MAX 262144 /* octets */
 #define KEYS_MAX 64
 
 struct jwk {
@@ -27,6 +27,7 @@ struct jwk {
 };
 
 struct jwks {
+  atomic_uint refs;
   struct jwk keys[KEYS_MAX];
   size_t count;
 };
@@ -127,36 +128,50 @@ static bool take(struct jwks *jwks, const json_t *key) {
   return true;
 }
 
-int jwks_read(struct jwks **out, const char *path, char *err, size_t cap) {
-  json_error_t why;
-  FILE *file = fopen(path, "re");
-  char *text = file ? malloc(FILE_MAX + 1) : NULL;
-  size_t n = text ? fread(text, 1, FILE_MAX + 1, file) : 0;
-  if (file)
-    fclose(file);
-  json_t *set = n && n <= FILE_MAX ? json_loadb(text, n, JSON_REJECT_DUPLICATES, &why) : NULL;
-  free(text);
+int jwks_parse(struct jwks **out, const char *text, size_t len, const char *where, char *err,
+               size_t cap) {
+  json_t *set =
+      len && len <= JWKS_OCTETS_MAX ? json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL) : NULL;
   struct jwks *jwks = calloc(1, sizeof *jwks);
   size_t i;
   json_t *key;
-  if (jwks && set) {
+  if (jwks) {
+    atomic_init(&jwks->refs, 1);
     json_array_foreach(json_object_get(set, "keys"), i, key) { take(jwks, key); }
   }
   json_decref(set);
   if (!jwks || !jwks->count) {
-    jwks_free(jwks);
-    snprintf(err, cap,
-             "jwt_jwks: %s cannot be read, is no JWK set of at most %d octets, or holds no RSA key "
-             "of 2048 bits or EC key for signatures",
-             path, FILE_MAX);
+    jwks_unref(jwks);
+    snprintf(
+        err, cap,
+        "jwt_jwks: %.300s cannot be read, is no JWK set of at most %d octets, or holds no RSA key "
+        "of 2048 bits or EC key for signatures",
+        where, JWKS_OCTETS_MAX);
     return -1;
   }
   *out = jwks;
   return 0;
 }
 
-void jwks_free(struct jwks *jwks) {
-  if (!jwks)
+int jwks_read(struct jwks **out, const char *path, char *err, size_t cap) {
+  FILE *file = fopen(path, "re");
+  char *text = file ? malloc(JWKS_OCTETS_MAX + 1) : NULL;
+  size_t n = text ? fread(text, 1, JWKS_OCTETS_MAX + 1, file) : 0;
+  if (file)
+    fclose(file);
+  int rc = jwks_parse(out, text ? text : "", n, path, err, cap);
+  free(text);
+  return rc;
+}
+
+struct jwks *jwks_ref(struct jwks *jwks) {
+  if (jwks)
+    atomic_fetch_add(&jwks->refs, 1);
+  return jwks;
+}
+
+void jwks_unref(struct jwks *jwks) {
+  if (!jwks || atomic_fetch_sub(&jwks->refs, 1) != 1)
     return;
   for (size_t i = 0; i < jwks->count; i++) {
     free(jwks->keys[i].kid);
@@ -165,6 +180,8 @@ void jwks_free(struct jwks *jwks) {
   }
   free(jwks);
 }
+
+size_t jwks_count(const struct jwks *jwks) { return jwks ? jwks->count : 0; }
 
 EVP_PKEY *jwks_find(const struct jwks *jwks, const char *kid, const char *alg) {
   if (!kid && jwks->count != 1)

@@ -149,8 +149,9 @@ static const char *check_claims(const json_t *claims, const struct settings *s, 
 }
 
 const char *jwt_check(const char *token, const struct settings *s, const struct jwks *jwks,
-                      int64_t now, char *out, size_t cap) {
+                      int64_t now, bool *unknown_key, char *out, size_t cap) {
   size_t len = strlen(token);
+  *unknown_key = false;
   if (len == 0 || len > JWT_TOKEN_MAX)
     return "subject_token: empty or longer than 8192 octets";
   struct parts parts;
@@ -167,9 +168,10 @@ const char *jwt_check(const char *token, const struct settings *s, const struct 
     wrong = "subject_token: typ must be at+jwt";
   else if (json_object_get(header, "crit"))
     wrong = "subject_token: it has critical header parameters";
-  else if (!(key = jwks_find(jwks, kid, alg)))
+  else if (!(key = jwks ? jwks_find(jwks, kid, alg) : NULL)) {
     wrong = "subject_token: its key is not in the issuer's key set";
-  else if (!signed_by(&parts, alg, key))
+    *unknown_key = true;
+  } else if (!signed_by(&parts, alg, key))
     wrong = "subject_token: its signature is wrong";
   json_t *claims = wrong ? NULL : object_of(parts.claims, parts.claims_len);
   if (!wrong)

@@ -12,13 +12,15 @@
 #include "jwks.h"
 #include "settings.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define JWT_TOKEN_MAX 8192 /* octets */
 
-/* The subject into out. NULL, or what is wrong, in a sentence without any part of the token. */
+/* The subject into out. NULL, or what is wrong, in a sentence without any part of the token.
+ * *unknown_key: that is all that is known to be wrong, and a newer key set may help. */
 const char *jwt_check(const char *token, const struct settings *settings, const struct jwks *jwks,
-                      int64_t now, char *out, size_t cap);
+                      int64_t now, bool *unknown_key, char *out, size_t cap);
 
 #endif

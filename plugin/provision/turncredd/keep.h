@@ -1,5 +1,6 @@
 /*
- * keep.h - what a start without the database needs besides realms and keys: sealed files in state_dir
+ * keep.h - what a start without the database needs besides realms and keys: sealed files in
+ * state_dir
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *

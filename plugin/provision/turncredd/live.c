@@ -19,7 +19,7 @@ struct live *live_read(const char *path, char *err, size_t cap) {
   int rc = settings_read(s, path, err, cap);
   if (!rc)
     rc = kek_ring_load(&live->keks, s->kek, err, cap);
-  if (!rc && *s->jwt_issuer)
+  if (!rc && *s->jwt_issuer && !settings_is_url(s->jwt_jwks))
     rc = jwks_read(&live->jwks, s->jwt_jwks, err, cap);
   if (rc) {
     live_unref(live);
@@ -39,7 +39,7 @@ struct live *live_get(struct daemon *daemon) {
 void live_unref(struct live *live) {
   if (!live || atomic_fetch_sub(&live->refs, 1) != 1)
     return;
-  jwks_free(live->jwks);
+  jwks_unref(live->jwks);
   kek_ring_free(live->keks);
   explicit_bzero(&live->settings, sizeof live->settings); /* database may hold a password */
   free(live);

@@ -7,6 +7,7 @@
 #include "../common/clock.h"
 #include "../common/secret.h"
 #include "daemon.h"
+#include "fetcher.h"
 #include "notify.h"
 #include "say.h"
 #include "server.h"
@@ -98,12 +99,14 @@ static int open_parts(struct daemon *daemon, char *err, size_t cap) {
     return -1;
   if (!(daemon->pusher =
             pusher_start(daemon->conninfo, daemon->instance, (uint32_t)s->database_timeout)) ||
-      store_start(daemon->store))
+      !(daemon->fetcher = fetcher_start()) || store_start(daemon->store))
     return snprintf(err, cap, "no memory, descriptors or threads"), -1;
+  fetcher_configure(daemon->fetcher, s);
   return 0;
 }
 
 static void close_parts(struct daemon *daemon) {
+  fetcher_stop(daemon->fetcher);
   pusher_stop(daemon->pusher);
   courier_stop(daemon->courier, DELIVER_AT_STOP);
   if (daemon->store)
@@ -134,6 +137,7 @@ static void reload(struct daemon *daemon, struct server *server) {
     pthread_mutex_unlock(&daemon->lock);
     live_unref(old);
     store_reload(daemon->store);
+    fetcher_configure(daemon->fetcher, &fresh->settings);
     courier_wake(daemon->courier);
     say(SAY_INFO, "settings, keys and certificates have been read again");
   }
@@ -274,8 +278,8 @@ int main(int argc, char **argv) {
     live_unref(daemon.live);
     return EXIT_SUCCESS;
   }
-  if (threads_init()) {
-    say(SAY_ERROR, "no thread keys are left");
+  if (threads_init() || fetcher_init()) {
+    say(SAY_ERROR, "no thread keys or memory are left");
     return EXIT_FAILURE;
   }
   return run(&daemon);

@@ -4,6 +4,7 @@
 #include "metrics.h"
 
 #include "daemon.h"
+#include "fetcher.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -53,6 +54,8 @@ char *metrics_page(struct daemon *daemon) {
       (int64_t)status.generation);
   one(out, "keys", "gauge", "Keys loaded.", (int64_t)status.keys);
   one(out, "refused_rows", "gauge", "Rows that cannot be used.", (int64_t)status.refused_rows);
+  one(out, "jwks_age_seconds", "gauge", "Since the portal's keys were last fetched; -1: never.",
+      fetcher_age(daemon->fetcher));
   one(out, "start_time_seconds", "gauge", "When the daemon started.", daemon->started_at);
   if (fclose(out))
     return NULL;

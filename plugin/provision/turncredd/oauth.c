@@ -4,6 +4,7 @@
  */
 #include "config.h"
 
+#include "fetcher.h"
 #include "issue.h"
 #include "jwt_check.h"
 #include "proof.h"
@@ -141,12 +142,30 @@ static void client_credentials(struct request *r, const struct form *form) {
     issue_token(r, &policy, subject ? subject : r->caller->name, false);
 }
 
+/* The user whom the portal's token names. false: an error has been prepared. */
+static bool user_of(struct request *r, const char *token, char *subject, size_t cap) {
+  const struct settings *s = &r->live->settings;
+  struct jwks *keys =
+      settings_is_url(s->jwt_jwks) ? fetcher_keys(r->daemon->fetcher) : jwks_ref(r->live->jwks);
+  bool unknown_key, none = !keys;
+  const char *wrong = jwt_check(token, s, keys, (int64_t)time(NULL), &unknown_key, subject, cap);
+  jwks_unref(keys);
+  if (unknown_key && (fetcher_hurry(r->daemon->fetcher) || none)) {
+    r->retry_after = 1;
+    request_error(r, 503, "temporarily_unavailable",
+                  "subject_token: its key is not here; the issuer's key set is being fetched");
+  } else if (wrong) {
+    request_error(r, 400, "invalid_request", "%s", wrong);
+  }
+  return !wrong;
+}
+
 static void exchange(struct request *r, const struct form *form) {
   const struct settings *s = &r->live->settings;
   const char *token = form_get(form, "subject_token"), *type = form_get(form, "subject_token_type");
   char subject[TURNCRED_USER_ID_MAX + 1];
   struct policy policy = {0};
-  if (!r->live->jwks) {
+  if (!*s->jwt_issuer) {
     request_error(r, 400, "unsupported_grant_type",
                   "token exchange is not configured here (jwt_issuer)");
     return;
@@ -163,13 +182,7 @@ static void exchange(struct request *r, const struct form *form) {
                   TYPE_JWT);
     return;
   }
-  const char *wrong =
-      jwt_check(token, s, r->live->jwks, (int64_t)time(NULL), subject, sizeof subject);
-  if (wrong) {
-    request_error(r, 400, "invalid_request", "%s", wrong);
-    return;
-  }
-  if (target(r, form, &policy))
+  if (user_of(r, token, subject, sizeof subject) && target(r, form, &policy))
     issue_token(r, &policy, subject, true);
 }
 

@@ -6,6 +6,7 @@
 #include "say.h"
 
 #include <string.h>
+#include <strings.h>
 
 #define SECOND   INT64_C(1000)
 #define MINUTE   (60 * SECOND)
@@ -73,8 +74,12 @@ const struct setting settings_table[] = {
      "iss of the portal's access tokens; without it there is no token exchange"},
     {"jwt_audience", SETTING_TEXT, FIELD(jwt_audience), false, NULL, 0, 0,
      "aud that they must name: this service"},
-    {"jwt_jwks", SETTING_PATH, FIELD(jwt_jwks), false, NULL, 0, 0,
-     "file of the portal's public keys (JWKS)"},
+    {"jwt_jwks", SETTING_TEXT, FIELD(jwt_jwks), false, NULL, 0, 0,
+     "the portal's public keys (JWKS): path of a file, or https URL"},
+    {"jwt_jwks_ca", SETTING_PATH, FIELD(jwt_jwks_ca), false, NULL, 0, 0,
+     "PEM file: authorities of that URL's certificate instead of the system's"},
+    {"jwt_jwks_interval", SETTING_DURATION, FIELD(jwt_jwks_interval), false, "15min", SECOND, DAY,
+     "how often that URL is fetched"},
     {"jwt_algorithms", SETTING_TEXT, FIELD(jwt_algorithms), false, "RS256 ES256", 0, 0,
      "algorithms of the portal: RS256, RS384, RS512, ES256, ES384, ES512"},
     {"jwt_subject", SETTING_TEXT, FIELD(jwt_subject), false, "sub", 0, 0,
@@ -118,6 +123,8 @@ static bool asymmetric(const char *list) {
   return true;
 }
 
+bool settings_is_url(const char *text) { return !strncasecmp(text, "https://", 8); }
+
 int settings_read(struct settings *settings, const char *path, char *err, size_t err_cap) {
   memset(settings, 0, sizeof *settings);
   if (conf_read(&conf, settings, path, warn, NULL, err, err_cap))
@@ -128,6 +135,10 @@ int settings_read(struct settings *settings, const char *path, char *err, size_t
                  "ES512: only asymmetric algorithms are safe here");
   if (*settings->jwt_issuer && (!*settings->jwt_audience || !*settings->jwt_jwks))
     return wrong(err, err_cap, path, "jwt_issuer is given: jwt_audience and jwt_jwks must be too");
+  if (*settings->jwt_jwks && *settings->jwt_jwks != '/' &&
+      (!settings_is_url(settings->jwt_jwks) || !settings->jwt_jwks[8]))
+    return wrong(err, err_cap, path,
+                 "jwt_jwks must be the absolute path of a file, or an https URL");
   return 0;
 }
 

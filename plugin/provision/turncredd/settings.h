@@ -47,6 +47,8 @@ struct settings {
   char jwt_issuer[CONF_VALUE_MAX];
   char jwt_audience[CONF_VALUE_MAX];
   char jwt_jwks[CONF_VALUE_MAX];
+  char jwt_jwks_ca[CONF_VALUE_MAX];
+  int64_t jwt_jwks_interval;
   char jwt_algorithms[CONF_VALUE_MAX];
   char jwt_subject[CONF_VALUE_MAX];
   int64_t jwt_leeway;
@@ -60,6 +62,8 @@ extern const struct setting settings_table[];
 int settings_read(struct settings *settings, const char *path, char *err, size_t err_cap);
 /* The first setting that differs and that a reload does not change, or NULL. */
 const struct setting *settings_need_restart(const struct settings *a, const struct settings *b);
+/* Is it an https URL, not a path? */
+bool settings_is_url(const char *text);
 /* True if word stands in a list of words separated by blanks. */
 bool settings_has_word(const char *list, const char *word);
 

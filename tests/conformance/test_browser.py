@@ -7,28 +7,19 @@ Browsers gather nothing on loopback, so the test makes itself a network namespac
 interfaces; where that is not allowed (in a container) it uses the container's own address.
 """
 
-import ctypes
-import json
 import os
 import pathlib
 import shutil
-import subprocess
 import sys
 import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+import browser  # noqa: E402
 import patched  # noqa: E402
 
-try:
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-except ImportError:
-    webdriver = None
-
 REALM = "browser.example"
-CLONE_NEWNET = 0x40000000
 PLACE = None
 BROWSER = None
 
@@ -75,36 +66,13 @@ channel.onmessage = async m => {
 """
 
 
-def address():
-    """A non-loopback address of a network that nobody else is on; else this container's own."""
-    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) == 0:
-        for command in (
-            "link set lo up",
-            "link add turn0 type veth peer name turn1",
-            "addr add 10.213.7.1/24 dev turn0",
-            "link set turn0 up",
-            "link set turn1 up",
-        ):
-            subprocess.run(["ip", *command.split()], check=True)
-        return "10.213.7.1"
-    shown = subprocess.run(
-        ["ip", "-json", "-4", "addr", "show", "scope", "global"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return json.loads(shown.stdout)[0]["addr_info"][0]["local"]
-
-
 def setUpModule():
     global PLACE, BROWSER
-    reason = patched.missing()
-    if webdriver is None or not shutil.which("chromedriver") or not shutil.which("chromium"):
-        reason = "chromium, chromium-driver or python3-selenium is not installed"
+    reason = patched.missing() or browser.missing()
     if reason:
         raise unittest.SkipTest(reason)
     try:
-        PLACE = patched.Place(realm=REALM, ip=address())
+        PLACE = patched.Place(realm=REALM, ip=browser.address())
         PLACE.realm(REALM)
         PLACE.start()
         BROWSER = Browser()
@@ -126,23 +94,7 @@ class Browser:
         page = os.path.join(self.folder, "page.html")
         with open(page, "w") as file:
             file.write("<!doctype html><title>relay</title>")
-        options = webdriver.ChromeOptions()
-        for flag in (
-            "headless=new",
-            "no-sandbox",
-            "disable-gpu",
-            "disable-quic",
-            "no-first-run",
-            "disable-dev-shm-usage",
-            "disable-background-networking",
-            "disable-component-update",
-            "disable-sync",
-            f"user-data-dir={self.folder}/profile",
-        ):
-            options.add_argument("--" + flag)
-        options.binary_location = shutil.which("chromium")
-        self.driver = webdriver.Chrome(service=Service(shutil.which("chromedriver")), options=options)
-        self.driver.set_script_timeout(60)
+        self.driver = browser.launch(self.folder)
         self.driver.get("file://" + page)
 
     def call(self, credential, transport="udp", password=None):

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The portal's API. The session is a cookie that no script sees.
+
+/** status, and what the portal says. */
+export class PortalError extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+async function call(path, options) {
+  let response;
+  let members;
+  try {
+    response = await fetch(path, { credentials: 'same-origin', cache: 'no-store', redirect: 'error', ...options });
+  } catch {
+    throw new PortalError(0, 'the portal does not answer: is it up, and is this device online?');
+  }
+  try {
+    members = await response.json();
+  } catch {
+    throw new PortalError(response.status, `the portal's answer cannot be read (${response.status})`);
+  }
+  if (!response.ok) throw new PortalError(response.status, members.error_description || `status ${response.status}`);
+  return members;
+}
+
+const get = (path) => call(path, {});
+const post = (path, members = {}) =>
+  call(path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(members) });
+
+export const settings = () => get('api/settings');
+export const session = () => get('api/session');
+export const signIn = (user, password) => post('api/session', { user, password });
+export const signOut = () => post('api/session/end');
+export const token = () => post('api/token');
+export const credential = () => post('api/credential');

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Small things that put text into the page. Nothing here ever writes HTML.
+
+export const $ = (id) => document.getElementById(id);
+
+export function hide(id, hidden = true) {
+  $(id).hidden = hidden;
+}
+
+/** Shows an error; '' takes it away. Emptied first, so that the same text is read out again. */
+export function fail(id, text = '') {
+  $(id).textContent = '';
+  $(id).textContent = text;
+  hide(id, !text);
+}
+
+/** Text with a button that uncovers it. */
+function secret(name, text) {
+  const shown = document.createElement('code');
+  const button = document.createElement('button');
+  const cover = (covered) => {
+    shown.textContent = covered ? '•'.repeat(12) : text;
+    button.textContent = covered ? 'Show' : 'Hide';
+    button.setAttribute('aria-label', `${covered ? 'Show' : 'Hide'} the ${name}`);
+    button.onclick = () => cover(!covered);
+  };
+  button.type = 'button';
+  button.className = 'quiet small';
+  cover(true);
+  const row = document.createElement('span');
+  row.className = 'secret';
+  row.append(shown, button);
+  return row;
+}
+
+/** rows: [name, text, options]; options: secret, id. */
+export function define(id, rows) {
+  $(id).replaceChildren(...rows.flatMap(([name, text, options = {}]) => {
+    const term = document.createElement('dt');
+    const value = document.createElement('dd');
+    term.textContent = name;
+    if (options.secret) value.append(secret(name.toLowerCase(), text));
+    else value.textContent = text;
+    if (options.id) value.id = options.id;
+    return [term, value];
+  }));
+  hide(id, false);
+}
+
+export function row(body, texts) {
+  const line = document.createElement('tr');
+  for (const text of texts) line.insertCell().textContent = text;
+  $(body).append(line);
+}
+
+/** Time that is left until UTC seconds, with the time of day. */
+export function left(until, now = Date.now()) {
+  const seconds = Math.ceil(until - now / 1000);
+  if (seconds <= 0) return 'has run out';
+  const [h, min, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
+  const span = h ? `${h} h ${min} min` : min ? `${min} min ${s} s` : `${s} s`;
+  return `in ${span} (${new Date(until * 1000).toLocaleTimeString()})`;
+}
+
+/** Runs an action of a button: locked meanwhile, its error shown, an old one taken away. */
+export async function run(button, error, action) {
+  fail(error);
+  button.disabled = true;
+  try {
+    await action();
+  } catch (why) {
+    fail(error, why.message.charAt(0).toUpperCase() + why.message.slice(1) + '.');
+    return why;
+  } finally {
+    button.disabled = false;
+  }
+}

@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The HTTPS server: the page's files, and an API for the page alone."""
+
+import http.server
+import json
+import pathlib
+import signal
+import socket
+import socketserver
+import ssl
+import sys
+import threading
+import urllib.parse
+
+from . import sessions, users
+from .issuer import Issuer, Refused
+from .settings import Wrong
+from .signing import Keys
+
+PAGE = pathlib.Path(__file__).resolve().parent.parent / "page"
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+BODY_MAX = 4096
+CONNECTIONS = 200
+SECONDS = 10  # without an octet
+REQUEST_SECONDS = 30  # for a request with its answer, however slowly it comes
+
+
+def headers_of(settings):
+    connect = "'self'"
+    if settings.sip_websocket:
+        parts = urllib.parse.urlsplit(settings.sip_websocket)
+        connect += f" {parts.scheme}://{parts.netloc}"
+    policy = (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        f"connect-src {connect}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+    return {
+        "Content-Security-Policy": policy,
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), microphone=(), geolocation=(), display-capture=()",
+        "Referrer-Policy": "no-referrer",
+        "Strict-Transport-Security": "max-age=31536000",
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version = "portal"
+    sys_version = ""
+    timeout = SECONDS
+    reading = True  # the body of this request has not been read
+
+    # --- answers ----------------------------------------------------------------------------
+
+    def answer(self, status, body=b"", kind="text/plain; charset=utf-8", headers=()):
+        self.send_response(status)
+        for name, value in {**self.server.headers, **dict(headers)}.items():
+            self.send_header(name, value)
+        if self.reading and self.command not in ("GET", "HEAD"):
+            self.close_connection = True
+            self.send_header("Connection", "close")
+        if status != 204:
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD" and status != 204:
+            self.wfile.write(body)
+
+    def json(self, status, members, headers=()):
+        body = json.dumps(members).encode()
+        self.answer(status, body, "application/json", {"Cache-Control": "no-store", **dict(headers)})
+
+    def error(self, status, error, description, headers=()):
+        self.json(status, {"error": error, "error_description": description}, headers)
+
+    # --- what a request brings ----------------------------------------------------------------
+
+    def body(self):
+        """Members of the JSON object; None: an error has been answered."""
+        length = self.headers.get("Content-Length", "")
+        if self.headers.get("Transfer-Encoding") or not length.isascii() or not length.isdigit():
+            self.error(411, "invalid_request", "Content-Length: is needed")
+        elif int(length) > BODY_MAX:
+            self.error(413, "invalid_request", f"the body is longer than {BODY_MAX} octets")
+        elif self.headers.get_content_type() != "application/json":
+            self.error(415, "invalid_request", "Content-Type: must be application/json")
+        else:
+            octets = self.rfile.read(int(length))
+            self.reading = False
+            try:
+                members = json.loads(octets)
+            except (ValueError, RecursionError):
+                members = None
+            if isinstance(members, dict):
+                return members
+            self.error(400, "invalid_request", "the body is no JSON object")
+        return None
+
+    def from_page(self):
+        """Browsers tell the origin of every request that changes something, and no page can forge it."""
+        if self.headers.get("Origin") == self.server.settings.origin:
+            return True
+        self.error(403, "origin_not_allowed", "Origin: this is for the portal's own page")
+        return False
+
+    def cookie(self):
+        for part in self.headers.get("Cookie", "").split(";"):
+            name, _, value = part.strip().partition("=")
+            if name == sessions.COOKIE:
+                return value
+        return ""
+
+    def user(self):
+        """Who is signed in; None: an error has been answered."""
+        user = self.server.sessions.user(self.cookie())
+        if user and self.server.users.exists(user):
+            return user
+        self.error(401, "unauthorized", "sign in first")
+        return None
+
+    # --- resources ----------------------------------------------------------------------------
+
+    def do_GET(self):
+        path = urllib.parse.urlsplit(self.path).path
+        route = {
+            "/jwks.json": self.show_jwks,
+            "/healthz": lambda: self.json(200, {"status": "ok"}),
+            "/api/settings": self.show_settings,
+            "/api/session": self.show_session,
+        }.get(path)
+        if route:
+            route()
+        elif path in self.server.files:
+            body, kind = self.server.files[path]
+            self.answer(200, body, kind, {"Cache-Control": "no-cache"})
+        elif path.startswith("/api/"):
+            self.error(404, "not_found", "there is no such resource")
+        else:
+            self.answer(404, b"There is no such page.\n")
+
+    do_HEAD = do_GET
+
+    def do_POST(self):
+        route = {
+            "/api/session": self.sign_in,
+            "/api/session/end": self.sign_out,
+            "/api/token": lambda: self.issue(self.server.issuer.token),
+            "/api/credential": lambda: self.issue(self.server.issuer.credential),
+        }.get(self.path)
+        if not route:
+            self.error(404, "not_found", "there is no such resource")
+        elif self.from_page():
+            route()
+
+    def show_jwks(self):
+        self.answer(
+            200, json.dumps(self.server.keys.jwks()).encode(), "application/json", {"Cache-Control": "max-age=300"}
+        )
+
+    def show_settings(self):
+        s = self.server.settings
+        sip = {"websocket": s.sip_websocket, "domain": s.sip_domain} if s.sip_websocket else None
+        self.json(200, {"realm": s.realm, "turn_server": s.turn_server, "sip": sip})
+
+    def show_session(self):
+        user = self.server.sessions.user(self.cookie())
+        self.json(200, {"user": user if user and self.server.users.exists(user) else None})
+
+    def sign_in(self):
+        members = self.body()
+        if members is None:
+            return
+        user, password = members.get("user"), members.get("password")
+        if not isinstance(user, str) or not isinstance(password, str) or not user or not password:
+            self.error(400, "invalid_request", "user and password: both are needed")
+            return
+        address, tries = self.client_address[0], self.server.tries
+        wait = tries.wait(address, user)
+        if wait:
+            text = f"too many wrong passwords; try again in {-(-wait // 60)} min"
+            self.error(429, "too_many_requests", text, {"Retry-After": str(wait)})
+            return
+        try:
+            right = self.server.users.verify(user, password)
+        except users.Busy:
+            self.error(503, "temporarily_unavailable", "too many sign in at once", {"Retry-After": "5"})
+            return
+        if not right:
+            tries.fail(address, user)
+            self.log_message("sign-in failed")
+            self.error(403, "access_denied", "user or password is wrong")
+            return
+        tries.succeed(address, user)
+        # a new session each time: one that was planted before is worth nothing
+        self.server.sessions.end(self.cookie())
+        cookie = self.server.sessions.cookie(self.server.sessions.begin(user))
+        self.json(200, {"user": user}, {"Set-Cookie": cookie})
+
+    def sign_out(self):
+        if self.body() is not None:
+            self.server.sessions.end(self.cookie())
+            self.json(200, {"user": None}, {"Set-Cookie": self.server.sessions.cookie("")})
+
+    def issue(self, how):
+        if self.body() is None:
+            return
+        user = self.user()
+        if user is None:
+            return
+        try:
+            self.json(200, how(user))
+        except Refused as why:
+            self.log_message("%s: %s", why, why.__cause__ or why.error)
+            headers = {"Retry-After": why.retry_after} if why.retry_after else {}
+            self.error(why.status, why.error, str(why), headers)
+
+    def send_error(self, code, message=None, explain=None):  # what http.server refuses by itself
+        self.close_connection = True
+        self.answer(code, f"{message or ''}\n".encode(), headers={"Connection": "close"})
+
+    def log_request(self, code="-", size="-"):
+        if getattr(self, "command", None):
+            path = urllib.parse.urlsplit(self.path).path
+            self.log_message("%s %s %s", self.command, path, int(code))
+
+    def log_message(self, format, *args):  # noqa: A002 - http.server's name
+        text = (format % args).encode("ascii", "backslashreplace").decode()
+        text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+        print(f"{self.client_address[0]} {text}", file=sys.stderr, flush=True)
+
+    def handle_one_request(self):
+        self.reading = True
+        limit = threading.Timer(REQUEST_SECONDS, self.connection.shutdown, [socket.SHUT_RDWR])
+        limit.daemon = True
+        limit.start()
+        try:
+            super().handle_one_request()
+        finally:
+            limit.cancel()
+
+
+class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, settings, listen):
+        self.settings = settings
+        self.headers = headers_of(settings)
+        self.users = users.Users(settings.users)
+        self.keys = Keys(settings.signing_keys)
+        self.issuer = Issuer(settings, self.keys)
+        self.sessions = sessions.Sessions(settings.session)
+        self.tries = sessions.Tries()
+        self.files = {f"/{path.name}": (path.read_bytes(), TYPES[path.suffix]) for path in PAGE.iterdir()}
+        self.files["/"] = self.files.pop("/index.html")
+        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            self.tls.load_cert_chain(settings.tls_certificate, settings.tls_key)
+        except OSError as wrong:  # ssl.SSLError is one
+            files = f"{settings.tls_certificate}, {settings.tls_key}"
+            raise Wrong(f"tls_certificate, tls_key: {files}: {wrong}") from None
+        self.slots = threading.BoundedSemaphore(CONNECTIONS)
+        if listen:
+            self.address_family = socket.AF_INET6 if ":" in settings.https[0] else socket.AF_INET
+            super().__init__(settings.https, Handler)
+
+    def server_bind(self):  # without http.server's look-up of our name
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]
+
+    def process_request(self, request, client_address):
+        if self.slots.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request, client_address):
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.slots.release()
+
+    def finish_request(self, request, client_address):
+        """TLS begins in the connection's own thread: a slow client keeps nobody waiting."""
+        request.settimeout(SECONDS)
+        try:
+            with self.tls.wrap_socket(request, server_side=True) as connection:
+                self.RequestHandlerClass(connection, client_address, self)
+                # to close with octets unread would take our last answer back
+                connection.settimeout(2)
+                connection.shutdown(socket.SHUT_WR)
+                for _ in range(16):
+                    if not connection.recv(4096):
+                        break
+        except (OSError, ValueError):
+            pass  # gone, too slow, or no TLS
+
+    def shutdown_request(self, request):
+        self.close_request(request)  # wrap_socket has taken its descriptor over
+
+    def run(self):
+        def stop(*_):
+            threading.Thread(target=self.shutdown).start()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stop)
+        host, port = self.server_address[:2]
+        print(f"portal: https on {host} port {port}, for {self.settings.origin}", file=sys.stderr, flush=True)
+        self.serve_forever(poll_interval=0.2)
+        self.server_close()

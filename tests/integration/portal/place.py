@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A portal, turncredd, a patched turnserver and their database, each of them real.
+
+With a Place: .portal (https URL), .issue_log(), .revoke(user), .password(user); everything listens on
+the address that is given, and ends with the with statement.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import pathlib
+import ssl
+import subprocess
+import sys
+import time
+import urllib.request
+
+HERE = pathlib.Path(__file__).resolve().parent
+TOP = pathlib.Path(os.environ.get("top_srcdir", HERE.parents[2]))
+sys.path.insert(0, str(TOP / "tests" / "conformance"))
+
+import patched  # noqa: E402
+import server  # noqa: E402
+
+PORTAL = TOP / "plugin" / "provision" / "portal" / "portal"
+REALM = "portal.example"
+AUDIENCE = "https://turncredd.portal.example"
+PASSWORDS = {"alice": "wonderland & looking-glass", "bob": "correct horse battery"}
+
+
+def daemon():
+    build = os.environ.get("top_builddir") or os.environ.get("BUILDDIR") or TOP / "build"
+    path = os.environ.get("TURNCREDD") or os.path.join(build, "turncredd")
+    return path if os.access(path, os.X_OK) else None
+
+
+def missing():
+    if daemon() is None or patched.ctl() is None:
+        return "no turncredd or no turncredctl: set top_builddir"
+    try:
+        import jwt  # noqa: F401
+    except ImportError:
+        return "python3-jwt is not installed"
+    return patched.missing()
+
+
+class Process:
+    """A program with its log in a file; ends within its time or is killed."""
+
+    def __init__(self, name, folder, command, **options):
+        self.name, self.path = name, os.path.join(folder, name + ".log")
+        self.log_file = open(self.path, "ab")
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=self.log_file, stderr=self.log_file, **options
+        )
+
+    def log(self):
+        return pathlib.Path(self.path).read_text(errors="replace")
+
+    def wait_for(self, what, seconds=60):
+        end = time.monotonic() + seconds
+        while not what():
+            if self.process.poll() is not None:
+                raise RuntimeError(f"{self.name} ended with {self.process.returncode}: {self.log()}")
+            if time.monotonic() > end:
+                raise RuntimeError(f"{self.name} is not ready after {seconds} s: {self.log()}")
+            time.sleep(0.05)
+        return self
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.log_file.close()
+        return self.process.returncode
+
+
+class Place:
+    def __init__(self, ip="127.0.0.1", session="8h", sip=None, realm_columns=None):
+        """sip: lines of portal.conf, or a function that gets this Place and returns them."""
+        self.ip, self.session = ip, session
+        self.processes = {}
+        self.turn = patched.Place(realm=REALM, ip=ip)
+        try:
+            self.folder = pathlib.Path(self.turn.folder)
+            self.turn.realm(REALM, **(realm_columns or {}))
+            self.certificates()
+            self.start_issuer()
+            self.turn.start()
+            host, port = self.turn.server.address
+            self.uris = [f"turn:{host}:{port}?transport={way}" for way in ("udp", "tcp")]
+            self.ctl("realm", "set", REALM, *(word for uri in self.uris for word in ("--uri", uri)))
+            self.start_portal(sip(self) if callable(sip) else sip or [])
+        except BaseException:
+            self.stop()
+            raise
+
+    def ctl(self, *arguments):
+        return self.turn.database.ctl(*arguments)
+
+    # --- certificates -----------------------------------------------------------------------
+
+    def openssl(self, *arguments):
+        subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=self.folder)
+
+    def certificates(self):
+        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+        self.openssl("req", "-x509", *key, "-days", "2", "-subj", "/CN=CA", "-keyout", "ca.key", "-out", "ca.pem")
+        self.openssl("req", *key, "-subj", "/CN=test", "-keyout", "tls.key", "-out", "tls.csr")
+        (self.folder / "names").write_text(f"subjectAltName=IP:{self.ip}\n")
+        self.openssl(
+            *"x509 -req -in tls.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out tls.pem".split(),
+            *["-extfile", "names"],
+        )
+        self.tls = ssl.create_default_context(cafile=self.folder / "ca.pem")
+
+    def spki(self):
+        """SHA-256 of the servers' public key, as Chromium wants it to trust this key and no other."""
+        shown = subprocess.run(
+            "openssl x509 -in tls.pem -noout -pubkey | openssl pkey -pubin -outform der",
+            shell=True,
+            check=True,
+            capture_output=True,
+            cwd=self.folder,
+        )
+        return base64.b64encode(hashlib.sha256(shown.stdout).digest()).decode()
+
+    # --- the daemon -------------------------------------------------------------------------
+
+    def secret(self, name, text):
+        path = self.folder / name
+        with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+            file.write(text)
+        return path
+
+    def start_issuer(self):
+        database = self.turn.database
+        database.sql("CREATE ROLE issuer1 LOGIN IN ROLE turncred_issuer")
+        me = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
+        with open(self.folder / "pg" / "data" / "pg_ident.conf", "a") as file:
+            file.write(f"own {me} issuer1\n")
+        database.sql("SELECT pg_reload_conf()")
+        made = self.ctl("caller", "add", "portal", "--scopes", "exchange,derived", "--realms", REALM)
+        self.secret("caller-key", made["key"] + "\n")
+        self.portal = f"https://{self.ip}:{server.free_port()}"
+        self.issuer = f"https://{self.ip}:{server.free_port()}"
+        self.monitor = f"http://127.0.0.1:{server.free_port()}"
+        self.command("key", self.folder / "signing.pem")
+        self.portal_settings([])
+        jwks = self.command("--config", self.folder / "portal.conf", "jwks")
+        (self.folder / "jwks.json").write_text(jwks)
+        (self.folder / "state").mkdir(exist_ok=True)
+        (self.folder / "turncredd.conf").write_text(
+            f"""database = {database.conninfo.replace("turn1", "issuer1")}
+kek = {self.folder}/main
+instance = issuer
+poll_interval = 1s
+state_dir = {self.folder}/state
+https = {self.issuer.split("//")[1]}
+monitor = {self.monitor.split("//")[1]}
+tls_certificate = {self.folder}/tls.pem
+tls_key = {self.folder}/tls.key
+jwt_issuer = {self.portal}
+jwt_audience = {AUDIENCE}
+jwt_jwks = {self.folder}/jwks.json
+"""
+        )
+        self.run_issuer()
+
+    def run_issuer(self):
+        command = [daemon(), "--config", str(self.folder / "turncredd.conf")]
+        self.processes["turncredd"] = Process("turncredd", self.folder, command)
+        self.processes["turncredd"].wait_for(lambda: self.status(self.monitor + "/readyz") == 200)
+
+    # --- the portal -------------------------------------------------------------------------
+
+    def portal_settings(self, lines):
+        (self.folder / "portal.conf").write_text(
+            f"""https = {self.portal.split("//")[1]}
+origin = {self.portal}
+tls_certificate = {self.folder}/tls.pem
+tls_key = {self.folder}/tls.key
+users = {self.folder}/users
+signing_keys = {self.folder}/signing.pem
+turncredd = {self.issuer}
+turncredd_ca = {self.folder}/ca.pem
+caller = portal
+caller_key = {self.folder}/caller-key
+audience = {AUDIENCE}
+realm = {REALM}
+turn_server = turn.{REALM}
+session = {self.session}
+"""
+            + "".join(line + "\n" for line in lines)
+        )
+
+    def command(self, *arguments, text=None, check=True):
+        done = subprocess.run(
+            [PORTAL, *arguments], input=text or "", capture_output=True, text=True, timeout=60
+        )
+        if check and done.returncode:
+            raise RuntimeError(done.stderr)
+        return done.stdout if check else done
+
+    def set_password(self, user, password):
+        self.command("--config", self.folder / "portal.conf", "user", user, text=password + "\n")
+
+    def start_portal(self, lines):
+        self.portal_settings(lines)
+        for user, password in PASSWORDS.items():
+            self.set_password(user, password)
+        command = [PORTAL, "--config", str(self.folder / "portal.conf"), "serve"]
+        self.processes["portal"] = Process("portal", self.folder, command)
+        self.processes["portal"].wait_for(lambda: self.status(self.portal + "/healthz") == 200)
+
+    def status(self, url):
+        try:
+            with urllib.request.urlopen(url, timeout=5, context=self.tls) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return None
+
+    # --- what tests ask ---------------------------------------------------------------------
+
+    def issued(self):
+        """(kind, subject, caller) of all that was issued and has been delivered."""
+        rows = self.turn.database.sql("SELECT json_agg(l) FROM turncred.issue_log l")
+        return [(r["kind"], r["subject"], r["caller"]) for r in json.loads(rows or "[]") or []]
+
+    def revoke(self, user):
+        return self.ctl("revoke", "user", REALM, user)
+
+    def log(self, name):
+        return self.processes[name].log()
+
+    def stop(self):
+        for name in reversed(list(self.processes)):
+            self.processes.pop(name).stop()
+        self.turn.stop()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()

@@ -1,0 +1,378 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The client page in Chromium, headless, with a real portal, turncredd and patched turnserver: data
+crosses the relay, and what fails is said. Screenshots stay in build/screenshots."""
+
+import json
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+import place  # noqa: E402
+import browser  # noqa: E402
+
+try:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.select import Select
+except ImportError:
+    pass
+
+PLACE = None
+PAGE = None
+AUDIT = (pathlib.Path(__file__).resolve().parent / "audit.js").read_text()
+BUILD = pathlib.Path(os.environ.get("top_builddir") or os.environ.get("BUILDDIR") or place.TOP / "build")
+
+
+def setUpModule():
+    global PLACE, PAGE
+    reason = place.missing() or browser.missing()
+    if reason:
+        raise unittest.SkipTest(reason)
+    try:
+        PLACE = place.Place(ip=browser.address())
+        PAGE = Page()
+    except BaseException:
+        tearDownModule()
+        raise
+
+
+def tearDownModule():
+    if PAGE:
+        PAGE.quit()
+    if PLACE:
+        PLACE.stop()
+
+
+class Page:
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(prefix="turncred-page-")
+        self.driver = browser.launch(self.folder, f"ignore-certificate-errors-spki-list={PLACE.spki()}")
+        self.driver.set_page_load_timeout(60)
+
+    def open(self):
+        """Signed out, and without what an earlier test left."""
+        self.driver.get(PLACE.portal + "/healthz")
+        self.driver.delete_all_cookies()
+        self.driver.get(PLACE.portal + "/")
+        self.until(lambda: self.text("call-state") == "Get a credential first." or self.id("sign-in").is_displayed())
+
+    def id(self, name):
+        return self.driver.find_element(By.ID, name)
+
+    def text(self, name):
+        return self.driver.execute_script("return document.getElementById(arguments[0]).textContent", name)
+
+    def shown(self, name):
+        return self.id(name).is_displayed()
+
+    def until(self, what, seconds=60):
+        end = time.monotonic() + seconds
+        while True:
+            got = what()
+            if got:
+                return got
+            if time.monotonic() > end:
+                body = self.driver.find_element(By.TAG_NAME, "body").text
+                raise AssertionError(f"not within {seconds} s; the page says:\n{body}\n{self.console()}")
+            time.sleep(0.05)
+
+    def console(self):
+        return [entry["message"] for entry in self.driver.get_log("browser")]
+
+    def sign_in(self, user="alice", password=None):
+        for name, value in (("user", user), ("password", password or place.PASSWORDS[user])):
+            self.id(name).clear()
+            self.id(name).send_keys(value)
+        self.id("password").send_keys(Keys.ENTER)
+
+    def ready(self, user="alice"):
+        """Signed in, with a credential over HTTPS."""
+        self.open()
+        self.sign_in(user)
+        self.until(lambda: self.shown("get-https"))
+        self.id("get-https").click()
+        self.until(lambda: self.shown("https"))
+
+    def credential(self):
+        """What the page shows as names and values, with the password uncovered."""
+        for button in self.driver.find_elements(By.CSS_SELECTOR, "#https button"):
+            if button.text == "Show":
+                button.click()
+        terms = [e.text for e in self.driver.find_elements(By.CSS_SELECTOR, "#https dt")]
+        values = [e.text.split("\n")[0] for e in self.driver.find_elements(By.CSS_SELECTOR, "#https dd")]
+        return dict(zip(terms, values))
+
+    def call(self, transport=""):
+        Select(self.id("transport")).select_by_value(transport)
+        self.id("start").click()
+
+    def look(self, width, scheme):
+        self.driver.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        )
+        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        size["height"] = self.driver.execute_script("return document.documentElement.scrollHeight")
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+    def unlook(self):
+        self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+    def screenshot(self, name):
+        folder = BUILD / "screenshots"
+        folder.mkdir(parents=True, exist_ok=True)
+        if not self.driver.save_screenshot(str(folder / f"{name}.png")):
+            raise RuntimeError(f"no screenshot in {folder}")
+
+    def quit(self):
+        self.driver.quit()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        PAGE.console()
+
+    def tearDown(self):
+        PAGE.unlook()
+
+    def connected(self):
+        PAGE.until(lambda: "both ways" in PAGE.text("call-state") or PAGE.shown("call-error"))
+        self.assertFalse(PAGE.shown("call-error"), PAGE.text("call-error"))
+        PAGE.until(lambda: "ms" in PAGE.text("round-trip"))
+        PAGE.until(lambda: all(int(PAGE.text(way).split()[0]) >= 12 for way in ("a-to-b", "b-to-a")))
+
+    def no_call(self):
+        PAGE.until(lambda: PAGE.shown("call-error"))
+        self.assertEqual(PAGE.text("call-state"), "No call.")
+        return PAGE.text("call-error")
+
+
+class SignIn(Case):
+    def test_wrong_password(self):
+        PAGE.open()
+        PAGE.sign_in("alice", "not her password")
+        PAGE.until(lambda: PAGE.shown("sign-in-error"))
+        self.assertEqual(PAGE.text("sign-in-error"), "User or password is wrong.")
+        self.assertFalse(PAGE.shown("step-2"))
+        self.assertEqual(PAGE.driver.switch_to.active_element.get_attribute("id"), "password")
+        self.assertEqual(PAGE.id("password").get_attribute("value"), "")
+
+    def test_stays_signed_in_and_signs_out(self):
+        PAGE.open()
+        PAGE.sign_in()
+        PAGE.until(lambda: PAGE.shown("step-2"))
+        cookies = PAGE.driver.get_cookies()
+        self.assertEqual([c["name"] for c in cookies], ["__Host-session"])
+        self.assertTrue(cookies[0]["httpOnly"] and cookies[0]["secure"])
+        self.assertEqual(cookies[0]["sameSite"], "Strict")
+        self.assertEqual(PAGE.driver.execute_script("return document.cookie"), "")
+        PAGE.driver.refresh()
+        PAGE.until(lambda: PAGE.shown("step-2"))
+        self.assertEqual(PAGE.text("who"), "alice")
+        PAGE.id("sign-out").click()
+        PAGE.until(lambda: PAGE.shown("sign-in"))
+        self.assertFalse(PAGE.shown("step-2"))
+        PAGE.driver.refresh()
+        PAGE.until(lambda: PAGE.shown("sign-in"))
+        self.assertFalse(PAGE.shown("step-2"))
+
+    def test_a_session_that_ended_is_said(self):
+        PAGE.open()
+        PAGE.sign_in()
+        PAGE.until(lambda: PAGE.shown("step-2"))
+        PAGE.driver.delete_all_cookies()
+        PAGE.id("get-token").click()
+        PAGE.until(lambda: PAGE.shown("sign-in"))
+        self.assertIn("signed out", PAGE.text("sign-in-error"))
+
+
+class Calls(Case):
+    def test_data_crosses_the_relay(self):
+        PAGE.ready()
+        PAGE.id("get-token").click()
+        PAGE.until(lambda: PAGE.shown("token"))
+        PAGE.call()
+        self.connected()
+        for end in "AB":
+            self.assertRegex(PAGE.text(f"relay-{end}"), rf"^{PLACE.ip}:\d+ over UDP$")
+        self.assertRegex(PAGE.text("runs-out"), r"^in (1 h|59 min)")
+        rows = PAGE.driver.find_elements(By.CSS_SELECTOR, "#candidates tr")
+        self.assertGreaterEqual(len(rows), 2)
+        self.assertEqual({row.text.split()[1] for row in rows}, {"relay"})
+        # the server saw what the page says
+        self.assertIn("alice", PLACE.turn.server.log())
+        for width, scheme in ((1200, "light"), (1200, "dark"), (360, "light"), (360, "dark")):
+            PAGE.look(width, scheme)
+            with self.subTest(width=width, scheme=scheme):
+                self.assertEqual(PAGE.driver.execute_script(AUDIT), [])
+            PAGE.screenshot(f"call-{width}-{scheme}")
+        PAGE.unlook()
+        PAGE.id("hang-up").click()
+        PAGE.until(lambda: PAGE.text("call-state") == "Call ended.")
+        self.assertFalse(PAGE.shown("call-error"))
+        self.assertEqual(PAGE.console(), [])
+        # both are on record for the user, asked for by the portal
+        PAGE.until(lambda: {("token", "alice", "portal"), ("derived", "alice", "portal")} <= set(PLACE.issued()))
+
+    def test_over_tcp(self):
+        PAGE.ready("bob")
+        PAGE.call("tcp")
+        self.connected()
+        for end in "AB":
+            self.assertTrue(PAGE.text(f"relay-{end}").endswith("over TCP"), PAGE.text(f"relay-{end}"))
+        PAGE.id("hang-up").click()
+
+    def test_no_server_for_the_way(self):
+        PAGE.ready()
+        PAGE.call("tls")
+        PAGE.until(lambda: PAGE.shown("call-error"))
+        self.assertIn("names no server", PAGE.text("call-error"))
+
+    def test_token_is_for_others(self):
+        PAGE.ready()
+        PAGE.id("get-token").click()
+        PAGE.until(lambda: PAGE.shown("token"))
+        self.assertIn(f"{place.REALM}-token", PAGE.id("token").text)
+        self.assertIn("Browsers cannot use it", PAGE.text("step-2"))
+        self.assertEqual(PAGE.driver.find_elements(By.CSS_SELECTOR, "input[name=use][value=token]"), [])
+
+    def test_a_credential_that_runs_out(self):
+        PLACE.ctl("realm", "set", place.REALM, "--default-ttl", "4s")
+        try:
+            # turncredd has it as soon as what it issues is that short
+            def short():
+                PAGE.ready()
+                return "in 1 h" not in PAGE.text("https-left") and "min" not in PAGE.text("https-left")
+
+            PAGE.until(short)
+        finally:
+            PLACE.ctl("realm", "set", place.REALM, "--default-ttl", "1h")
+        PAGE.until(lambda: PAGE.text("https-left") == "has run out")
+        PAGE.call("udp")
+        error = self.no_call()
+        self.assertIn("401", error)
+        self.assertIn("has run out. Get a new one", error)
+        PAGE.look(360, "light")
+        self.assertEqual(PAGE.driver.execute_script(AUDIT), [])
+        PAGE.screenshot("expired-360-light")
+
+    def test_revoked_in_mid_call(self):
+        PLACE.set_password("mallory", "this is mallory")
+        place.PASSWORDS["mallory"] = "this is mallory"
+        PAGE.ready("mallory")
+        PAGE.call("udp")
+        self.connected()
+        PLACE.revoke("mallory")
+        PAGE.until(lambda: PAGE.shown("call-error"), 120)
+        self.assertEqual(PAGE.text("call-state"), "The call was cut off.")
+        self.assertIn("revoked", PAGE.text("call-error"))
+        # nor is there a new call with the old one, nor another credential
+        PAGE.call("udp")
+        PAGE.until(lambda: PAGE.text("call-state") == "No call.")
+        self.assertIn("401", self.no_call())
+        PAGE.id("get-https").click()
+        PAGE.until(lambda: PAGE.shown("https-error"))
+        self.assertIn("revoked", PAGE.text("https-error"))
+
+    def test_issuer_is_away(self):
+        PAGE.ready()
+        PLACE.processes.pop("turncredd").stop()
+        try:
+            PAGE.id("get-https").click()
+            PAGE.until(lambda: PAGE.shown("https-error"))
+            self.assertEqual(PAGE.text("https-error"), "Turncredd does not answer.")
+            # what was issued before works on
+            PAGE.call()
+            self.connected()
+            PAGE.id("hang-up").click()
+        finally:
+            PLACE.run_issuer()
+        PAGE.id("get-https").click()
+        PAGE.until(lambda: not PAGE.shown("https-error"))
+
+
+class Access(Case):
+    """What of the basics a program can check; see audit.js."""
+
+    def test_signed_out(self):
+        PAGE.open()
+        for width, scheme in ((1200, "light"), (360, "dark")):
+            PAGE.look(width, scheme)
+            with self.subTest(width=width, scheme=scheme):
+                self.assertEqual(PAGE.driver.execute_script(AUDIT), [])
+            PAGE.screenshot(f"sign-in-{width}-{scheme}")
+
+    def test_the_audit_can_fail(self):
+        PAGE.open()
+        PAGE.driver.execute_script(
+            "document.documentElement.lang = ''; document.querySelector('label').remove();"
+            "document.querySelector('.lead').style.color = '#aaa'; document.querySelector('h2').outerHTML = '<h4>x</h4>'"
+        )
+        found = "\n".join(PAGE.driver.execute_script(AUDIT))
+        for word in ("lang", "has no name", "contrast", "level 4 after 1"):
+            self.assertIn(word, found)
+
+    def test_with_the_keyboard_alone(self):
+        PAGE.open()
+        self.press(Keys.TAB)
+        self.assertEqual(self.focus().text, "Skip to the content")
+        self.press(Keys.TAB, "alice", Keys.TAB, place.PASSWORDS["alice"], Keys.TAB, Keys.ENTER)
+        PAGE.until(lambda: self.focus().get_attribute("id") == "title-2")
+        self.tab_to("get-https")
+        self.press(Keys.ENTER)
+        PAGE.until(lambda: PAGE.shown("https"))
+        self.tab_to("start")
+        self.press(Keys.ENTER)
+        PAGE.until(lambda: self.focus().get_attribute("id") == "hang-up")
+        self.connected()
+        self.press(Keys.ENTER)
+        PAGE.until(lambda: PAGE.text("call-state") == "Call ended.")
+        self.assertEqual(self.focus().get_attribute("id"), "start")
+
+    def focus(self):
+        return PAGE.driver.switch_to.active_element
+
+    def press(self, *keys):
+        for key in keys:
+            self.focus().send_keys(key)
+
+    def tab_to(self, name):
+        for _ in range(40):
+            if self.focus().get_attribute("id") == name:
+                return
+            self.press(Keys.TAB)
+        self.fail(f"{name} is not reached")
+
+
+class Secrets(Case):
+    def test_no_secret_in_log_or_page(self):
+        PAGE.ready()
+        shown = PAGE.credential()
+        self.assertGreater(len(shown["Password"]), 30)
+        key = (PLACE.folder / "caller-key").read_text().strip()
+        logs = PLACE.log("portal") + PLACE.log("turncredd")
+        for secret in (shown["Password"], key, *place.PASSWORDS.values()):
+            self.assertNotIn(secret, logs)
+        self.assertNotIn(key, PAGE.driver.page_source)
+        self.assertNotIn("session=", logs)
+
+    def test_scripts_from_elsewhere_do_not_run(self):
+        PAGE.open()
+        PAGE.driver.execute_script(
+            "const s = document.createElement('script'); s.textContent = 'window.injected = 1'; document.body.append(s)"
+        )
+        self.assertIsNone(PAGE.driver.execute_script("return window.injected ?? null"))
+        self.assertIn("Content Security Policy", json.dumps(PAGE.console()))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

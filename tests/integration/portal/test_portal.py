@@ -1,0 +1,331 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The sample portal without a browser: who is let in, what is refused, what is in its tokens, settings.
+turncredd and turnserver are real."""
+
+import base64
+import concurrent.futures
+import http.client
+import json
+import os
+import pathlib
+import socket
+import ssl
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+import place  # noqa: E402
+import turnclient  # noqa: E402
+import transport  # noqa: E402
+import credentials  # noqa: E402
+
+sys.path.insert(0, str(place.PORTAL.parent))
+sys.dont_write_bytecode = True
+
+PLACE = None
+
+
+def setUpModule():
+    global PLACE
+    reason = place.missing()
+    if reason:
+        raise unittest.SkipTest(reason)
+    PLACE = place.Place(sip=["sip_websocket = wss://edge.portal.example:8443/ws"])
+
+
+def tearDownModule():
+    if PLACE:
+        PLACE.stop()
+
+
+def url_parts():
+    host, _, port = PLACE.portal.split("//")[1].partition(":")
+    return host, int(port)
+
+
+def call(method, path, members=None, headers=(), origin=True, cookie=None, body=None):
+    """Status, headers, body (JSON where it is)."""
+    connection = http.client.HTTPSConnection(*url_parts(), timeout=30, context=PLACE.tls)
+    fields = dict(headers)
+    if method == "POST":
+        fields.setdefault("Content-Type", "application/json")
+        if origin:
+            fields.setdefault("Origin", PLACE.portal)
+        body = json.dumps({} if members is None else members) if body is None else body
+    if cookie:
+        fields["Cookie"] = cookie
+    connection.request(method, path, body, fields)
+    answer = connection.getresponse()
+    octets = answer.read()
+    connection.close()
+    if answer.headers.get_content_type() == "application/json":
+        octets = json.loads(octets)
+    return answer.status, answer.headers, octets
+
+
+def sign_in(user="alice", password=None, **options):
+    return call("POST", "/api/session", {"user": user, "password": password or place.PASSWORDS[user]}, **options)
+
+
+def cookie_of(headers):
+    return headers["Set-Cookie"].split(";")[0]
+
+
+def signed_in(user="alice"):
+    return cookie_of(sign_in(user)[1])
+
+
+class Session(unittest.TestCase):
+    def test_cookie(self):
+        status, headers, members = sign_in()
+        self.assertEqual((status, members), (200, {"user": "alice"}))
+        value, *attributes = headers["Set-Cookie"].split("; ")
+        self.assertRegex(value, r"^__Host-session=[\w-]{43}$")
+        self.assertEqual(set(attributes), {"Path=/", "Max-Age=28800", "Secure", "HttpOnly", "SameSite=Strict"})
+        self.assertEqual(call("GET", "/api/session", cookie=value)[2], {"user": "alice"})
+        self.assertEqual(call("GET", "/api/session")[2], {"user": None})
+
+    def test_signing_out_ends_it_on_the_server(self):
+        cookie = signed_in()
+        self.assertEqual(call("POST", "/api/session/end", cookie=cookie)[0], 200)
+        self.assertEqual(call("POST", "/api/credential", cookie=cookie)[0], 401)
+
+    def test_signing_in_ends_the_session_before(self):
+        before = signed_in()
+        after = cookie_of(sign_in("bob", cookie=before)[1])
+        self.assertNotEqual(before, after)
+        self.assertEqual(call("GET", "/api/session", cookie=before)[2], {"user": None})
+        self.assertEqual(call("GET", "/api/session", cookie=after)[2], {"user": "bob"})
+
+    def test_refused(self):
+        for user, password in (("alice", "wrong"), ("nobody", "wrong"), ("alice", "x" * 300), ("", "x"), ("alice", "")):
+            with self.subTest(user=user):
+                status, headers, members = call("POST", "/api/session", {"user": user, "password": password})
+                self.assertEqual(status, 403 if user and password else 400)
+                self.assertNotIn("Set-Cookie", headers)
+        # who exists is not told
+        one, other = sign_in("alice", "wrong")[2], sign_in("nobody", "wrong")[2]
+        self.assertEqual(one, other)
+
+    def test_a_user_who_was_removed_is_out(self):
+        PLACE.set_password("carol", "carol's password")
+        place.PASSWORDS["carol"] = "carol's password"
+        cookie = signed_in("carol")
+        PLACE.command("--config", PLACE.folder / "portal.conf", "unuser", "carol")
+        self.assertEqual(call("POST", "/api/credential", cookie=cookie)[0], 401)
+        self.assertEqual(sign_in("carol")[0], 403)
+
+    def test_guessing_is_slowed_down(self):
+        statuses = [sign_in("victim", f"guess {i}")[0] for i in range(7)]
+        self.assertEqual(statuses, [403] * 5 + [429] * 2)
+        status, headers, members = sign_in("victim", "guess")
+        self.assertGreater(int(headers["Retry-After"]), 200)
+        # others at the same address go on
+        self.assertEqual(sign_in("bob")[0], 200)
+
+
+class Forgery(unittest.TestCase):
+    def test_other_origins_change_nothing(self):
+        cookie = signed_in()
+        for origin in ("https://evil.example", "null", PLACE.portal + ".evil.example", PLACE.portal.replace("https", "http")):
+            for path in ("/api/session", "/api/session/end", "/api/token", "/api/credential"):
+                with self.subTest(origin=origin, path=path):
+                    status, headers, members = call("POST", path, cookie=cookie, headers={"Origin": origin})
+                    self.assertEqual((status, members["error"]), (403, "origin_not_allowed"))
+                    self.assertNotIn("Access-Control-Allow-Origin", headers)
+        self.assertEqual(call("POST", "/api/credential", cookie=cookie, origin=False)[0], 403)
+        self.assertEqual(call("GET", "/api/session", cookie=cookie)[2], {"user": "alice"})
+
+    def test_forms_of_other_pages(self):
+        cookie = signed_in()
+        for kind in ("application/x-www-form-urlencoded", "text/plain", "multipart/form-data"):
+            status, _, members = call("POST", "/api/credential", cookie=cookie, headers={"Content-Type": kind})
+            self.assertEqual(status, 415)
+
+    def test_get_issues_nothing(self):
+        cookie = signed_in()
+        for path in ("/api/token", "/api/credential"):
+            self.assertEqual(call("GET", path, cookie=cookie)[0], 404)
+
+
+class Issuing(unittest.TestCase):
+    def test_credential_lets_in(self):
+        status, headers, members = call("POST", "/api/credential", cookie=signed_in())
+        self.assertEqual(status, 200)
+        self.assertEqual(headers["Cache-Control"], "no-store")
+        self.login(credentials.Credential(members["username"], password=members["password"]))
+
+    def test_token_lets_in(self):
+        status, _, members = call("POST", "/api/token", cookie=signed_in("bob"))
+        self.assertEqual((status, members["token_type"]), (200, "pop"))
+        token, key = (base64.b64decode(members[name], validate=True) for name in ("access_token", "key"))
+        self.login(credentials.Credential(members["kid"], mac_key=key, token=token))
+
+    def login(self, credential):
+        client = turnclient.Client(transport.connect("udp", PLACE.turn.server.address), credential)
+        try:
+            self.assertTrue(client.allocate().ok)
+            client.refresh(0)
+        finally:
+            client.close()
+
+    def test_turncredd_refuses(self):
+        cookie = signed_in("bob")
+        PLACE.revoke("bob")
+        try:
+            end = time.monotonic() + 30
+            while (answer := call("POST", "/api/credential", cookie=cookie))[0] != 403:
+                self.assertLess(time.monotonic(), end)
+            self.assertIn("revoked", answer[2]["error_description"])
+        finally:
+            PLACE.ctl("unrevoke", "user", place.REALM, "bob")
+
+    def test_access_tokens_are_as_rfc_9068_says(self):
+        import jwt
+        from service import signing
+
+        keys = signing.Keys([PLACE.folder / "signing.pem"])
+        published = call("GET", "/jwks.json")[2]
+        self.assertEqual(published, json.loads((PLACE.folder / "jwks.json").read_text()))
+        self.assertEqual(published, keys.jwks())
+        self.assertNotIn("d", published["keys"][0])
+        token = keys.access_token(PLACE.portal, place.AUDIENCE, "portal", "alice")
+        header = jwt.get_unverified_header(token)
+        self.assertEqual((header["typ"], header["alg"]), ("at+jwt", "ES256"))
+        self.assertEqual(header["kid"], published["keys"][0]["kid"])
+        key = jwt.PyJWK(published["keys"][0], "ES256").key
+        claims = jwt.decode(token, key, ["ES256"], audience=place.AUDIENCE, issuer=PLACE.portal)
+        self.assertEqual(claims["sub"], "alice")
+        self.assertEqual(claims["client_id"], "portal")
+        self.assertEqual(claims["exp"] - claims["iat"], signing.LIFETIME)
+        self.assertIn("jti", claims)
+        # and from the published set alone, turncredd takes it: test_token_lets_in
+
+
+class Requests(unittest.TestCase):
+    def test_headers(self):
+        for path in ("/", "/page.mjs", "/api/settings", "/jwks.json", "/nothing"):
+            status, headers, _ = call("GET", path)
+            with self.subTest(path=path):
+                policy = headers["Content-Security-Policy"]
+                self.assertIn("default-src 'none'", policy)
+                self.assertIn("script-src 'self'", policy)
+                self.assertIn("connect-src 'self' wss://edge.portal.example:8443;", policy)
+                self.assertIn("frame-ancestors 'none'", policy)
+                self.assertNotIn("unsafe", policy)
+                self.assertEqual(headers["X-Content-Type-Options"], "nosniff")
+                self.assertEqual(headers["Referrer-Policy"], "no-referrer")
+                self.assertIn("max-age", headers["Strict-Transport-Security"])
+
+    def test_files_are_the_pages_alone(self):
+        page = place.PORTAL.parent / "page"
+        for file in page.iterdir():
+            path = "/" if file.name == "index.html" else f"/{file.name}"
+            status, headers, octets = call("GET", path)
+            self.assertEqual((status, octets), (200, file.read_bytes()))
+        self.assertEqual(call("GET", "/page.mjs")[1]["Content-Type"], "text/javascript; charset=utf-8")
+        for path in ("/../portal.conf", "/%2e%2e/portal", "//etc/passwd", "/service/web.py", "/page/page.mjs", "/.git"):
+            self.assertEqual(call("GET", path)[0], 404, path)
+
+    def test_bad_bodies(self):
+        for body, status in (("{", 400), ("[]", 400), ('"x"', 400), ("[" * 4000, 400), ("x" * 5000, 413)):
+            with self.subTest(body=body[:8]):
+                self.assertEqual(call("POST", "/api/session", body=body)[0], status)
+        for members in ({}, {"user": 1, "password": []}, {"user": "alice"}, {"user": None, "password": None}):
+            self.assertEqual(call("POST", "/api/session", members)[0], 400)
+        self.assertEqual(call("POST", "/api/nothing")[0], 404)
+        self.assertEqual(call("PUT", "/api/session")[0], 501)
+        self.assertEqual(call("POST", "/api/session", headers={"Content-Length": "-1"}, body="{}")[0], 411)
+        self.assertEqual(call("GET", "/healthz")[0], 200)
+
+    def test_slow_clients_keep_nobody_waiting(self):
+        slow = [socket.create_connection(url_parts()) for _ in range(20)]
+        try:
+            began = time.monotonic()
+            self.assertEqual(call("GET", "/healthz")[0], 200)
+            self.assertLess(time.monotonic() - began, 5)
+            # those that do not even begin TLS are cut off
+            slow[0].settimeout(40)
+            self.assertEqual(slow[0].recv(1), b"")
+        finally:
+            for connection in slow:
+                connection.close()
+
+    def test_many_at_once(self):
+        cookie = signed_in()
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            jobs = [pool.submit(call, "POST", "/api/token", cookie=cookie) for _ in range(24)]
+            self.assertEqual({job.result()[0] for job in jobs}, {200})
+
+    def test_old_tls_is_refused(self):
+        context = ssl.create_default_context(cafile=PLACE.folder / "ca.pem")
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+        with self.assertRaises(OSError), socket.create_connection(url_parts()) as plain:
+            context.wrap_socket(plain, server_hostname=PLACE.ip)
+
+
+class Settings(unittest.TestCase):
+    def refused(self, change, wanted, command="check"):
+        lines = (PLACE.folder / "portal.conf").read_text().splitlines()
+        name, _, value = change.partition(" = ")
+        lines = [line for line in lines if not line.startswith(name + " =")] + ([change] if value else [])
+        path = PLACE.folder / "other.conf"
+        path.write_text("\n".join(lines) + "\n")
+        done = PLACE.command("--config", path, command, check=False)
+        self.assertEqual(done.returncode, 1, change)
+        self.assertIn(wanted, done.stderr)
+        self.assertNotIn("Traceback", done.stderr)
+
+    def test_right(self):
+        self.assertEqual(PLACE.command("--config", PLACE.folder / "portal.conf", "check"), "")
+
+    def test_wrong(self):
+        self.refused("realm", "realm is missing")
+        self.refused("colour = blue", "there is no such setting")
+        self.refused("https = 443", "https: must be ADDRESS:PORT")
+        self.refused("origin = http://portal.example", "origin: must be")
+        self.refused("origin = https://portal.example/", "origin: must be")
+        self.refused("turncredd = http://turncredd.example", "turncredd: must be")
+        self.refused("sip_websocket = ws://edge.example", "sip_websocket: must be")
+        self.refused("session = 8", "session: must be a number with")
+        self.refused("session = 0h", "session: must be a number with")
+        self.refused("tls_key = /nonexistent", "/nonexistent")
+        self.refused(f"signing_keys = {PLACE.folder}/ca.pem", "signing_keys")
+        self.refused(f"caller_key = {PLACE.folder}/users", "caller_key")
+        (PLACE.folder / "open").write_text("x" * 40)
+        os.chmod(PLACE.folder / "open", 0o644)
+        self.refused(f"caller_key = {PLACE.folder}/open", "chmod o=")
+        PLACE.secret("damaged", "alice:scrypt$1$8$1$AAAA$AAAA\n")
+        self.refused(f"users = {PLACE.folder}/damaged", "damaged, line 1")
+
+    def test_commands(self):
+        config = str(PLACE.folder / "portal.conf")
+        self.assertEqual(PLACE.command("--config", config, "nonsense", check=False).returncode, 2)
+        for name, password in (("a b", "long enough"), ("a:b", "long enough"), ("dave", "short")):
+            done = PLACE.command("--config", config, "user", name, text=password + "\n", check=False)
+            self.assertEqual(done.returncode, 1, done.stderr)
+        done = PLACE.command("key", PLACE.folder / "signing.pem", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("never overwritten", done.stderr)
+
+    def test_passwords_are_not_in_the_file(self):
+        text = (PLACE.folder / "users").read_text()
+        for password in place.PASSWORDS.values():
+            self.assertNotIn(password, text)
+        self.assertEqual(os.stat(PLACE.folder / "users").st_mode & 0o777, 0o600)
+
+    def test_users_that_are_added_at_once_are_all_there(self):
+        names = [f"user{i}" for i in range(6)]
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+            list(pool.map(lambda name: PLACE.set_password(name, "password of one"), names))
+        from service import users
+
+        self.assertLessEqual(set(names), set(users.load(PLACE.folder / "users")))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

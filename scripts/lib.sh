@@ -20,10 +20,11 @@ packages_coturn_run='libevent-core-2.1-7 libevent-extra-2.1-7 libevent-openssl-2
   libhiredis0.14 libmariadb3 libpq5 libsqlite3-0 libssl3 libsystemd0'
 packages_ctl_run='libcurl4 libgnutls30 libjansson4 libmicrohttpd12 libpq5 libssl3 openssl postgresql-client'
 packages_client_run='python3 python3-aioice python3-cryptography'
+packages_portal_run='python3 python3-cryptography python3-jwt'
 packages_database='postgresql'
 packages_run='ca-certificates curl iproute2 openssl procps'
 packages_test='bats chromium chromium-driver clang clang-format clang-tidy cmake coccinelle cppcheck curl git
-  jq libcmocka-dev man-db mandoc patch pgbouncer pgtap python3 python3-aioice
+  jq libcmocka-dev man-db mandoc nodejs patch pgbouncer pgtap python3 python3-aioice
   python3-cryptography python3-jsonschema python3-jwt python3-selenium python3-yaml quilt
   shellcheck valgrind xxd xz-utils'
 

@@ -99,11 +99,29 @@ static void directory_from_disk(struct courier *c) {
   take_directory(c, d);
 }
 
+/* A database that was restarted empty, while the store stays with what it has: such a directory
+ * would shut every caller out, and what is delivered there would be missing from the database that
+ * is restored in its place. */
+static bool is_blank(const struct courier *c, const struct directory *fresh) {
+  struct store_status status;
+  size_t realms;
+  directory_realms(fresh, &realms);
+  store_status(c->config.store, &status);
+  return realms == 0 && status.realms > 0;
+}
+
 static bool load_directory(struct courier *c) {
   struct directory *fresh;
-  char err[300];
-  if (directory_load(&fresh, &c->db, err, sizeof err)) {
+  char err[300] = "";
+  int rc = directory_load(&fresh, &c->db, err, sizeof err);
+  if (!rc && is_blank(c, fresh)) {
+    snprintf(err, sizeof err, "it holds no realm; what is loaded stays in use");
+    directory_unref(fresh);
+    rc = EAGAIN;
+  }
+  if (rc) {
     snprintf(c->db.error, sizeof c->db.error, "%.250s", err);
+    c->directory_at_ms = 0; /* before anything else is done there */
     return false;
   }
   c->directory_at_ms = monotonic_ms();

@@ -361,6 +361,27 @@ token_again() { call 200 POST /oauth2/token -K "$TC_DIR/basic" -d 'grant_type=cl
 kept_changed() { [ -s "$TC_DIR/daemons/changed/state/callers" ] && [ -s "$TC_DIR/daemons/changed/state/snapshot" ] && [ -s "$TC_DIR/daemons/changed/state/reserve" ]; }
 call_unready() { CALLER=all call_json 503 POST /v1/realms/turn.test/credentials '{"user": "x"}' >/dev/null; }
 
+@test "a database that was restarted empty takes no caller away and gets nothing; the restored one gets all" {
+  pg_dump -Fc turncred >"$TC_DIR/dump"
+  local lines
+  lines=$(wc -l <"$TC_DIR/daemons/main/log")
+  PGDATABASE=postgres sql 'DROP DATABASE turncred WITH (FORCE)' 'CREATE DATABASE turncred'
+  cat "$TC_TOP"/plugin/schema/[0-9]*.sql | psql -Xq1 -v ON_ERROR_STOP=1 >/dev/null
+  said() { tail -n +$((lines + 1)) "$TC_DIR/daemons/main/log" | grep -q 'it holds no realm; what is loaded stays in use'; }
+  wait_for 20 said
+  issue blank1
+  issue blank2
+  monitor /readyz | jq -e '.undelivered == 2'
+  [ "$(issued 'blank%')" = 0 ]
+  PGDATABASE=postgres sql 'DROP DATABASE turncred WITH (FORCE)' 'CREATE DATABASE turncred'
+  pg_restore -1 -d turncred "$TC_DIR/dump"
+  issue blank3
+  wait_for 20 delivered
+  [ "$(issued 'blank%')" = 3 ]
+  wait_for 20 synced
+  probe main
+}
+
 @test "a full journal stops issuing, or not, as configured" {
   daemon_start full 'journal_entries = 16'
   daemon_start full2 'journal_entries = 16' 'journal_full = continue'

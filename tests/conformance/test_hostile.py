@@ -167,6 +167,63 @@ class Packets(Case):
             raw = stun.build("ALLOCATE", [probes.TRANSPORT] + tail + [moved])
             self.assertNotEqual(probes.outcome(client.exchange, raw), "ok", f"attribute {number}")
 
+    def test_additions_behind_integrity(self):
+        """Whoever is on the path can add attributes without a key: none of them is obeyed."""
+        peer, stranger = turnclient.Peer(), turnclient.Peer()
+        self.addCleanup(peer.close)
+        self.addCleanup(stranger.close)
+        for credential in (self.realm.token(), self.realm.derived()):
+            client = self.client(credential)
+            client.challenge()
+            def added(method, own, *additions, token=False, client=client):
+                for _ in range(3):  # the nonce of this server is soon stale
+                    tail = client.authentication(token=token)
+                    answer = client.exchange(stun.build(method, [*own, *tail, *additions]), client.key())
+                    if answer.code != 438:
+                        break
+                    client.take_challenge(answer)
+                return answer
+
+            self.assertEqual(added("ALLOCATE", [], probes.TRANSPORT, token=True).code, 400)
+            turnclient.need("allocate", client.allocate())
+
+            one, other = turnclient.PeerAddress(peer.address), turnclient.PeerAddress(("127.0.0.2", 9))
+            channel = Attribute("CHANNEL-NUMBER", stun.channel_number(0x4000))
+            self.assertEqual(added("CREATE-PERMISSION", [], one).code, 400)
+            self.assertEqual(added("CHANNEL-BIND", [channel], one).code, 400)
+            self.assertEqual(added("CHANNEL-BIND", [], channel, one).code, 400)
+            # the one inside is obeyed, the one behind is not: no way for a datagram from there
+            self.assertEqual(added("CREATE-PERMISSION", [other], one, Fingerprint()).code, 0)
+            client.send(peer.address, b"x")
+            self.assertIsNone(peer.receive(0.3))
+            answer = added("REFRESH", [], Attribute("LIFETIME", stun.u32(0)))
+            self.assertEqual(answer.code, 0)
+            self.assertGreater(answer.message.number("LIFETIME"), 0)
+            self.assertEqual(added("REFRESH", [], Attribute(0x7F00, b"unknown")).code, 0)
+            client.create_permission(peer.address)
+            self.assertTrue(turnclient.relay_once(client, peer))
+            client.refresh(0)
+
+    def test_additions_behind_integrity_when_moving(self):
+        """RFC 8016: the Refresh that moves an allocation is refused if somebody has added to it."""
+        first = self.client(self.realm.derived())
+        turnclient.need("allocate", first.allocate(mobility=True))
+        second = self.client(first.credential)
+        second.challenge()
+
+        def move(addition):
+            ticket = Attribute("MOBILITY-TICKET", first.ticket)
+            for _ in range(3):  # the nonce of this server is soon stale
+                raw = stun.build("REFRESH", [ticket, *second.authentication(), addition])
+                answer = second.exchange(raw, second.key())
+                if answer.code != 438:
+                    break
+                second.take_challenge(answer)
+            return answer.code
+
+        self.assertEqual(move(Attribute("LIFETIME", stun.u32(0))), 400)
+        self.assertEqual(move(Fingerprint()), 0)
+
     def test_integrity_of_other_lengths(self):
         client = self.client(self.realm.derived())
         client.challenge()

@@ -137,6 +137,7 @@ int auth_admit(struct auth_exchange *x) {
       x->held->nonce_expiration_time = x->ss->nonce_expiration_time;
     }
   }
+  auth_cut(x);
   *x->message_integrity = 1;
   return 1;
 }

@@ -4,7 +4,8 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * Attributes behind MESSAGE-INTEGRITY do not exist (RFC 8489 14.5).
+ * Attributes behind MESSAGE-INTEGRITY do not exist (RFC 8489 14.5): whoever is on the path can add
+ * them without a key.
  */
 
 #include "auth_session.h"
@@ -84,6 +85,20 @@ int auth_verify(const struct auth_exchange *x, const uint8_t *key, size_t key_le
   if (ret < 0 || hmac_len != SHA1SIZEBYTES)
     return -1;
   return CRYPTO_memcmp(hmac, stun_attr_get_value(x->a.integrity), SHA1SIZEBYTES) == 0;
+}
+
+int auth_has_addition(const struct auth_exchange *x) {
+  stun_attr_ref sar = stun_attr_get_next_str(x->message, x->message_len, x->a.integrity);
+  return sar && stun_attr_get_type(sar) != STUN_ATTRIBUTE_FINGERPRINT;
+}
+
+/* coturn's handlers read whatever is there; it has looked at FINGERPRINT before. */
+void auth_cut(struct auth_exchange *x) {
+  size_t len = (size_t)((const uint8_t *)x->a.integrity - x->message) + 4 + SHA1SIZEBYTES;
+  uint16_t said = nswap16((uint16_t)(len - STUN_HEADER_LENGTH));
+  memcpy(x->message + 2, &said, sizeof(said));
+  ioa_network_buffer_set_size(x->in_buffer->nbh, len);
+  x->message_len = len;
 }
 
 int auth_takes_token(const struct auth_exchange *x) {

@@ -56,6 +56,9 @@ static int session_check(struct auth_exchange *x) {
 
   if (!x->a.realm || !x->a.username || !x->a.nonce)
     return auth_refuse(x, 400, COTURN_AUTH_REASON_MALFORMED, "");
+  /* coturn has read a mobile Refresh to its end before it asks who sent it */
+  if (x->held != x->ss && auth_has_addition(x))
+    return auth_refuse(x, 400, COTURN_AUTH_REASON_MALFORMED, "");
   if (auth_attr_string(x->a.username, x->username, sizeof(x->username)) < 0 ||
       !is_secure_string((const uint8_t *)x->username, 1))
     return auth_refuse(x, 400, COTURN_AUTH_REASON_BAD_USERNAME, "");

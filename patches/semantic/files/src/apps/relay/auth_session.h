@@ -97,6 +97,10 @@ void auth_parse(struct auth_exchange *x);
 int auth_attr_is(stun_attr_ref sar, const char *value);
 /* 0, or -1 if it is empty, too long or holds a NUL. */
 int auth_attr_string(stun_attr_ref sar, char *dst, size_t dst_size);
+/* 1 if something else than FINGERPRINT stands behind MESSAGE-INTEGRITY. */
+int auth_has_addition(const struct auth_exchange *x);
+/* Ends the message behind MESSAGE-INTEGRITY, for whoever reads it afterwards. */
+void auth_cut(struct auth_exchange *x);
 /* 1: the key verifies the message, 0: it does not, -1: it cannot be checked. */
 int auth_verify(const struct auth_exchange *x, const uint8_t *key, size_t key_len);
 /* 1 if the request carries a token, and is one that may. */

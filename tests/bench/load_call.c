@@ -35,6 +35,15 @@ struct load_calls {
   struct call *call;
 };
 
+/* At the head of each datagram. What the server takes is told apart from what this program takes by
+ * the kernel's stamps of arrival: sent to arrived at the peer, and turned to arrived here. */
+struct media {
+  uint64_t stamp;     /* monotonic */
+  uint64_t sent;      /* UTC, by the client */
+  uint64_t there;     /* the peer: nanoseconds that the way there took; 0: no stamp */
+  uint64_t turned_at; /* UTC, by the peer */
+};
+
 static void keep(struct call *c, uint32_t lifetime) {
   struct timeval tv = {.tv_sec =
                            lifetime / 2 < KEEPALIVE_SECONDS ? lifetime / 2 : KEEPALIVE_SECONDS};
@@ -78,10 +87,10 @@ static void end_call(struct call *c) {
 static void on_media(evutil_socket_t fd, short what, void *arg) {
   struct call *c = arg;
   uint8_t media[MEDIA_OCTETS] = {0}, packet[MEDIA_OCTETS + 4];
-  uint64_t stamp = load_now_ns();
+  struct media head = {.stamp = load_now_ns(), .sent = load_utc_ns()};
   size_t len;
   (void)fd, (void)what;
-  memcpy(media, &stamp, sizeof(stamp));
+  memcpy(media, &head, sizeof(head));
   c->sent++;
   c->all->net->stats.datagrams_sent++;
   if (stun_channel_data(LOAD_CHANNEL, media, sizeof(media), packet, sizeof(packet), &len) ||
@@ -92,28 +101,37 @@ static void on_media(evutil_socket_t fd, short what, void *arg) {
 static void on_data(struct load_client *client, const uint8_t *data, size_t len) {
   struct call *c = (struct call *)client;
   struct load_stats *stats = &client->net->stats;
-  uint64_t stamp;
+  struct media head;
   if (len != MEDIA_OCTETS) {
     stats->malformed++;
     return;
   }
-  memcpy(&stamp, data, sizeof(stamp));
+  memcpy(&head, data, sizeof(head));
   c->received++;
   stats->datagrams_received++;
-  samples_add_ns(&stats->rtt, load_now_ns() - stamp);
+  samples_add_ns(&stats->rtt, load_now_ns() - head.stamp);
+  if (head.there && client->arrived_ns > head.turned_at)
+    samples_add_ns(&stats->relay, head.there + (client->arrived_ns - head.turned_at));
 }
 
 /* The peer sends back whatever the relay brings. */
 static void on_peer(evutil_socket_t fd, short what, void *arg) {
   uint8_t data[2048];
   struct sockaddr_in from;
+  uint64_t arrived;
   (void)what, (void)arg;
   for (int i = 0; i < 32; i++) {
-    socklen_t from_len = sizeof(from);
-    ssize_t n = recvfrom(fd, data, sizeof(data), MSG_DONTWAIT, (struct sockaddr *)&from, &from_len);
+    ssize_t n = load_receive(fd, data, sizeof(data), &from, &arrived);
+    struct media head;
     if (n < 0)
       return;
-    (void)sendto(fd, data, (size_t)n, MSG_DONTWAIT, (struct sockaddr *)&from, from_len);
+    if ((size_t)n >= sizeof(head)) {
+      memcpy(&head, data, sizeof(head));
+      head.there = arrived > head.sent ? arrived - head.sent : 0;
+      head.turned_at = load_utc_ns();
+      memcpy(data, &head, sizeof(head));
+    }
+    (void)sendto(fd, data, (size_t)n, MSG_DONTWAIT, (struct sockaddr *)&from, sizeof(from));
   }
 }
 
@@ -203,6 +221,7 @@ static bool start_call(struct call *c) {
     load_client_close(&c->client);
     return false;
   }
+  load_stamp_arrivals(c->peer_fd);
   event_assign(&c->peer_readable, base, c->peer_fd, EV_READ | EV_PERSIST, on_peer, c);
   event_assign(&c->media, base, -1, EV_PERSIST, on_media, c);
   event_assign(&c->keepalive, base, -1, 0, on_keepalive, c);

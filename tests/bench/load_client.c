@@ -13,10 +13,50 @@
 #include <time.h>
 #include <unistd.h>
 
+static uint64_t in_ns(const struct timespec *t) {
+  return (uint64_t)t->tv_sec * 1000000000u + (uint64_t)t->tv_nsec;
+}
+
 uint64_t load_now_ns(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
-  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+  return in_ns(&now);
+}
+
+uint64_t load_utc_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return in_ns(&now);
+}
+
+/* --- arrivals ----------------------------------------------------------------------------- */
+
+void load_stamp_arrivals(int fd) {
+  int on = 1;
+  (void)setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on)); /* else the stamps are 0 */
+}
+
+ssize_t load_receive(int fd, void *buf, size_t cap, struct sockaddr_in *from,
+                     uint64_t *arrived_ns) {
+  union {
+    struct cmsghdr align;
+    char room[256];
+  } control;
+  struct iovec iov = {buf, cap};
+  struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+  struct timespec stamp;
+  msg.msg_name = from;
+  msg.msg_namelen = from ? sizeof(*from) : 0;
+  msg.msg_control = &control;
+  msg.msg_controllen = sizeof(control);
+  ssize_t n = recvmsg(fd, &msg, MSG_DONTWAIT);
+  *arrived_ns = 0;
+  for (struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c))
+    if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_TIMESTAMPNS) {
+      memcpy(&stamp, CMSG_DATA(c), sizeof(stamp));
+      *arrived_ns = in_ns(&stamp);
+    }
+  return n;
 }
 
 /* coturn holds a 5-tuple for about a second after the end of its allocation. 4096 addresses of
@@ -188,7 +228,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg) {
   uint8_t buf[STUN_MESSAGE_MAX];
   (void)what;
   for (int i = 0; i < 32; i++) {
-    ssize_t n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
+    ssize_t n = load_receive(fd, buf, sizeof(buf), NULL, &c->arrived_ns);
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
       return;
     if (n < 0)
@@ -216,6 +256,8 @@ bool load_client_open(struct load_client *c, struct load_net *net, load_answer_h
     close(c->fd);
     return false;
   }
+  if (data_h)
+    load_stamp_arrivals(c->fd);
   event_assign(&c->readable, net->base, c->fd, EV_READ | EV_PERSIST, on_readable, c);
   event_assign(&c->timer, net->base, -1, 0, on_timer, c);
   event_add(&c->readable, NULL);

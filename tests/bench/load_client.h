@@ -15,6 +15,7 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define LOAD_CHANNEL STUN_CHANNEL_MIN
 
@@ -64,9 +65,16 @@ struct load_client {
   size_t msg_len;
   uint8_t txid[STUN_TRANSACTION_ID];
   unsigned sends, renewals; /* renewals: nonces taken from 438 */
+  uint64_t arrived_ns;      /* with data_h: when the kernel got the datagram in hand, UTC */
 };
 
-uint64_t load_now_ns(void);
+uint64_t load_now_ns(void); /* monotonic */
+uint64_t load_utc_ns(void);
+
+/* Makes the kernel stamp what arrives at the socket. */
+void load_stamp_arrivals(int fd);
+/* recvfrom() with the stamp, 0 if there is none; from may be NULL. */
+ssize_t load_receive(int fd, void *buf, size_t cap, struct sockaddr_in *from, uint64_t *arrived_ns);
 
 /* A socket on an address and port that this machine did not use before, if the server is on
  * loopback. False: no socket, or no credential. */

@@ -16,7 +16,9 @@
 
 struct load_source {
   struct load_credential *fixed; /* the static one, or the list */
-  size_t fixed_count;
+  size_t fixed_count, line;
+  FILE *list; /* still open: more lines may come */
+  const char *list_path;
   uint64_t next;
   struct turncred_ws *ws;
   /* mint */
@@ -129,30 +131,49 @@ static const char *parse_line(const json_t *line, struct load_credential *c) {
   return NULL;
 }
 
-static bool open_list(struct load_source *s, const char *path, char *err, size_t cap) {
-  FILE *f = fopen(path, "r");
+/* The lines that are there. A last one without its newline is left for later when following. */
+static bool read_list(struct load_source *s, char *err, size_t cap) {
   char *text = NULL;
   size_t text_cap = 0;
+  ssize_t len;
   bool ok = true;
-  if (!f)
-    return fail(err, cap, "%s: %s", path, strerror(errno));
-  for (size_t number = 1; ok && getline(&text, &text_cap, f) >= 0; number++) {
+  clearerr(s->list);
+  while (ok && (len = getline(&text, &text_cap, s->list)) >= 0) {
     struct load_credential c = {.key_len = 0};
     json_error_t problem;
+    if (s->fixed_count > 0 && text[len - 1] != '\n') {
+      ok = fseek(s->list, -(long)len, SEEK_CUR) == 0;
+      break;
+    }
+    s->line++;
     if (text[strspn(text, " \t\r\n")] == '\0')
       continue;
     json_t *line = json_loads(text, 0, &problem);
     const char *why = line ? parse_line(line, &c) : problem.text;
     json_decref(line);
     if (why)
-      ok = fail(err, cap, "%s line %zu: %s", path, number, why);
+      ok = fail(err, cap, "%s line %zu: %s", s->list_path, s->line, why);
     else if (!add(s, &c))
       ok = fail(err, cap, "no memory");
     turncred_cleanse(&c, sizeof(c));
   }
   free(text);
-  fclose(f);
-  return !ok || s->fixed_count > 0 ? ok : fail(err, cap, "%s: holds no credential", path);
+  return ok;
+}
+
+static bool open_list(struct load_source *s, const struct load_source_options *o, char *err,
+                      size_t cap) {
+  s->list_path = o->list;
+  s->list = fopen(o->list, "r");
+  if (!s->list)
+    return fail(err, cap, "%s: %s", o->list, strerror(errno));
+  if (!read_list(s, err, cap))
+    return false;
+  if (!o->follow) {
+    fclose(s->list);
+    s->list = NULL;
+  }
+  return s->fixed_count > 0 || fail(err, cap, "%s: holds no credential", o->list);
 }
 
 static bool open_mint(struct load_source *s, const struct load_source_options *o, char *err,
@@ -205,7 +226,7 @@ struct load_source *load_source_new(const struct load_source_options *o, char *e
   else if (o->user)
     ok = open_static(s, o, err, err_cap);
   else if (o->list)
-    ok = open_list(s, o->list, err, err_cap);
+    ok = open_list(s, o, err, err_cap);
   else
     ok = open_mint(s, o, err, err_cap);
   if (ok)
@@ -220,6 +241,8 @@ void load_source_free(struct load_source *s) {
   if (s->fixed)
     turncred_cleanse(s->fixed, s->fixed_count * sizeof(*s->fixed));
   free(s->fixed);
+  if (s->list)
+    fclose(s->list);
   turncred_key_clear(&s->key);
   turncred_ws_free(s->ws);
   free(s);
@@ -242,12 +265,22 @@ static bool mint_token(struct load_source *s, struct load_credential *c) {
   return ok;
 }
 
+/* In turn; following, every other one is the newest, as a client that has just got it. */
+static bool next_fixed(struct load_source *s, uint64_t n, struct load_credential *out) {
+  char err[512];
+  if (s->list && !read_list(s, err, sizeof(err))) {
+    fprintf(stderr, "turnload: %s\n", err);
+    return false;
+  }
+  *out = s->list && n % 2 == 0 ? s->fixed[s->fixed_count - 1]
+                               : s->fixed[(s->list ? n / 2 : n) % s->fixed_count];
+  return true;
+}
+
 bool load_source_next(struct load_source *s, struct load_credential *out) {
   uint64_t n = s->next++;
-  if (!s->minting) {
-    *out = s->fixed[n % s->fixed_count];
-    return true;
-  }
+  if (!s->minting)
+    return next_fixed(s, n, out);
   out->password[0] = '\0';
   out->key_len = out->token_len = 0;
   if (s->use == TURNCRED_USE_TOKEN)

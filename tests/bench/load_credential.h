@@ -29,6 +29,7 @@ struct load_credential {
 struct load_source_options {
   const char *user, *password_file;          /* one static credential */
   const char *list;                          /* one JSON object a line */
+  bool follow;                               /* take lines that are added while it is in use */
   const char *mint;                          /* "derived", "rest" or "token" */
   const char *key_file, *kid, *server_name;  /* mint */
   const char *alg, *derivation;              /* mint; NULL: A256GCM, sha1; none */

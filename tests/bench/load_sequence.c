@@ -10,7 +10,7 @@
 struct sequence {
   struct load_client client; /* first: a client is its sequence */
   struct load_sequences *all;
-  uint64_t due_ns, login_ns;
+  uint64_t due_ns, login_ns, login_utc_ns;
 };
 
 static void start_due(struct load_sequences *s);
@@ -40,6 +40,8 @@ static void on_allocated(struct sequence *q) {
     stats->accepted_wrong++;
   else
     samples_add_ns(&stats->login, load_now_ns() - q->login_ns);
+  if (q->login_utc_ns > stats->last_login_ns)
+    stats->last_login_ns = q->login_utc_ns;
   q->client.lifetime = 0;
   load_client_request(&q->client, STEP_REFRESH);
 }
@@ -48,14 +50,19 @@ static void on_error(struct sequence *q, enum load_step step, unsigned code) {
   struct load_stats *stats = &q->all->net->stats;
   if (step == STEP_CHALLENGE && code == 401 && load_client_login(&q->client)) {
     q->login_ns = load_now_ns();
+    q->login_utc_ns = load_utc_ns();
     load_client_request(&q->client, STEP_ALLOCATE);
     return;
   }
   if (step == STEP_ALLOCATE && code == 401 && q->client.wrong) {
     stats->refused++;
     samples_add_ns(&stats->refusal, load_now_ns() - q->login_ns);
-  } else
+  } else {
     load_client_count(&q->client, step, code);
+    if (step == STEP_ALLOCATE &&
+        (stats->first_refusal_ns == 0 || q->login_utc_ns < stats->first_refusal_ns))
+      stats->first_refusal_ns = q->login_utc_ns;
+  }
   end(q);
 }
 

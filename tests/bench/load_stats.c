@@ -101,6 +101,11 @@ static void set_count(json_t *object, const char *name, uint64_t n) {
   json_object_set_new(object, name, json_integer((json_int_t)n));
 }
 
+/* UTC seconds; null: never */
+static void set_time(json_t *object, const char *name, uint64_t ns) {
+  json_object_set_new(object, name, ns ? json_real((double)(ns / 1000) / 1e6) : json_null());
+}
+
 static void print_json(struct load_stats *s) {
   json_t *o = json_object(), *calls = json_object();
   json_object_set_new(o, "ok", json_boolean(load_stats_ok(s)));
@@ -124,6 +129,8 @@ static void print_json(struct load_stats *s) {
   json_object_set_new(o, "sequence_us", samples_json(&s->sequence));
   json_object_set_new(o, "login_us", samples_json(&s->login));
   json_object_set_new(o, "refusal_us", samples_json(&s->refusal));
+  set_time(o, "last_login_at", s->last_login_ns);
+  set_time(o, "first_refusal_at", s->first_refusal_ns);
   set_count(calls, "asked", s->calls);
   set_count(calls, "established", s->calls_established);
   set_count(calls, "failed", s->calls_failed);
@@ -131,9 +138,10 @@ static void print_json(struct load_stats *s) {
   set_count(calls, "sent", s->datagrams_sent);
   set_count(calls, "received", s->datagrams_received);
   json_object_set_new(calls, "rtt_us", samples_json(&s->rtt));
+  json_object_set_new(calls, "relay_us", samples_json(&s->relay));
   json_object_set_new(o, "calls", calls);
   set_count(o, "loop_lag_us", s->loop_lag_ns / 1000);
-  json_dumpf(o, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9));
+  json_dumpf(o, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(16));
   putchar('\n');
   json_decref(o);
 }
@@ -189,6 +197,7 @@ static void print_text(struct load_stats *s) {
   print_samples("login", &s->login);
   print_samples("refusal", &s->refusal);
   print_samples("call rtt", &s->rtt);
+  print_samples("relay", &s->relay);
   printf("%-10s %65llu\n", "own lag", (unsigned long long)(s->loop_lag_ns / 1000));
 }
 
@@ -204,4 +213,5 @@ void load_stats_clear(struct load_stats *stats) {
   samples_clear(&stats->login);
   samples_clear(&stats->refusal);
   samples_clear(&stats->rtt);
+  samples_clear(&stats->relay);
 }

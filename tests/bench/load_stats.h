@@ -55,10 +55,14 @@ struct load_stats {
   struct samples sequence;     /* first packet sent (due, with --rate) to last answer */
   struct samples login;        /* authenticated Allocate to its success */
   struct samples refusal;      /* Allocate with a wrong password to its 401 */
+  /* UTC; when the request was sent. A credential that is let in no more shows itself here. */
+  uint64_t last_login_ns;    /* the last Allocate that was let in */
+  uint64_t first_refusal_ns; /* the first one with the right key that was not */
 
   uint64_t calls, calls_established, calls_failed, calls_silent;
   uint64_t datagrams_sent, datagrams_received;
-  struct samples rtt; /* client, relay, peer, relay, client */
+  struct samples rtt;   /* client, relay, peer, relay, client */
+  struct samples relay; /* the server's part of it: both ways, by the kernel's stamps */
 
   uint64_t loop_lag_ns; /* worst delay of a timer in the generator itself */
   double seconds;       /* first sequence started to last one finished */

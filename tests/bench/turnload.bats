@@ -104,6 +104,48 @@ answers() { load --count 1 --rto 10 --json | grep -q '"lost": 0'; }
   [[ $(member unexpected) == '{"allocate 401": 5}' ]]
 }
 
+@test "a list that grows: lines are taken while it runs, and when the last right login was sent is told" {
+  echo '{"username": "bench", "password": "correct-horse"}' >"$DIR/growing"
+  "$LOAD" --server "127.0.0.1:$PORT" --list "$DIR/growing" --follow --rate 50 --seconds 4 --expect 401 --json >"$DIR/followed" 3>&- &
+  local load=$! begun=$EPOCHREALTIME
+  sleep 1
+  printf '{"username": "bench", ' >>"$DIR/growing" # half a line is none
+  sleep 0.5
+  local added=$EPOCHREALTIME
+  printf '"password": "wrong-horse"}\n' >>"$DIR/growing"
+  wait "$load"
+  output=$(<"$DIR/followed")
+  # the newest for every other one, each in turn for the others: three in four are wrong from then on
+  (($(member completed) > 60 && $(member completed) < 150))
+  (($(member 'expected.allocate 401') > 50))
+  awk -v begun="$begun" -v added="$added" -v first="$(member first_refusal_at)" -v last="$(member last_login_at)" \
+    'BEGIN { exit !(added <= first && first < added + 1 && first < last && last < begun + 8) }'
+}
+
+@test "the server's part of a round trip is told apart from the generator's" {
+  run -0 --separate-stderr load --count 0 --seconds 2 --calls 2 --json
+  [[ $(member calls.relay_us.count) == "$(member calls.rtt_us.count)" ]]
+  (($(member calls.relay_us.p50) > 0 && $(member calls.relay_us.p50) < $(member calls.rtt_us.p50)))
+  # a server that stands still for 0.3 s is seen in it, a generator that does is not
+  local server
+  server=$(head -n 1 "$DIR/servers")
+  load --count 0 --seconds 2 --calls 1 --json >"$DIR/server-stands" 3>&- &
+  local load=$!
+  sleep 0.8 && kill -STOP "$server" && sleep 0.3 && kill -CONT "$server"
+  wait "$load"
+  output=$(<"$DIR/server-stands")
+  echo "relay $(member calls.relay_us)"
+  (($(member calls.relay_us.max) > 200000))
+  "$LOAD" --server "127.0.0.1:$PORT" --user bench --password-file "$DIR/right" --count 0 --seconds 2 --calls 1 \
+    --json >"$DIR/generator-stands" 3>&- &
+  load=$!
+  sleep 0.8 && kill -STOP "$load" && sleep 0.3 && kill -CONT "$load"
+  wait "$load"
+  output=$(<"$DIR/generator-stands")
+  echo "own lag $(member loop_lag_us), relay $(member calls.relay_us)"
+  (($(member loop_lag_us) > 200000 && $(member calls.relay_us.max) < 200000))
+}
+
 @test "credentials are minted from a key: rest, which unpatched coturn knows" {
   # shellcheck source=../../scripts/lib.sh
   . "$TOP/scripts/lib.sh"

@@ -26,6 +26,8 @@ static const char usage[] =
     "  --user NAME --password-file FILE   one static user; the password is the first line\n"
     "  --list FILE                        one JSON object a line: username and password, or kid,\n"
     "                                     key and access_token (base64); used in turn\n"
+    "    --follow                         take lines that are added meanwhile; every other login\n"
+    "                                     uses the newest\n"
     "  --mint derived|rest|token          mint one for each sequence, with\n"
     "    --key-file FILE                  the key K in raw octets\n"
     "    --kid ID --server-name NAME      token: key id, and the name that the token is bound to\n"
@@ -120,6 +122,7 @@ enum option_id {
   OPT_CALLS,
   OPT_RTO,
   OPT_EXPECT,
+  OPT_FOLLOW,
   OPT_JSON,
   OPT_HELP
 };
@@ -147,6 +150,7 @@ static const struct option options[] = {
     {"calls", required_argument, NULL, OPT_CALLS},
     {"rto", required_argument, NULL, OPT_RTO},
     {"expect", required_argument, NULL, OPT_EXPECT},
+    {"follow", no_argument, NULL, OPT_FOLLOW},
     {"json", no_argument, NULL, OPT_JSON},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0}};
@@ -236,6 +240,8 @@ static void parse_options(struct run *run, int argc, char **argv) {
       exit(0);
     } else if (id == OPT_JSON)
       run->json = true;
+    else if (id == OPT_FOLLOW)
+      run->source.follow = true;
     else if (id >= OPT_USER && id <= OPT_TTL)
       set_credential_option(&run->source, id, optarg);
     else if (id >= OPT_SERVER && id <= OPT_EXPECT)

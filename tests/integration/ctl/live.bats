@@ -285,6 +285,8 @@ login_until_stopped() {
 @test "key rotate under logins: three rotations of both kinds, and no login fails" {
   local use i logins
   rm -f "$TC_DIR/stop" "$TC_DIR/logins"
+  sql "DELETE FROM turncred.key WHERE use = 'derived' AND state = 'retired'"
+  "$CTL" credential issue turn.test hugo --json >"$TC_DIR/oldest"
   login_until_stopped 3>&- 4>&- &
   logins=$!
   for i in 1 2 3; do
@@ -297,7 +299,17 @@ login_until_stopped() {
   wait $logins
   echo "$(wc -l <"$TC_DIR/logins") logins"
   [ "$(wc -l <"$TC_DIR/logins")" -ge 10 ]
-  ! grep -v ' 0 0 null$' "$TC_DIR/logins"
+  not grep -v ' 0 0 null$' "$TC_DIR/logins"
+  # servers try four derived keys: one more would shut out what the oldest signed
+  probe "$TC_DIR/oldest" --allocate-only
+  local rc=0
+  ctl key rotate turn.test --use derived --wait 20s || rc=$?
+  [ "$rc" = 1 ]
+  grep -q 'wait until 20..-' "$TC_DIR/err"
+  run ! ctl key add turn.test one-more --use derived
+  probe "$TC_DIR/oldest" --allocate-only
+  sql "UPDATE turncred.key SET accept_until = now() - interval '1 second', sign_until = now() - interval '1 second' WHERE use = 'derived' AND state = 'retired'"
+  ctl key rotate turn.test --use derived --wait 20s
 }
 
 @test "key rotate: waits for one that lags, names it, and goes on where it stopped" {

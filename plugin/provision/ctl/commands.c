@@ -266,8 +266,10 @@ const struct ctl_command ctl_commands[] = {
      "Publishes a new key of the same kind, waits until every registered server and issuer has\n"
      "it, lets issuers sign with it, waits again, and retires the old one: it is accepted until\n"
      "the last credential under it has run out. Whoever lags is named and the rotation stops\n"
-     "there (exit code 5) without harm; calling it again goes on. The key subject-tag stays as it\n"
-     "is: with it issuers mark the subjects of tokens, so that users can renew over a rotation."},
+     "there (exit code 5) without harm; calling it again goes on. Servers try four derived and\n"
+     "four rest keys of a realm: a fifth one is refused until the first of them is no longer\n"
+     "accepted. The key subject-tag stays as it is: with it issuers mark the subjects of\n"
+     "tokens, so that users can renew over a rotation."},
     {"key remove", "REALM KID", "Remove a key", key_remove_options, cmd_key_remove,
      "The key subject-tag goes with --now only: with the next one, which the next token issue\n"
      "makes, every user is another one to the servers, so that allocations held now end at\n"

@@ -239,6 +239,8 @@ int cmd_key_add(struct ctl *ctl) {
   if (!rc && ctl_has(ctl, "from"))
     rc = keyring_refuse_reuse(ctl, ring, &key);
   if (!rc)
+    rc = keyring_refuse_crowd(ctl, &key);
+  if (!rc)
     rc = keyring_insert(ctl, ring, &key, kek_id, not_before, sign_until, accept_until,
                         ctl_has(ctl, "subject-tag"));
   if (!rc)

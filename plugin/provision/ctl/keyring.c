@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include "keyring.h"
+#include "store.h"
 
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
@@ -184,6 +185,33 @@ int keyring_refuse_reuse(struct ctl *ctl, const struct kek_ring *ring,
                     turncred_alg_name(other->alg));
   }
   free_rows(rows, count);
+  return rc;
+}
+
+int keyring_refuse_crowd(struct ctl *ctl, const struct stored_key *key) {
+  struct db_params p = {0};
+  json_t *row = NULL;
+  if (key->use != TURNCRED_USE_DERIVED && key->use != TURNCRED_USE_REST)
+    return 0;
+  db_text(&p, key->realm);
+  db_text(&p, turncred_use_name(key->use));
+  int rc = ctl_row(ctl,
+                   "SELECT count(*), to_char(min(accept_until) AT TIME ZONE 'UTC', "
+                   "'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS first FROM turncred.key WHERE realm = $1 "
+                   "AND use = $2 AND state <> 'disabled' AND coalesce(accept_until, 'infinity') > "
+                   "now()",
+                   &p, &row);
+  const char *first = rc ? NULL : json_string_value(json_object_get(row, "first"));
+  if (!rc && json_integer_value(json_object_get(row, "count")) >= STORE_DERIVED_KEYS_MAX)
+    rc =
+        ctl_fail(ctl, CTL_REFUSED,
+                 "realm \"%s\" has %d %s keys that are accepted, and servers try no more: what "
+                 "the oldest of them signed would be refused before its time\n  remedy: wait until "
+                 "%s, when the first of them is done; or end one and what it signed: turncredctl "
+                 "key disable, or key set --accept-until",
+                 key->realm, STORE_DERIVED_KEYS_MAX, turncred_use_name(key->use),
+                 first ? first : "one of them is retired and its accept-until over");
+  json_decref(row);
   return rc;
 }
 

@@ -147,6 +147,8 @@ static int publish(struct ctl *ctl, struct rotation *r) {
   db_text(&p, r->realm);
   db_text(&p, r->old.kid);
   if (!rc)
+    rc = keyring_refuse_crowd(ctl, &key);
+  if (!rc)
     rc = new_octets(ctl, r, &key);
   if (!rc)
     rc =

@@ -16,11 +16,16 @@ packages_build='build-essential autoconf automake libtool pkg-config libcurl4-op
   libmicrohttpd-dev libpq-dev libssl-dev uthash-dev'
 packages_coturn='build-essential debhelper dpkg-dev default-libmysqlclient-dev libevent-dev libhiredis-dev
   libpq-dev libsqlite3-dev libssl-dev libsystemd-dev pkg-config sqlite3'
-packages_coturn_run='libevent-core-2.1-7 libevent-extra-2.1-7 libevent-openssl-2.1-7 libevent-pthreads-2.1-7
-  libhiredis0.14 libmariadb3 libpq5 libsqlite3-0 libssl3 libsystemd0'
-packages_ctl_run='libcurl4 libgnutls30 libjansson4 libmicrohttpd12 libpq5 libssl3 openssl postgresql-client'
+# the libraries that programs are linked with are found by docker/images/build/list-needs
+packages_ctl_run='curl openssl postgresql-client'
 packages_client_run='python3 python3-aioice python3-cryptography'
 packages_portal_run='python3 python3-cryptography python3-jwt'
+packages_client_tools='coturn python3-jwt python3-websockets' # beside client_run, in the image alone
+packages_stock='coturn'
+packages_packets='tshark'
+packages_epcscf='kamailio kamailio-extra-modules kamailio-json-modules kamailio-tls-modules
+  kamailio-utils-modules kamailio-websocket-modules'
+packages_browser='chromium chromium-driver python3-selenium'
 packages_database='postgresql'
 packages_run='ca-certificates curl iproute2 openssl procps'
 packages_test='bats chromium chromium-driver clang clang-format clang-tidy cmake coccinelle cppcheck curl git

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""check.bash for checks that are written in Python: the same table, verdict and requests.
+
+  import sys; sys.path.insert(0, "/opt/common")
+  from check import Check
+  check = Check()
+  check.expect("token over udp", seen == "relayed", seen)     a row: what, whether as expected, what was seen
+  check.ask("stop", "database")                               a fault from outside; gives the answer back
+  check.conclude()                                            never returns: 0 green, 10 red
+An exception that nobody catches ends it with 1: a broken set-up.
+"""
+
+import select
+import sys
+import time
+
+
+class Refused(RuntimeError):
+    """Whoever runs the scenario could not do what was asked."""
+
+
+class Check:
+    def __init__(self):
+        self.rows = self.red = 0
+
+    def expect(self, what, good, seen=""):
+        self.rows += 1
+        self.red += not good
+        print(f"{'ok' if good else 'FAILED':<7} {what:<56} {' '.join(str(seen).split())[:160]}", flush=True)
+        return good
+
+    def ask(self, *words, limit=150):
+        """CONTRIBUTING.md has the verbs. By hand: do it and press Enter."""
+        print("runner:", *words, flush=True)
+        if not select.select([sys.stdin], [], [], limit)[0]:
+            raise TimeoutError(f"nobody answered: {' '.join(words)}")
+        answer = sys.stdin.readline().strip()
+        if answer and not answer.startswith("done"):
+            raise Refused(f"{' '.join(words)}: {answer}")
+        return answer.removeprefix("done").strip()
+
+    def until(self, seconds, condition):
+        """Bounded wait: the condition's first true value, or None when the time is over."""
+        end = time.monotonic() + seconds
+        while not (value := condition()):
+            if time.monotonic() > end:
+                return None
+            time.sleep(0.1)
+        return value
+
+    def conclude(self):
+        if self.rows and not self.red:
+            print(f"green: {self.rows} of {self.rows} as expected", flush=True)
+            sys.exit(0)
+        print(f"red: {self.red} of {self.rows} not as expected", flush=True)
+        sys.exit(10)

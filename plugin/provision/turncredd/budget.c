@@ -3,10 +3,12 @@
 
 #include "budget.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <uthash.h>
 
 struct reserve {
@@ -17,6 +19,7 @@ struct reserve {
 
 struct budget {
   pthread_mutex_t lock;
+  pthread_cond_t added;
   struct reserve *keys;
   uint64_t block;
 };
@@ -25,6 +28,11 @@ struct budget *budget_new(uint64_t block) {
   struct budget *budget = calloc(1, sizeof *budget);
   if (budget) {
     pthread_mutex_init(&budget->lock, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&budget->added, &attr);
+    pthread_condattr_destroy(&attr);
     budget->block = block;
   }
   return budget;
@@ -38,6 +46,7 @@ void budget_free(struct budget *budget) {
     HASH_DEL(budget->keys, r);
     free(r);
   }
+  pthread_cond_destroy(&budget->added);
   pthread_mutex_destroy(&budget->lock);
   free(budget);
 }
@@ -50,13 +59,37 @@ static struct reserve *find(struct budget *budget, const char *realm, const char
   return r;
 }
 
-bool budget_take(struct budget *budget, const char *realm, const char *kid, bool *low) {
-  pthread_mutex_lock(&budget->lock);
-  struct reserve *r = find(budget, realm, kid);
+static bool take(struct budget *budget, struct reserve *r, bool *low) {
   bool ok = r && r->left > 0;
   if (ok)
     r->left--;
   *low = !r || r->left < budget->block / 2;
+  return ok;
+}
+
+bool budget_take(struct budget *budget, const char *realm, const char *kid, bool *low) {
+  pthread_mutex_lock(&budget->lock);
+  bool ok = take(budget, find(budget, realm, kid), low);
+  pthread_mutex_unlock(&budget->lock);
+  return ok;
+}
+
+bool budget_take_within(struct budget *budget, const char *realm, const char *kid, uint32_t ms,
+                        bool *low) {
+  struct timespec until;
+  struct reserve *r;
+  int rc = 0;
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  until.tv_sec += ms / 1000;
+  until.tv_nsec += (long)(ms % 1000) * 1000000;
+  if (until.tv_nsec >= 1000000000) {
+    until.tv_sec++;
+    until.tv_nsec -= 1000000000;
+  }
+  pthread_mutex_lock(&budget->lock);
+  while (!(r = find(budget, realm, kid)) && rc != ETIMEDOUT)
+    rc = pthread_cond_timedwait(&budget->added, &budget->lock, &until);
+  bool ok = take(budget, r, low);
   pthread_mutex_unlock(&budget->lock);
   return ok;
 }
@@ -97,6 +130,7 @@ bool budget_add(struct budget *budget, const char *realm, const char *kid, uint6
   }
   if (r)
     r->left += count;
+  pthread_cond_broadcast(&budget->added);
   pthread_mutex_unlock(&budget->lock);
   return r != NULL;
 }

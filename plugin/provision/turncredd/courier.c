@@ -149,8 +149,8 @@ static bool reserve(struct courier *c, const char *realm, const char *kid, uint6
   bool got = !rc && PQntuples(r) == 1 && *PQgetvalue(r, 0, 0) == 't';
   if (got && for_purse)
     purse_add(c->purse, realm, kid, count);
-  else if (got)
-    budget_add(c->config.budget, realm, kid, count);
+  else if (!rc)
+    budget_add(c->config.budget, realm, kid, got ? count : 0);
   PQclear(r);
   snprintf(name, sizeof name, "%s/%s", realm, kid);
   if (!rc && !got && strcmp(name, c->last_used_up) != 0) {

@@ -14,6 +14,8 @@
 #include <string.h>
 #include <time.h>
 
+#define RESERVE_WAIT_MS 1000 /* for the first tokens under a new key */
+
 static const char *const kinds[] = {"", "token", "derived", "rest", "pushed"};
 static const enum metric_kind counters[] = {METRIC_TOKEN, METRIC_TOKEN, METRIC_DERIVED, METRIC_REST,
                                             METRIC_PUSHED};
@@ -322,6 +324,8 @@ void issue_token(struct request *r, const struct policy *policy, const char *sub
   bool reserved = budget_take(r->daemon->budget, realm, signer.kid, &low);
   if (low)
     courier_wake(r->daemon->courier);
+  if (!reserved && courier_connected(r->daemon->courier))
+    reserved = budget_take_within(r->daemon->budget, realm, signer.kid, RESERVE_WAIT_MS, &low);
   if (!reserved) {
     r->retry_after = 1;
     request_error(r, 503, "temporarily_unavailable",

@@ -157,6 +157,46 @@ issued() { sql "SELECT count(*) FROM turncred.issue_log WHERE subject LIKE '$1'"
   sql "UPDATE turncred.key SET tokens_reserved = 100000 WHERE kid = 't1'"
 }
 
+@test "a key that is rotated away under load: no request for a token is refused" {
+  cat >"$TC_DIR/rotating.py" <<'PY'
+import collections, http.client, json, os, pathlib, ssl, sys, threading
+port, key, end = int(sys.argv[1]), open(sys.argv[2]).read().strip(), pathlib.Path(sys.argv[3])
+context = ssl.create_default_context(cafile=os.environ["TC_DIR"] + "/tls/ca.pem")
+seen = collections.Counter()
+def run(t):
+    c = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=10)
+    n = 0
+    while not end.exists():
+        n += 1
+        c.request("POST", "/oauth2/token", f"grant_type=client_credentials&audience=turn.test-server&subject=r{t}-{n}"
+                  f"&client_id=all&client_secret={key}", {"Content-Type": "application/x-www-form-urlencoded"})
+        r = c.getresponse(); text = r.read()
+        seen[json.loads(text)["kid"] if r.status == 200 else f"{r.status} {text.decode()}"] += 1
+threads = [threading.Thread(target=run, args=(t,)) for t in range(3)]
+for t in threads: t.start()
+for t in threads: t.join()
+print(json.dumps(seen))
+PY
+  rm -f "$TC_DIR/rotated"
+  daemon_start rotating 'caller_rate = 0' 'subject_tokens = 0'
+  /usr/bin/python3 "$TC_DIR/rotating.py" "$(<"$TC_DIR/daemons/rotating/port")" "$TC_DIR/callers/all" "$TC_DIR/rotated" \
+    >"$TC_DIR/rotating" 3>&- 4>&- &
+  local load=$! n
+  sql "DELETE FROM turncred.instance WHERE id NOT IN ('main', 'issuer-main', 'issuer-rotating')"
+  for n in 1 2 3; do
+    "$TC_CTL" --database "host=$TC_DIR/pg/run dbname=turncred user=postgres" key rotate turn.test --kid "rotated$n"
+    wait_for 5 signs_with "rotated$n"
+  done
+  touch "$TC_DIR/rotated"
+  wait $load
+  cat "$TC_DIR/rotating"
+  jq -e 'keys - ["t1", "rotated1", "rotated2", "rotated3"] == []' "$TC_DIR/rotating"
+  daemon_stop rotating
+  sql "DELETE FROM turncred.key WHERE kid ~ '^rotated'" "UPDATE turncred.key SET state = 'active', sign_until = NULL, accept_until = NULL WHERE kid = 't1'"
+  synced
+}
+signs_with() { [[ $(sql "SELECT tokens_reserved > 0 FROM turncred.key WHERE kid = '$1'") == t ]]; }
+
 @test "slow clients are cut off, others wait for nothing" {
   daemon_start slow 'request_timeout = 500ms' 'idle_timeout = 1s'
   TC_PORT=$(<"$TC_DIR/daemons/slow/port") /usr/bin/python3 - <<'PY'

@@ -305,13 +305,19 @@ static void taken_back(struct push *push, enum push_result result, void *arg) {
   request_resume(r);
 }
 
+/* By POST, too, for HTTP clients that know GET and POST alone, such as Kamailio's http_client. */
 void credential_delete(struct request *r) {
+  const char *action = request_query(r, "action");
   const char *revoke = request_query(r, "revoke");
   struct policy policy = {0};
   bool yes = revoke && !strcmp(revoke, "true");
   if (!proof_required(r, yes ? SCOPE_REVOKE : SCOPE_PUSH, r->realm) ||
       !issue_policy(r, r->realm, &policy))
     return;
+  if (!strcmp(r->method, "POST") && (!action || strcmp(action, "delete") != 0)) {
+    request_error(r, 400, "invalid_request", "action: delete is what POST can do here");
+    return;
+  }
   if (revoke && !yes && strcmp(revoke, "false") != 0) {
     request_error(r, 400, "invalid_request", "revoke: true or false");
     return;

@@ -13,6 +13,7 @@ const struct route routes[] = {
     {"POST", "/v1/realms/{realm}/credentials", credential_issue},
     {"PUT", "/v1/realms/{realm}/credentials/{username}", credential_put},
     {"DELETE", "/v1/realms/{realm}/credentials/{username}", credential_delete},
+    {"POST", "/v1/realms/{realm}/credentials/{username}", credential_delete},
     {"POST", "/oauth2/token", oauth_token},
     {"GET", "/", rest_call},
     {"POST", "/", rest_call},

@@ -82,6 +82,18 @@ PY
   CALLER=pcscf call 404 DELETE /v1/realms/turn.test/credentials/carol
 }
 
+@test "a client that knows GET and POST alone deletes by POST, and by nothing else" {
+  CALLER=pcscf call_json 200 POST /v1/realms/turn.test/credentials '{"user": "bruno", "kind": "pushed", "ttl": 300}'
+  cp "$TC_DIR/answer" "$TC_DIR/bruno"
+  probe main
+  CALLER=pcscf call_json 400 POST /v1/realms/turn.test/credentials/bruno '{}'
+  has_error invalid_request action
+  CALLER=narrow call_json 403 POST '/v1/realms/turn.test/credentials/bruno?action=delete' '{}'
+  cp "$TC_DIR/bruno" "$TC_DIR/answer" && probe main
+  CALLER=pcscf call_json 200 POST '/v1/realms/turn.test/credentials/bruno?action=delete' '{}'
+  cp "$TC_DIR/bruno" "$TC_DIR/answer" && probe main --expect-error 401
+}
+
 @test "DELETE with revoke ends what was issued before, and nothing new is issued" {
   CALLER=pcscf call_json 201 POST /v1/realms/turn.test/credentials '{"user": "dave"}'
   cp "$TC_DIR/answer" "$TC_DIR/dave"

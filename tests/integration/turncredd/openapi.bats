@@ -35,10 +35,15 @@ basic() { printf 'user = "%s:%s"\n' "$1" "$(key_of "$1")" >"$TC_DIR/basic"; }
   call 200 DELETE $base/bob
   call 404 DELETE $base/bob
   call 400 DELETE "$base/bob?revoke=x"
+  call 400 POST $base/bob
+  call 404 POST "$base/bob?action=delete"
+  call_json 200 PUT $base/bob "$pass"
+  call 200 POST "$base/bob?action=delete"
   sql "INSERT INTO turncred.instance (id, kind, progress) VALUES ('asleep', 'server', '1')"
   call_json 202 PUT $base/carol "$pass"
   call_json 202 POST $base '{"user": "dora", "kind": "pushed"}'
   call 202 DELETE $base/carol
+  call 202 POST "$base/dora?action=delete"
   sql "DELETE FROM turncred.instance WHERE id = 'asleep'"
   call_json 400 POST $base '{}'
   call_json 400 PUT $base/bob '{}'
@@ -55,6 +60,7 @@ basic() { printf 'user = "%s:%s"\n' "$1" "$(key_of "$1")" >"$TC_DIR/basic"; }
   CALLER=narrow call_json 403 POST $base '{"user": "alice"}'
   CALLER=narrow call_json 403 PUT $base/bob "$pass"
   CALLER=narrow call 403 DELETE $base/bob
+  CALLER=narrow call 403 POST "$base/bob?action=delete"
   CALLER=narrow call 403 GET '/?service=turn' && CALLER=narrow call 403 POST '/?service=turn'
   CALLER=limited call 403 GET /metrics
   DAEMON=tight call_json 201 POST $base '{"user": "often"}'
@@ -63,6 +69,7 @@ basic() { printf 'user = "%s:%s"\n' "$1" "$(key_of "$1")" >"$TC_DIR/basic"; }
   call_json 401 POST $base '{"user": "alice"}'
   call_json 401 PUT $base/bob "$pass"
   call 401 DELETE $base/bob
+  call 401 POST "$base/bob?action=delete"
   call 401 GET '/?service=turn' && call 401 POST '/?service=turn' && call 401 GET /metrics
   basic all
   call 200 POST /oauth2/token -K "$TC_DIR/basic" "${token[@]}"
@@ -79,6 +86,7 @@ basic() { printf 'user = "%s:%s"\n' "$1" "$(key_of "$1")" >"$TC_DIR/basic"; }
   pg_stop "$TC_DIR/pg"
   CALLER=all call_json 503 PUT $base/bob "$pass"
   CALLER=all call 503 DELETE $base/bob
+  CALLER=all call 503 POST "$base/bob?action=delete"
   daemon_stop main
   # a daemon that finds no database is not ready
   : >"$TC_DIR/daemons/main/log"

@@ -23,14 +23,14 @@ packages_portal_run='python3 python3-cryptography python3-jwt'
 packages_client_tools='coturn python3-jwt python3-websockets' # beside client_run, in the image alone
 packages_stock='coturn'
 packages_packets='tshark'
-packages_epcscf='kamailio kamailio-extra-modules kamailio-json-modules kamailio-tls-modules
-  kamailio-utils-modules kamailio-websocket-modules'
+packages_epcscf='kamailio kamailio-extra-modules kamailio-tls-modules kamailio-utils-modules
+  kamailio-websocket-modules'
 packages_browser='chromium chromium-driver python3-selenium'
 packages_database='postgresql'
 packages_run='ca-certificates curl iproute2 openssl procps'
 packages_test='bats chromium chromium-driver clang clang-format clang-tidy cmake coccinelle cppcheck curl git
   jq libcmocka-dev man-db mandoc nodejs patch pgbouncer pgtap python3 python3-aioice
-  python3-cryptography python3-jsonschema python3-jwt python3-selenium python3-yaml quilt
+  python3-cryptography python3-jsonschema python3-jwt python3-selenium python3-websockets python3-yaml quilt
   shellcheck valgrind xxd xz-utils'
 
 # --- saying what happens ------------------------------------------------------------------------
@@ -63,7 +63,8 @@ apt() {
 
 installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
 
-# need PACKAGE...: installs those that are missing. No main PostgreSQL cluster is created.
+# need PACKAGE...: installs those that are missing. No main PostgreSQL cluster is created, and no service
+# that comes along is started.
 need() {
   local package missing=()
   for package in "$@"; do
@@ -75,14 +76,22 @@ need() {
   say "installing: ${missing[*]}"
   local log conf=/etc/postgresql-common/createcluster.d/turncred-no-main-cluster.conf
   log=$(mktemp)
-  if ! { apt update && no_main_cluster "$conf" && apt install -y --no-install-recommends "${missing[@]}"; } \
+  local policy=/usr/sbin/policy-rc.d made=''
+  [[ -e $policy ]] || made=$policy
+  if ! { apt update && no_main_cluster "$conf" && no_services "$made" && apt install -y --no-install-recommends "${missing[@]}"; } \
     >"$log" 2>&1; then
     cat "$log" >&2
-    as_root rm -f "$conf" "$log"
+    as_root rm -f "$conf" "$log" $made
     die "cannot install: ${missing[*]}"
   fi
-  as_root rm -f "$conf"
+  as_root rm -f "$conf" $made
   rm -f "$log"
+}
+
+# no_services [POLICY-FILE]: packages start nothing while it is there (invoke-rc.d(8))
+no_services() {
+  [[ $1 ]] || return 0
+  printf '#!/bin/sh\nexit 101\n' | as_root tee "$1" >/dev/null && as_root chmod 755 "$1"
 }
 
 no_main_cluster() {

@@ -107,7 +107,7 @@ async with phone("alice") as p:
         await p.register()
         answer = await other.register("derived")
         assert answer.status >= 400 and not answer.all("Turn-Credential"), answer
-async with phone("alice", "nowhere.test") as p:
+async with phone("alice", "nowhere.test", password="x") as p:
     assert (await p.register("derived")).status == 404
 PY
 }

@@ -305,6 +305,7 @@ static void read_keks(struct store *store) {
   store->keks = keks;
   store->feed.rows.keks = keks;
   choose_disk_kek(store);
+  store->reported_ms = 0; /* whoever waits to use a new one shall not have to guess */
 }
 
 /* A statement being put together. */

@@ -160,7 +160,26 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
   [ "$(value '.[0].id')" = main ]
   [ "$(value '.[0].kind')" = server ]
   [ "$(value '.[0].refused_rows')" = 0 ]
+  [ "$(value '.[0].version')" = "$("$CTL" --version | awk '{print $NF}')" ]
+  [ "$(value '.[0].kek_ids[0]')" = main ]
+  # all that was committed, a snapshot that is no older than a report, and the way to the database
+  ctl realm set turn.test --default-ttl 1h
+  wait_for 10 listed '.current and .snapshot_age <= 11 and .silent_for <= 11 and .database_state == "connected"'
+  local before
+  before=$(sql "SELECT progress FROM turncred.instance WHERE id = 'main'")
+  ctl realm set turn.test --default-ttl 2h
+  wait_for 10 listed ".current and (.progress | tonumber) > $before"
+  ctl realm set turn.test --default-ttl 1h
+  # one that is behind shows
+  sql "INSERT INTO turncred.instance (id, kind, progress, last_seen, snapshot_age, database_state)
+       VALUES ('old', 'server', '3', now() - interval '1 hour', 3600, 'no route to host')"
+  ctl server list
+  jq -e '.[] | select(.id == "old") | (.current | not) and .silent_for >= 3600 and .snapshot_age == 3600 and .database_state == "no route to host"' "$TC_DIR/out"
+  "$CTL" server list | grep -E '^old .*no .*no route to host'
+  ctl server forget old
 }
+# listed CONDITION: of the server main
+listed() { ctl server list && jq -e ".[] | select(.id == \"main\") | $1" "$TC_DIR/out"; }
 
 @test "key rotate: no login fails at any step, and the old key retires" {
   local old
@@ -377,6 +396,48 @@ restart_with_kek() {
   synced
 }
 
+@test "a realm with a key encryption key of its own: who lacks it serves all others" {
+  local credential
+  export TURNCRED_KEK=$TC_DIR/kek
+  ctl kek generate "$TC_DIR/kek/own"
+  ctl realm add own.test --origin https://own.example --mechanisms derived,pushed --kek-id own
+  ctl key add own.test o1 --use derived
+  [ "$(value .kek_id)" = own ]
+  ctl credential push own.test olga --wait 0s
+  cp "$TC_DIR/out" "$TC_DIR/olga"
+  [ "$(sql "SELECT kek_id FROM turncred.credential WHERE realm = 'own.test'")" = own ]
+  "$CTL" credential issue own.test bob --json >"$TC_DIR/derived"
+  # the server has kek/second alone: two rows are refused and named, turn.test goes on
+  synced
+  ctl token issue turn.test alice
+  cp "$TC_DIR/out" "$TC_DIR/token"
+  probe "$TC_DIR/token" --allocate-only
+  log_has main 'own.test/o1 is refused: .*key encryption key own, which is not here'
+  log_has main 'own.test/olga is refused: .*key encryption key own, which is not here'
+  [ "$(grep -c 'own.test/o1 is refused' "$TC_DIR/servers/main/log")" = 1 ]
+  probe "$TC_DIR/derived" --origin https://own.example --expect-error 401
+  restart_with_kek "$TC_DIR/kek"
+  for credential in derived olga; do probe "$TC_DIR/$credential" --origin https://own.example --allocate-only; done
+  probe "$TC_DIR/token" --allocate-only
+  # changed for this realm alone, while the server runs
+  cp -p "$TC_DIR/kek/own" "$TC_DIR/own.before"
+  ctl kek generate "$TC_DIR/kek/own2"
+  kill -USR2 "$(<"$TC_DIR/servers/main/pid")"
+  wait_for 5 listed '.kek_ids | index("own2")'
+  ctl kek rewrap own2 --realm own.test
+  [ "$(value .keys)" = 1 ]
+  [ "$(value .credentials)" = 1 ]
+  [ "$(sql "SELECT count(*) FROM turncred.key WHERE kek_id = 'own2'")" = 1 ]
+  rm "$TC_DIR/kek/own"
+  kill -USR2 "$(<"$TC_DIR/servers/main/pid")"
+  wait_for 5 listed '.kek_ids | index("own") | not'
+  synced
+  for credential in derived olga; do probe "$TC_DIR/$credential" --origin https://own.example --allocate-only; done
+  [ "$(sql "SELECT refused_rows FROM turncred.instance WHERE id = 'main'")" = 0 ]
+  ctl realm remove own.test --with-contents
+  rm "$TC_DIR/kek/own2"
+}
+
 @test "two realms on one server: ORIGIN chooses, and keys of one are nothing in the other" {
   export TURNCRED_KEK=$TC_DIR/kek/second
   ctl realm add b.test --origin https://b.example --mechanisms token,derived
@@ -432,6 +493,35 @@ restart_with_kek() {
   probe "$TC_DIR/forged" --expect-error 401
   unset TURNCRED_DATABASE
   ctl key disable turn.test backup
+  # nor does what lies in a derived key's row; what turnload makes with the right octets gets in
+  sql "DELETE FROM turncred.key WHERE use = 'derived' AND state = 'retired'"
+  ctl key add turn.test stolen --use derived --save "$TC_DIR/right-key"
+  synced
+  sql "SELECT encode(substr(wrapped, 1, 32), 'hex') FROM turncred.key WHERE kid = 'stolen'" | xxd -r -p >"$TC_DIR/stolen-derived"
+  local load=("$TC_BUILD/tests/bench/turnload" --server "127.0.0.1:$(server_port main)" --mint derived --count 3)
+  "${load[@]}" --key-file "$TC_DIR/right-key"
+  "${load[@]}" --key-file "$TC_DIR/stolen-derived" --expect 401 --json | jq -e '.expected["allocate 401"] == 3 and .completed == 0'
+  ctl key disable turn.test stolen
+  # nor anything in a pushed credential's row: no 16 octets of it are the key of MESSAGE-INTEGRITY
+  sql "SELECT encode(sealed, 'hex') FROM turncred.credential WHERE username = 'gerda'" | xxd -r -p >"$TC_DIR/stolen-credential"
+  turn main "$(jq -r .password "$TC_DIR/gerda")" <<'PY'
+row = (DIR / "stolen-credential").read_bytes()
+assert len(row) == 76
+
+
+def keyed(octets):
+    c = client(password("gerda", "x"))
+    c.credential.key = lambda realm: octets
+    try:
+        return c.allocate().code
+    finally:
+        c.close()
+
+
+assert keyed(credentials.long_term_md5("gerda", "turn.test", sys.argv[1])) == 0
+for at in range(len(row) - 15):
+    assert keyed(row[at:at + 16]) == 401, at
+PY
 }
 
 # found RESULT TEXT: doctor has such a finding

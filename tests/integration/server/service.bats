@@ -19,7 +19,7 @@ setup_file() {
 }
 setup() {
   turncred_ready
-  RATE=${TC_RATE:-30} FAULT=${TC_FAULT:-2} ROUNDS=${TC_ROUNDS:-20}
+  RATE=${TC_RATE:-30} FAULT=${TC_FAULT:-2} ROUNDS=${TC_ROUNDS:-50}
   LOAD=$TC_BUILD/tests/bench/turnload
 }
 teardown() { turncred_check; }
@@ -150,4 +150,65 @@ for i in range(int(sys.argv[1])):
 print(f"{len(times)} changes seen by both: median {1000 * statistics.median(times):.0f} ms, worst {1000 * max(times):.0f} ms")
 assert max(times) < 1, sorted(times)[-5:]
 PY
+}
+
+@test "two servers on one database: what is revoked ends on both within a second, with its live allocations" {
+  key_add turn.test gone
+  key_add turn.test off derived
+  credential_push turn.test kim 0123456789abcdef-kim
+  synced
+  turn one <<'PY'
+import hashlib
+import subprocess
+
+SERVERS = "one", "two"
+
+
+def sql(text):
+    subprocess.run(["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-c", text], check=True, stdout=subprocess.DEVNULL)
+
+
+def held(credential):
+    clients = [client(credential, name=name) for name in SERVERS]
+    for c in clients:
+        turnclient.need("allocate", c.allocate(600))
+        turnclient.need("permission", c.create_permission(peer.address))
+        assert turnclient.relay_once(c, peer)
+    return clients
+
+
+def ends(credential, statement):
+    clients = held(credential)
+    sql(statement)
+    start = time.monotonic()
+    wait_until(lambda: not any(turnclient.relay_once(c, peer, seconds=0.02) for c in clients), 5, 0)
+    took = time.monotonic() - start
+    print(f"{statement}: {took:.3f} s")
+    assert took < 1, took
+    for c, name in zip(clients, SERVERS):
+        assert c.refresh(600).code in (401, 437), name
+        assert login(credential, name=name) == 401, name
+        c.close()
+
+
+peer = turnclient.Peer()
+others = held(token()) + held(derived("bob"))
+mine = token()
+fingerprint = lambda t: hashlib.sha256(t.token).hexdigest()[:32]
+sql(f"SELECT turncred.issue_record('turn.test', 'token', 'judy', now() + interval '1 hour', 'k1', '{fingerprint(mine)}')")
+ends(mine, "SELECT turncred.revoke('user', 'turn.test', 'judy')")
+ends(derived("alice"), "SELECT turncred.revoke('user', 'turn.test', 'alice')")
+ends(password("kim", "0123456789abcdef-kim"), "SELECT turncred.revoke('user', 'turn.test', 'kim')")
+one = token()
+ends(one, f"SELECT turncred.revoke('token', 'turn.test', '{fingerprint(one)}')")
+ends(token("gone"), "SELECT turncred.revoke('kid', 'turn.test', 'gone')")
+ends(derived("bob", kid="off"), "SELECT turncred.key_set_state('turn.test', 'off', 'disabled')")
+for c in others:
+    assert turnclient.relay_once(c, peer), c.credential.username
+ends(derived("carol"), "SELECT turncred.revoke('realm', 'turn.test')")
+for c in others:
+    assert c.refresh(600).code in (401, 437), c.credential.username
+    c.close()
+PY
+  sql "SELECT turncred.lift('realm', 'turn.test')" >/dev/null
 }

@@ -222,6 +222,44 @@ PY
   refused nocredential 'CREDENTIALS_DIRECTORY' module:-kek 'module:kek = credential:main'
 }
 
+@test "as a unit with User= runs it: never root, key and database password from systemd's credentials" {
+  [[ $(id -u) == 0 ]] || skip "only root can become somebody else"
+  local dir=$TC_DIR/credentials secret pid
+  secret=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+  sql "CREATE ROLE turn2 LOGIN IN ROLE turncred_server PASSWORD '$secret'"
+  sed -i '1i local turncred turn2 scram-sha-256' "$TC_DIR/pg/data/pg_hba.conf"
+  sql 'SELECT pg_reload_conf()' >/dev/null
+  # as systemd makes them: nobody else's, read-only
+  install -d -m 700 "$dir"
+  install -m 400 "$TC_DIR/kek/main" "$dir/main"
+  printf '*:*:turncred:turn2:%s\n' "$secret" >"$dir/database"
+  chmod 400 "$dir/database"
+  server_folder unit
+  chown -R nobody "$dir" "$TC_DIR/servers/unit"
+  export CREDENTIALS_DIRECTORY=$dir
+  TC_WRAPPER='setpriv --reuid=nobody --regid=nogroup --clear-groups --no-new-privs' server_start unit \
+    module:-kek 'module:kek = credential:main' module:-database \
+    "module:database = host=$TC_DIR/pg/run dbname=turncred user=turn2 passfile=$dir/database" \
+    "module:snapshot_file = $TC_DIR/servers/unit/snapshot"
+  unset CREDENTIALS_DIRECTORY
+  turn unit <<'PY'
+expect(0, token())
+expect(0, derived())
+PY
+  pid=$(<"$TC_DIR/servers/unit/pid")
+  [[ $(stat -c %U "/proc/$pid") == nobody ]]
+  [[ $(sql "SELECT count(*) FROM pg_stat_activity WHERE usename = 'turn2'") == 1 ]]
+  wait_for 10 test -s "$TC_DIR/servers/unit/snapshot"
+  # it can read them again, since it is still who it was
+  kill -USR2 "$pid"
+  log_has unit 'auth-module: reload: done'
+  turn unit <<'PY'
+expect(0, token())
+PY
+  run -1 grep -r "$secret" "$TC_DIR/servers/unit"
+  run -1 grep -a "$secret" "/proc/$pid/cmdline" "/proc/$pid/environ"
+}
+
 @test "proc-user: the module starts before the server gives root up, and what it then cannot read it names" {
   [[ $(id -u) == 0 ]] || skip "only root can give root up"
   chmod 755 "$TC_DIR/servers"

@@ -9,6 +9,7 @@
 #include "keyring.h"
 #include "readyz.h"
 #include "schema.h"
+#include "store.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -171,7 +172,9 @@ static int check_realms(struct ctl *ctl, struct doctor *d) {
       "max(coalesce(least(k.sign_until, k.accept_until), 'infinity')) FILTER (WHERE k.state = "
       "'active')) - extract(epoch FROM now()))::text AS remaining, coalesce(max(k.tokens_reserved) "
       "FILTER "
-      "(WHERE k.state = 'active'), 0) AS reserved FROM turncred.realm r CROSS JOIN "
+      "(WHERE k.state = 'active'), 0) AS reserved, count(k.kid) FILTER (WHERE m.use <> 'token' AND "
+      "k.state <> 'disabled' AND coalesce(k.not_before, now()) <= now() AND "
+      "coalesce(k.accept_until, 'infinity') > now()) AS crowd FROM turncred.realm r CROSS JOIN "
       "unnest(r.mechanisms) "
       "m(use) LEFT JOIN turncred.key_list k ON k.realm = r.name AND k.use = m.use WHERE m.use <> "
       "'pushed' GROUP BY r.name, m.use ORDER BY r.name, m.use",
@@ -185,6 +188,10 @@ static int check_realms(struct ctl *ctl, struct doctor *d) {
     if (!number_of(row, "signing"))
       find(d, "keys", FAIL, "turncredctl key add, or key set --state active",
            "realm \"%s\" offers %s, but no %s key signs now", realm, use, use);
+    else if (number_of(row, "crowd") > STORE_DERIVED_KEYS_MAX)
+      find(d, "keys", FAIL, "turncredctl key disable, or key set --accept-until",
+           "realm \"%s\" has %lld %s keys that are accepted, but servers try the newest %d alone",
+           realm, (long long)number_of(row, "crowd"), use, STORE_DERIVED_KEYS_MAX);
     else if (!open && remaining < SOON)
       find(d, "keys", WARN, "turncredctl key rotate",
            "the last %s key of realm \"%s\" stops signing in %.0f hours", use, realm,

@@ -577,6 +577,15 @@ found() {
   doctor
   found FAILED '"keyless" offers derived, but no'
   ctl realm remove keyless
+  # keys that another program added: a fifth one is not tried
+  ctl realm add crowded --mechanisms derived --at-rest plain
+  sql "SELECT turncred.key_add_plain('crowded', 'c' || n, 'derived', 'sha256', sha256(n::text::bytea)) FROM generate_series(1, 5) n" >/dev/null
+  doctor
+  found FAILED '"crowded" has 5 derived keys that are accepted'
+  sql "SELECT turncred.key_set_state('crowded', 'c1', 'disabled')" >/dev/null
+  "$CTL" doctor --json >"$TC_DIR/out" || true
+  run ! found FAILED crowded
+  ctl realm remove crowded --with-contents
   unset TURNCRED_KEK
   "$CTL" doctor --json >"$TC_DIR/out" || true
   found warning 'sealed keys were not tried'

@@ -191,6 +191,7 @@ test('registration: asks, answers the challenge, gets the credential, asks again
   assert.equal(script.requests.length, 3); // the nonce is used again ...
   assert.match(script.requests[2].first('authorization'), /nc=00000002/);
   assert.equal(script.requests[2].first('contact'), undefined);
+  assert.equal(script.requests[2].first('turn-credential-request'), 'derived; new');
   await mine.unregister();
   const last = script.requests.at(-1);
   assert.equal(last.first('expires'), '0');

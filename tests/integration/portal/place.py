@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A portal, turncredd, a patched turnserver and their database, each of them real.
 
-With a Place: .portal (https URL), .issue_log(), .revoke(user), .password(user); everything listens on
-the address that is given, and ends with the with statement.
+Everything listens on the address that is given, and ends with stop(). start_edge() adds the eP-CSCF of
+plugin/provision/epcscf.
 """
 
 import base64
@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import pathlib
+import socket
 import ssl
 import subprocess
 import sys
@@ -24,9 +25,12 @@ import patched  # noqa: E402
 import server  # noqa: E402
 
 PORTAL = TOP / "plugin" / "provision" / "portal" / "portal"
+EDGE = TOP / "plugin" / "provision" / "epcscf"
+KAMAILIO = "/usr/sbin/kamailio"
 REALM = "portal.example"
 AUDIENCE = "https://turncredd.portal.example"
 PASSWORDS = {"alice": "wonderland & looking-glass", "bob": "correct horse battery"}
+SIP_PASSWORDS = {"alice": "white rabbit", "bob": "staple"}
 
 
 def daemon():
@@ -43,6 +47,13 @@ def missing():
     except ImportError:
         return "python3-jwt is not installed"
     return patched.missing()
+
+
+def no_edge():
+    """What is not there to run the eP-CSCF with; None if everything is."""
+    if not os.access(KAMAILIO, os.X_OK):
+        return "kamailio is not installed"
+    return None if (EDGE / "kamailio.cfg").exists() else "there is no plugin/provision/epcscf"
 
 
 class Process:
@@ -81,21 +92,25 @@ class Process:
 
 
 class Place:
-    def __init__(self, ip="127.0.0.1", session="8h", sip=None, realm_columns=None):
-        """sip: lines of portal.conf, or a function that gets this Place and returns them."""
+    def __init__(self, ip="127.0.0.1", session="8h", edge=False, lines=()):
+        """lines: of portal.conf"""
         self.ip, self.session = ip, session
         self.processes = {}
         self.turn = patched.Place(realm=REALM, ip=ip)
         try:
             self.folder = pathlib.Path(self.turn.folder)
-            self.turn.realm(REALM, **(realm_columns or {}))
+            self.turn.realm(REALM)
             self.certificates()
             self.start_issuer()
             self.turn.start()
             host, port = self.turn.server.address
             self.uris = [f"turn:{host}:{port}?transport={way}" for way in ("udp", "tcp")]
             self.ctl("realm", "set", REALM, *(word for uri in self.uris for word in ("--uri", uri)))
-            self.start_portal(sip(self) if callable(sip) else sip or [])
+            if edge:
+                self.edge_settings()
+                self.run_edge()
+                lines = [*lines, f"sip_websocket = {self.edge}/"]
+            self.start_portal(lines)
         except BaseException:
             self.stop()
             raise
@@ -165,6 +180,8 @@ https = {self.issuer.split("//")[1]}
 monitor = {self.monitor.split("//")[1]}
 tls_certificate = {self.folder}/tls.pem
 tls_key = {self.folder}/tls.key
+push_wait = 1s
+subject_rate = 600
 jwt_issuer = {self.portal}
 jwt_audience = {AUDIENCE}
 jwt_jwks = {self.folder}/jwks.json
@@ -176,6 +193,52 @@ jwt_jwks = {self.folder}/jwks.json
         command = [daemon(), "--config", str(self.folder / "turncredd.conf")]
         self.processes["turncredd"] = Process("turncredd", self.folder, command)
         self.processes["turncredd"].wait_for(lambda: self.status(self.monitor + "/readyz") == 200)
+
+    # --- the eP-CSCF ------------------------------------------------------------------------
+
+    def edge_settings(self):
+        """The sample settings with this place's paths, and two subscribers."""
+        made = self.ctl("caller", "add", "edge", "--scopes", "derived,push", "--realms", REALM)
+        self.secret("edge-key", made["key"] + "\n")
+        self.edge = f"wss://{self.ip}:{server.free_port()}"
+        folder = self.folder / "edge"
+        for name in ("run", "subscribers"):
+            (folder / name).mkdir(parents=True)
+        lines = ["username(string) domain(string) ha1(string)"]
+        for user, password in SIP_PASSWORDS.items():
+            ha1 = hashlib.md5(f"{user}:{REALM}:{password}".encode()).hexdigest()
+            lines.append(f"{user}:{REALM}:{ha1}")
+        (folder / "subscribers" / "subscriber").write_text("\n".join(lines) + "\n")
+        changes = {
+            "tls:0.0.0.0:8443": self.edge.replace("wss://", "tls:"),
+            "https://turncredd.example.org:8443": self.issuer,
+            "/etc/turncred/epcscf/turncredd-ca.pem": f"{self.folder}/ca.pem",
+            "/etc/turncred/epcscf/turncredd-key": f"{self.folder}/edge-key",
+            "/etc/turncred/epcscf/chain.pem": f"{self.folder}/tls.pem",
+            "/etc/turncred/epcscf/key.pem": f"{self.folder}/tls.key",
+            "/etc/turncred/epcscf": str(folder),
+            "/run/kamailio/epcscf_ctl": f"{folder}/run/ctl",
+            "example.org": REALM,
+        }
+        for name in ("kamailio.cfg", "settings.cfg", "realms.cfg", "tls.cfg"):
+            text = (EDGE / name).read_text()
+            for old, new in changes.items() if name != "kamailio.cfg" else ():
+                text = text.replace(old, new)
+            (folder / name).write_text(text)
+
+    def run_edge(self):
+        folder = self.folder / "edge"
+        command = [KAMAILIO, "-f", str(folder / "kamailio.cfg"), "-DD", "-E", "-m", "64", "-M", "8", "-Y", str(folder / "run")]
+        self.processes["edge"] = Process("edge", self.folder, command, cwd=folder)
+        self.processes["edge"].wait_for(self.edge_listens)
+
+    def edge_listens(self):
+        host, port = self.edge.split("//")[1].split(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=2).close()
+        except OSError:
+            return False
+        return (self.folder / "edge" / "run" / "ctl").exists()
 
     # --- the portal -------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""The client page in Chromium, headless, with a real portal, turncredd and patched turnserver: data
-crosses the relay, and what fails is said. Screenshots stay in build/screenshots."""
+"""The client page in Chromium, headless, with a real portal, turncredd, patched turnserver and eP-CSCF: data
+crosses the relay with credentials over HTTPS and over SIP, and what fails is said. Screenshots stay in build/screenshots."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def setUpModule():
     if reason:
         raise unittest.SkipTest(reason)
     try:
-        PLACE = place.Place(ip=browser.address())
+        PLACE = place.Place(ip=browser.address(), edge=place.no_edge() is None)
         PAGE = Page()
     except BaseException:
         tearDownModule()
@@ -72,7 +72,7 @@ class Page:
     def shown(self, name):
         return self.id(name).is_displayed()
 
-    def until(self, what, seconds=60):
+    def until(self, what, seconds=60, every=0.05):
         end = time.monotonic() + seconds
         while True:
             got = what()
@@ -81,7 +81,7 @@ class Page:
             if time.monotonic() > end:
                 body = self.driver.find_element(By.TAG_NAME, "body").text
                 raise AssertionError(f"not within {seconds} s; the page says:\n{body}\n{self.console()}")
-            time.sleep(0.05)
+            time.sleep(every)
 
     def console(self):
         return [entry["message"] for entry in self.driver.get_log("browser")]
@@ -100,14 +100,25 @@ class Page:
         self.id("get-https").click()
         self.until(lambda: self.shown("https"))
 
-    def credential(self):
+    def credential(self, way="https"):
         """What the page shows as names and values, with the password uncovered."""
-        for button in self.driver.find_elements(By.CSS_SELECTOR, "#https button"):
-            if button.text == "Show":
-                button.click()
-        terms = [e.text for e in self.driver.find_elements(By.CSS_SELECTOR, "#https dt")]
-        values = [e.text.split("\n")[0] for e in self.driver.find_elements(By.CSS_SELECTOR, "#https dd")]
-        return dict(zip(terms, values))
+        return self.driver.execute_script(
+            """const list = document.getElementById(arguments[0]);
+            for (const button of list.querySelectorAll('button')) if (button.textContent === 'Show') button.click();
+            const names = [...list.querySelectorAll('dt')].map((e) => e.textContent);
+            const values = [...list.querySelectorAll('dd')].map((e) => (e.querySelector('code') || e).textContent);
+            return Object.fromEntries(names.map((name, i) => [name, values[i]]));""",
+            way,
+        )
+
+    def register(self, user="alice", password=None, ask="derived"):
+        """Signed in, and asked the SIP edge."""
+        self.open()
+        self.sign_in(user)
+        self.until(lambda: self.shown("register"))
+        self.id("sip-password").send_keys(password or place.SIP_PASSWORDS[user])
+        Select(self.id("sip-ask")).select_by_value(ask)
+        self.id("sip-password").send_keys(Keys.ENTER)
 
     def call(self, transport=""):
         Select(self.id("transport")).select_by_value(transport)
@@ -298,6 +309,112 @@ class Calls(Case):
             PLACE.run_issuer()
         PAGE.id("get-https").click()
         PAGE.until(lambda: not PAGE.shown("https-error"))
+
+
+class Sip(Case):
+    def setUp(self):
+        super().setUp()
+        if place.no_edge():
+            self.skipTest(place.no_edge())
+
+    def registered(self, *arguments, **options):
+        PAGE.register(*arguments, **options)
+        PAGE.until(lambda: PAGE.shown("sip") or PAGE.shown("sip-error"))
+        self.assertFalse(PAGE.shown("sip-error"), PAGE.text("sip-error"))
+        return PAGE.credential("sip")
+
+    def test_derived(self):
+        shown = self.registered()
+        self.assertEqual(PAGE.text("sip-state"), f"Registered as sip:alice@{place.REALM}.")
+        self.assertEqual((shown["Kind"], shown["Realm"]), ("derived", place.REALM))
+        self.assertRegex(shown["Username"], r"^alice:\d+$")
+        self.assertEqual(PAGE.id("sip-password").get_attribute("value"), "")
+        PAGE.call()
+        self.connected()
+        for width, scheme in ((1200, "light"), (360, "light")):
+            PAGE.look(width, scheme)
+            with self.subTest(width=width):
+                self.assertEqual(PAGE.driver.execute_script(AUDIT), [])
+            PAGE.screenshot(f"sip-{width}-{scheme}")
+        PAGE.unlook()
+        PAGE.id("hang-up").click()
+        # another one, asked for with OPTIONS in the same flow; in a later second, so with another username
+        made = int(shown["Username"].split(":")[1]) - 3600
+        PAGE.until(lambda: time.time() >= made + 1)
+        PAGE.id("another").click()
+        PAGE.until(lambda: PAGE.credential("sip")["Username"] != shown["Username"])
+        PAGE.call("tcp")
+        self.connected()
+        PAGE.id("unregister").click()
+        PAGE.until(lambda: PAGE.text("sip-state") == "Not registered any more.")
+        self.assertTrue(PAGE.shown("register"))
+        self.assertFalse(PAGE.shown("sip"))
+        PAGE.id("hang-up").click()
+        self.assertEqual(PAGE.console(), [])
+        PAGE.until(lambda: ("derived", "alice", "edge") in PLACE.issued())
+
+    def test_pushed_and_taken_back(self):
+        shown = self.registered("bob", ask="pushed")
+        self.assertEqual((shown["Kind"], shown["Username"]), ("pushed", "bob"))
+        PAGE.call("udp")
+        self.connected()
+        PAGE.id("hang-up").click()
+        # kept by somebody beyond the registration, it is worth nothing
+        servers = [{"urls": PLACE.uris[0], "username": shown["Username"], "credential": shown["Password"]}]
+        PAGE.id("unregister").click()
+        PAGE.until(lambda: PAGE.text("sip-state") == "Not registered any more.")
+        PAGE.until(lambda: self.error_of(servers) == 401)
+
+    def error_of(self, servers):
+        """The code with which gathering fails; None: it does not."""
+        return PAGE.driver.execute_async_script(
+            """const [iceServers, done] = arguments;
+            const peer = new RTCPeerConnection({iceServers, iceTransportPolicy: 'relay'});
+            const end = (code) => { peer.close(); done(code); };
+            peer.onicecandidateerror = (e) => end(e.errorCode);
+            peer.onicecandidate = (e) => end(null);
+            peer.createDataChannel('x');
+            peer.createOffer().then((o) => peer.setLocalDescription(o));""",
+            servers,
+        )
+
+    def test_wrong_password(self):
+        PAGE.register(password="wrong")
+        PAGE.until(lambda: PAGE.shown("sip-error"))
+        self.assertIn("Wrong address or password", PAGE.text("sip-error"))
+        self.assertFalse(PAGE.shown("registered"))
+
+    def test_without_turncredd_it_registers_and_says_so(self):
+        PLACE.processes.pop("turncredd").stop()
+        try:
+            PAGE.register()
+            PAGE.until(lambda: PAGE.shown("sip-error"))
+            self.assertIn("the SIP edge gave no credential", PAGE.text("sip-error"))
+            self.assertTrue(PAGE.shown("registered"))
+        finally:
+            PLACE.run_issuer()
+
+        # the edge does not ask again for a few seconds
+        def again():
+            PAGE.id("another").click()
+            PAGE.until(lambda: PAGE.id("another").is_enabled())
+            return PAGE.shown("sip")
+
+        PAGE.until(again, every=1)
+        self.assertFalse(PAGE.shown("sip-error"))
+
+    def test_edge_goes_and_comes_back(self):
+        self.registered()
+        PLACE.processes.pop("edge").stop()
+        try:
+            PAGE.until(lambda: PAGE.shown("sip-error"))
+            self.assertIn("closed the connection", PAGE.text("sip-error"))
+            PAGE.register()
+            PAGE.until(lambda: PAGE.shown("sip-error"))
+            self.assertIn("No connection to the SIP edge", PAGE.text("sip-error"))
+        finally:
+            PLACE.run_edge()
+        self.registered()
 
 
 class Access(Case):

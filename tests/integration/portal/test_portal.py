@@ -33,7 +33,7 @@ def setUpModule():
     reason = place.missing()
     if reason:
         raise unittest.SkipTest(reason)
-    PLACE = place.Place(sip=["sip_websocket = wss://edge.portal.example:8443/ws"])
+    PLACE = place.Place(lines=["sip_websocket = wss://edge.portal.example:8443/ws"])
 
 
 def tearDownModule():

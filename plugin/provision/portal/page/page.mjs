@@ -131,11 +131,7 @@ function showRegistered(on) {
 }
 
 function takeSip(credential) {
-  if (!credential) {
-    take('sip', null);
-    hide('sip');
-    throw new SipError('registered, but the SIP edge gave no credential: its issuer may be away. Try again in a moment');
-  }
+  if (!credential) throw new SipError('registered, but the SIP edge gave no credential: its issuer may be away. Try again in a moment');
   describe('sip', credential);
   take('sip', credential);
 }
@@ -162,6 +158,8 @@ $('register').onsubmit = (event) => {
     mine.addEventListener('lost', () => mine === registration && edgeGone('The SIP edge closed the connection. Register again.'));
     mine.addEventListener('failed', ({ error }) => mine === registration && edgeGone(`The registration ran out: ${error.message}.`));
     $('sip-state').textContent = 'Registering…';
+    take('sip', null);
+    hide('sip');
     try {
       const credential = await mine.register();
       registration = mine;

@@ -54,7 +54,7 @@ export class Registration extends EventTarget {
   /** Another credential in the same flow, without registering anew. */
   async another() {
     if (this.#socket?.readyState !== 1) throw new SipError('the connection to the SIP edge is gone; register again');
-    return this.#credential(await this.#ask('OPTIONS'));
+    return this.#credential(await this.#ask('OPTIONS', undefined, `${this.ask}; new`));
   }
 
   async unregister() {
@@ -121,7 +121,7 @@ export class Registration extends EventTarget {
     if (message.status >= 200) this.#pending.get(branch)?.resolve(message);
   }
 
-  #send(method, expires, proof) {
+  #send(method, expires, ask, proof) {
     const branch = `z9hG4bK${random()}`;
     const uri = `sip:${this.domain}`;
     const us = `sip:${this.user}@${this.domain}`;
@@ -138,7 +138,7 @@ export class Registration extends EventTarget {
       fields.push(['Contact', `<sip:${this.user}@${this.#host};transport=ws>;expires=${expires}`]);
       fields.push(['Expires', String(expires)]);
     }
-    if (expires !== 0) fields.push(['Turn-Credential-Request', this.ask]);
+    if (expires !== 0) fields.push(['Turn-Credential-Request', ask]);
     if (proof) fields.push(proof);
     return new Promise((resolve, reject) => {
       const done = (how) => (value) => {
@@ -155,7 +155,7 @@ export class Registration extends EventTarget {
 
   // --- requests -----------------------------------------------------------------------------
 
-  async #ask(method, expires) {
+  async #ask(method, expires, ask = this.ask) {
     for (let tries = 0; ; tries++) {
       let proof = null;
       if (this.#challenge) {
@@ -164,7 +164,7 @@ export class Registration extends EventTarget {
           username: this.user, password: this.password, method, uri: `sip:${this.domain}`, count: ++this.#count,
         })];
       }
-      const answer = await this.#send(method, expires, proof);
+      const answer = await this.#send(method, expires, ask, proof);
       if (answer.status < 300) return answer;
       const proxy = answer.status === 407;
       const c = proxy || answer.status === 401

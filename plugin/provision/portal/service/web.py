@@ -260,6 +260,7 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         self.tries = sessions.Tries()
         self.files = {f"/{path.name}": (path.read_bytes(), TYPES[path.suffix]) for path in PAGE.iterdir()}
         self.files["/"] = self.files.pop("/index.html")
+        self.files["/favicon.ico"] = self.files["/icon.svg"]  # browsers ask for it by themselves
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.minimum_version = ssl.TLSVersion.TLSv1_2
         try:

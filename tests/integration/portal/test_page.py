@@ -1,14 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""The client page in Chromium, headless, with a real portal, turncredd, patched turnserver and eP-CSCF: data
-crosses the relay with credentials over HTTPS and over SIP, and what fails is said. Screenshots stay in build/screenshots."""
+"""The client page in Chromium, headless, with a real portal, turncredd, patched turnserver and eP-CSCF:
+data crosses the relay with credentials over HTTPS and over SIP, and what fails is said. Screenshots stay
+in build/screenshots."""
 
 import json
 import os
 import pathlib
-import shutil
 import sys
-import tempfile
 import time
 import unittest
 
@@ -16,11 +15,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import place  # noqa: E402
 import browser  # noqa: E402
+import page  # noqa: E402
 
 try:
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
-    from selenium.webdriver.support.select import Select
 except ImportError:
     pass
 
@@ -37,10 +36,16 @@ def setUpModule():
         raise unittest.SkipTest(reason)
     try:
         PLACE = place.Place(ip=browser.address(), edge=place.no_edge() is None)
-        PAGE = Page()
+        PAGE = page.Page(PLACE.portal, [PLACE.spki()], place.PASSWORDS, place.SIP_PASSWORDS)
     except BaseException:
         tearDownModule()
         raise
+
+
+def screenshot(name):
+    folder = BUILD / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    PAGE.screenshot(folder / f"{name}.png")
 
 
 def tearDownModule():
@@ -48,104 +53,6 @@ def tearDownModule():
         PAGE.quit()
     if PLACE:
         PLACE.stop()
-
-
-class Page:
-    def __init__(self):
-        self.folder = tempfile.mkdtemp(prefix="turncred-page-")
-        self.driver = browser.launch(self.folder, f"ignore-certificate-errors-spki-list={PLACE.spki()}")
-        self.driver.set_page_load_timeout(60)
-
-    def open(self):
-        """Signed out, and without what an earlier test left."""
-        self.driver.get(PLACE.portal + "/healthz")
-        self.driver.delete_all_cookies()
-        self.driver.get(PLACE.portal + "/")
-        self.until(lambda: self.text("call-state") == "Get a credential first." or self.id("sign-in").is_displayed())
-
-    def id(self, name):
-        return self.driver.find_element(By.ID, name)
-
-    def text(self, name):
-        return self.driver.execute_script("return document.getElementById(arguments[0]).textContent", name)
-
-    def shown(self, name):
-        return self.id(name).is_displayed()
-
-    def until(self, what, seconds=60, every=0.05):
-        end = time.monotonic() + seconds
-        while True:
-            got = what()
-            if got:
-                return got
-            if time.monotonic() > end:
-                body = self.driver.find_element(By.TAG_NAME, "body").text
-                raise AssertionError(f"not within {seconds} s; the page says:\n{body}\n{self.console()}")
-            time.sleep(every)
-
-    def console(self):
-        return [entry["message"] for entry in self.driver.get_log("browser")]
-
-    def sign_in(self, user="alice", password=None):
-        for name, value in (("user", user), ("password", password or place.PASSWORDS[user])):
-            self.id(name).clear()
-            self.id(name).send_keys(value)
-        self.id("password").send_keys(Keys.ENTER)
-
-    def ready(self, user="alice"):
-        """Signed in, with a credential over HTTPS."""
-        self.open()
-        self.sign_in(user)
-        self.until(lambda: self.shown("get-https"))
-        self.id("get-https").click()
-        self.until(lambda: self.shown("https"))
-
-    def credential(self, way="https"):
-        """What the page shows as names and values, with the password uncovered."""
-        return self.driver.execute_script(
-            """const list = document.getElementById(arguments[0]);
-            for (const button of list.querySelectorAll('button')) if (button.textContent === 'Show') button.click();
-            const names = [...list.querySelectorAll('dt')].map((e) => e.textContent);
-            const values = [...list.querySelectorAll('dd')].map((e) => (e.querySelector('code') || e).textContent);
-            return Object.fromEntries(names.map((name, i) => [name, values[i]]));""",
-            way,
-        )
-
-    def register(self, user="alice", password=None, ask="derived"):
-        """Signed in, and asked the SIP edge."""
-        self.open()
-        self.sign_in(user)
-        self.until(lambda: self.shown("register"))
-        self.id("sip-password").send_keys(password or place.SIP_PASSWORDS[user])
-        Select(self.id("sip-ask")).select_by_value(ask)
-        self.id("sip-password").send_keys(Keys.ENTER)
-
-    def call(self, transport=""):
-        Select(self.id("transport")).select_by_value(transport)
-        self.id("start").click()
-
-    def look(self, width, scheme):
-        self.driver.execute_cdp_cmd(
-            "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-        )
-        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        size["height"] = self.driver.execute_script("return document.documentElement.scrollHeight")
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-
-    def unlook(self):
-        self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
-
-    def screenshot(self, name):
-        folder = BUILD / "screenshots"
-        folder.mkdir(parents=True, exist_ok=True)
-        if not self.driver.save_screenshot(str(folder / f"{name}.png")):
-            raise RuntimeError(f"no screenshot in {folder}")
-
-    def quit(self):
-        self.driver.quit()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Case(unittest.TestCase):
@@ -225,7 +132,7 @@ class Calls(Case):
             PAGE.look(width, scheme)
             with self.subTest(width=width, scheme=scheme):
                 self.assertEqual(PAGE.driver.execute_script(AUDIT), [])
-            PAGE.screenshot(f"call-{width}-{scheme}")
+            screenshot(f"call-{width}-{scheme}")
         PAGE.unlook()
         PAGE.id("hang-up").click()
         PAGE.until(lambda: PAGE.text("call-state") == "Call ended.")
@@ -274,7 +181,7 @@ class Calls(Case):
         self.assertIn("has run out. Get a new one", error)
         PAGE.look(360, "light")
         self.assertEqual(PAGE.driver.execute_script(AUDIT), [])
-        PAGE.screenshot("expired-360-light")
+        screenshot("expired-360-light")
 
     def test_revoked_in_mid_call(self):
         PLACE.set_password("mallory", "this is mallory")
@@ -335,7 +242,7 @@ class Sip(Case):
             PAGE.look(width, scheme)
             with self.subTest(width=width):
                 self.assertEqual(PAGE.driver.execute_script(AUDIT), [])
-            PAGE.screenshot(f"sip-{width}-{scheme}")
+            screenshot(f"sip-{width}-{scheme}")
         PAGE.unlook()
         PAGE.id("hang-up").click()
         # another one, asked for with OPTIONS in the same flow; in a later second, so with another username
@@ -426,7 +333,7 @@ class Access(Case):
             PAGE.look(width, scheme)
             with self.subTest(width=width, scheme=scheme):
                 self.assertEqual(PAGE.driver.execute_script(AUDIT), [])
-            PAGE.screenshot(f"sign-in-{width}-{scheme}")
+            screenshot(f"sign-in-{width}-{scheme}")
 
     def test_the_audit_can_fail(self):
         PAGE.open()

@@ -156,6 +156,8 @@ async with phone("alice") as p, phone("bob") as q, phone("alice") as again:
     got = (await p.options("derived")).credential()
     probe(got)
     assert not (await p.options()).credential()
+    answer = await p.send("OPTIONS", "sip:alice@ims.test", asking("derived"), contact=False, call_id="own")
+    assert answer.credential()["user-id"] == "alice"
     # bob's flow, alice's name; and a connection of alice's own that did not register
     await q.register()
     assert (await q.options("derived")).credential()["user-id"] == "bob"

@@ -249,7 +249,6 @@ static bool deliver(struct courier *c) {
   while ((batch = journal_batch(c->config.journal, BATCH, &last))) {
     const char *values[] = {journal_stream(c->config.journal), batch};
     PGresult *r;
-    size_t before = journal_waiting(c->config.journal);
     int rc =
         db_query_params(&c->db, "SELECT turncred.journal_deliver($1, $2::jsonb)", 2, values, &r);
     free(batch);
@@ -257,10 +256,7 @@ static bool deliver(struct courier *c) {
       return false;
     uint64_t number = strtoull(PQgetvalue(r, 0, 0), NULL, 10);
     PQclear(r);
-    journal_delivered(c->config.journal, number);
-    size_t after = journal_waiting(c->config.journal);
-    if (before > after)
-      atomic_fetch_add(&c->config.metrics->delivered, before - after);
+    atomic_fetch_add(&c->config.metrics->delivered, journal_delivered(c->config.journal, number));
   }
   return true;
 }
@@ -317,6 +313,7 @@ static void hold_out(struct courier *c, uint32_t ms) {
 static void *run(void *arg) {
   struct courier *c = arg;
   uint32_t delay = RETRY_MIN_MS;
+  pthread_setname_np(pthread_self(), "courier");
   while (!atomic_load(&c->stop)) {
     drain(c->wake_fd);
     bool ok = work(c);

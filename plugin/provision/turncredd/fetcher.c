@@ -144,6 +144,7 @@ static void *run(void *arg) {
   char last_error[700] = "";
   int64_t delay = RETRY_MIN_MS;
   unsigned version = 0;
+  pthread_setname_np(pthread_self(), "fetcher");
   pthread_mutex_lock(&f->lock);
   for (;;) {
     rest(f);

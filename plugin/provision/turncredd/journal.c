@@ -13,6 +13,7 @@
 #include <jansson.h>
 #include <openssl/rand.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,7 @@ struct journal {
   struct queue fresh;  /* not yet on disk */
   struct queue stored; /* on disk, not delivered */
   size_t writing;
+  atomic_uint_fast64_t syncs;
   void (*watch)(void *);
   void *watch_arg;
 };
@@ -286,6 +288,7 @@ static int store(struct journal *journal, const struct queue *queue) {
   }
   if (!rc && fdatasync(journal->fd))
     rc = errno;
+  atomic_fetch_add_explicit(&journal->syncs, 1, memory_order_relaxed);
   free(text);
   if (!rc) {
     journal->size += (off_t)size;
@@ -341,6 +344,7 @@ static void finish(struct journal *journal, struct queue *batch, int rc) {
 
 static void *run(void *arg) {
   struct journal *journal = arg;
+  pthread_setname_np(pthread_self(), "journal");
   for (;;) {
     struct queue batch;
     pthread_mutex_lock(&journal->lock);
@@ -383,6 +387,7 @@ int journal_open(struct journal **out, const char *folder, size_t entries, char 
   snprintf(journal->folder, sizeof journal->folder, "%s", folder);
   journal->max = entries;
   journal->next = 1;
+  atomic_init(&journal->syncs, 0);
   journal->lock_fd = journal->dir_fd = journal->fd = -1;
   queue_init(&journal->fresh);
   queue_init(&journal->stored);
@@ -443,6 +448,15 @@ void journal_close(struct journal *journal) {
 
 const char *journal_stream(const struct journal *journal) { return journal->stream; }
 
+/* With its number in front; the rest is made before the lock is taken. */
+static char *numbered(uint64_t number, const char *json) {
+  size_t cap = strlen(json) + 32;
+  char *line = cap + 2 * CHECK_OCTETS + 3 > LINE_MAX_TEXT ? NULL : malloc(cap);
+  if (line)
+    snprintf(line, cap, "{\"q\":%" PRIu64 ",%s", number, json + 1);
+  return line;
+}
+
 int journal_add(struct journal *journal, const struct journal_issue *issue, journal_done_fn done,
                 void *arg) {
   struct timespec now;
@@ -453,16 +467,16 @@ int journal_add(struct journal *journal, const struct journal_issue *issue, jour
                 (json_int_t)now.tv_sec * 1000000 + now.tv_nsec / 1000, "realm", issue->realm,
                 "kind", issue->kind, "kid", issue->kid, "fp", issue->fingerprint, "sub",
                 issue->subject, "exp", (json_int_t)issue->expiry, "caller", issue->caller);
-  int rc = entry && object ? 0 : ENOMEM;
+  char *json = object ? json_dumps(object, JSON_COMPACT) : NULL;
+  json_decref(object);
+  int rc = entry && json ? 0 : ENOMEM;
   pthread_mutex_lock(&journal->lock);
   if (!rc && journal->fresh.count + journal->writing + journal->stored.count >= journal->max)
     rc = ENOSPC;
   if (!rc) {
     entry->number = journal->next;
-    json_object_set_new(object, "q", json_integer((json_int_t)entry->number));
-    if (!(entry->line = json_dumps(object, JSON_COMPACT)) ||
-        strlen(entry->line) + 2 * CHECK_OCTETS + 3 > LINE_MAX_TEXT)
-      rc = entry->line ? EMSGSIZE : ENOMEM;
+    if (!(entry->line = numbered(entry->number, json)))
+      rc = EMSGSIZE;
   }
   if (!rc) {
     journal->next++;
@@ -472,7 +486,7 @@ int journal_add(struct journal *journal, const struct journal_issue *issue, jour
     pthread_cond_signal(&journal->wake);
   }
   pthread_mutex_unlock(&journal->lock);
-  json_decref(object);
+  free(json);
   if (rc && entry)
     entry_free(entry);
   return rc;
@@ -499,12 +513,14 @@ char *journal_batch(struct journal *journal, size_t max, uint64_t *last) {
   return text;
 }
 
-void journal_delivered(struct journal *journal, uint64_t number) {
+size_t journal_delivered(struct journal *journal, uint64_t number) {
+  size_t count = 0;
   pthread_mutex_lock(&journal->lock);
   while (journal->stored.first && journal->stored.first->number <= number) {
     struct entry *e = journal->stored.first;
     journal->stored.first = e->next;
     journal->stored.count--;
+    count++;
     if (!journal->stored.first)
       journal->stored.end = &journal->stored.first;
     entry_free(e);
@@ -521,6 +537,7 @@ void journal_delivered(struct journal *journal, uint64_t number) {
     free(s);
   }
   pthread_mutex_unlock(&journal->lock);
+  return count;
 }
 
 void journal_skip(struct journal *journal, uint64_t number) {
@@ -541,6 +558,8 @@ size_t journal_waiting(struct journal *journal) {
   pthread_mutex_unlock(&journal->lock);
   return n;
 }
+
+uint64_t journal_syncs(struct journal *journal) { return atomic_load(&journal->syncs); }
 
 void journal_watch(struct journal *journal, void (*fn)(void *arg), void *arg) {
   pthread_mutex_lock(&journal->lock);

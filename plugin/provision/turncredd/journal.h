@@ -41,10 +41,11 @@ int journal_add(struct journal *journal, const struct journal_issue *issue, jour
 /* The oldest undelivered entries that are on disk, at most max, as a JSON array, which the caller
  * frees; NULL: none, or no memory. *last: the number of the last of them. */
 char *journal_batch(struct journal *journal, size_t max, uint64_t *last);
-/* Entries up to number are in the database. */
-void journal_delivered(struct journal *journal, uint64_t number);
+/* Entries up to number are in the database. How many of them were waiting. */
+size_t journal_delivered(struct journal *journal, uint64_t number);
 /* Goes on after number, if it is not there yet: the database knows of more than the folder. */
 void journal_skip(struct journal *journal, uint64_t number);
+uint64_t journal_syncs(struct journal *journal); /* so often it was written and synced */
 size_t journal_waiting(struct journal *journal);
 /* Called, on the journal's thread, when entries have come. */
 void journal_watch(struct journal *journal, void (*fn)(void *arg), void *arg);

@@ -45,6 +45,8 @@ char *metrics_page(struct daemon *daemon) {
       (int64_t)atomic_load(&m->unrecorded));
   one(out, "journal_delivered_total", "counter", "Journal entries taken to the database.",
       (int64_t)atomic_load(&m->delivered));
+  one(out, "journal_syncs_total", "counter", "Times the journal was written and synced.",
+      (int64_t)journal_syncs(daemon->journal));
   one(out, "journal_entries", "gauge", "Journal entries not yet in the database.",
       (int64_t)journal_waiting(daemon->journal));
   one(out, "database_up", "gauge", "1 while realms and keys are followed.", status.connected);

@@ -169,6 +169,7 @@ static void look(struct pusher *p) {
 
 static void *run(void *arg) {
   struct pusher *p = arg;
+  pthread_setname_np(pthread_self(), "pusher");
   while (!atomic_load(&p->stop)) {
     struct pollfd fds[2] = {{p->wake_fd, POLLIN, 0}, {p->stop_fd, POLLIN, 0}};
     poll(fds, 2, p->waiting ? LOOK_MS : -1);

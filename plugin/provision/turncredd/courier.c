@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #define BATCH        500 /* journal entries a transaction */
+#define PACE_MS      20 /* between transactions that are not full: few entries cost as much as many */
 #define RETRY_MIN_MS 200
 #define RETRY_MAX_MS 5000
 #define DATABASE_MS  5000 /* a silent one is away */
@@ -38,6 +39,7 @@ struct courier {
   struct directory *directory; /* under lock */
   atomic_bool connected, stop;
   struct store_reader *reader;
+  uint64_t delivered_at_ms;
   uint64_t directory_at_ms, kept_at_ms; /* 0: not yet */
   struct purse *purse;                  /* NULL: nothing is kept */
   bool opened;                          /* the journal, on this connection */
@@ -241,12 +243,24 @@ static bool open_journal(struct courier *c) {
   return true;
 }
 
+/* The first entry after a while goes at once; those that follow it wait for company. */
+static void pace(struct courier *c) {
+  uint64_t since = monotonic_ms() - c->delivered_at_ms;
+  struct pollfd fd = {c->stop_fd, POLLIN, 0};
+  if (since < PACE_MS && journal_waiting(c->config.journal) < BATCH)
+    poll(&fd, 1, (int)(PACE_MS - since));
+  c->delivered_at_ms = monotonic_ms();
+}
+
 static bool deliver(struct courier *c) {
   char *batch;
   uint64_t last = 0;
   if (!c->opened && !open_journal(c))
     return false;
-  while ((batch = journal_batch(c->config.journal, BATCH, &last))) {
+  while (journal_waiting(c->config.journal)) {
+    pace(c);
+    if (!(batch = journal_batch(c->config.journal, BATCH, &last)))
+      break;
     const char *values[] = {journal_stream(c->config.journal), batch};
     PGresult *r;
     int rc =

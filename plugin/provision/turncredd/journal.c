@@ -59,7 +59,7 @@ struct journal {
   struct queue fresh;  /* not yet on disk */
   struct queue stored; /* on disk, not delivered */
   size_t writing;
-  atomic_uint_fast64_t syncs;
+  atomic_uint_fast64_t syncs, sync_us;
   void (*watch)(void *);
   void *watch_arg;
 };
@@ -262,6 +262,12 @@ static int read_stream(struct journal *journal, char *err, size_t cap) {
 
 /* --- the thread --------------------------------------------------------------------------- */
 
+static int64_t now_us(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 /* All lines of the queue in one write and one sync. 0 or an errno value; then nothing of it counts.
  */
 static int store(struct journal *journal, const struct queue *queue) {
@@ -286,9 +292,11 @@ static int store(struct journal *journal, const struct queue *queue) {
     else if (errno != EINTR)
       rc = errno;
   }
+  int64_t begin = now_us();
   if (!rc && fdatasync(journal->fd))
     rc = errno;
   atomic_fetch_add_explicit(&journal->syncs, 1, memory_order_relaxed);
+  atomic_fetch_add_explicit(&journal->sync_us, (uint64_t)(now_us() - begin), memory_order_relaxed);
   free(text);
   if (!rc) {
     journal->size += (off_t)size;
@@ -388,6 +396,7 @@ int journal_open(struct journal **out, const char *folder, size_t entries, char 
   journal->max = entries;
   journal->next = 1;
   atomic_init(&journal->syncs, 0);
+  atomic_init(&journal->sync_us, 0);
   journal->lock_fd = journal->dir_fd = journal->fd = -1;
   queue_init(&journal->fresh);
   queue_init(&journal->stored);
@@ -559,7 +568,10 @@ size_t journal_waiting(struct journal *journal) {
   return n;
 }
 
-uint64_t journal_syncs(struct journal *journal) { return atomic_load(&journal->syncs); }
+uint64_t journal_syncs(struct journal *journal, double *seconds) {
+  *seconds = (double)atomic_load(&journal->sync_us) / 1e6;
+  return atomic_load(&journal->syncs);
+}
 
 void journal_watch(struct journal *journal, void (*fn)(void *arg), void *arg) {
   pthread_mutex_lock(&journal->lock);

@@ -45,7 +45,8 @@ char *journal_batch(struct journal *journal, size_t max, uint64_t *last);
 size_t journal_delivered(struct journal *journal, uint64_t number);
 /* Goes on after number, if it is not there yet: the database knows of more than the folder. */
 void journal_skip(struct journal *journal, uint64_t number);
-uint64_t journal_syncs(struct journal *journal); /* so often it was written and synced */
+/* So often it was written and synced, and how long the syncing took altogether. */
+uint64_t journal_syncs(struct journal *journal, double *seconds);
 size_t journal_waiting(struct journal *journal);
 /* Called, on the journal's thread, when entries have come. */
 void journal_watch(struct journal *journal, void (*fn)(void *arg), void *arg);

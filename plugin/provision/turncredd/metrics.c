@@ -25,6 +25,7 @@ char *metrics_page(struct daemon *daemon) {
   struct store_status status;
   char *text = NULL;
   size_t size = 0;
+  double seconds;
   FILE *out = open_memstream(&text, &size);
   if (!out)
     return NULL;
@@ -46,7 +47,9 @@ char *metrics_page(struct daemon *daemon) {
   one(out, "journal_delivered_total", "counter", "Journal entries taken to the database.",
       (int64_t)atomic_load(&m->delivered));
   one(out, "journal_syncs_total", "counter", "Times the journal was written and synced.",
-      (int64_t)journal_syncs(daemon->journal));
+      (int64_t)journal_syncs(daemon->journal, &seconds));
+  help(out, "journal_sync_seconds_total", "counter", "Time that the syncing took.");
+  fprintf(out, "turncredd_journal_sync_seconds_total %.6f\n", seconds);
   one(out, "journal_entries", "gauge", "Journal entries not yet in the database.",
       (int64_t)journal_waiting(daemon->journal));
   one(out, "database_up", "gauge", "1 while realms and keys are followed.", status.connected);

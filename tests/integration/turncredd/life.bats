@@ -86,7 +86,7 @@ issued() { sql "SELECT count(*) FROM turncred.issue_log WHERE subject LIKE '$1'"
   issue metrics-user
   monitor /metrics >"$TC_DIR/metrics"
   # promtool's grammar, as far as we use it
-  ! grep -vE '^(# (HELP|TYPE) turncredd_[a-z_]+ .+|turncredd_[a-z_]+(\{[a-z]+="[a-z0-9]+"\})? -?[0-9]+)$' "$TC_DIR/metrics"
+  ! grep -vE '^(# (HELP|TYPE) turncredd_[a-z_]+ .+|turncredd_[a-z_]+(\{[a-z]+="[a-z0-9]+"\})? -?[0-9]+(\.[0-9]+)?)$' "$TC_DIR/metrics"
   [ "$(monitor /v1/realms/turn.test/credentials | jq -r .error)" != null ]
   monitor '/?service=turn&username=x' | jq -e '.error == "not_found"'
 }

@@ -156,6 +156,7 @@ call() {
 # Adds the call to what openapi.py looks at afterwards; bodies from files are left out.
 call_record() {
   local method=$1 path=$2 status=$3 body='' form=''
+  [[ $status != 000 ]] || return 0 # nobody answered
   shift 3
   while (($#)); do
     case $1 in

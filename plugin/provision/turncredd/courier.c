@@ -252,26 +252,26 @@ static void pace(struct courier *c) {
   c->delivered_at_ms = monotonic_ms();
 }
 
+/* One transaction at a time: what else is to be done does not wait for the end of a long load. */
 static bool deliver(struct courier *c) {
-  char *batch;
   uint64_t last = 0;
   if (!c->opened && !open_journal(c))
     return false;
-  while (journal_waiting(c->config.journal)) {
-    pace(c);
-    if (!(batch = journal_batch(c->config.journal, BATCH, &last)))
-      break;
-    const char *values[] = {journal_stream(c->config.journal), batch};
-    PGresult *r;
-    int rc =
-        db_query_params(&c->db, "SELECT turncred.journal_deliver($1, $2::jsonb)", 2, values, &r);
-    free(batch);
-    if (rc)
-      return false;
-    uint64_t number = strtoull(PQgetvalue(r, 0, 0), NULL, 10);
-    PQclear(r);
-    atomic_fetch_add(&c->config.metrics->delivered, journal_delivered(c->config.journal, number));
-  }
+  if (!journal_waiting(c->config.journal))
+    return true;
+  pace(c);
+  char *batch = journal_batch(c->config.journal, BATCH, &last);
+  if (!batch)
+    return true;
+  const char *values[] = {journal_stream(c->config.journal), batch};
+  PGresult *r;
+  int rc = db_query_params(&c->db, "SELECT turncred.journal_deliver($1, $2::jsonb)", 2, values, &r);
+  free(batch);
+  if (rc)
+    return false;
+  uint64_t number = strtoull(PQgetvalue(r, 0, 0), NULL, 10);
+  PQclear(r);
+  atomic_fetch_add(&c->config.metrics->delivered, journal_delivered(c->config.journal, number));
   return true;
 }
 
@@ -338,7 +338,7 @@ static void *run(void *arg) {
         say(SAY_INFO, "database: the journal is being delivered again");
       *c->last_error = '\0';
       delay = RETRY_MIN_MS;
-      rest(c, c->config.poll_ms);
+      rest(c, journal_waiting(c->config.journal) ? 0 : c->config.poll_ms);
       continue;
     }
     if (!atomic_load(&c->stop) && strcmp(c->last_error, c->db.error) != 0) {

@@ -307,6 +307,32 @@ PY
 }
 pushed_last() { [ "$(sql "SELECT count(*) FROM turncred.credential WHERE username = 'last'")" = 1 ]; }
 
+@test "under load that does not end: callers come and go, and tokens are reserved on time" {
+  command -v wrk >/dev/null || skip "wrk is missing"
+  caller_add bench token turn.test
+  daemon_start busy 'caller_rate = 0' 'subject_tokens = 0' 'token_reserve = 4000' 'journal_entries = 1000000'
+  export DAEMON=busy
+  wait_for 10 token_again_bench
+  KIND=token CALLER_KEY=$(key_of bench) wrk -t1 -c8 -d120 -s "$TC_TOP/tests/bench/issue.lua" "$(url /)" >"$TC_DIR/wrk" 2>&1 3>&- 4>&- &
+  local load=$!
+  wait_for 60 issued_tokens 6000
+  caller_add passing derived turn.test
+  wait_for 5 passing 201
+  "$TC_CTL" caller remove passing --json
+  wait_for 5 passing 401
+  wait_for 60 issued_tokens 12000
+  kill -INT $load
+  wait $load
+  cat "$TC_DIR/wrk"
+  grep -E '^RESULT ([0-9]+ ){5}0 0$' "$TC_DIR/wrk"
+}
+passing() { CALLER=passing call_json "$1" POST /v1/realms/turn.test/credentials '{"user": "x"}' >/dev/null; }
+issued_tokens() { [ "$(monitor /metrics | sed -n 's/^turncredd_issued_total{kind="token"} //p')" -ge "$1" ]; }
+token_again_bench() {
+  printf 'user = "bench:%s"\n' "$(key_of bench)" >"$TC_DIR/basic"
+  call 200 POST /oauth2/token -K "$TC_DIR/basic" -d 'grant_type=client_credentials&audience=turn.test-server&subject=again' >/dev/null
+}
+
 @test "a stopped database stops no issuing; pushes say 503; all is in issue_log afterwards, once" {
   wait_for 5 delivered
   local n

@@ -107,3 +107,55 @@ SCRIPT
   echo "$output"
   [ "$status" -eq 0 ]
 }
+
+# What stands in the tables that every version has
+contents() {
+  in_fresh "SELECT md5(string_agg(t, E'\\n' ORDER BY t)) FROM (
+    SELECT 'k' || (realm, kid, use, alg, derivation, plain, wrapped, state, not_before, accept_until)::text AS t FROM turncred.key
+    UNION ALL SELECT 'c' || (realm, username, md5, sealed, expiry, client_address, pushed_at)::text FROM turncred.credential
+    UNION ALL SELECT 'v' || (kind, realm, name, revoked_at, lifted_at)::text FROM turncred.revocation
+    UNION ALL SELECT 'i' || (realm, kind, subject, expiry, kid, fingerprint)::text FROM turncred.issue_log
+    UNION ALL SELECT 'r' || (name, server_name, mechanisms, max_ttl, at_rest)::text FROM turncred.realm) t"
+}
+
+@test "forward from every version: its data stays, its server goes on, and the schema is the one of a new database" {
+  local version file before
+  printf '%s\n' '#!/bin/sh' "exec '$TC_BUILD/turncredctl' schema upgrade --database 'host=$PGHOST dbname=fresh user=postgres'" >"$TC_DIR/bin/upgrade"
+  chmod +x "$TC_DIR/bin/upgrade"
+  ctl schema upgrade
+  pg_dump -s fresh | grep -v '^\\\(un\)\?restrict ' >"$TC_DIR/new.sql"
+  for ((version = 1; version < newest; version++)); do
+    PGDATABASE=postgres sql 'DROP DATABASE fresh WITH (FORCE)' 'CREATE DATABASE fresh'
+    for file in "$TC_DIR"/schema/[0-9]*.sql; do
+      file=${file##*/}
+      ((10#${file%%-*} > version)) || PGDATABASE=fresh psql -Xq1 -v ON_ERROR_STOP=1 -f "$TC_DIR/schema/$file" >/dev/null
+    done
+    [ "$(in_fresh 'SELECT max(version) FROM turncred.migration')" = "$version" ]
+    in_fresh "INSERT INTO turncred.realm (name, server_name, at_rest, mechanisms) VALUES ('r', 'turn.r', 'plain', '{token,derived,pushed}')" \
+      "SELECT turncred.key_add_plain('r', 'k', 'token', 'A256GCM', decode(repeat('ab', 32), 'hex'))" \
+      "SELECT turncred.key_add_plain('r', 'd', 'derived', 'sha256', decode(repeat('cd', 32), 'hex'), p_accept_until => '2100-01-01')" \
+      "SELECT turncred.credential_push_password('r', 'alice', '0123456789abcdef', '2100-01-01', '192.0.2.1')" \
+      "SELECT turncred.issue_record('r', 'token', 'eve', now() + interval '1 hour', 'k', 'ffffffffffffffffffffffffffffffff')" \
+      "SELECT turncred.revoke('user', 'r', 'eve')" >/dev/null
+    before=$(contents)
+    TC_CONN="host=$PGHOST dbname=fresh user=turn1" run probe -p 300 <<'SCRIPT'
+load 5000
+sh upgrade
+during 1500 connected = yes
+expect accepts r k = yes
+expect has r credential alice = yes
+expect revoked user r eve = for good
+expect refused = 0
+sh psql -Xqd fresh -c "SELECT turncred.key_add_plain('r', 'later', 'token', 'A128GCM', decode(md5('later'), 'hex'))" -c "SELECT turncred.key_set_state('r', 'k', 'disabled')" >/dev/null
+within 1000 accepts r later = yes
+within 1000 accepts r k = no
+sh psql -Xqd fresh -c "DELETE FROM turncred.key WHERE kid = 'later'" -c "SELECT turncred.key_set_state('r', 'k', 'active')" >/dev/null
+within 1000 accepts r k = yes
+SCRIPT
+    echo "from version $version: $output"
+    [ "$status" -eq 0 ]
+    [ "$(in_fresh 'SELECT max(version) FROM turncred.migration')" = "$newest" ]
+    [ "$(contents)" = "$before" ]
+    pg_dump -s fresh | grep -v '^\\\(un\)\?restrict ' | diff - "$TC_DIR/new.sql"
+  done
+}

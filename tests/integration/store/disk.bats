@@ -108,6 +108,26 @@ print(at + 16 + 32)' "$TC_DIR/snapshot")
   refused 'No such file' -s "$TC_DIR/nothing"
 }
 
+@test "no room for a new one: named once, the one before stays whole, and changes are followed" {
+  pg_ctl_run -m fast start
+  cp -p "$TC_DIR/snapshot" "$TC_DIR/kept"
+  run bash -c 'ulimit -f 100 && exec "$@"' - "$TC_BUILD/tests/integration/store/store_probe" -d "$TC_CONN" -k "$TC_DIR/kek" \
+    -s "$TC_DIR/kept" -p 300 <<'SCRIPT'
+load 5000
+sh psql -Xqc "UPDATE turncred.realm SET max_ttl = max_ttl + 1 WHERE name = 's'"
+sh psql -Xqc "UPDATE turncred.key SET state = 'disabled' WHERE kid = 't1'"
+within 1000 accepts s t1 = no
+sh psql -Xqc "UPDATE turncred.key SET state = 'active' WHERE kid = 't1'"
+within 1000 accepts s t1 = yes
+SCRIPT
+  pg_ctl_run -m fast stop
+  echo "$output"
+  [ "$status" -eq 0 ]
+  [ "$(grep -c 'snapshot .*File too large' <<<"$output")" -eq 1 ]
+  cmp "$TC_DIR/snapshot" "$TC_DIR/kept"
+  [ "$(find "$TC_DIR" -maxdepth 1 -name 'kept*' | wc -l)" = 1 ]
+}
+
 @test "when the database comes, it is the truth again; what it lost is remembered" {
   cat >"$TC_DIR/bin/pg" <<PG
 #!/bin/bash

@@ -226,7 +226,7 @@ class Credential:
     def from_json(cls, text):
         """{"username", "password"}, an RFC 7635 appendix B answer, or one iceServers entry."""
         data = json.loads(text)
-        if "iceServers" in data:
+        if "iceServers" in data and "access_token" not in data:
             data = data["iceServers"][0]
         if "access_token" in data:
             return cls(

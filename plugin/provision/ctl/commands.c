@@ -162,6 +162,7 @@ static const struct ctl_option rewrap_options[] = {
 static const struct ctl_option import_options[] = {
     {"apply", NULL, 0, "write; without it the list is all that happens"},
     {"default-realm", "REALM", 0, "realm of rows that name none: the realm= of turnserver.conf"},
+    {"turnserver-conf", "FILE", 0, "also its user= and static-auth-secret= lines, and its realm="},
     {"add-realms", NULL, 0, "add realms that do not exist here, with the mechanisms they need"},
     {"truncate", NULL, 0, "cut too long oauth keys as coturn does"},
     {NULL, NULL, 0, NULL},

@@ -3,13 +3,15 @@
  * SPDX-License-Identifier: BSD-3-Clause
  *
  * Reads turnusers_lt, turn_secret, oauth_key, turn_realm_option and turn_origin_to_realm in one
- * read-only snapshot. Without --apply nothing is written. Repeatable: what is there already is
+ * read-only snapshot, and the users and secrets of a turnserver.conf. Without --apply nothing is
+ * written. Repeatable: what is there already is
  * found by its octets and left alone.
  */
 #include "config.h"
 
 #include "../common/pgarray.h"
 #include "keyring.h"
+#include "turnserver_conf.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -30,6 +32,8 @@ struct import {
   json_t *realms; /* name: {at_rest, kek_id, mechanisms} of those that are or will be there */
   bool apply, add_realms, truncate;
   const char *default_realm;
+  struct turnserver_conf conf;
+  json_t *conf_users; /* name: true, of the default realm */
   int64_t skipped;
 };
 
@@ -333,15 +337,55 @@ static int import_user(struct ctl *ctl, struct import *im, struct batch *batch, 
   return batch->count == USERS_AT_ONCE ? flush_users(ctl, im, batch) : 0;
 }
 
+/* The user= lines of turnserver.conf. Of a name that stands there twice, coturn takes the last. */
+static int import_conf_users(struct ctl *ctl, struct import *im, struct batch *batch) {
+  int rc = 0;
+  for (size_t i = im->conf.count; !rc && i-- > 0;) {
+    struct turnserver_line *line = &im->conf.lines[i];
+    char hex[33] = "", where[32];
+    const char *realm = im->default_realm;
+    if (line->secret)
+      continue;
+    snprintf(where, sizeof where, "line %u", line->number);
+    const char *wrong = realm ? turnserver_user_key(line->value, realm, hex)
+                              : "belongs to the server's default realm: name it with "
+                                "--default-realm";
+    if (wrong)
+      note(im, "user", realm ? realm : "", where, "skip", "%s", wrong);
+    else if (json_object_get(im->conf_users, line->value))
+      note(im, "user", realm, line->value, "skip", "is given again in a later line");
+    else if (!json_object_set_new(im->conf_users, line->value, json_true()))
+      rc = import_user(ctl, im, batch, realm, line->value, hex);
+    turncred_cleanse(hex, sizeof hex);
+  }
+  return rc;
+}
+
+/* coturn looks into turnserver.conf before it asks its database. */
+static bool hidden_by_conf(struct import *im, const char *realm, const char *name) {
+  bool hidden = im->default_realm && (!*realm || !strcmp(realm, im->default_realm)) &&
+                json_object_get(im->conf_users, name);
+  if (hidden)
+    note(im, "user", im->default_realm, name, "skip",
+         "turnserver.conf has this user too, and coturn takes that one");
+  return hidden;
+}
+
 static int import_users(struct ctl *ctl, struct import *im) {
   struct batch *batch = calloc(1, sizeof *batch);
   PGresult *r = NULL;
   int rc = batch ? 0 : ctl_fail(ctl, CTL_INTERNAL, "out of memory");
   if (!rc)
+    rc = import_conf_users(ctl, im, batch);
+  if (!rc)
+    rc = flush_users(ctl, im, batch); /* the names are the configuration's */
+  if (!rc)
     rc = source_query(ctl, im, "SELECT trim(realm), name, hmackey FROM turnusers_lt ORDER BY 1, 2",
                       &r);
   for (int i = 0; !rc && i < PQntuples(r); i++)
-    rc = import_user(ctl, im, batch, PQgetvalue(r, i, 0), PQgetvalue(r, i, 1), PQgetvalue(r, i, 2));
+    if (!hidden_by_conf(im, PQgetvalue(r, i, 0), PQgetvalue(r, i, 1)))
+      rc = import_user(ctl, im, batch, PQgetvalue(r, i, 0), PQgetvalue(r, i, 1),
+                       PQgetvalue(r, i, 2));
   if (!rc)
     rc = flush_users(ctl, im, batch);
   PQclear(r);
@@ -394,15 +438,13 @@ static int import_key(struct ctl *ctl, struct import *im, const char *kind, cons
 }
 
 static int import_secret(struct ctl *ctl, struct import *im, const char *realm, const char *secret,
-                         int number) {
+                         const char *name) {
   struct stored_key key = {.use = TURNCRED_USE_REST,
                            .alg = TURNCRED_HMAC_SHA1,
                            .username_format = TURNCRED_TIMESTAMP_USER_ID,
                            .state = "active"};
   const char *kek_id = NULL;
-  char name[32];
   unsigned len = 0;
-  snprintf(name, sizeof name, "secret %d", number);
   json_t *entry = target(im, "secret", &realm, name);
   if (!entry || !sealing(im, "secret", realm, name, entry, &kek_id))
     return 0;
@@ -524,11 +566,19 @@ static int import_origin(struct ctl *ctl, struct import *im, const char *realm,
 
 static int import_rows(struct ctl *ctl, struct import *im) {
   PGresult *r = NULL;
+  char name[40];
   int rc = import_users(ctl, im);
   if (!rc)
     rc = source_query(ctl, im, "SELECT trim(realm), value FROM turn_secret ORDER BY 1, 2", &r);
-  for (int i = 0; !rc && i < PQntuples(r); i++)
-    rc = import_secret(ctl, im, PQgetvalue(r, i, 0), PQgetvalue(r, i, 1), i + 1);
+  for (int i = 0; !rc && i < PQntuples(r); i++) {
+    snprintf(name, sizeof name, "secret %d", i + 1);
+    rc = import_secret(ctl, im, PQgetvalue(r, i, 0), PQgetvalue(r, i, 1), name);
+  }
+  for (size_t i = 0; !rc && i < im->conf.count; i++) {
+    const struct turnserver_line *line = &im->conf.lines[i];
+    snprintf(name, sizeof name, "secret of line %u", line->number);
+    rc = line->secret ? import_secret(ctl, im, "", line->value, name) : 0;
+  }
   PQclear(r);
   r = NULL;
   if (!rc)
@@ -565,6 +615,10 @@ int cmd_import_coturn(struct ctl *ctl) {
                       .truncate = ctl_has(ctl, "truncate"),
                       .default_realm = ctl_get(ctl, "default-realm")};
   int rc = ctl_refuse_password(ctl, "CONNINFO", ctl_operand(ctl, 0));
+  if (!rc && ctl_has(ctl, "turnserver-conf"))
+    rc = turnserver_conf_read(ctl, ctl_get(ctl, "turnserver-conf"), &im.conf);
+  if (!im.default_realm && *im.conf.realm)
+    im.default_realm = im.conf.realm;
   if (!rc && im.default_realm &&
       (!*im.default_realm || strlen(im.default_realm) > TURNCRED_REALM_MAX))
     rc = ctl_fail(ctl, CTL_USAGE, "--default-realm: 1 to %d octets", TURNCRED_REALM_MAX);
@@ -576,6 +630,7 @@ int cmd_import_coturn(struct ctl *ctl) {
     rc = ctl_fail(ctl, CTL_DATABASE, "the coturn database: %s", im.source.text);
   im.report = json_array();
   im.realms = json_object();
+  im.conf_users = json_object();
   if (!rc)
     rc = ctl_begin(ctl);
   if (!rc)
@@ -590,6 +645,8 @@ int cmd_import_coturn(struct ctl *ctl) {
   if (im.source.conn)
     db_close(&im.source);
   kek_ring_free(im.ring);
+  turnserver_conf_free(&im.conf);
+  json_decref(im.conf_users);
   json_decref(im.realms);
   if (rc) {
     json_decref(im.report);

@@ -117,6 +117,45 @@ dump() { PGDATABASE=coturn pg_dump --inserts | grep -v "^.\(un\)\?restrict" | so
   done
 }
 
+@test "users and secrets of a turnserver.conf, with its realm; coturn's own order of precedence" {
+  local expiry rc=0
+  cat >"$TC_DIR/turnserver.conf" <<CONF
+# user=commented:out
+  realm=turn.test
+user=static:first
+user = static:statics-password
+user "hexed:0x$(printf %s hexed:turn.test:hexes-password | md5sum | cut -c1-32)"
+user=gorst:the-files-password
+user=nopassword
+static-auth-secret=in-the-file
+CONF
+  import --truncate --turnserver-conf "$TC_DIR/turnserver.conf"
+  [ "$(action user hexed)" = add ]
+  [[ $(jq -r '.[] | select(.name == "static") | .action' "$TC_DIR/out" | sort | xargs) == 'add skip' ]]
+  [[ $(reason user 'line 7') == *'not name:password'* ]]
+  [[ $(jq -r '.[] | select(.name == "gorst") | .action' "$TC_DIR/out" | sort | xargs) == 'skip update' ]]
+  [ "$(action user ninefingers)" = same ] # the file's realm is the default one
+  ! grep -q 'statics-password\|in-the-file' "$TC_DIR/out" "$TC_DIR/err"
+  import --truncate --turnserver-conf "$TC_DIR/turnserver.conf" --apply
+  [ "$(action secret 'secret of line 8')" = add ]
+  import --truncate --turnserver-conf "$TC_DIR/turnserver.conf" --apply
+  [ "$(jq '[.[] | select(.action == "add" or .action == "update")] | length' "$TC_DIR/out")" = 0 ]
+  server_start main
+  synced
+  for user in static:statics-password hexed:hexes-password gorst:the-files-password; do
+    printf '%s\n' "${user#*:}" >"$TC_DIR/password"
+    "$CTL" probe --server "127.0.0.1:$(server_port main)" --user "${user%:*}" --password-file "$TC_DIR/password" --allocate-only
+  done
+  printf 'first\n' >"$TC_DIR/password"
+  "$CTL" probe --server "127.0.0.1:$(server_port main)" --user static --password-file "$TC_DIR/password" --expect-error 401
+  expiry=$(($(date +%s) + 600))
+  printf %s "$expiry:old-client" | openssl dgst -sha1 -hmac in-the-file -binary | base64 >"$TC_DIR/password"
+  "$CTL" probe --server "127.0.0.1:$(server_port main)" --user "$expiry:old-client" --password-file "$TC_DIR/password" --allocate-only
+  "$CTL" import coturn "dbname=coturn" --turnserver-conf /nonexistent 2>"$TC_DIR/err" || rc=$?
+  [ "$rc" = 2 ]
+  grep -q 'turnserver-conf /nonexistent' "$TC_DIR/err"
+}
+
 @test "a foreign or missing database, and a password in CONNINFO, are refused" {
   local rc=0
   "$CTL" import coturn "dbname=turncred" >/dev/null 2>"$TC_DIR/err" || rc=$?

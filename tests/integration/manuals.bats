@@ -1,0 +1,89 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-3-Clause
+# --help, settings and manuals say the same; every program has a manual, and every manual is sound.
+# (turncredctl's own is made of its table of commands: ctl/offline.bats.)
+
+load lib
+
+setup() {
+  ROFF=("$TC_TOP/plugin/core/turncred.3" "$TC_TOP/plugin/module/turncred.conf.5"
+    "$TC_TOP/plugin/provision/turncredd/turncredd.8" "$TC_TOP/plugin/provision/turncredd/turncredd.conf.5"
+    "$TC_BUILD/plugin/provision/turncredctl.1")
+}
+
+# options of a help or of a manual's section OPTIONS
+options_of() { grep -oE '(^|[ ,])--[a-z-]+' | tr -d ' ,' | sort -u; }
+
+@test "turncredd --help and turncredd(8) name the same options" {
+  "$TC_BUILD/turncredd" --help | options_of >"$BATS_TEST_TMPDIR/help"
+  sed -n '/^\.SH OPTIONS/,/^\.SH RES/p' "$TC_TOP/plugin/provision/turncredd/turncredd.8" | sed 's/\\-/-/g; s/"/ /g' |
+    options_of >"$BATS_TEST_TMPDIR/manual"
+  [ "$(wc -l <"$BATS_TEST_TMPDIR/help")" -ge 4 ]
+  diff "$BATS_TEST_TMPDIR/help" "$BATS_TEST_TMPDIR/manual"
+}
+
+# The tables of settings: name, default and bounds, against each page
+@test "turncred.conf(5) and turncredd.conf(5) name every setting and no other, with their defaults" {
+  /usr/bin/python3 - "$TC_TOP" <<'PY'
+import re, sys
+top = sys.argv[1] + "/plugin/"
+ROW = re.compile(r'\{"(\w+)", SETTING_(\w+), FIELD\(\w+\), (true|false),\s+(NULL|"[^"]*"),')
+failed = []
+for source, page in (
+    ("module/settings.c", "module/turncred.conf.5"),
+    ("provision/turncredd/settings.c", "provision/turncredd/turncredd.conf.5"),
+):
+    table = {m[1]: (m[3] == "true", None if m[4] == "NULL" else m[4].strip('"')) for m in ROW.finditer(open(top + source).read())}
+    text = open(top + page).read()
+    section = text[text.index(".SH SETTINGS" if ".SH SETTINGS" in text else ".SH TAKEN") :]
+    section = section[: re.search(r"^\.SH (RELOAD|EXAMPLE)", section, re.M).start()]
+    entries = {m[1]: m[2] for m in re.finditer(r'^\.TP\n\.BI? "?(\w+)[^\n]*\n(.*?)(?=^\.TP|^\.SH|\Z)', section, re.M | re.S)}
+    assert len(table) > 8, (source, table)
+    if set(table) != set(entries):
+        failed.append(f"{page}: {sorted(set(table) ^ set(entries))} only in one of table and page")
+    for name, (required, default) in table.items():
+        entry = " ".join(entries.get(name, "").split())
+        if required and "Required." not in entry:
+            failed.append(f"{page}: {name} is required, the page does not say so")
+        if default and f"Default: {default}." not in entry:
+            failed.append(f"{page}: {name}'s default is {default}: {entry[-60:]}")
+        if not default and "Default: " in entry and "Default: none." not in entry and "Default: made" not in entry:
+            failed.append(f"{page}: {name} has no default: {entry[-60:]}")
+print("\n".join(failed))
+sys.exit(bool(failed))
+PY
+}
+
+@test "every setting of the examples exists, and turncredd takes its own" {
+  local name
+  for name in module/turncred.conf:module/settings.c provision/turncredd/turncredd.conf:provision/turncredd/settings.c; do
+    sed -n 's/^#\{0,1\}\([a-z_]*\) = .*/\1/p' "$TC_TOP/plugin/${name%:*}.example" | sort -u | while read -r setting; do
+      grep -q "{\"$setting\", SETTING_" "$TC_TOP/plugin/${name#*:}" || { echo "$name: $setting" && exit 1; }
+    done
+  done
+}
+
+@test "every program and configuration file has a manual, and names it" {
+  local program
+  for program in turncredctl turncredd; do
+    printf '%s\n' "${ROFF[@]}" | grep -q "/$program\.[18]$"
+    "$TC_BUILD/$program" --help >/dev/null
+    "$TC_BUILD/$program" --version | grep -q "^$program [0-9]"
+  done
+  "$TC_BUILD/turncredctl" --help | grep -q 'turncredctl(1)'
+  "$TC_BUILD/turncredd" --help | grep -q 'turncredd.conf(5)'
+}
+
+@test "every manual is sound" {
+  local page
+  for page in "${ROFF[@]}"; do
+    mandoc -T lint -W warning "$page" >"$BATS_TEST_TMPDIR/lint" || true
+    # a page of this project that another names is none of the system's
+    ! grep -v 'referenced manual not found\|outdated mandoc.db\|operating system' "$BATS_TEST_TMPDIR/lint" || return 1
+    man --warnings -l "$page" 2>&1 >/dev/null | tee "$BATS_TEST_TMPDIR/groff"
+    [ ! -s "$BATS_TEST_TMPDIR/groff" ]
+    # NAME line that apropos can read
+    [[ $page != *turncredctl.1 ]] || continue
+    lexgrog "$page"
+  done
+}

@@ -173,6 +173,8 @@ static int start(struct db *db, const char *conninfo, const char *application_na
     return EIO;
   }
   PQsetNoticeReceiver(db->conn, no_notice, NULL);
+  if (db->begun)
+    db->begun(db->conn, db->begun_arg);
   return PQstatus(db->conn) == CONNECTION_BAD ? lost(db, EIO, NULL) : 0;
 }
 

@@ -22,6 +22,9 @@ struct db {
   unsigned rotation; /* of the hosts in the connection string, so that a mute one is passed over */
   char error[256];   /* one line, after a failure */
   char sqlstate[6];  /* of the last failed statement; "" if it was the connection */
+  /* A connection has been begun, and is waited for next; NULL: nobody wants to know. */
+  void (*begun)(PGconn *conn, void *arg);
+  void *begun_arg;
 };
 
 void db_init(struct db *db, int wake_fd);

@@ -240,36 +240,55 @@ static void tell_peer(struct store *store, const struct sockaddr *sa) {
   store->config.peer((struct sockaddr *)&addr, store->config.arg);
 }
 
-static void tell_host(struct store *store, const char *host) {
+/* false: its address is not known yet. */
+static bool tell_host(struct store *store, const char *host) {
   struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
-  if (!*host || *host == '/' || *host == '@' || getaddrinfo(host, NULL, &hints, &found))
-    return;
+  if (!*host || *host == '/' || *host == '@')
+    return true;
+  if (getaddrinfo(host, NULL, &hints, &found))
+    return false;
   for (struct addrinfo *a = found; a; a = a->ai_next)
     tell_peer(store, a->ai_addr);
   freeaddrinfo(found);
+  return true;
 }
 
-/* The one in use, and (once, since names may have to be looked up) those it may fail over to. */
-static void report_peer(struct store *store, PGconn *conn, bool *all_told) {
-  struct sockaddr_storage addr;
-  socklen_t len = sizeof addr;
-  if (!store->config.peer)
+/* Those that the connection string names: whether one of them answers now or not, and once each,
+ * since names may have to be looked up. */
+static void tell_hosts(struct store *store, PGconn *conn, bool *all_told) {
+  if (!store->config.peer || *all_told)
     return;
-  memset(&addr, 0, sizeof addr);
-  if (getpeername(PQsocket(conn), (struct sockaddr *)&addr, &len) == 0)
-    tell_peer(store, (struct sockaddr *)&addr);
-  PQconninfoOption *options = *all_told ? NULL : PQconninfo(conn);
+  PQconninfoOption *options = PQconninfo(conn);
+  *all_told = options != NULL;
   for (PQconninfoOption *o = options; o && o->keyword; o++) {
     if (!o->val || (strcmp(o->keyword, "host") != 0 && strcmp(o->keyword, "hostaddr") != 0))
       continue;
     char *list = strdup(o->val), *save = NULL;
     for (char *host = list ? strtok_r(list, ",", &save) : NULL; host;
          host = strtok_r(NULL, ",", &save))
-      tell_host(store, host);
+      *all_told &= tell_host(store, host);
     free(list);
   }
   PQconninfoFree(options);
-  *all_told = true;
+}
+
+static void reading_begun(PGconn *conn, void *arg) {
+  struct store *store = arg;
+  tell_hosts(store, conn, &store->peers_told);
+}
+
+static void writing_begun(PGconn *conn, void *arg) {
+  struct store *store = arg;
+  tell_hosts(store, conn, &store->write_peers_told);
+}
+
+/* The one in use: a name may lead elsewhere than it did. */
+static void report_peer(struct store *store, PGconn *conn) {
+  struct sockaddr_storage addr;
+  socklen_t len = sizeof addr;
+  memset(&addr, 0, sizeof addr);
+  if (store->config.peer && getpeername(PQsocket(conn), (struct sockaddr *)&addr, &len) == 0)
+    tell_peer(store, (struct sockaddr *)&addr);
 }
 
 static bool connect_database(struct store *store) {
@@ -281,7 +300,7 @@ static bool connect_database(struct store *store) {
     snprintf(feed->message, sizeof feed->message, "%s", feed->db.error);
     return false;
   }
-  report_peer(store, feed->db.conn, &store->peers_told);
+  report_peer(store, feed->db.conn);
   /* A hint only: a standby refuses it, a pooler swallows it. */
   if (store->config.listen && db_run(&feed->db, "LISTEN turncred") && !feed->db.conn) {
     snprintf(feed->message, sizeof feed->message, "%s", feed->db.error);
@@ -371,7 +390,7 @@ static void report(struct store *store, const char *state) {
   if (store->config.conninfo_write) {
     db = &store->write;
     if (!db->conn && db_connect(db, store->config.conninfo_write, "turncred progress") == 0)
-      report_peer(store, db->conn, &store->write_peers_told);
+      report_peer(store, db->conn);
     else if (db->conn && PQtransactionStatus(db->conn) == PQTRANS_UNKNOWN)
       db_close(db);
   } else if (store->feed.standby) {
@@ -715,6 +734,9 @@ int store_new(struct store **out, const struct store_config *config, char *err, 
   bool server = !config->kind || strcmp(config->kind, "server") == 0;
   feed_init(&store->feed, store->wake_fd, server, NULL, config->log, config->arg);
   db_init(&store->write, store->wake_fd);
+  store->feed.db.begun = reading_begun;
+  store->write.begun = writing_begun;
+  store->feed.db.begun_arg = store->write.begun_arg = store;
   store->write.connect_ms = store->write.silence_ms = 3000;
   if (rc || store->wake_fd < 0 || RAND_bytes((uint8_t *)&store->seed, sizeof store->seed) != 1)
     rc = refuse(err, err_cap, ENOMEM, "no memory, file descriptors or randomness");

@@ -23,8 +23,8 @@ enum store_log_level { STORE_LOG_DEBUG, STORE_LOG_INFO, STORE_LOG_WARNING, STORE
 typedef void (*store_log_fn)(enum store_log_level level, const char *line, void *arg);
 /* Called on the store's thread after a new snapshot is in place. */
 typedef void (*store_changed_fn)(void *arg);
-/* Called on the store's thread for each database address in use, so that the host can deny it as
- * peer. */
+/* Called on the store's thread for each address that the connection strings name, reached or not,
+ * and each in use, so that the host can deny it as peer. */
 struct sockaddr;
 typedef void (*store_peer_fn)(const struct sockaddr *addr, void *arg);
 

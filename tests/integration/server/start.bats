@@ -88,6 +88,32 @@ urllib.request.urlopen('http://127.0.0.1:$port/other', timeout=5)"
   [[ $output == *404* ]]
 }
 
+@test "metrics without a descriptor left: asked again later, not without end" {
+  local port pid
+  port=$(free_port)
+  server_start metrics2 "module:prometheus = 127.0.0.1:$port"
+  pid=$(<"$TC_DIR/servers/metrics2/pid")
+  /usr/bin/python3 - "$pid" "$port" <<'PY'
+import os, resource, socket, sys, time, urllib.request
+pid, port = int(sys.argv[1]), int(sys.argv[2])
+old = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+def worked():
+    fields = open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, old[1]))
+with socket.create_connection(("127.0.0.1", port)) as waiting:
+    waiting.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+    before = worked()
+    time.sleep(2)
+    spent = worked() - before
+    print("CPU", spent)
+    assert spent < 0.12, f"{spent} s of CPU in 2 s"
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, old)
+    waiting.settimeout(10)
+    assert waiting.recv(100).startswith(b"HTTP/1.1 200")
+PY
+}
+
 @test "SIGTERM ends the server, with the module and its threads" {
   server_start short
   local pid
@@ -312,12 +338,21 @@ PY
   echo 'host turncred turn1 127.0.0.1/32 trust' >>"$TC_DIR/pg/data/pg_hba.conf"
   pg_restart
   export PGPORT=$port
-  server_start peer module:-database "module:database = host=127.0.0.1 port=$port dbname=turncred user=turn1"
-  turn peer <<'PY'
+  server_start peer module:-database "module:database = host=127.0.0.1 port=$port dbname=turncred user=turn1" \
+    "module:snapshot_file = $TC_DIR/peer.snapshot"
+  cat >"$TC_DIR/denied.py" <<'PY'
 c = client(token())
 turnclient.need("allocate", c.allocate())
 r = c.create_permission(("127.0.0.1", 5432))
 assert r.code == 403, r.code
 turnclient.need("permission", c.create_permission(("127.0.0.2", 5432)))
 PY
+  turn peer <"$TC_DIR/denied.py"
+  # ... also by a server that has not reached it since it started
+  wait_for 15 test -s "$TC_DIR/peer.snapshot"
+  pg_stop "$TC_DIR/pg"
+  server_stop peer
+  server_run peer "$TC_TURNSERVER"
+  log_has peer 'using the snapshot on disk' 20
+  turn peer <"$TC_DIR/denied.py"
 }

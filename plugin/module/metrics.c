@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #define LIMIT_MS     2000
+#define RETRY_MS     200
 #define REQUEST_MAX  2048
 #define RESPONSE_MAX (256 * 1024)
 
@@ -131,8 +132,12 @@ static void *run(void *arg) {
     if (!(polled[0].revents & POLLIN))
       continue;
     int fd = accept4(metrics->listener, NULL, NULL, SOCK_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0) {
+      /* no descriptor left, and the connection is still there: not round and round meanwhile */
+      if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
+        poll(polled + 1, 1, RETRY_MS);
       continue;
+    }
     answer(metrics, fd);
     close(fd);
   }

@@ -678,6 +678,25 @@ const struct store_key *store_key_to_sign(const struct store_snapshot *snapshot,
   return NULL;
 }
 
+static bool consider_sharing(const struct hamt_item *item, void *arg) {
+  struct signing *sharing = arg;
+  const struct store_key *key = &((const struct key_item *)item)->key;
+  if (key->key.use == sharing->use &&
+      (key->state == STORE_KEY_ACTIVE || key->state == STORE_KEY_PUBLISHED) &&
+      (key->accept_until == 0 || sharing->now < key->accept_until) &&
+      (!sharing->best || newer(key, sharing->best)))
+    sharing->best = key;
+  return true;
+}
+
+const struct store_key *store_key_to_share(const struct store_snapshot *snapshot,
+                                           const struct store_realm *realm, int64_t now) {
+  struct signing sharing = {TURNCRED_USE_TOKEN, now, NULL};
+  (void)snapshot;
+  hamt_each(&item_of(realm)->keys, consider_sharing, &sharing);
+  return sharing.best;
+}
+
 const struct store_credential *store_credential_find(const struct store_snapshot *snapshot,
                                                      const struct store_realm *realm,
                                                      const char *username) {

@@ -169,6 +169,10 @@ bool store_key_accepts(const struct store_key *key, int64_t now);
 const struct store_key *store_key_to_sign(const struct store_snapshot *snapshot,
                                           const struct store_realm *realm, enum turncred_use use,
                                           int64_t now);
+/* The newest token key that is published or active, signed with or not yet: what a server that is
+ * not ours should hold. NULL: there is none. */
+const struct store_key *store_key_to_share(const struct store_snapshot *snapshot,
+                                           const struct store_realm *realm, int64_t now);
 const struct store_credential *store_credential_find(const struct store_snapshot *snapshot,
                                                      const struct store_realm *realm,
                                                      const char *username);

@@ -100,7 +100,10 @@ static const struct ctl_option schema_options[] = {
       {"bind-address", "yes|no", 0, "credentials are bound to the client's address"},              \
       {"guest-kid", "REALM/KID", CTL_REPEAT, "key of another realm that is accepted here"},        \
       {"listen-address", "ADDRESS", CTL_REPEAT, "local address whose challenges name this realm"}, \
-      {"origin", "ORIGIN", CTL_REPEAT, "ORIGIN whose challenges name this realm"}, {               \
+      {"origin", "ORIGIN", CTL_REPEAT, "ORIGIN whose challenges name this realm"},                 \
+      {"foreign-caller", "NAME", 0,                                                                \
+       "a foreign TURN server's realm: this caller may fetch its keys, our servers get none"},     \
+  {                                                                                                \
     "uri", "URI", CTL_REPEAT,                                                                      \
         "turn: or turns: URI that turncredd hands out (default: from --server-name)"               \
   }
@@ -222,7 +225,7 @@ static const struct ctl_option maintain_options[] = {
 
 static const struct ctl_option caller_add_options[] = {
     {"scopes", "LIST", CTL_REQUIRED,
-     "of token, exchange, derived, rest, push, revoke, metrics, separated by commas"},
+     "of token, exchange, derived, rest, push, revoke, metrics, stun-key, separated by commas"},
     {"realms", "LIST", CTL_REQUIRED, "names separated by commas; * for all"},
     {"certificate", "FILE", 0, "it shows this client certificate (PEM) instead of a key"},
     {"certificate-subject", "DN", 0,

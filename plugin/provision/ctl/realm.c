@@ -37,6 +37,7 @@ static const struct setting {
     {"listen-address", "listen_addresses", "inet[]", REPEATED},
     {"origin", "origins", "text[]", REPEATED},
     {"uri", "uris", "text[]", REPEATED},
+    {"foreign-caller", "foreign_caller", "text", TEXT},
 };
 #define SETTINGS (sizeof settings / sizeof *settings)
 
@@ -45,7 +46,8 @@ static const struct setting {
   "grace_seconds, max_ttl, default_ttl, user_quota, total_quota, max_bps, at_rest, kek_id, "       \
   "subject_tag, bind_address, guest_kids, "                                                        \
   "(SELECT coalesce(array_agg(host(a)), '{}') FROM unnest(listen_addresses) a) AS "                \
-  "listen_addresses, origins, uris, extract(epoch FROM created_at)::bigint AS created_at, "        \
+  "listen_addresses, origins, uris, foreign_caller, extract(epoch FROM created_at)::bigint AS "    \
+  "created_at, "                                                                                   \
   "extract(epoch FROM updated_at)::bigint AS updated_at"
 
 static const struct ctl_column record_columns[] = {
@@ -70,6 +72,7 @@ static const struct ctl_column record_columns[] = {
     {"listen_addresses", "listen addresses", CTL_TEXT},
     {"origins", "origins", CTL_TEXT},
     {"uris", "uris", CTL_TEXT},
+    {"foreign_caller", "foreign caller", CTL_TEXT},
     {"created_at", "created at", CTL_TIME},
     {"updated_at", "updated at", CTL_TIME},
     {NULL, NULL, CTL_TEXT},
@@ -105,7 +108,9 @@ static int add_value(const struct ctl *ctl, const struct setting *s, struct db_p
   int rc = 0;
   switch (s->kind) {
   case TEXT:
-    db_text(params, *text || strcmp(s->option, "kek-id") ? text : NULL);
+    db_text(params, *text || (strcmp(s->option, "kek-id") && strcmp(s->option, "foreign-caller"))
+                        ? text
+                        : NULL);
     if (!strncmp(s->option, "expiry-", 7) && strcmp(text, "strict") && strcmp(text, "grace") &&
         strcmp(text, "allocate"))
       rc = ctl_fail(ctl, CTL_USAGE, "--%s: \"%s\" is not one of strict, grace, allocate", s->option,

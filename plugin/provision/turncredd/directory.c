@@ -25,9 +25,9 @@ struct directory {
 static const struct {
   enum scope scope;
   const char *name;
-} scopes[] = {{SCOPE_TOKEN, "token"},    {SCOPE_EXCHANGE, "exchange"}, {SCOPE_DERIVED, "derived"},
-              {SCOPE_REST, "rest"},      {SCOPE_PUSH, "push"},         {SCOPE_REVOKE, "revoke"},
-              {SCOPE_METRICS, "metrics"}};
+} scopes[] = {{SCOPE_TOKEN, "token"},     {SCOPE_EXCHANGE, "exchange"}, {SCOPE_DERIVED, "derived"},
+              {SCOPE_REST, "rest"},       {SCOPE_PUSH, "push"},         {SCOPE_REVOKE, "revoke"},
+              {SCOPE_METRICS, "metrics"}, {SCOPE_STUN_KEY, "stun-key"}};
 
 const char *scope_name(enum scope scope) {
   for (size_t i = 0; i < sizeof scopes / sizeof *scopes; i++)
@@ -38,14 +38,14 @@ const char *scope_name(enum scope scope) {
 
 /* A file that was kept by another version with other columns is not taken. */
 #define CALLER_FIELDS 7
-#define REALM_FIELDS  5
+#define REALM_FIELDS  6
 static const char *const sql[] = {
     "SELECT name, encode(key_sha256, 'hex'), encode(cert_sha256, 'hex'), cert_subject,"
     " array_to_string(scopes, E'\\n'), array_to_string(realms, E'\\n'),"
     " extract(epoch FROM not_after)::bigint FROM turncred.caller ORDER BY name COLLATE \"C\"",
     "SELECT name, server_name, array_to_string(CASE WHEN uris = '{}' THEN"
     " ARRAY['turn:' || server_name || '?transport=udp', 'turn:' || server_name || '?transport=tcp']"
-    " ELSE uris END, E'\\n'), at_rest = 'plain', kek_id FROM turncred.realm"
+    " ELSE uris END, E'\\n'), at_rest = 'plain', kek_id, foreign_caller FROM turncred.realm"
     " ORDER BY name COLLATE \"C\""};
 
 static void *block(struct directory *d, size_t size) {
@@ -116,6 +116,7 @@ static bool take_realms(struct directory *d) {
     realm->server_name = PQgetvalue(r, i, 1);
     realm->plain = *PQgetvalue(r, i, 3) == 't';
     realm->kek_id = PQgetisnull(r, i, 4) ? NULL : PQgetvalue(r, i, 4);
+    realm->foreign_caller = PQgetisnull(r, i, 5) ? NULL : PQgetvalue(r, i, 5);
     if (!(realm->uris = list(d, PQgetvalue(r, i, 2))))
       return false;
   }
@@ -133,7 +134,7 @@ int directory_load(struct directory **out, struct db *db, char *err, size_t cap)
   if (rc) {
     bool old = !strcmp(db->sqlstate, "42P01") || !strcmp(db->sqlstate, "42703");
     snprintf(err, cap, "%s%s", db->error,
-             old ? ": this program needs turncred schema 2; run turncredctl schema upgrade" : "");
+             old ? ": this program needs turncred schema 3; run turncredctl schema upgrade" : "");
   } else if (!take_callers(d) || !take_realms(d)) {
     rc = ENOMEM;
     snprintf(err, cap, "out of memory");

@@ -22,7 +22,8 @@ enum scope {
   SCOPE_REST = 8,
   SCOPE_PUSH = 16,
   SCOPE_REVOKE = 32,
-  SCOPE_METRICS = 64
+  SCOPE_METRICS = 64,
+  SCOPE_STUN_KEY = 128
 };
 const char *scope_name(enum scope scope);
 
@@ -39,9 +40,10 @@ struct caller {
 struct realm_info {
   const char *name;
   const char *server_name;
-  char *const *uris;  /* ends with NULL; never empty */
-  bool plain;         /* at_rest */
-  const char *kek_id; /* or NULL */
+  char *const *uris;          /* ends with NULL; never empty */
+  bool plain;                 /* at_rest */
+  const char *kek_id;         /* or NULL */
+  const char *foreign_caller; /* who may fetch its token keys, or NULL */
 };
 
 struct directory;

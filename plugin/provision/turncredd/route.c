@@ -15,6 +15,8 @@ const struct route routes[] = {
     {"DELETE", "/v1/realms/{realm}/credentials/{username}", credential_delete},
     {"POST", "/v1/realms/{realm}/credentials/{username}", credential_delete},
     {"POST", "/oauth2/token", oauth_token},
+    {"GET", "/.well-known/oauth-authorization-server", well_known_server},
+    {"GET", "/.well-known/stun-key", well_known_stun_key},
     {"GET", "/", rest_call},
     {"POST", "/", rest_call},
     {NULL, NULL, NULL},

@@ -27,5 +27,7 @@ void credential_put(struct request *request);
 void credential_delete(struct request *request);
 void oauth_token(struct request *request);
 void rest_call(struct request *request);
+void well_known_server(struct request *request);
+void well_known_stun_key(struct request *request);
 
 #endif

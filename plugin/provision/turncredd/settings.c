@@ -70,6 +70,8 @@ const struct setting settings_table[] = {
      "unexpired tokens of one subject; 0: no limit"},
     {"cors_origins", SETTING_TEXT, FIELD(cors_origins), false, NULL, 0, 0,
      "origins whose pages may call, separated by blanks"},
+    {"public_url", SETTING_TEXT, FIELD(public_url), false, NULL, 0, 0,
+     "https URL by which clients know this service, without a path"},
     {"jwt_issuer", SETTING_TEXT, FIELD(jwt_issuer), false, NULL, 0, 0,
      "iss of the portal's access tokens; without it there is no token exchange"},
     {"jwt_audience", SETTING_TEXT, FIELD(jwt_audience), false, NULL, 0, 0,
@@ -135,6 +137,11 @@ int settings_read(struct settings *settings, const char *path, char *err, size_t
                  "ES512: only asymmetric algorithms are safe here");
   if (*settings->jwt_issuer && (!*settings->jwt_audience || !*settings->jwt_jwks))
     return wrong(err, err_cap, path, "jwt_issuer is given: jwt_audience and jwt_jwks must be too");
+  if (*settings->public_url &&
+      (!settings_is_url(settings->public_url) || !settings->public_url[8] ||
+       strpbrk(settings->public_url + 8, "/?#@")))
+    return wrong(err, err_cap, path,
+                 "public_url must be https://HOST or https://HOST:PORT, without a path");
   if (*settings->jwt_jwks && *settings->jwt_jwks != '/' &&
       (!settings_is_url(settings->jwt_jwks) || !settings->jwt_jwks[8]))
     return wrong(err, err_cap, path,

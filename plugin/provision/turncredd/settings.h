@@ -44,6 +44,7 @@ struct settings {
   int64_t subject_rate;
   int64_t subject_tokens;
   char cors_origins[CONF_VALUE_MAX];
+  char public_url[CONF_VALUE_MAX];
   char jwt_issuer[CONF_VALUE_MAX];
   char jwt_audience[CONF_VALUE_MAX];
   char jwt_jwks[CONF_VALUE_MAX];

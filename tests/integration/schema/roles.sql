@@ -143,5 +143,18 @@ SELECT unalike(pg_temp.words($$INSERT INTO turncred.key (realm, kid, use, alg, p
 SELECT unalike(pg_temp.words($$INSERT INTO turncred.credential (realm, username, md5) VALUES ('r', 'a b', decode(repeat('ab', 16), 'hex'))$$), '%abab%', 'INSERT INTO credential');
 SELECT unalike(pg_temp.words($$INSERT INTO turncred.key (realm, kid, use, alg, plain) SELECT realm, kid || '2', use, alg, plain FROM turncred.key WHERE kid = 'active'$$), '%' || md5('active') || '%', 'the same key twice');
 
+-- a foreign server's keys: issuers sign with them, no server of ours gets one
+INSERT INTO turncred.caller (name, cert_subject, scopes, realms) VALUES ('f', 'CN=f', '{stun-key}', '{f}');
+INSERT INTO turncred.realm (name, server_name, at_rest, foreign_caller) VALUES ('f', 'turn.f', 'plain', 'f');
+SELECT turncred.key_add_plain('f', 'shared', 'token', 'A128GCM', decode(md5('shared'), 'hex'));
+SET LOCAL ROLE t_server;
+SELECT is_empty($$SELECT kid FROM turncred.key WHERE realm = 'f'$$, 'a server of ours sees no key of a foreign realm');
+SET LOCAL ROLE t_issuer;
+SELECT results_eq($$SELECT kid FROM turncred.key WHERE realm = 'f'$$, ARRAY['shared'], 'an issuer does');
+RESET ROLE;
+SELECT throws_like($$UPDATE turncred.realm SET foreign_caller = NULL WHERE name = 'f'$$, '%belong to those who know them now',
+  'a foreign realm with keys does not change hands');
+SELECT throws_like($$DELETE FROM turncred.caller WHERE name = 'f'$$, '%realm_foreign_caller_fkey%', 'nor loses its caller');
+
 SELECT * FROM finish();
 ROLLBACK;

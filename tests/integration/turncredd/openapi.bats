@@ -14,13 +14,16 @@ setup_file() {
   caller_add all derived,rest,push,token,exchange,revoke,metrics '*'
   caller_add narrow metrics turn.test
   caller_add limited derived,push,rest,token turn.test
+  caller_add foreign stun-key foreign.test --certificate "$TC_DIR/tls/client.pem"
+  realm_add foreign.test "mechanisms='{token}'" "foreign_caller='foreign'"
+  key_add foreign.test f1 token A256GCM none "accept_until='2099-01-01'"
   server_start main
-  daemon_start main 'caller_rate = 0'
-  daemon_start tight 'subject_rate = 1'
+  daemon_start main 'caller_rate = 0' 'public_url = https://issuer.test'
+  daemon_start tight 'subject_rate = 1' 'caller_rate = 1'
   synced
   wait_for 5 tagged
 }
-tagged() { [ "$(sql "SELECT count(*) FROM turncred.key WHERE use = 'tag'")" = 1 ]; }
+tagged() { [ "$(sql "SELECT count(*) FROM turncred.key WHERE use = 'tag'")" = 2 ]; }
 setup() { daemon_ready; }
 teardown() { turncred_check; daemon_check; }
 teardown_file() { daemon_down; }
@@ -66,6 +69,14 @@ basic() { printf 'user = "%s:%s"\n' "$1" "$(key_of "$1")" >"$TC_DIR/basic"; }
   DAEMON=tight call_json 201 POST $base '{"user": "often"}'
   DAEMON=tight call_json 429 POST $base '{"user": "often"}'
   export CALLER=
+  call 200 GET /.well-known/oauth-authorization-server
+  DAEMON=tight call 404 GET /.well-known/oauth-authorization-server
+  local stun_key='/.well-known/stun-key?service=stun&name=foreign.test-server'
+  as_foreign 200 "$stun_key"
+  as_foreign 400 /.well-known/stun-key
+  call 403 GET "$stun_key"
+  as_foreign 404 "$stun_key&kid=x"
+  DAEMON=tight as_foreign 200 "$stun_key" && DAEMON=tight as_foreign 429 "$stun_key"
   call_json 401 POST $base '{"user": "alice"}'
   call_json 401 PUT $base/bob "$pass"
   call 401 DELETE $base/bob
@@ -83,6 +94,7 @@ basic() { printf 'user = "%s:%s"\n' "$1" "$(key_of "$1")" >"$TC_DIR/basic"; }
   call 503 POST /oauth2/token -K "$TC_DIR/basic" -d 'grant_type=client_credentials&audience=turn.test-server'
   CALLER=all call 503 GET '/?service=turn&username=x&realm=turn.test'
   CALLER=all call 503 POST '/?service=turn&username=x&realm=turn.test'
+  as_foreign 503 "$stun_key"
   pg_stop "$TC_DIR/pg"
   CALLER=all call_json 503 PUT $base/bob "$pass"
   CALLER=all call 503 DELETE $base/bob
@@ -96,6 +108,7 @@ basic() { printf 'user = "%s:%s"\n' "$1" "$(key_of "$1")" >"$TC_DIR/basic"; }
   CALLER=all call_json 503 POST $base '{"user": "alice"}'
   openapi --all
 }
+as_foreign() { call "$1" GET "$2" --cert "$TC_DIR/tls/client.pem" --key "$TC_DIR/tls/client.key"; }
 alice_denied() { CALLER=all call_json 403 POST /v1/realms/turn.test/credentials '{"user": "alice"}' >/dev/null; }
 no_key() { CALLER=all call_json 503 POST /v1/realms/turn.test/credentials '{"user": "x"}' >/dev/null; }
 listens() { curl -s --cacert "$TC_DIR/tls/ca.pem" -o /dev/null "$(url /healthz)"; }

@@ -99,8 +99,9 @@ static void durations(void **state) {
   static const struct {
     const char *line;
     int64_t want; /* -1: refused */
-  } cases[] = {{"90", 90}, {"90s", 90}, {"15m", 900}, {"12h", 43200}, {"30d", 2592000}, {"1w", -1},
-               {"s", -1},  {"1hh", -1}, {"-5", -1},   {"1.5h", -1},   {"99999999d", -1}};
+  } cases[] = {{"90", 90},     {"90s", 90},      {"15m", 900},     {"15min", 900}, {"15mi", -1},
+               {"12h", 43200}, {"30d", 2592000}, {"1w", -1},       {"s", -1},      {"1hh", -1},
+               {"-5", -1},     {"1.5h", -1},     {"99999999d", -1}};
   (void)state;
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     char line[128];

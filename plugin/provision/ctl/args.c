@@ -196,23 +196,17 @@ static bool duration(const char *text, int64_t *out) {
   memcpy(digits, text, len);
   digits[len] = '\0';
   if (text[len]) {
-    if (text[len + 1])
+    /* min, too: the configuration files take it */
+    static const struct {
+      const char *name;
+      int64_t seconds;
+    } units[] = {{"s", 1}, {"m", 60}, {"min", 60}, {"h", 3600}, {"d", 86400}};
+    unit = 0;
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+      if (!strcmp(text + len, units[i].name))
+        unit = units[i].seconds;
+    if (!unit)
       return false;
-    switch (text[len]) {
-    case 's':
-      break;
-    case 'm':
-      unit = 60;
-      break;
-    case 'h':
-      unit = 3600;
-      break;
-    case 'd':
-      unit = 86400;
-      break;
-    default:
-      return false;
-    }
   }
   if (!ctl_number(digits, 0, 999999999999999 / unit, &value))
     return false;

@@ -275,6 +275,7 @@ const struct ctl_command ctl_commands[] = {
      "accepted. The key subject-tag stays as it is: with it issuers mark the subjects of\n"
      "tokens, so that users can renew over a rotation."},
     {"key remove", "REALM KID", "Remove a key", key_remove_options, cmd_key_remove,
+     "Live sessions under it go on: key disable ends them, and a moment later it can be removed.\n"
      "The key subject-tag goes with --now only: with the next one, which the next token issue\n"
      "makes, every user is another one to the servers, so that allocations held now end at\n"
      "their deadline instead of being renewed (441)."},

@@ -89,7 +89,7 @@ runs_anew() {
   age=$(ps -o etimes= -p "$(</run/turnserver/turnserver.pid)") && (($(date +%s) - age + 1 >= $(stat -c %Z /usr/bin/turnserver)))
 }
 
-# A second server of the fleet, for which $1 (a turnserver.conf) is changed: another port, more lines.
+# A second server of the fleet, turn2, for which $1 (a turnserver.conf) is changed: another port, more lines.
 # It runs while the command does.
 # beside CONF "LINE..." COMMAND...
 beside() {
@@ -102,7 +102,9 @@ beside() {
   } >"$conf"
   shift 2
   if [[ -f /etc/turncred/module.conf ]]; then
-    sed '/^prometheus\|^snapshot_file/d; s/^instance = .*/instance = turn2/' /etc/turncred/module.conf >"$module"
+    install -m 400 -o turnserver /etc/turncred/turn2.pgpass "$work/turn2.pgpass"
+    sed "/^prometheus\|^snapshot_file/d; s/^instance = .*/instance = turn2/
+      s,user=turn1 passfile=[^ ]*,user=turn2 passfile=$work/turn2.pgpass," /etc/turncred/module.conf >"$module"
   fi
   # an environment as services have it: libpq would look for certificates in HOME
   env -i PATH="$PATH" setpriv --reuid=turnserver --regid=turnserver --clear-groups /usr/bin/turnserver -c "$conf" >"$work/beside.log" 2>&1 </dev/null &

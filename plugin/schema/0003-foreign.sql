@@ -1,4 +1,5 @@
--- turncred schema, version 3: foreign TURN servers, which fetch their key (RFC 7635 section 4.1.1)
+-- turncred schema, version 3: foreign TURN servers, which fetch their key (RFC 7635 section 4.1.1);
+-- instances say what time it is
 --
 -- SPDX-License-Identifier: BSD-3-Clause
 --
@@ -40,6 +41,21 @@ ALTER TABLE turncred.caller DROP CONSTRAINT caller_scopes_known;
 ALTER TABLE turncred.caller ADD CONSTRAINT caller_scopes_known CHECK
   (cardinality(scopes) > 0 AND array_position(scopes, NULL) IS NULL
    AND scopes <@ '{token,exchange,derived,rest,push,revoke,metrics,stun-key}'::text[]);
+
+-- Every program believes its own clock: expiry, and what a revocation covers, hang on it.
+ALTER TABLE turncred.instance ADD COLUMN clock_offset_ms integer;
+COMMENT ON COLUMN turncred.instance.clock_offset_ms IS
+  'the instance''s clock is so far ahead of the database''s, at its last report; null: not reported';
+CREATE FUNCTION turncred.instance_clock(p_id text, p_clock timestamptz) RETURNS void
+  LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+  UPDATE turncred.instance SET clock_offset_ms =
+      least(greatest(extract(epoch FROM p_clock - clock_timestamp()) * 1000, -2000000000), 2000000000)::integer
+    WHERE id = p_id AND reported_by = session_user;
+END;
+COMMENT ON FUNCTION turncred.instance_clock(text, timestamptz) IS 'an instance reports its clock, after instance_report';
+REVOKE ALL ON FUNCTION turncred.instance_clock(text, timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION turncred.instance_clock(text, timestamptz) TO turncred_server, turncred_issuer;
 
 INSERT INTO turncred.migration (version, description) VALUES (3, 'foreign');
 

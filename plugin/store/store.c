@@ -28,6 +28,7 @@
 #define BACKOFF_MAX_MS  15000
 #define SETTLE_MS       250   /* between looks while transactions are open */
 #define REPORT_EVERY_MS 10000 /* progress reports when nothing happens */
+#define CLOCK_AGAIN_MS  600000
 #define PEERS_MAX       32
 #define SAVE_EVERY_MS   10000 /* between snapshots on disk, and 20 times as long as one takes */
 #define SAVE_AT_END_MS  2000
@@ -64,6 +65,7 @@ struct store {
   struct feed feed;
   struct db write; /* for progress reports, if conninfo_write is given */
   uint64_t reported_xmin, reported_ms, changed_xid;
+  uint64_t clock_wait_ms; /* schema 2: the clock is not reported until then */
   char last_error[300], last_report_error[256];
   bool peers_told, write_peers_told;
   size_t peers;
@@ -357,7 +359,7 @@ static void add_literal(struct statement *sql, const char *text) {
   PQfreemem(literal);
 }
 
-static bool report_on(struct store *store, struct db *db, const char *state) {
+static bool report_on(struct store *store, struct db *db, const char *state, bool with_clock) {
   const struct store_config *c = &store->config;
   struct statement sql = {.conn = db->conn, .ok = true};
   pthread_mutex_lock(&store->lock);
@@ -379,7 +381,24 @@ static bool report_on(struct store *store, struct db *db, const char *state) {
   for (size_t i = 0; store->keks && i < kek_ring_count(store->keks) && i < 16; i++)
     add(&sql, "%s%s", i ? "," : "", kek_ring_id(store->keks, i));
   add(&sql, "}', %zu, %d)", store->feed.rows.refused.count, STORE_SCHEMA_VERSION);
+  if (with_clock) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    add(&sql, ", turncred.instance_clock(");
+    add_literal(&sql, c->instance);
+    add(&sql, ", to_timestamp(%lld.%03ld))", (long long)now.tv_sec, now.tv_nsec / 1000000);
+  }
   return sql.ok && db_run(db, sql.text) == 0;
+}
+
+/* With the clock, where the schema knows of it (3 does). */
+static bool report_all(struct store *store, struct db *db, const char *state) {
+  bool with_clock = monotonic_ms() >= store->clock_wait_ms;
+  bool ok = report_on(store, db, state, with_clock);
+  if (ok || !with_clock || strcmp(db->sqlstate, "42883") != 0)
+    return ok;
+  store->clock_wait_ms = monotonic_ms() + CLOCK_AGAIN_MS;
+  return report_on(store, db, state, false);
 }
 
 /* Tells the database how far we are. Failing is no harm to anything but rotation. state: of the
@@ -397,7 +416,7 @@ static void report(struct store *store, const char *state) {
     error = "the database is a standby; conninfo_write names no primary";
   }
   store->reported_ms = monotonic_ms();
-  if (!error && (!db->conn || !report_on(store, db, state)))
+  if (!error && (!db->conn || !report_all(store, db, state)))
     error = db->error;
   if (error && strcmp(error, store->last_report_error) != 0)
     say(store, STORE_LOG_WARNING, "progress is not reported: %s", error);

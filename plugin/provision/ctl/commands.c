@@ -338,7 +338,8 @@ const struct ctl_command ctl_commands[] = {
      "The peer listens on this host, so the server must be allowed to reach it: coturn refuses\n"
      "loopback peers with 403 unless it runs with allow-loopback-peers, which is for tests only."},
     {"doctor", NULL, "Look at everything and say what to do", doctor_options, cmd_doctor,
-     "Schema, role, clocks, key encryption key, keys and their windows, servers and issuers,\n"
+     "Database, schema, role, clocks, key encryption key, keys and their windows, servers and "
+     "issuers,\n"
      "housekeeping. Exit code 1 when a check failed; warnings alone are 0."},
     {"import coturn", "CONNINFO", "Take over users, secrets and keys of a coturn database",
      import_options, cmd_import_coturn,

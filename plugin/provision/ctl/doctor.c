@@ -58,6 +58,16 @@ static json_int_t number_of(const json_t *row, const char *member) {
   return json_integer_value(json_object_get(row, member));
 }
 
+static void check_database(struct ctl *ctl, struct doctor *d, int rc) {
+  const PGconn *conn = rc ? NULL : ctl->db->conn;
+  if (rc)
+    find(d, "database", FAIL, "start it, or name the right one with --database",
+         "no connection: %.600s", ctl->db ? ctl->db->text : "see the message above");
+  else
+    find(d, "database", FINE, "", "PostgreSQL %s answers",
+         PQparameterStatus(conn, "server_version"));
+}
+
 static int check_schema(struct ctl *ctl, struct doctor *d, bool *usable) {
   struct schema_status status = {0};
   char text[1024];
@@ -217,7 +227,8 @@ static int check_instances(struct ctl *ctl, struct doctor *d) {
   size_t i, servers = 0;
   int rc = ctl_rows(
       ctl,
-      "SELECT id, kind, progress > coalesce((SELECT max(xid) FROM turncred.change WHERE at < now() "
+      "SELECT id, kind, (to_jsonb(i)->>'clock_offset_ms')::bigint AS clock, progress > "
+      "coalesce((SELECT max(xid) FROM turncred.change WHERE at < now() "
       "- interval '10 seconds'), '0'::xid8) AS current, snapshot_age, refused_rows, "
       "database_state, greatest(0, extract(epoch FROM now() - last_seen))::bigint AS silent, "
       "(SELECT "
@@ -242,6 +253,11 @@ static int check_instances(struct ctl *ctl, struct doctor *d) {
     if (number_of(row, "refused_rows"))
       find(d, "instances", FAIL, "its log names each row once", "\"%s\" could not use %lld rows",
            id, (long long)number_of(row, "refused_rows"));
+    int64_t clock = number_of(row, "clock");
+    if (clock > 1000 * CLOCK_OFFSET_MAX || clock < -1000 * CLOCK_OFFSET_MAX)
+      find(d, "clock", FAIL, "run NTP on both: tokens allow 5 seconds in all",
+           "the clock of \"%s\" is %.1f s %s the database's", id,
+           (double)(clock < 0 ? -clock : clock) / 1000, clock < 0 ? "behind" : "ahead of");
     if (*text_of(row, "lacks"))
       find(d, "instances", FAIL, "give it the file and reload it",
            "\"%s\" does not hold key encryption key %s", id, text_of(row, "lacks"));
@@ -312,6 +328,10 @@ static void check_server(struct doctor *d, const char *server, enum turn_protoco
          "%s answers over %s for realm \"%s\"%s%s, and refuses who has no credential", server,
          turn_protocol_name(protocol), report->realm,
          report->offers_tokens ? " and offers tokens for " : "", report->server_name);
+  else if (last && report->outcome == TURN_OK && !strcmp(last->name, "challenge"))
+    find(d, "server", FAIL, "switch lt-cred-mech and the module on, at once",
+         "%s over %s lets anybody in, without any credential: it is an open relay", server,
+         turn_protocol_name(protocol));
   else
     find(d, "server", FAIL,
          report->code ? turn_error_text(report->code)->remedy : "is it up, and the port open?",
@@ -344,11 +364,18 @@ int cmd_doctor(struct ctl *ctl) {
   const char *server;
   bool usable = false;
   int rc = ctl_connect(ctl);
-  if (!rc)
+  if (rc && rc != CTL_DATABASE) {
+    json_decref(d.findings);
+    return rc;
+  }
+  check_database(ctl, &d, rc);
+  bool connected = !rc;
+  rc = 0;
+  if (connected)
     rc = check_schema(ctl, &d, &usable);
   if (!rc && usable)
     rc = check_role(ctl, &d, &usable);
-  if (!rc)
+  if (!rc && connected)
     rc = check_clock(ctl, &d);
   if (!rc && usable)
     rc = check_keys(ctl, &d);

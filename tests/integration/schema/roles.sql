@@ -54,6 +54,7 @@ LANGUAGE sql AS $$ VALUES
   ('SET LOCAL ROLE turncred_owner', false, false, false),
   ('SELECT turncred.instance_report(''i'', ''server'', '''', ''1'', 0, '''')', true, false, false),
   ('SELECT turncred.instance_report(''i'', ''issuer'', '''', ''1'', 0, '''')', false, true, false),
+  ('SELECT turncred.instance_clock(''i'', now())', true, true, false),
   ('SELECT turncred.behind(''1'')', false, true, true),
   ('SELECT turncred.credential_push_password(''r'', ''x'', ''0123456789abcdef'')', false, true, true),
   ('SELECT turncred.credential_push_plain(''r'', ''x'', decode(repeat(''00'', 16), ''hex''))', false, true, true),

@@ -325,7 +325,29 @@ pushed_last() { [ "$(sql "SELECT count(*) FROM turncred.credential WHERE usernam
   wait $load
   cat "$TC_DIR/wrk"
   grep -E '^RESULT ([0-9]+ ){5}0 0$' "$TC_DIR/wrk"
+  "$TC_CTL" caller remove bench --json
 }
+@test "reloads under load on connections that stay: no request is dropped" {
+  command -v wrk >/dev/null || skip "wrk is missing"
+  caller_add bench derived turn.test
+  daemon_start reloaded 'caller_rate = 0' 'journal_entries = 1000000'
+  export DAEMON=reloaded
+  KIND=derived CALLER_KEY=$(key_of bench) wrk -t1 -c16 -d120 -s "$TC_TOP/tests/bench/issue.lua" "$(url /)" >"$TC_DIR/wrk" 2>&1 3>&- 4>&- &
+  local load=$! n
+  wait_for 30 issued_derived 200
+  for n in {1..10}; do
+    : >"$TC_DIR/daemons/reloaded/log"
+    kill -HUP "$(daemon_pid reloaded)"
+    daemon_log_has reloaded 'have been read again' 10
+    daemon_log_has reloaded 'last connection with the old certificate has ended' 20
+  done
+  kill -INT $load
+  wait $load
+  cat "$TC_DIR/wrk"
+  grep -E '^RESULT ([0-9]+ ){5}0 0$' "$TC_DIR/wrk"
+  "$TC_CTL" caller remove bench --json
+}
+issued_derived() { [ "$(monitor /metrics | sed -n 's/^turncredd_issued_total{kind="derived"} //p')" -ge "$1" ]; }
 passing() { CALLER=passing call_json "$1" POST /v1/realms/turn.test/credentials '{"user": "x"}' >/dev/null; }
 issued_tokens() { [ "$(monitor /metrics | sed -n 's/^turncredd_issued_total{kind="token"} //p')" -ge "$1" ]; }
 token_again_bench() {

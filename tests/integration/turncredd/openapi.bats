@@ -85,7 +85,15 @@ basic() { printf 'user = "%s:%s"\n' "$1" "$(key_of "$1")" >"$TC_DIR/basic"; }
   basic all
   call 200 POST /oauth2/token -K "$TC_DIR/basic" "${token[@]}"
   call 401 POST /oauth2/token "${token[@]}"
-  call 400 POST /oauth2/token -K "$TC_DIR/basic" -d grant_type=x
+  call 400 POST /oauth2/token -K "$TC_DIR/basic" -d grant_type=x && has_error unsupported_grant_type
+  call 400 POST /oauth2/token -K "$TC_DIR/basic" "${token[@]}" -d scope=admin && has_error invalid_scope
+  call 400 POST /oauth2/token -K "$TC_DIR/basic" -d 'grant_type=client_credentials&audience=nowhere' && has_error invalid_target
+  basic narrow
+  call 400 POST /oauth2/token -K "$TC_DIR/basic" "${token[@]}" && has_error unauthorized_client
+  basic all
+  call 403 POST /oauth2/token -K "$TC_DIR/basic" -H 'Origin: https://evil.test' "${token[@]}" && has_error origin_not_allowed
+  call 401 GET /metrics -H 'Authorization: Bearer nobody' && has_error invalid_token
+  call 405 PATCH $base && has_error method_not_allowed
   "$TC_CTL" revoke user turn.test alice --wait 0 --json
   wait_for 5 alice_denied
   call 403 POST /oauth2/token -K "$TC_DIR/basic" "${token[@]}"

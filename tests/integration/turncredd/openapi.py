@@ -7,7 +7,8 @@
                                schema accepts; request bodies that were answered with 2xx must fit
                                the documented request.
   openapi.py OPENAPI CALLS --all   every documented answer must have been seen, too, but 413, 415
-                               and 429, which all operations share, in one operation at least
+                               and 429, which all operations share, in one operation at least;
+                               and every documented error code, but that of our own faults
 """
 
 import json
@@ -82,3 +83,7 @@ if "--all" in sys.argv:
                 if (verb.upper(), pattern, status) not in seen:
                     missing.append(f"{verb.upper()} {pattern} {status}")
     assert not missing, "not seen: " + ", ".join(missing)
+    answers = [json.loads(call["answer"]) for call in calls if call["type"].startswith("application/json")]
+    codes = {answer.get("error") for answer in answers}
+    silent = set(document["components"]["schemas"]["Error"]["properties"]["error"]["enum"]) - codes - {"server_error"}
+    assert not silent, "error codes not seen: " + ", ".join(sorted(silent))

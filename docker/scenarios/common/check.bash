@@ -78,6 +78,26 @@ try() {
   answer=${answer# }
 }
 
+# expect_log WHAT SERVICE TEXT: that the log of a service has a line with TEXT
+expect_log() {
+  if try log "$2" "$3"; then
+    row ok "$1" "$answer"
+  else
+    row FAILED "$1" "no '$3' in the log of $2"
+  fi
+}
+
+# expect_soon SECONDS WHAT COMMAND...: that it succeeds within that time
+expect_soon() {
+  local limit=$1 what=$2 begin=$EPOCHREALTIME
+  shift 2
+  if until_true "$limit" "$@"; then
+    row ok "$what" "after $(awk -v a="$begin" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }') s: $(gist)"
+  else
+    row FAILED "$what" "not within $limit s: $(gist)"
+  fi
+}
+
 # until_true SECONDS COMMAND...: bounded wait for a condition
 until_true() {
   local end=$((SECONDS + $1))

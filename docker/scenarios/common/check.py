@@ -39,6 +39,13 @@ class Check:
             raise Refused(f"{' '.join(words)}: {answer}")
         return answer.removeprefix("done").strip()
 
+    def expect_log(self, what, service, text):
+        """That the log of a service has a line with that text."""
+        try:
+            return self.expect(what, True, self.ask("log", service, text))
+        except Refused as why:
+            return self.expect(what, False, why)
+
     def until(self, seconds, condition):
         """Bounded wait: the condition's first true value, or None when the time is over."""
         end = time.monotonic() + seconds

@@ -28,11 +28,12 @@ export class Call extends EventTarget {
   roundTrips = [];
   counts = { A: { sent: 0, received: 0 }, B: { sent: 0, received: 0 } };
 
-  constructor(iceServers, { seconds = 20, quietSeconds = 5 } = {}) {
+  constructor(iceServers, { seconds = 20, quietSeconds = 5, lostSeconds = 15 } = {}) {
     super();
     this.iceServers = iceServers;
     this.seconds = seconds;
     this.quietSeconds = quietSeconds;
+    this.lostSeconds = lostSeconds;
   }
 
   async start() {
@@ -78,7 +79,8 @@ export class Call extends EventTarget {
       this.#peers[other].addIceCandidate(candidate).catch(() => {}); // the connection's state tells
     };
     peer.onicecandidateerror = (error) => {
-      if (this.#over) return;
+      // Chromium asks a TURN server for STUN's sake, too; whether that works is nothing to a relay
+      if (this.#over || /^stuns?:/.test(error.url)) return;
       this.refusals.push({ end, error });
       this.dispatchEvent(event('refused', { end, error }));
     };
@@ -117,6 +119,10 @@ export class Call extends EventTarget {
 
   #ping() {
     const quiet = (performance.now() - this.#heard) / 1000;
+    if (quiet >= this.lostSeconds) {
+      this.#end(`nothing came through for ${Math.round(quiet)} s`);
+      return;
+    }
     if (quiet >= this.quietSeconds) this.dispatchEvent(event('quiet', { seconds: Math.round(quiet) }));
     this.#waiting.set(++this.#pings, performance.now());
     this.#send('A', `ping ${this.#pings}`);

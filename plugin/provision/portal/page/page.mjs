@@ -279,7 +279,7 @@ function ended(which, why) {
     state('Call ended.');
     return;
   }
-  const reasons = [...new Set(which.refusals.map(({ error }) => explain(error)))];
+  const reasons = which.opened ? [] : [...new Set(which.refusals.map(({ error }) => explain(error)))];
   const late = which.expiresAt <= Date.now() / 1000 ? ['The credential has run out. Get a new one.'] : [];
   const lost = which.opened && !late.length ? ['The credential may have been revoked, or the server was stopped. Get a new one and call again.'] : [];
   state(which.opened ? 'The call was cut off.' : 'No call.', 'bad');

@@ -86,8 +86,8 @@ test('digest: without qop (RFC 2069), and with quotes in names', async () => {
 });
 
 test('parameters', () => {
-  assert.deepEqual([...parameters('a=1; B="x; y\\"z" ;c=', ';')], [['a', '1'], ['b', 'x; y"z'], ['c', '']]);
-  for (const bad of ['', 'a', 'a=1;', 'a=1,b=2', 'a="1', '=1', 'a=1; a=2', 'a=1 b=2']) assert.equal(parameters(bad, ';'), null, bad);
+  assert.deepEqual([...parameters('a=1; B="x; y\\"z" ;c=; d', ';')], [['a', '1'], ['b', 'x; y"z'], ['c', ''], ['d', '']]);
+  for (const bad of ['', 'a=1;', 'a b', 'a=1,b=2', 'a="1', '=1', 'a=1; a=2', 'a=1 b=2']) assert.equal(parameters(bad, ';'), null, bad);
   assert.equal(quoted('a"b\\c'), '"a\\"b\\\\c"');
 });
 
@@ -122,6 +122,11 @@ test('Turn-Credential: as the eP-CSCF writes it', () => {
       username: 'alice:1764090000', credential: 'i54X60ZZ-_',
     }],
   });
+});
+
+test('Turn-Credential: what is unknown is ignored, order means nothing', () => {
+  const turned = HEADER.split('; ').reverse().join(' ;');
+  assert.equal(parseTurnCredential(`new-thing; ${turned}; other="a;b"`).username, 'alice:1764090000');
 });
 
 test('Turn-Credential: what is missing or wrong is named', () => {

@@ -135,7 +135,7 @@ CONF
   [[ $(reason user 'line 7') == *'not name:password'* ]]
   [[ $(jq -r '.[] | select(.name == "gorst") | .action' "$TC_DIR/out" | sort | xargs) == 'skip update' ]]
   [ "$(action user ninefingers)" = same ] # the file's realm is the default one
-  ! grep -q 'statics-password\|in-the-file' "$TC_DIR/out" "$TC_DIR/err"
+  run ! grep -q 'statics-password\|in-the-file' "$TC_DIR/out" "$TC_DIR/err"
   import --truncate --turnserver-conf "$TC_DIR/turnserver.conf" --apply
   [ "$(action secret 'secret of line 8')" = add ]
   import --truncate --turnserver-conf "$TC_DIR/turnserver.conf" --apply

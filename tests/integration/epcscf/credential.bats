@@ -372,9 +372,9 @@ PY
   local pid
   pid=$(<"$TC_DIR/edges/main/pid")
   [ "$(pgrep -P "$pid" | wc -l)" -gt 5 ]
-  ! cat "/proc/$pid/cmdline" $(pgrep -P "$pid" | sed 's,.*,/proc/&/cmdline /proc/&/environ,') | grep -aqFf "$TC_DIR/callers/edge"
-  ! grep -hFf "$TC_DIR/callers/edge" "$TC_DIR"/edges/*/log
-  ! grep -hE 'password=|[A-Za-z0-9_-]{43}' "$TC_DIR"/edges/*/log
+  run ! grep -aqFf "$TC_DIR/callers/edge" <(cat "/proc/$pid/cmdline" $(pgrep -P "$pid" | sed 's,.*,/proc/&/cmdline /proc/&/environ,'))
+  run ! grep -hFf "$TC_DIR/callers/edge" "$TC_DIR"/edges/*/log
+  run ! grep -hE 'password=|[A-Za-z0-9_-]{43}' "$TC_DIR"/edges/*/log
   # Kamailio logs the operands of an expression that it does not like
   ! grep -hE 'conversion.*failed|substr out|pv_' "$TC_DIR/edges/main/log"
 }

@@ -92,7 +92,7 @@ garbage is no JWK set
 empty holds no RSA key
 missing status 404
 FAULTS
-  ! grep -q '^/elsewhere' "$TC_DIR/portal/hits"
+  run ! grep -q '^/elsewhere' "$TC_DIR/portal/hits"
   daemon_alive main
 }
 
@@ -145,7 +145,7 @@ refused_for_good() { exchange 400 kid=nobody >/dev/null; }
   sed -i "s,^jwt_jwks = .*,jwt_jwks = https://localhost:$(<"$TC_DIR/portal/port")/other," "$TC_DIR/daemons/other/conf"
   reload
   daemon_log_has other 'cannot be fetched: .*(name|localhost)' 20
-  ! grep -q '^/other' "$TC_DIR/portal/hits"
+  run ! grep -q '^/other' "$TC_DIR/portal/hits"
   exchange 503
   # without jwt_jwks_ca the system's authorities count, and ours is none of them
   sed -i "/^jwt_jwks_ca/d; s,^jwt_jwks = .*,jwt_jwks = https://127.0.0.1:$(<"$TC_DIR/portal/port")/other," "$TC_DIR/daemons/other/conf"

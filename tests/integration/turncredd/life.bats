@@ -86,7 +86,7 @@ issued() { sql "SELECT count(*) FROM turncred.issue_log WHERE subject LIKE '$1'"
   issue metrics-user
   monitor /metrics >"$TC_DIR/metrics"
   # promtool's grammar, as far as we use it
-  ! grep -vE '^(# (HELP|TYPE) turncredd_[a-z_]+ .+|turncredd_[a-z_]+(\{[a-z]+="[a-z0-9]+"\})? -?[0-9]+(\.[0-9]+)?)$' "$TC_DIR/metrics"
+  run ! grep -vE '^(# (HELP|TYPE) turncredd_[a-z_]+ .+|turncredd_[a-z_]+(\{[a-z]+="[a-z0-9]+"\})? -?[0-9]+(\.[0-9]+)?)$' "$TC_DIR/metrics"
   [ "$(monitor /v1/realms/turn.test/credentials | jq -r .error)" != null ]
   monitor '/?service=turn&username=x' | jq -e '.error == "not_found"'
 }
@@ -387,7 +387,7 @@ push_again() { CALLER=all call_json 200 POST /v1/realms/turn.test/credentials '{
   kill -9 "$(daemon_pid kept)"
   pg_stop "$TC_DIR/pg"
   # what is kept shows nobody and no key
-  ! grep -qE 'synapse|turn\.test|[0-9a-f]{64}' "$dir/state/callers" "$dir/state/reserve" "$dir/state/snapshot"
+  run ! grep -qE 'synapse|turn\.test|[0-9a-f]{64}' "$dir/state/callers" "$dir/state/reserve" "$dir/state/snapshot"
   for n in 1 2 3; do
     daemon_run kept
     call 200 GET /readyz

@@ -640,7 +640,12 @@ static void *run(void *arg) {
     reap(store);
     if (atomic_load(&store->stop) || atomic_load(&store->reload))
       continue;
-    if (!ok || !feed->db.conn) { /* the connection may also be lost while reporting */
+    if (!ok && feed->db.conn) { /* of no use now: a notification, or its end, may change that */
+      if (db_wait(&feed->db, backoff(&delay)) == EIO)
+        delay = BACKOFF_MIN_MS;
+      continue;
+    }
+    if (!feed->db.conn) { /* it may also be lost while reporting */
       pause_ms(store, backoff(&delay));
       continue;
     }

@@ -163,10 +163,10 @@ within 3000 connected = no
 $loaded
 sh cat "$TC_TOP"/plugin/schema/[0-9]*.sql | psql -Xq1 -v ON_ERROR_STOP=1
 within 20000 error = it is another one, or restored, and holds no realm; if that is meant, restart
-during 1000 accepts r k = yes
+during 20000 accepts r k = yes
 expect revoked user r eve = for good
 sh PGDATABASE=postgres psql -Xqc "DROP DATABASE turncred WITH (FORCE)" -c "CREATE DATABASE turncred"; pg_restore -1 -d turncred "$TC_DIR/dump"
-within 20000 connected = yes
+within 5000 connected = yes
 $loaded
 expect revoked user r eve = for now
 sh psql -Xqc "DELETE FROM turncred.key" -c "DELETE FROM turncred.realm"
@@ -210,7 +210,7 @@ SCRIPT
 sh slow commit
 load 20000
 $loaded
-sh slow begin 'LOCK TABLE turncred.realm IN ACCESS EXCLUSIVE MODE'
+sh slow begin 'LOCK TABLE turncred.credential IN ACCESS EXCLUSIVE MODE'
 sh psql -Xqc "DELETE FROM turncred.key"
 within 1000 has r key k = no
 sh slow commit

@@ -156,18 +156,19 @@ def table(folder):
 
 
 def verdict(some, without, ratio):
-    """Outside: the median is above every run without a fault, by itself and beside the other server."""
+    """Outside: the median is above every run without a fault, by itself and beside the other server, which
+    does better. Fewer than four runs without a fault say nothing."""
     words, outside = [], False
     for figure in FIGURES[1:]:
         beside = middle([ratio(one, figure) for one in some])
         alone = middle([one["relay"][figure] for one in some])
         words.append(f"{beside:.2f}")
-        outside |= bool(without) and beside > max(ratio(one, figure) for one in without) \
+        outside |= bool(without) and beside > max([1] + [ratio(one, figure) for one in without]) \
             and alone > max(one["relay"][figure] for one in without)
     if not without or some is without:
         spread = [[ratio(one, figure) for one in some] for figure in FIGURES[1:]]
         return "    " + " ".join(f"{middle(s):.2f} ({min(s):.2f}-{max(s):.2f})" for s in spread)
-    return ("NO  " if outside else "yes ") + " ".join(words)
+    return ("-   " if len(without) < 4 else "NO  " if outside else "yes ") + " ".join(words)
 
 
 if __name__ == "__main__":

@@ -119,17 +119,39 @@ bool issue_subject_rate(struct request *r, const char *realm, const char *subjec
 struct record {
   struct request *request;
   enum store_mechanism mechanism;
+  int64_t expiry;
+  char subject[]; /* of a token: REALM/SUBJECT */
 };
+
+static struct record *record_new(struct request *r, enum store_mechanism mechanism,
+                                 const struct journal_issue *issue) {
+  size_t n = strlen(issue->realm) + strlen(issue->subject) + 2;
+  struct record *record = calloc(1, sizeof *record + n);
+  if (record) {
+    record->request = r;
+    record->mechanism = mechanism;
+    record->expiry = issue->expiry;
+    snprintf(record->subject, n, "%s/%s", issue->realm, issue->subject);
+  }
+  return record;
+}
+
+/* Nothing has been issued: the subject holds no token more. */
+static void not_recorded(const struct record *record, const char *text) {
+  struct request *r = record->request;
+  if (record->mechanism == STORE_TOKEN)
+    limits_release(r->daemon->limits, "tokens", record->subject, record->expiry);
+  r->retry_after = 5;
+  request_error(r, 503, "temporarily_unavailable", "%s", text);
+}
 
 static void recorded(int err, void *arg) {
   struct record *record = arg;
   struct request *r = record->request;
-  if (err) {
-    r->retry_after = 5;
-    request_error(r, 503, "temporarily_unavailable", "the issue could not be recorded");
-  } else {
+  if (err)
+    not_recorded(record, "the issue could not be recorded");
+  else
     metric_count(&r->daemon->metrics.issued[counters[record->mechanism]]);
-  }
   free(record);
   request_resume(r);
 }
@@ -137,28 +159,24 @@ static void recorded(int err, void *arg) {
 /* The answer has been prepared; it goes out when the issue is on disk. */
 static void put_on_record(struct request *r, enum store_mechanism mechanism,
                           const struct journal_issue *issue) {
-  struct record *record = calloc(1, sizeof *record);
-  int rc = record ? 0 : ENOMEM;
-  if (!rc) {
-    record->request = r;
-    record->mechanism = mechanism;
-    request_wait(r);
-    rc = journal_add(r->daemon->journal, issue, recorded, record);
-    if (!rc)
-      return;
-    if (rc == ENOSPC && !strcmp(r->live->settings.journal_full, "continue")) {
-      metric_count(&r->daemon->metrics.unrecorded);
-      recorded(0, record);
-      return;
-    }
-    free(record);
+  struct record *record = record_new(r, mechanism, issue);
+  if (!record) {
+    request_error(r, 500, "server_error", "out of memory");
+    return;
   }
-  r->retry_after = 5;
-  request_error(r, 503, "temporarily_unavailable",
-                rc == ENOSPC ? "the journal is full: the database has been away for too long"
-                             : "the issue could not be recorded");
-  if (r->suspended)
-    request_resume(r);
+  request_wait(r);
+  int rc = journal_add(r->daemon->journal, issue, recorded, record);
+  if (!rc)
+    return;
+  if (rc == ENOSPC && !strcmp(r->live->settings.journal_full, "continue")) {
+    metric_count(&r->daemon->metrics.unrecorded);
+    recorded(0, record);
+    return;
+  }
+  not_recorded(record, rc == ENOSPC ? "the journal is full: the database has been away for too long"
+                                    : "the issue could not be recorded");
+  free(record);
+  request_resume(r);
 }
 
 /* --- signing ------------------------------------------------------------------------------ */

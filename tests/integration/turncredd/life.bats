@@ -471,13 +471,19 @@ call_unready() { CALLER=all call_json 503 POST /v1/realms/turn.test/credentials 
 }
 
 @test "a full journal stops issuing, or not, as configured" {
-  daemon_start full 'journal_entries = 16'
+  daemon_start full 'journal_entries = 16' 'subject_tokens = 2'
   daemon_start full2 'journal_entries = 16' 'journal_full = continue'
   local n
   pg_stop "$TC_DIR/pg"
   for n in {1..16}; do DAEMON=full issue "full$n" && DAEMON=full2 issue "full2-$n"; done
   CALLER=all DAEMON=full call_json 503 POST /v1/realms/turn.test/credentials '{"user": "toomany"}'
   has_error temporarily_unavailable journal
+  # what was not issued is not held against anybody afterwards
+  printf 'user = "all:%s"\n' "$(key_of all)" >"$TC_DIR/basic"
+  for n in 1 2 3 4; do
+    DAEMON=full call 503 POST /oauth2/token -K "$TC_DIR/basic" -d 'grant_type=client_credentials&audience=turn.test-server&subject=fulltoken'
+    has_error temporarily_unavailable journal
+  done
   DAEMON=full2 issue unrecorded
   DAEMON=full2 monitor /metrics | grep -qx 'turncredd_unrecorded_total 1'
   DAEMON=full call 503 GET /readyz
@@ -487,6 +493,10 @@ call_unready() { CALLER=all call_json 503 POST /v1/realms/turn.test/credentials 
   DAEMON=full2 wait_for 15 delivered
   DAEMON=full issue again
   [ "$(issued 'full%')" = 32 ]
+  for n in 1 2; do
+    DAEMON=full call 200 POST /oauth2/token -K "$TC_DIR/basic" -d 'grant_type=client_credentials&audience=turn.test-server&subject=fulltoken'
+  done
+  DAEMON=full call 429 POST /oauth2/token -K "$TC_DIR/basic" -d 'grant_type=client_credentials&audience=turn.test-server&subject=fulltoken'
 }
 
 @test "a user revoked while its token was in the journal: the token dies on delivery" {

@@ -130,6 +130,52 @@ SCRIPT
   [ "$status" -eq 0 ]
 }
 
+@test "tries to come back grow rarer, and two stores do not try in step" {
+  sql 'CREATE ROLE turn2 LOGIN IN ROLE turncred_server'
+  echo "own $(id -un) turn2" >>"$TC_DIR/pg/data/pg_ident.conf"
+  sql 'SELECT pg_reload_conf()' >/dev/null
+  local role pids=() line
+  line=$(wc -l <"$TC_DIR/pg/postgresql.log")
+  for role in turn1 turn2; do
+    "$TC_BUILD/tests/integration/store/store_probe" -d "host=$PGHOST dbname=turncred user=$role" -k "$TC_DIR/kek" -i $role -p 300 \
+      >"$TC_DIR/out.$role" 2>&1 3>&- 4>&- <<'SCRIPT' &
+load 5000
+within 10000 connected = no
+during 6000 connected = no
+within 20000 connected = yes
+SCRIPT
+    pids+=($!)
+  done
+  wait_for 10 both_connected
+  sql 'ALTER ROLE turn1 NOLOGIN' 'ALTER ROLE turn2 NOLOGIN' \
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename IN ('turn1', 'turn2')" >/dev/null
+  wait_for 30 tried_for 8 "$line"
+  sql 'ALTER ROLE turn1 LOGIN' 'ALTER ROLE turn2 LOGIN'
+  for pid in "${pids[@]}"; do wait "$pid" || { cat "$TC_DIR"/out.*; false; }; done
+  tail -n "+$line" "$TC_DIR/pg/postgresql.log" | /usr/bin/python3 -c '
+import datetime, re, sys
+times = {}
+for line in sys.stdin:
+    found = re.match(r"(\S+ \S+) \S+ \[\d+\] FATAL:  role \"(turn\d)\" is not permitted to log in", line)
+    if found:
+        times.setdefault(found[2], []).append(datetime.datetime.fromisoformat(found[1]).timestamp())
+gaps = {role: [b - a for a, b in zip(t, t[1:])] for role, t in times.items()}
+print(gaps)
+assert len(gaps) == 2
+for some in gaps.values():
+    assert len(some) <= 7, "too many tries"
+    assert some[-1] > 3 * some[0], "they do not grow rarer"
+one, other = gaps.values()
+assert any(abs(a - b) > 0.02 for a, b in zip(one, other)), "in step"
+'
+}
+both_connected() { [ "$(sql "SELECT count(DISTINCT usename) FROM pg_stat_activity WHERE usename IN ('turn1', 'turn2')")" = 2 ]; }
+# tried_for SECONDS LINE: between the first refusal since that line and the newest one
+tried_for() {
+  tail -n "+$2" "$TC_DIR/pg/postgresql.log" | grep 'is not permitted to log in' | sed -n '1p;$p' | cut -c12-23 |
+    awk -F: -v n="$1" '{ t[NR] = $1 * 3600 + $2 * 60 + $3 } END { exit !(NR == 2 && t[2] - t[1] >= n) }'
+}
+
 @test "history lost (restored from a dump): loaded anew, revocations are kept" {
   pg_dump -Fc turncred >"$TC_DIR/dump"
   run probe -p 300 <<SCRIPT

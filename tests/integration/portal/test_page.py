@@ -111,6 +111,10 @@ class SignIn(Case):
         PAGE.id("get-token").click()
         PAGE.until(lambda: PAGE.shown("sign-in"))
         self.assertIn("signed out", PAGE.text("sign-in-error"))
+        PAGE.sign_in("bob")
+        PAGE.until(lambda: PAGE.shown("step-2"))
+        self.assertFalse(PAGE.shown("sign-in-error"))
+        self.assertFalse(PAGE.shown("token-error"))
 
 
 class Calls(Case):

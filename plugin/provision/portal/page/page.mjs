@@ -21,6 +21,8 @@ function signedIn(user) {
   hide('step-2', !user);
   hide('step-3', !user);
   $('who').textContent = user || '';
+  // what was said to the one before
+  for (const id of ['https', 'sip', 'token', 'call']) fail(`${id}-error`);
   if (user && settings?.sip && !$('sip-address').value) $('sip-address').value = `sip:${user}@${settings.sip.domain}`;
   if (!user) forget();
 }
@@ -34,10 +36,8 @@ function forget() {
   for (const id of ['https', 'sip', 'token']) {
     $(id).replaceChildren();
     hide(id);
-    fail(`${id}-error`);
   }
   hide('result');
-  fail('call-error');
   $('register').reset();
   $('sip-address').value = '';
   showRegistered(false);

@@ -80,7 +80,7 @@ CONF
 }
 
 # --- servers ------------------------------------------------------------------------------------------
-serves() { wait_for 30 listening "$1"; }
+serves() { wait_for 180 listening "$1"; }
 listening() { [[ -n $(ss -Hlun "( sport = :$1 )") && -n $(ss -Hltn "( sport = :$1 )") ]]; }
 
 # the program that runs is the one that is installed
@@ -167,7 +167,7 @@ old() {
 secrets_alone() { in_as "$work/secret.json" && nobody; }
 # Tokens: coturn's own client keys the HMAC with 16 octets of the session key, RFC 7635 with all of it.
 coturns_token_client() {
-  timeout 60 turnutils_uclient -J -y -c -n 1 -m 1 "$(server)" >"$work/uclient" 2>&1 && return
+  timeout 120 turnutils_uclient -J -y -c -n 1 -m 1 "$(server)" >"$work/uclient" 2>&1 && return
   tail -n 20 "$work/uclient"
   return 1
 }

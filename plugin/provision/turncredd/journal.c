@@ -182,11 +182,18 @@ static int add_segment(struct journal *journal, uint64_t first) {
   return 0;
 }
 
-static int new_segment(struct journal *journal) {
+/* On the journal's thread, or before there is one; without the lock, which the disk shall not hold.
+ */
+static int new_segment(struct journal *journal, uint64_t first) {
   char name[32];
-  segment_name(journal->next, name);
+  segment_name(first, name);
   int fd = openat(journal->dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0 || fsync(journal->dir_fd) || add_segment(journal, journal->next)) {
+  int rc = fd < 0 || fsync(journal->dir_fd) ? -1 : 0;
+  pthread_mutex_lock(&journal->lock);
+  if (!rc)
+    rc = add_segment(journal, first);
+  pthread_mutex_unlock(&journal->lock);
+  if (rc) {
     if (fd >= 0)
       close(fd);
     return -1;
@@ -225,7 +232,7 @@ static int read_all(struct journal *journal, char *err, size_t cap) {
       wrong(journal, "a file of the journal cannot be read", err, cap);
   }
   free(numbers);
-  if (!rc && !count && new_segment(journal))
+  if (!rc && !count && new_segment(journal, journal->next))
     rc = wrong(journal, "cannot be written", err, cap);
   return rc;
 }
@@ -367,20 +374,10 @@ static void *run(void *arg) {
       batch.end = &batch.first;
     queue_init(&journal->fresh);
     journal->writing = batch.count;
-    bool full = journal->size > SEGMENT_MAX;
-    uint64_t next = journal->next, first = batch.first->number;
     pthread_mutex_unlock(&journal->lock);
-    int rc = 0;
-    if (full) {
-      pthread_mutex_lock(&journal->lock);
-      journal->next = first;
-      if (new_segment(journal))
-        say(SAY_WARNING, "journal: no new file: %s; the old one goes on", strerror(errno));
-      journal->next = next > journal->next ? next : journal->next;
-      pthread_mutex_unlock(&journal->lock);
-    }
-    rc = store(journal, &batch);
-    finish(journal, &batch, rc);
+    if (journal->size > SEGMENT_MAX && new_segment(journal, batch.first->number))
+      say(SAY_WARNING, "journal: no new file: %s; the old one goes on", strerror(errno));
+    finish(journal, &batch, store(journal, &batch));
   }
 }
 
@@ -535,17 +532,23 @@ size_t journal_delivered(struct journal *journal, uint64_t number) {
     entry_free(e);
   }
   /* the newest file stays: it holds the number to go on from */
+  struct segment *done = NULL, **end = &done;
   while (journal->segments && journal->segments->next &&
          journal->segments->next->first <= number + 1) {
-    struct segment *s = journal->segments;
+    *end = journal->segments;
+    end = &journal->segments->next;
+    journal->segments = journal->segments->next;
+  }
+  *end = NULL;
+  pthread_mutex_unlock(&journal->lock);
+  for (struct segment *next; done; done = next) {
     char name[32];
-    segment_name(s->first, name);
+    next = done->next;
+    segment_name(done->first, name);
     if (unlinkat(journal->dir_fd, name, 0))
       say(SAY_WARNING, "journal: %s cannot be removed: %s", name, strerror(errno));
-    journal->segments = s->next;
-    free(s);
+    free(done);
   }
-  pthread_mutex_unlock(&journal->lock);
   return count;
 }
 

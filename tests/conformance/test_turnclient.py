@@ -247,6 +247,21 @@ class Vectors(unittest.TestCase):
                 self.assertEqual(key, H(entry["long_term_key_md5"]))
 
 
+class Answers(unittest.TestCase):
+    """What issuers answer: appendix B's members count, also beside iceServers for browsers."""
+
+    def test_token_beside_ice_servers(self):
+        entry = {"username": "k1", "credentialType": "oauth", "credential": {"macKey": "YQ==", "accessToken": "Yg=="}}
+        answer = {"kid": "k1", "key": "YQ==", "access_token": "Yg==", "iceServers": [entry]}
+        found = credentials.Credential.from_json(json.dumps(answer))
+        self.assertEqual((found.username, found.token), ("k1", b"b"))
+
+    def test_password_in_ice_servers(self):
+        answer = {"iceServers": [{"username": "u", "credential": "p"}]}
+        found = credentials.Credential.from_json(json.dumps(answer))
+        self.assertEqual((found.username, found.password), ("u", "p"))
+
+
 class Live(unittest.TestCase):
     """A stock turnserver with a static user, over all four transports."""
 

@@ -75,7 +75,7 @@ static bool set_up(CURL *curl, const struct source *source, struct fetcher *f, s
   SET(CURLOPT_SSL_VERIFYHOST, 2L);
   if (*source->ca) {
     SET(CURLOPT_CAINFO, source->ca);
-    SET(CURLOPT_CAPATH, NULL);
+    SET(CURLOPT_CAPATH, (char *)NULL);
   }
   SET(CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
   SET(CURLOPT_TIMEOUT_MS, FETCH_MS);

@@ -58,14 +58,13 @@ static json_int_t number_of(const json_t *row, const char *member) {
   return json_integer_value(json_object_get(row, member));
 }
 
-static void check_database(struct ctl *ctl, struct doctor *d, int rc) {
-  const PGconn *conn = rc ? NULL : ctl->db->conn;
-  if (rc)
-    find(d, "database", FAIL, "start it, or name the right one with --database",
-         "no connection: %.600s", ctl->db ? ctl->db->text : "see the message above");
-  else
+static void check_database(const struct db *db, struct doctor *d, bool connected) {
+  if (connected)
     find(d, "database", FINE, "", "PostgreSQL %s answers",
-         PQparameterStatus(conn, "server_version"));
+         PQparameterStatus(db->conn, "server_version"));
+  else
+    find(d, "database", FAIL, "start it, or name the right one with --database",
+         "no connection: %.600s", db->text);
 }
 
 static int check_schema(struct ctl *ctl, struct doctor *d, bool *usable) {
@@ -368,8 +367,8 @@ int cmd_doctor(struct ctl *ctl) {
     json_decref(d.findings);
     return rc;
   }
-  check_database(ctl, &d, rc);
   bool connected = !rc;
+  check_database(ctl->db, &d, connected);
   rc = 0;
   if (connected)
     rc = check_schema(ctl, &d, &usable);

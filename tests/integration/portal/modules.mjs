@@ -15,7 +15,7 @@ const { parameters, quoted } = await import(new URL('parameters.mjs', page));
 const { build, parse, respond } = await import(new URL('message.mjs', page));
 const { parseTurnCredential } = await import(new URL('turn-credential.mjs', page));
 const { Registration, parseAddress } = await import(new URL('registration.mjs', page));
-const { explain } = await import(new URL('explain.mjs', page));
+const { explain, reasons } = await import(new URL('explain.mjs', page));
 
 const { createHash } = await import('node:crypto');
 
@@ -145,6 +145,9 @@ test('SIP addresses', () => {
 test('what codes mean', () => {
   assert.match(explain({ errorCode: 401, url: 'turn:x' }), /^turn:x: 401\. .*run out/);
   assert.match(explain({ errorCode: 599, errorText: 'odd' }), /odd/);
+  const [away, refused] = [{ errorCode: 701, url: 'turn:x' }, { errorCode: 401, url: 'turn:x' }];
+  assert.deepEqual(reasons([away, refused, refused]), [explain(refused)]);
+  assert.deepEqual(reasons([away, away]), [explain(away)]);
 });
 
 // A WebSocket with an edge behind it that checks what a registrar checks.

@@ -24,3 +24,9 @@ export function explain({ errorCode, errorText, url }) {
   const meaning = CODES[errorCode] || errorText || 'The server refused it.';
   return `${url || 'TURN server'}: ${errorCode}. ${meaning}`;
 }
+
+/** Each reason once. Where a server answered, it does not matter which of its addresses did not. */
+export function reasons(errors) {
+  const told = errors.filter(({ errorCode }) => errorCode !== 701);
+  return [...new Set((told.length ? told : errors).map(explain))];
+}

@@ -2,7 +2,7 @@
 // The page: sign in, get a credential, call.
 
 import { Call, over } from './call.mjs';
-import { explain } from './explain.mjs';
+import { reasons } from './explain.mjs';
 import * as portal from './portal.mjs';
 import { Registration, SipError, parseAddress } from './registration.mjs';
 import { $, define, fail, hide, left, row, run } from './show.mjs';
@@ -279,11 +279,11 @@ function ended(which, why) {
     state('Call ended.');
     return;
   }
-  const reasons = which.opened ? [] : [...new Set(which.refusals.map(({ error }) => explain(error)))];
+  const refused = which.opened ? [] : reasons(which.refusals.map(({ error }) => error));
   const late = which.expiresAt <= Date.now() / 1000 ? ['The credential has run out. Get a new one.'] : [];
   const lost = which.opened && !late.length ? ['The credential may have been revoked, or the server was stopped. Get a new one and call again.'] : [];
   state(which.opened ? 'The call was cut off.' : 'No call.', 'bad');
-  fail('call-error', [`${why.charAt(0).toUpperCase()}${why.slice(1)}.`, ...reasons, ...late, ...lost].join('\n'));
+  fail('call-error', [`${why.charAt(0).toUpperCase()}${why.slice(1)}.`, ...refused, ...late, ...lost].join('\n'));
 }
 
 // --- the clock, and the beginning -------------------------------------------------------------

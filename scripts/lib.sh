@@ -24,7 +24,7 @@ packages_client_tools='coturn python3-jwt python3-websockets' # beside client_ru
 packages_stock='coturn'
 packages_packets='tshark'
 packages_epcscf='kamailio kamailio-extra-modules kamailio-tls-modules kamailio-utils-modules
-  kamailio-websocket-modules'
+  kamailio-websocket-modules netbase'
 packages_browser='chromium chromium-driver python3-selenium'
 packages_database='postgresql'
 packages_run='ca-certificates curl iproute2 openssl procps'

@@ -163,3 +163,41 @@ async with phone("carol") as p:
     await refused(got, limit=30)
 PY
 }
+
+@test "unregistered while its credential is being made: not handed out, and taken back" {
+  phones main <<'PY'
+import signal
+daemon = int((DIR / "daemons/main/pid").read_text())
+async with phone("carol") as p:
+    assert (await p.register()).status == 200
+    os.kill(daemon, signal.SIGSTOP)
+    try:
+        asked = asyncio.create_task(p.options("pushed;new"))
+        await asyncio.sleep(0.3)
+        assert not asked.done()
+        assert (await p.register(expires=0)).status == 200
+    finally:
+        os.kill(daemon, signal.SIGCONT)
+    assert not (await asked).all("Turn-Credential")
+await until(lambda: sql("SELECT count(*) FROM turncred.issue_log WHERE subject = 'carol' AND kind = 'pushed' AND issued_at > now() - interval '20 s'") != "0")
+await until(lambda: sql("SELECT count(*) FROM turncred.credential WHERE username = 'carol'") == "0")
+PY
+}
+
+@test "more than may wait do not wait" {
+  edge_start narrow 'ASKING_MAX 5' 'TURNCREDD_PAUSE 3'
+  kill -STOP "$(daemon_pid main)"
+  TC_WHAT='hung, at most 5 may wait' phones narrow <<PY
+import contextlib
+$crowd
+asking, others = await crowd(1)
+assert not any(answer.all("Turn-Credential") for _, answer in asking)
+waited = sum(t > 1.9 for t, _ in asking)
+assert 1 <= waited <= 5, waited
+assert max(t for t, _ in others) < $others_within
+PY
+  show_measured
+  # and the count of those who wait comes down again
+  wait_for 10 nobody_waits
+}
+nobody_waits() { kamcmd -s "unix:$TC_DIR/edges/narrow/run/ctl" htable.get asking now | grep -Eq 'value: 0$'; }

@@ -28,12 +28,12 @@ static void set_error(struct db *db, const char *message) {
   snprintf(db->error, sizeof db->error, "%.*s", (int)n, message);
 }
 
+/* "This probably means ...", "Is the server running ...?" begin with a tab. */
 static bool is_addition(const char *line) {
-  return strncmp(line, "DETAIL:", 7) == 0 || strncmp(line, "HINT:", 5) == 0;
+  return *line == '\t' || strncmp(line, "DETAIL:", 7) == 0 || strncmp(line, "HINT:", 5) == 0;
 }
 
-/* The first line may name only the attempt; the reason stands in the last one, save for what the
- * server adds to it. */
+/* Each host that was tried has a line with its reason; the last one counts. */
 static void set_conn_error(struct db *db) {
   const char *message = PQerrorMessage(db->conn), *line = message;
   for (const char *p = message; (p = strchr(p, '\n')) && p[1]; p++)

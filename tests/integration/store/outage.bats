@@ -53,6 +53,9 @@ within 20000 has r key k = no
 SCRIPT
   echo "$output"
   [ "$status" -eq 0 ]
+  # libpq's guesses and the hints behind a reason are not the reason
+  grep -q 'warning: database: ' "$TC_DIR/probe.log"
+  ! grep -Eq 'database: (before or while|This probably|Is the server|DETAIL|HINT)' "$TC_DIR/probe.log"
 }
 
 @test "frozen: noticed, nothing lost, and store_stop does not wait for it" {

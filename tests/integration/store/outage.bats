@@ -145,7 +145,7 @@ SCRIPT
 load 5000
 within 10000 connected = no
 during 6000 connected = no
-within 20000 connected = yes
+within 60000 connected = yes
 SCRIPT
     pids+=($!)
   done

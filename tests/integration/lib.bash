@@ -24,6 +24,8 @@ export TC_TOP TC_BUILD TC_TURNSERVER TC_STOCK TC_MODULE
 # shellcheck source=scripts/lib.sh
 . "$TC_TOP/scripts/lib.sh"
 bats_require_minimum_version 1.5.0
+# what a test waits for comes at once; a limit only ends a test that has failed, and machines are busy
+export PATIENCE=${PATIENCE:-4}
 
 # --- life -----------------------------------------------------------------------------------------
 

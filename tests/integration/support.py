@@ -165,7 +165,9 @@ def log(name=None):
 
 
 def wait_until(what, seconds=5.0, every=0.02):
-    """Seconds that it took until what() was true; an assertion fails after the limit."""
+    """Seconds that it took until what() was true; an assertion fails after the limit, PATIENCE times as
+    long as it says (lib.bash)."""
+    seconds *= float(os.environ.get("PATIENCE", "1"))
     start = time.monotonic()
     while True:
         if what():

@@ -96,7 +96,7 @@ SCRIPT
   echo "$output"
   [ "$status" -eq 0 ]
   [[ $output == *'busy|change'* ]]
-  [ $((SECONDS - start)) -lt 6 ]
+  [ $((SECONDS - start)) -lt 20 ]
   sql "UPDATE turncred.realm SET max_ttl = max_ttl + 1 WHERE name = 'r'"
   slow commit
   run psql -XqAt -U admin1 -c 'SELECT * FROM turncred.maintain_partitions()'

@@ -82,7 +82,7 @@ daemon_run() {
   env ${TC_DAEMON_ENV-} ${TC_DAEMON_WRAPPER-} "$TC_DAEMON" --config "$dir/conf" >>"$dir/log" 2>&1 </dev/null 3>&- 4>&- &
   echo $! >"$dir/pid"
   disown
-  wait_for "${TC_START_LIMIT:-20}" daemon_answers "$1" && return
+  wait_for "${TC_START_LIMIT:-20}" daemon_answers "$1" && daemon_alive "$1" && return
   echo "$1 does not answer:"
   cat "$dir/log"
   return 1
@@ -99,6 +99,12 @@ daemon_stop() {
   rm -f "$TC_DIR/daemons/$1/pid"
   kill "$pid" 2>/dev/null || return 0
   wait_for 30 server_gone "$pid" || kill -9 "$pid" 2>/dev/null
+}
+# A process that was killed holds its files and ports until it is gone, and that takes a moment.
+daemon_kill() {
+  local pid
+  pid=$(daemon_pid "$1")
+  kill -9 "$pid" && wait_for 10 server_gone "$pid"
 }
 daemon_log_has() { wait_for "${3:-5}" grep -Eq "$2" "$TC_DIR/daemons/$1/log"; }
 

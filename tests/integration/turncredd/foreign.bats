@@ -188,7 +188,7 @@ signed_with_a2() { token_for turn.alpha.test >/dev/null && [ "$(value .kid)" = a
 
 @test "the database is away, turncredd was killed: a foreign server still gets its key" {
   wait_for 10 kept
-  kill -9 "$(daemon_pid main)"
+  daemon_kill main
   pg_stop "$TC_DIR/pg"
   daemon_run main
   as_client 200 "$(at turn.alpha.test)"

@@ -5,6 +5,7 @@
 
 load ../lib
 load daemon
+load ../slow
 
 setup_file() {
   daemon_up || return 0
@@ -365,8 +366,7 @@ token_again_bench() {
   CALLER=all call_json 503 POST /v1/realms/turn.test/credentials '{"user": "away", "kind": "pushed"}'
   has_error temporarily_unavailable
   [ -n "$(header Retry-After)" ]
-  call 200 GET /readyz
-  [ "$(value .journal)" = false ]
+  wait_for 5 undeliverable
   [ "$(value .undelivered)" = 25 ]
   # a restart of the daemon in between: what waits is not lost
   pg_restart
@@ -375,6 +375,7 @@ token_again_bench() {
   [ "$(sql "SELECT count(DISTINCT subject) FROM turncred.issue_log WHERE subject LIKE 'away%'")" = 25 ]
   wait_for 10 push_again
 }
+undeliverable() { call 200 GET /readyz >/dev/null && [ "$(value .journal)" = false ]; }
 push_again() { CALLER=all call_json 200 POST /v1/realms/turn.test/credentials '{"user": "away", "kind": "pushed"}' >/dev/null; }
 
 @test "killed, and started again while the database is away: it issues from what it kept, all is in issue_log later" {
@@ -384,7 +385,7 @@ push_again() { CALLER=all call_json 200 POST /v1/realms/turn.test/credentials '{
   wait_for 10 kept_all
   printf 'user = "all:%s"\n' "$(key_of all)" >"$TC_DIR/basic"
   issue kept0
-  kill -9 "$(daemon_pid kept)"
+  daemon_kill kept
   pg_stop "$TC_DIR/pg"
   # what is kept shows nobody and no key
   run ! grep -qE 'synapse|turn\.test|[0-9a-f]{64}' "$dir/state/callers" "$dir/state/reserve" "$dir/state/snapshot"
@@ -399,7 +400,7 @@ push_again() { CALLER=all call_json 200 POST /v1/realms/turn.test/credentials '{
     CALLER= call_json 401 POST /v1/realms/turn.test/credentials '{"user": "x"}' -H 'Authorization: Bearer wrong'
     CALLER=synapse call_json 403 POST /v1/realms/turn.test/credentials '{"user": "x"}'
     CALLER=all call_json 503 PUT /v1/realms/turn.test/credentials/x '{"password": "Vb3q-7Lm0p_Xw9Zk2RtY5u"}'
-    kill -9 "$(daemon_pid kept)"
+    daemon_kill kept
   done
   # 64 were kept: each start took 4 off the file, and more when those were used up
   daemon_run kept
@@ -424,7 +425,7 @@ token_again() { call 200 POST /oauth2/token -K "$TC_DIR/basic" -d 'grant_type=cl
   local dir=$TC_DIR/daemons/changed
   daemon_start changed "snapshot_file = $TC_DIR/daemons/changed/state/snapshot"
   wait_for 10 kept_changed
-  kill -9 "$(daemon_pid changed)"
+  daemon_kill changed
   pg_stop "$TC_DIR/pg"
   cp "$dir/state/callers" "$TC_DIR/callers.kept"
   local size
@@ -433,12 +434,12 @@ token_again() { call 200 POST /oauth2/token -K "$TC_DIR/basic" -d 'grant_type=cl
   TC_START_LIMIT=1 daemon_run changed || true
   daemon_log_has changed 'callers that were kept cannot be used: .*damaged' 15
   DAEMON=changed wait_for 15 call_unready
-  kill -9 "$(daemon_pid changed)"
+  daemon_kill changed
   # a file of something else under this name
   cp "$dir/state/reserve" "$dir/state/callers"
   TC_START_LIMIT=1 daemon_run changed || true
   daemon_log_has changed 'it is of something else' 15
-  kill -9 "$(daemon_pid changed)"
+  daemon_kill changed
   cp "$TC_DIR/callers.kept" "$dir/state/callers"
   sed -i 's/^instance = .*/instance = issuer-elsewhere/' "$dir/conf"
   TC_START_LIMIT=1 daemon_run changed || true
@@ -504,13 +505,14 @@ call_unready() { CALLER=all call_json 503 POST /v1/realms/turn.test/credentials 
   wait_for 5 delivered
   kill -STOP "$(daemon_pid main)"
   kill -CONT "$(daemon_pid main)"
-  sql 'BEGIN; LOCK turncred.journal; SELECT pg_sleep(2); COMMIT' >/dev/null 3>&- 4>&- &
-  sleep 0.3
+  make_slow
+  slow begin 'LOCK turncred.journal' 3>&- 4>&-
   call 200 POST /oauth2/token -K "$TC_DIR/basic" -d 'grant_type=client_credentials&audience=turn.test-server&subject=quick'
   cp "$TC_DIR/answer" "$TC_DIR/quick"
   probe main
   [ "$(issued quick)" = 0 ]
   sql "SELECT turncred.revoke('user', 'turn.test', 'quick')" >/dev/null
+  slow commit
   wait_for 10 delivered
   [ "$(issued quick)" = 1 ]
   [ "$(sql "SELECT count(*) FROM turncred.revocation WHERE kind = 'token' AND reason = 'user quick'")" = 1 ]
@@ -550,7 +552,7 @@ PY
     /usr/bin/python3 "$TC_DIR/hammer.py" "$(<"$TC_DIR/daemons/killed/port")" "$TC_DIR/callers/all" "kill$round" "$TC_DIR/answered" 3>&- 4>&- &
     local hammer=$!
     wait_for 10 grep -q "^kill$round-.-[0-9][0-9]" "$TC_DIR/answered"
-    kill -9 "$(daemon_pid killed)"
+    daemon_kill killed
     wait $hammer
     daemon_run killed
   done
@@ -566,7 +568,7 @@ PY
   daemon_start torn
   DAEMON=torn issue torn1
   DAEMON=torn wait_for 5 delivered
-  kill -9 "$(daemon_pid torn)"
+  daemon_kill torn
   printf '0123456789abcdef {"t":1,"realm":"x"' >>"$(ls "$TC_DIR"/daemons/torn/state/*.log | tail -n 1)"
   daemon_run torn
   daemon_log_has torn 'are cut off'

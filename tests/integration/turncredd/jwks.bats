@@ -21,7 +21,7 @@ setup_file() {
   wait_for 10 tagged
 }
 tagged() { [ "$(sql "SELECT count(*) FROM turncred.key WHERE use = 'tag'")" = 1 ]; }
-setup() { daemon_ready; }
+setup() { daemon_ready && mode ok; }
 teardown() { daemon_check; }
 teardown_file() {
   local name
@@ -51,6 +51,11 @@ exchange() {
   local want=$1
   shift
   portal token "$@" >"$TC_DIR/jwt/token"
+  present "$want"
+}
+# present STATUS: the token that was made last
+present() {
+  local want=$1
   printf 'user = "exchanger:%s"\n' "$(key_of exchanger)" >"$TC_DIR/basic"
   call "$want" POST /oauth2/token -K "$TC_DIR/basic" --data-urlencode grant_type=urn:ietf:params:oauth:grant-type:token-exchange \
     --data-urlencode subject_token_type=urn:ietf:params:oauth:token-type:access_token --data-urlencode audience=turn.test-server \
@@ -102,14 +107,20 @@ FAULTS
   local before start
   before=$(hits)
   wait_for 20 more_hits "$before" # a fetch hangs now
+  # a request that waited for the fetch would take the 5 s that a fetch may take
+  portal token >"$TC_DIR/jwt/token"
   start=$EPOCHREALTIME
-  exchange 200
-  exchange 503 key=rsa2 kid=rsa2
-  echo "$(elapsed "$start") s"
-  [ "$(elapsed "$start" | cut -d. -f1)" -lt 3 ]
+  present 200
+  quick "$start"
+  portal token key=rsa2 kid=rsa2 >"$TC_DIR/jwt/token"
+  start=$EPOCHREALTIME
+  present 503
+  quick "$start"
   mode ok
   wait_for 70 old_key
 }
+
+quick() { echo "$(elapsed "$1") s" && [ "$(elapsed "$1" | cut -d. -f1)" -lt 3 ]; }
 
 @test "an unknown key brings a fetch before the interval is over, but not as often as somebody likes" {
   serve jwks.json

@@ -261,17 +261,44 @@ int cmd_key_add(struct ctl *ctl) {
   return rc;
 }
 
+/* Whether servers take what the key signed; its use. No such key: no. */
+static int look_at(struct ctl *ctl, struct stored_key *key, bool *accepted) {
+  struct db_params p = {0};
+  json_t *row = NULL;
+  db_text(&p, key->realm);
+  db_text(&p, key->kid);
+  int rc = ctl_row(ctl,
+                   "SELECT use, state <> 'disabled' AND coalesce(accept_until, 'infinity') > now() "
+                   "AS accepted FROM turncred.key WHERE realm = $1 AND kid = $2",
+                   &p, &row);
+  *accepted = json_is_true(json_object_get(row, "accepted"));
+  if (row)
+    turncred_use_parse(json_string_value(json_object_get(row, "use")), &key->use);
+  json_decref(row);
+  return rc;
+}
+
 /* One statement with realm and kid as $1 and $2, then what became of it. */
 static int change(struct ctl *ctl, const char *sql, struct db_params *extra, bool removed) {
   const char *realm = ctl_operand(ctl, 0), *kid = ctl_operand(ctl, 1);
   char *xid = NULL;
   json_t *row = NULL;
   int64_t rows = 0;
+  struct stored_key key = {0};
+  bool before = false, after = false;
+  snprintf(key.realm, sizeof key.realm, "%s", realm);
+  snprintf(key.kid, sizeof key.kid, "%s", kid);
   int rc = ctl_begin(ctl);
+  if (!rc)
+    rc = look_at(ctl, &key, &before);
   if (!rc)
     rc = ctl_run(ctl, sql, extra, &rows);
   if (!rc && !rows)
     rc = no_such_key(ctl, realm, kid);
+  if (!rc)
+    rc = look_at(ctl, &key, &after);
+  if (!rc && after && !before)
+    rc = keyring_refuse_crowd(ctl, &key);
   if (!rc)
     rc = ctl_value(ctl, "SELECT pg_current_xact_id()", NULL, &xid);
   if (!rc)

@@ -195,11 +195,12 @@ int keyring_refuse_crowd(struct ctl *ctl, const struct stored_key *key) {
     return 0;
   db_text(&p, key->realm);
   db_text(&p, turncred_use_name(key->use));
+  db_text(&p, key->kid);
   int rc = ctl_row(ctl,
                    "SELECT count(*), to_char(min(accept_until) AT TIME ZONE 'UTC', "
                    "'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS first FROM turncred.key WHERE realm = $1 "
-                   "AND use = $2 AND state <> 'disabled' AND coalesce(accept_until, 'infinity') > "
-                   "now()",
+                   "AND use = $2 AND kid <> $3 AND state <> 'disabled' AND "
+                   "coalesce(accept_until, 'infinity') > now()",
                    &p, &row);
   const char *first = rc ? NULL : json_string_value(json_object_get(row, "first"));
   if (!rc && json_integer_value(json_object_get(row, "count")) >= STORE_DERIVED_KEYS_MAX)

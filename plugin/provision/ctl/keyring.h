@@ -45,7 +45,8 @@ int keyring_signer(struct ctl *ctl, const char *realm, enum turncred_use use, co
 int keyring_refuse_reuse(struct ctl *ctl, const struct kek_ring *ring,
                          const struct stored_key *key);
 /* Derived and rest credentials do not name their key: servers try STORE_DERIVED_KEYS_MAX of a
- * realm. Refuses one more than that, which would shut out what the oldest one signed. */
+ * realm. Refuses this one beside so many others, which would shut out what the oldest one signed.
+ */
 int keyring_refuse_crowd(struct ctl *ctl, const struct stored_key *key);
 /* Adds the row: sealed under kek_id, or plain (NULL). Times 0: open. */
 int keyring_insert(struct ctl *ctl, const struct kek_ring *ring, const struct stored_key *key,

@@ -588,6 +588,15 @@ found() {
   sql "SELECT turncred.key_set_state('crowded', 'c1', 'disabled')" >/dev/null
   "$CTL" doctor --json >"$TC_DIR/out" || true
   run ! found FAILED crowded
+  # nor does key set let one back in beside four others
+  run -1 "$CTL" key set crowded c1 --state active
+  [[ $output == *'has 4 derived keys that are accepted'*'key disable'* ]]
+  [ "$(sql "SELECT state FROM turncred.key WHERE kid = 'c1'")" = disabled ]
+  ctl key set crowded c2 --accept-until now
+  ctl key set crowded c1 --state retired
+  run -1 "$CTL" key set crowded c2 --accept-until open
+  [[ $output == *'has 4 derived keys that are accepted'* ]]
+  ctl key set crowded c1 --sign-until now
   ctl realm remove crowded --with-contents
   unset TURNCRED_KEK
   "$CTL" doctor --json >"$TC_DIR/out" || true

@@ -234,13 +234,17 @@ assert gone(idle, 5)
 print("ok", dripped)
 PY
   DAEMON=slow call 200 GET /healthz
-  # many silent ones at once do not keep others out
+  # many silent ones at once do not keep others out, as long as they stay
   local pids=() n
-  for n in {1..50}; do (exec 9<>"/dev/tcp/127.0.0.1/$(<"$TC_DIR/daemons/slow/port")"; sleep 1) 3>&- 4>&- & pids+=($!); done
-  DAEMON=slow call 200 GET /healthz --max-time 1
+  for n in {1..50}; do (exec 9<>"/dev/tcp/127.0.0.1/$(<"$TC_DIR/daemons/main/port")" && exec sleep 8) 3>&- 4>&- & pids+=($!); done
+  wait_for 5 connected 50
+  call 200 GET /healthz --max-time 4
+  kill "${pids[@]}"
   wait "${pids[@]}" || true
   daemon_alive slow
 }
+
+connected() { [ "$(ss -Hnt state established "( sport = :$(<"$TC_DIR/daemons/main/port") )" | wc -l)" -ge "$1" ]; }
 
 @test "a reload changes certificate and settings and drops no request" {
   export CALLER=all
@@ -314,7 +318,7 @@ pushed_last() { [ "$(sql "SELECT count(*) FROM turncred.credential WHERE usernam
   daemon_start busy 'caller_rate = 0' 'subject_tokens = 0' 'token_reserve = 4000' 'journal_entries = 1000000'
   export DAEMON=busy
   wait_for 10 token_again_bench
-  KIND=token CALLER_KEY=$(key_of bench) wrk -t1 -c8 -d120 -s "$TC_TOP/tests/bench/issue.lua" "$(url /)" >"$TC_DIR/wrk" 2>&1 3>&- 4>&- &
+  KIND=token CALLER_KEY=$(key_of bench) wrk -t1 -c8 -d120 --timeout 30s -s "$TC_TOP/tests/bench/issue.lua" "$(url /)" >"$TC_DIR/wrk" 2>&1 3>&- 4>&- &
   local load=$!
   wait_for 60 issued_tokens 6000
   caller_add passing derived turn.test
@@ -333,7 +337,7 @@ pushed_last() { [ "$(sql "SELECT count(*) FROM turncred.credential WHERE usernam
   caller_add bench derived turn.test
   daemon_start reloaded 'caller_rate = 0' 'journal_entries = 1000000'
   export DAEMON=reloaded
-  KIND=derived CALLER_KEY=$(key_of bench) wrk -t1 -c16 -d120 -s "$TC_TOP/tests/bench/issue.lua" "$(url /)" >"$TC_DIR/wrk" 2>&1 3>&- 4>&- &
+  KIND=derived CALLER_KEY=$(key_of bench) wrk -t1 -c16 -d120 --timeout 30s -s "$TC_TOP/tests/bench/issue.lua" "$(url /)" >"$TC_DIR/wrk" 2>&1 3>&- 4>&- &
   local load=$! n
   wait_for 30 issued_derived 200
   for n in {1..10}; do

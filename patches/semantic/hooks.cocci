@@ -1,4 +1,4 @@
-// The hooks of the authentication module in src/server/ns_turn_server.c (0002-auth-hooks).
+// The hooks of the authentication module in src/server/ns_turn_server.c (0001-auth-hooks).
 // SPDX-License-Identifier: BSD-3-Clause
 
 @inc_quota@

@@ -1,4 +1,4 @@
-// Session reports only if they are wanted, in src/apps/relay/netengine.c (0008-session-reports).
+// Session reports only if they are wanted, in src/apps/relay/netengine.c (0007-session-reports).
 // SPDX-License-Identifier: BSD-3-Clause
 
 @reports@

@@ -35,6 +35,11 @@ def if_said(word, step):
     return ("if_said", step, word)
 
 
+def until(version, step):
+    """Trees of this version and newer ones have it from upstream."""
+    return ("until", step, version)
+
+
 MAIN = "src/apps/relay/mainrelay.c"
 CLI = "src/apps/relay/turn_admin_server.c"
 README = "README.turnserver"
@@ -43,18 +48,7 @@ CONF = "examples/etc/turnserver.conf"
 
 PATCHES = [
     (
-        "0001-oauth-token-nonce-length",
-        "Check the nonce length of an OAuth access token",
-        """\
-decode_oauth_token_gcm() copied as many octets as the token says its nonce has
-(up to 991) into an array of 256, before anything was authenticated. Refuse what
-does not fit.""",
-        [
-            cocci("src/client/ns_turn_msg.c", "token.cocci", {"token nonce is too long": 1}),
-        ],
-    ),
-    (
-        "0002-auth-hooks",
+        "0001-auth-hooks",
         "Hooks where an authentication module takes part in a session",
         """\
 One call per concern: the check itself (after the nonce is made, before
@@ -122,7 +116,7 @@ const struct turn_auth_services turn_auth_services = {
         ],
     ),
     (
-        "0003-auth-module",
+        "0002-auth-module",
         "Host of a loadable authentication module",
         """\
 coturn_auth_module.h is the interface; auth_module.c loads a module and is
@@ -160,7 +154,7 @@ and logs.""",
         ],
     ),
     (
-        "0004-auth-module-build",
+        "0003-auth-module-build",
         "Build the host of the authentication module",
         "For both build systems; dlopen() needs libdl where it is a library of its own.",
         [
@@ -214,7 +208,7 @@ and logs.""",
         ],
     ),
     (
-        "0005-auth-module-options",
+        "0004-auth-module-options",
         "Options of the authentication module",
         """\
 --auth-module, --auth-module-config, --auth-module-only and
@@ -296,7 +290,7 @@ and logs.""",
         ],
     ),
     (
-        "0006-auth-module-cli",
+        "0005-auth-module-cli",
         "Show the authentication module in the telnet CLI",
         "Command am: state and counters.",
         [
@@ -322,7 +316,7 @@ and logs.""",
         ],
     ),
     (
-        "0007-auth-module-docs",
+        "0006-auth-module-docs",
         "Document the authentication module",
         "README, man page and sample configuration.",
         [
@@ -420,7 +414,7 @@ logged beside coturn's own, which decides. To try a module in service.
         ],
     ),
     (
-        "0008-session-reports",
+        "0007-session-reports",
         "Option no-session-reports",
         """\
 For every request but Binding and Send the relay threads describe the session to
@@ -490,6 +484,21 @@ Cheaper, but the CLI and the web admin interface list no sessions.
 
 """,
             ),
+        ],
+    ),
+]
+
+# The series in security/: faults of coturn that need no module. On 4.6.1 others stand beside these, written by hand.
+SECURITY = [
+    (
+        "0001-oauth-token-nonce-length",
+        "Check the nonce length of an OAuth access token",
+        """\
+decode_oauth_token_gcm() copied as many octets as the token says its nonce has
+(up to 991) into an array of 256, before anything was authenticated. Refuse what
+does not fit.""",
+        [
+            until((4, 10), cocci("src/client/ns_turn_msg.c", "token.cocci", {"token nonce is too long": 1})),
         ],
     ),
 ]

@@ -1,4 +1,4 @@
-// The session's one new member, in src/server/ns_turn_session.h (0002-auth-hooks).
+// The session's one new member, in src/server/ns_turn_session.h (0001-auth-hooks).
 // SPDX-License-Identifier: BSD-3-Clause
 
 @session@

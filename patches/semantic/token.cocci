@@ -1,4 +1,4 @@
-// The nonce of a token must fit, in src/client/ns_turn_msg.c (0001-oauth-token-nonce-length).
+// The nonce of a token must fit, in src/client/ns_turn_msg.c (security/0001-oauth-token-nonce-length).
 // SPDX-License-Identifier: BSD-3-Clause
 
 @nonce@

@@ -25,36 +25,56 @@ is_patched() {
   grep -q 'no-session-reports' src/apps/relay/mainrelay.c
 }
 
-@test "patch -F0 applies the series, and takes it off" {
-  while read -r p; do patch -p1 -F0 -s <"$SERIES/$p"; done <"$SERIES/series"
-  is_patched
-  while read -r p; do patch -R -p1 -F0 -s <"$SERIES/$p"; done < <(tac "$SERIES/series")
+is_secured() { grep -q 'token nonce is too long' src/client/ns_turn_msg.c; }
+
+# listed FOLDER...: the patches of these series, in order
+listed() {
+  local folder
+  for folder; do sed "s,^,$folder/," "$folder/series"; done
+}
+
+# on_and_off CHECK FOLDER...: patch -F0 applies the series, after which CHECK holds, and takes them off
+on_and_off() {
+  local check=$1 p
+  shift
+  while read -r p; do patch -p1 -F0 -s <"$p"; done < <(listed "$@")
+  "$check"
+  while read -r p; do patch -R -p1 -F0 -s <"$p"; done < <(listed "$@" | tac)
   same_as_source
 }
 
+both() { is_patched && is_secured; }
+
+@test "patch -F0 applies the series, and takes it off" { on_and_off is_patched "$SERIES"; }
+@test "patch -F0 applies the security series alone, and takes it off" { on_and_off is_secured "$SERIES/security"; }
+@test "patch -F0 applies both series, security first" { on_and_off both "$SERIES/security" "$SERIES"; }
+@test "patch -F0 applies both series, security last" { on_and_off both "$SERIES" "$SERIES/security"; }
+
 @test "quilt pushes the series, and pops it" {
-  export QUILT_PATCHES=$SERIES QUILT_PC=.pc QUILTRC=-
-  QUILT_PUSH_ARGS='' quilt push -a --fuzz=0
-  is_patched
+  export QUILT_PATCHES=$BATS_TEST_TMPDIR/patches QUILT_PC=.pc QUILTRC=- QUILT_PUSH_ARGS=''
+  mkdir "$QUILT_PATCHES"
+  cp -r "$SERIES/security" "$SERIES"/*.patch "$QUILT_PATCHES"
+  (sed 's,^,security/,' "$SERIES/security/series" && cat "$SERIES/series") >"$QUILT_PATCHES/series"
+  quilt push -a --fuzz=0
+  both
   quilt pop -a
   same_as_source
 }
 
-@test "git am applies the series" {
+@test "git am applies both series" {
   git init -q
   git add -A -f
   git -c user.name=t -c user.email=t@localhost commit -qm base
-  git -c user.name=t -c user.email=t@localhost am "$SERIES"/*.patch
-  is_patched
-  [ "$(git rev-list --count HEAD)" -eq $((1 + $(wc -l <"$SERIES/series"))) ]
+  # shellcheck disable=SC2046 # no blanks in the names
+  git -c user.name=t -c user.email=t@localhost am $(listed "$SERIES/security" "$SERIES")
+  both
+  [ "$(git rev-list --count HEAD)" -eq $((1 + $(listed "$SERIES/security" "$SERIES" | wc -l))) ]
 }
 
 @test "each patch has the headers of DEP-3" {
   while read -r p; do
-    for header in From Subject Forwarded Last-Update; do
-      grep -q "^$header: ." "$SERIES/$p"
-    done
-  done <"$SERIES/series"
+    for header in From Subject Forwarded Last-Update; do grep -q "^$header: ." "$p"; done
+  done < <(listed "$SERIES/security" "$SERIES")
 }
 
 @test "the series is what the rules make" {
@@ -65,12 +85,12 @@ is_patched() {
   sed -i 's/copy_auth_parameters/copy_auth/g' src/server/ns_turn_server.c
   run "$TOP/scripts/port-patches" --out "$BATS_TEST_TMPDIR/out" "$tree"
   [ "$status" -eq 1 ]
-  [[ $output == *"NOT PLACED  0002-auth-hooks: src/server/ns_turn_server.c: hooks.cocci: 'turn_auth_hooks->keeps(' 0 times, 1 wanted"* ]]
+  [[ $output == *"NOT PLACED  0001-auth-hooks: src/server/ns_turn_server.c: hooks.cocci: 'turn_auth_hooks->keeps(' 0 times, 1 wanted"* ]]
 }
 
 @test "the patched tree builds with CMake" {
   command -v cmake >/dev/null || skip "cmake is missing"
-  while read -r p; do patch -p1 -F0 -s <"$SERIES/$p"; done <"$SERIES/series"
+  while read -r p; do patch -p1 -F0 -s <"$p"; done < <(listed "$SERIES/security" "$SERIES")
   cmake -S . -B cmake-build >cmake.log 2>&1 || { cat cmake.log && false; }
   make -C cmake-build turnserver >>cmake.log 2>&1 || { tail -n 40 cmake.log && false; }
   run "$(find cmake-build -name turnserver -type f)" -n --auth-module-only

@@ -16,6 +16,7 @@ packages_build='build-essential autoconf automake libtool pkg-config libcurl4-op
   libmicrohttpd-dev libpq-dev libssl-dev uthash-dev'
 packages_coturn='build-essential debhelper dpkg-dev default-libmysqlclient-dev libevent-dev libhiredis-dev
   libpq-dev libsqlite3-dev libssl-dev libsystemd-dev pkg-config sqlite3'
+packages_port='coccinelle git patch python3' # scripts/port-patches
 # the libraries that programs are linked with are found by docker/images/build/list-needs
 packages_ctl_run='curl openssl postgresql-client'
 packages_client_run='python3 python3-aioice python3-cryptography'

@@ -1,0 +1,142 @@
+# shellcheck shell=bash
+# Shell functions about coturn's source trees and the series for them. Source it after lib.sh.
+#
+# Fetched and unpacked files stay in build/cache (or $TURNCRED_CACHE).
+
+# shellcheck disable=SC2154 # top, die: lib.sh
+committed=4.6.1 # the version whose series patches/ holds
+cache=${TURNCRED_CACHE:-$top/build/cache}
+
+# --- Debian's source, by apt ------------------------------------------------------------------------
+# deb-src lines for the machine's own repositories; $1 names another release for its main repository
+source_lines() {
+  local by uri release component signed own
+  own=$(. /etc/os-release && echo "${VERSION_CODENAME-}")
+  # shellcheck disable=SC2016 # apt's own variables
+  apt-get indextargets --format '$(CREATED_BY)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(SIGNED_BY)' |
+    sort -u | while IFS='|' read -r by uri release component signed; do
+    [[ $by == Packages && $component == main ]] || continue
+    [[ $signed != '$('* ]] || signed='' # apt leaves a field that is not set as it is
+    if [[ -n ${1-} ]]; then
+      [[ $release == "$own" ]] || continue
+      release=$1
+    fi
+    printf 'deb-src %s%s %s main\n' "${signed:+[signed-by=$signed] }" "$uri" "$release"
+  done | sort -u
+}
+
+# fetch_from DIR [RELEASE]: the files of the source package into DIR
+fetch_from() {
+  local dir=$1 apt
+  apt=$(mktemp -d)
+  mkdir -p "$apt"/{lists/partial,archives/partial,empty}
+  source_lines "${2-}" >"$apt/sources.list"
+  local options=(-q -o "Dir::Etc::sourcelist=$apt/sources.list" -o "Dir::Etc::sourceparts=$apt/empty"
+    -o "Dir::State::lists=$apt/lists" -o "Dir::Cache=$apt" -o "Dir::Cache::archives=$apt/archives"
+    -o APT::Get::List-Cleanup=0 -o Acquire::Retries=3)
+  [[ $EUID != 0 ]] || options+=(-o APT::Sandbox::User=root)
+  local rc=0
+  {
+    apt-get "${options[@]}" update &&
+      cd "$dir" && apt-get "${options[@]}" source --download-only --only-source coturn
+  } >"$apt/log" 2>&1 || rc=$?
+  if ((rc == 0)) && ! compgen -G "$dir/coturn_$committed-*.dsc" >/dev/null; then rc=1; fi
+  ((rc == 0)) || sed 's/^/  /' "$apt/log" >"$cache/fetch.log"
+  rm -rf "$apt"
+  return $rc
+}
+
+# unpack_dsc FILE.dsc DIR: with Debian's patches applied
+unpack_dsc() {
+  command -v dpkg-source >/dev/null || die "dpkg-source is missing: install dpkg-dev (or use --install-deps)"
+  dpkg-source --no-check -x "$1" "$2" >"$cache/dpkg-source.log" 2>&1 || {
+    cat "$cache/dpkg-source.log" >&2
+    die "cannot unpack $1"
+  }
+}
+
+# unpacked: the folder of Debian's source with Debian's patches applied
+unpacked() {
+  local dsc dir=$cache/coturn-$committed
+  if [[ ! -f $dir/.complete ]]; then
+    rm -rf "$dir" "$cache/download"
+    mkdir -p "$cache/download"
+    (fetch_from "$cache/download") || (rm -f "$cache"/download/* && fetch_from "$cache/download" trixie) || {
+      cat "$cache/fetch.log" >&2
+      die "cannot fetch coturn's source package $committed with apt-get; the log is above. --source names a source you have"
+    }
+    dsc=$(printf '%s\n' "$cache/download/coturn_$committed"-*.dsc | sort -V | tail -n 1)
+    unpack_dsc "$dsc" "$dir"
+    touch "$dir/.complete"
+  fi
+  echo "$dir"
+}
+
+# --- a source that is there -------------------------------------------------------------------------
+# unpacked_file FILE: the folder of a .dsc or of an archive, by its content, so that each is unpacked once
+unpacked_file() {
+  local file=$1 sum dir
+  [[ -r $file ]] || die "there is no file $file"
+  sum=$(sha256sum <"$file") dir=$cache/unpacked/$(basename "$file")-${sum:0:16}
+  if [[ ! -f $dir/.complete ]]; then
+    rm -rf "$dir"
+    mkdir -p "${dir%/*}"
+    if [[ $file == *.dsc ]]; then
+      unpack_dsc "$file" "$dir"
+    else
+      mkdir "$dir"
+      # what releases and source archives have in common: one folder at the top
+      tar -C "$dir" --strip-components=1 --no-same-owner -xf "$file" || die "cannot unpack $file"
+    fi
+    touch "$dir/.complete"
+  fi
+  echo "$dir"
+}
+
+# source_tree [DIR|FILE]: the folder of an unpacked coturn; without a name Debian's
+source_tree() {
+  local tree
+  mkdir -p "$cache"
+  exec 9>"$cache/lock"
+  flock 9
+  if [[ -z ${1-} ]]; then
+    tree=$(unpacked) || exit
+  elif [[ -d $1 ]]; then
+    tree=$(cd "$1" && pwd)
+  else
+    tree=$(unpacked_file "$1") || exit
+  fi
+  flock -u 9
+  [[ -f $tree/src/server/ns_turn_server.c ]] || die "$1 holds no coturn source"
+  echo "$tree"
+}
+
+# version_of_tree DIR: the version that the server will name
+version_of_tree() {
+  local version
+  version=$(sed -n 's/^#define TURN_SERVER_VERSION[[:blank:]]*"\([^"]*\)".*/\1/p' "$1/src/ns_turn_defs.h")
+  [[ $version ]] || die "$1 does not say which version it is"
+  echo "$version"
+}
+
+# --- the series -------------------------------------------------------------------------------------
+# what a series is made of, beside the tree
+series_rules() {
+  printf '%s\n' "$top/scripts/port-patches" "$top/plugin/include/coturn_auth_module.h"
+  find "$top/patches/semantic" -type f -not -name '*.pyc' | sort
+}
+
+# port TREE DIR [OPTION...]: the series for this tree into DIR, all of it or none
+port() {
+  local tree=$1 dir=$2
+  rm -rf "$dir.next"
+  "$top/scripts/port-patches" "$tree" --out "$dir.next" "${@:3}" || {
+    rm -rf "$dir.next"
+    die "there is no series for coturn $(version_of_tree "$tree"): nothing is built"
+  }
+  rm -rf "$dir"
+  mv "$dir.next" "$dir"
+}
+
+# patches_in FOLDER: the names of its series, in order
+patches_in() { sed '/^[[:blank:]]*\(#\|$\)/d; s/[[:blank:]].*//' "$1/series"; }

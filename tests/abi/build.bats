@@ -1,0 +1,107 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-3-Clause
+# scripts/build-coturn takes a source in any form and of any version, makes the series where none is committed,
+# and leaves what was built before as it is where it cannot.
+
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+  TOP=${top_srcdir:-$(cd "$BATS_TEST_DIRNAME/../.." && pwd)}
+  SOURCE=$("$TOP/scripts/build-coturn" --print-source)
+  CACHE=${TURNCRED_CACHE:-$TOP/build/cache}
+  export TOP SOURCE CACHE
+}
+
+setup() {
+  tree=$BATS_TEST_TMPDIR/coturn
+  out=$BATS_TEST_TMPDIR/out
+}
+
+build() { "$TOP/scripts/build-coturn" --out "$out" "$@"; }
+
+# upstream_tree VERSION: Debian's tree as a checkout of upstream's would be, under another version's name
+upstream_tree() {
+  cp -a "$SOURCE" "$tree"
+  patch -d "$tree" -R -p1 -F0 -s <"$SOURCE/debian/patches/No-FIPS-140-mode.patch"
+  rm -rf "$tree/.pc" "$tree/.complete" "$tree/debian"
+  git -C "$tree" init -q
+  sed -i "s/\(TURN_SERVER_VERSION *\)\"4.6.1\"/\1\"$1\"/" "$tree/src/ns_turn_defs.h"
+}
+
+# built_before: something stands in OUT
+built_before() {
+  mkdir -p "$out/bin"
+  printf '#!/bin/sh\necho before\n' >"$out/bin/turnserver"
+  chmod 755 "$out/bin/turnserver"
+}
+nothing_was_built() {
+  [ "$("$out/bin/turnserver")" = before ]
+  [ ! -e "$out/src" ] && [ ! -e "$out/src.next" ] && [ ! -e "$out/patches" ]
+}
+
+same_as_source() { diff -r -x .pc -x .git -x .complete "$SOURCE" "$1"; }
+
+@test "a .dsc is unpacked with Debian's patches, an archive as it is; each once" {
+  first=$(build --print-source --source "$CACHE"/download/*.dsc)
+  same_as_source "$first"
+  touch "$first/is-kept"
+  [ "$(build --print-source --source "$CACHE"/download/*.dsc)" = "$first" ]
+  rm "$first/is-kept"
+  tar -C "$(dirname "$SOURCE")" -cJf "$BATS_TEST_TMPDIR/coturn.tar.xz" "$(basename "$SOURCE")"
+  second=$(build --print-source --source "$BATS_TEST_TMPDIR/coturn.tar.xz")
+  [ "$second" != "$first" ]
+  same_as_source "$second"
+  rm -rf "$second"
+}
+
+@test "what is no source of coturn is refused" {
+  run build --source "$BATS_TEST_TMPDIR"
+  [ "$status" -eq 1 ]
+  [[ $output == *"$BATS_TEST_TMPDIR holds no coturn source" ]]
+  run build --source "$BATS_TEST_TMPDIR/nothing.tar.gz"
+  [ "$status" -eq 1 ]
+  [[ $output == *"there is no file $BATS_TEST_TMPDIR/nothing.tar.gz" ]]
+  run build --source "$SOURCE" --out "$SOURCE/out"
+  [ "$status" -eq 1 ]
+  [[ $output == *"is in the source tree: name another folder" ]]
+}
+
+@test "a checkout of another version: the series is made for it; without the security series, and up to date then" {
+  upstream_tree 4.6.0
+  run build --no-security --source "$tree"
+  echo "$output"
+  [ "$status" -eq 0 ]
+  [[ $output == *"with Debian's No-FIPS-140-mode.patch, for OpenSSL 3"* ]]
+  [ "$("$out/bin/turnserver" --version | tail -n 1)" = 4.6.0 ]
+  ls "$out/patches/series" "$out/patches/security/series"
+  grep -q 'auth-module-only is given' "$out/bin/turnserver"
+  run -1 grep -q 'token nonce is too long' "$out/bin/turnserver"
+  run build --no-security --source "$tree"
+  [ "$output" = "$out is up to date" ]
+}
+
+@test "both series are in what is built of the committed version" {
+  [ -x "$COTURN_DIR/bin/turnserver" ] || skip "no patched build: scripts/build-coturn, COTURN_DIR"
+  grep -q 'auth-module-only is given' "$COTURN_DIR/bin/turnserver"
+  grep -q 'token nonce is too long' "$COTURN_DIR/bin/turnserver"
+}
+
+@test "where the series cannot be made nothing is built, and what was there stays" {
+  upstream_tree 4.6.0
+  sed -i 's/copy_auth_parameters/copy_auth/g' "$tree/src/server/ns_turn_server.c"
+  built_before
+  run build --source "$tree"
+  [ "$status" -eq 1 ]
+  [[ $output == *"NOT PLACED  "* ]]
+  [[ $output == *"there is no series for coturn 4.6.0: nothing is built" ]]
+  nothing_was_built
+}
+
+@test "a tree that wants FIPS_mode of OpenSSL, and no Debian source to mend it: the remedy is named" {
+  pkg-config --atleast-version=3 libcrypto || skip "OpenSSL before 3"
+  upstream_tree 4.6.0
+  export TURNCRED_CACHE=$BATS_TEST_TMPDIR/cache
+  run build --stock --source "$tree"
+  [ "$status" -eq 1 ]
+  [[ $output == *"FIPS_mode(), which OpenSSL 3 does not have"*"scripts/build-coturn --print-source fetches it"* ]]
+}

@@ -65,7 +65,18 @@ if(!(ss->hmackey_set)) {
 copy_auth_parameters(orig_ss,ss);
 }
 
-// 4.10 and later
+// 4.15 and 4.16
+@resume_always depends on !resume@
+identifier orig_ss, ss;
+expression list arguments;
+statement S;
+@@
++	if(turn_auth_hooks)
++		turn_auth_hooks->resume(orig_ss, ss);
+copy_auth_parameters(orig_ss, ss);
+if(check_stun_auth(arguments) < 0) S
+
+// 4.17 and later
 @resume_without_charge depends on !resume@
 identifier orig_ss, ss;
 @@

@@ -64,6 +64,32 @@ int auth_attr_string(stun_attr_ref sar, char *dst, size_t dst_size) {
   return 0;
 }
 
+/* coturn accepts a nonce of an earlier session from the same address (4.16 and later); so a session
+ * without credentials does, and goes on with it. 0: it is not one. */
+int auth_adopt_nonce(struct auth_exchange *x) {
+#ifdef TURN_STATELESS_NONCE_LENGTH
+  ts_ur_super_session *ss = x->ss;
+  const ioa_addr *client = get_remote_addr_from_ioa_socket(ss->client_socket);
+  char nonce[TURN_STATELESS_NONCE_SIZE];
+  uint32_t issued = 0;
+
+  if (!turn_server_stateless_nonce_enabled(x->server) || !client ||
+      auth_attr_string(x->a.nonce, nonce, sizeof(nonce)) < 0 ||
+      !turn_check_stateless_nonce(x->server->stateless_nonce_key,
+                                  x->server->stateless_nonce_key_size, client,
+                                  (uint32_t)x->server->ctime,
+                                  turn_server_stateless_nonce_lifetime(x->server), nonce, &issued))
+    return 0;
+  STRCPY(ss->nonce, nonce);
+  if (*(x->server->stale_nonce))
+    ss->nonce_expiration_time = (turn_time_t)issued + (turn_time_t)(*(x->server->stale_nonce));
+  return 1;
+#else
+  UNUSED_ARG(x);
+  return 0;
+#endif
+}
+
 /* 1: the key verifies the message, 0: it does not, -1: it cannot be checked. */
 int auth_verify(const struct auth_exchange *x, const uint8_t *key, size_t key_len) {
   uint8_t hmac[EVP_MAX_MD_SIZE];
@@ -154,7 +180,8 @@ void auth_challenge_response(struct auth_exchange *x, const struct auth_session 
   uint8_t *buf = ioa_network_buffer_data(x->nbh);
   size_t len = ioa_network_buffer_get_size(x->nbh);
   error_response(x, &len, *x->err_code, *x->reason);
-  stun_attr_add_str(buf, &len, STUN_ATTRIBUTE_NONCE, x->ss->nonce, (int)(NONCE_MAX_SIZE - 1));
+  stun_attr_add_str(buf, &len, STUN_ATTRIBUTE_NONCE, x->ss->nonce,
+                    (int)strnlen((const char *)x->ss->nonce, NONCE_MAX_SIZE - 1));
   stun_attr_add_str(buf, &len, STUN_ATTRIBUTE_REALM, (const uint8_t *)st->realm,
                     (int)strlen(st->realm));
   if (st->offers_tokens && st->server_name && st->server_name[0])

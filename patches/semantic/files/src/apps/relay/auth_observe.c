@@ -57,6 +57,9 @@ int auth_observe(struct auth_exchange *x) {
   else
     observe_ask(x, st);
 
+  /* coturn would accept it in a new session, but the session has its nonce by now */
+  if (!x->ss->hmackey_set && x->a.nonce && !auth_attr_is(x->a.nonce, (const char *)x->ss->nonce))
+    auth_adopt_nonce(x);
   st->observing = 1;
   turn_auth_services.check(x->server, x->ss, x->tid, x->resp_constructed, x->err_code, x->reason,
                            x->in_buffer, x->nbh, x->method, x->message_integrity, x->postpone_reply,

@@ -20,11 +20,23 @@ static int current_challenge(struct auth_exchange *x, struct auth_session *st) {
   return auth_ask_challenge(x, st);
 }
 
+static int nonce_is_fresh(struct auth_exchange *x) {
+  if (auth_attr_is(x->a.nonce, (const char *)x->ss->nonce))
+    return 1;
+  if (x->held != x->ss && auth_attr_is(x->a.nonce, (const char *)x->held->nonce))
+    return 1;
+  return !auth_owns(x->ss) && auth_adopt_nonce(x);
+}
+
 static int session_check(struct auth_exchange *x) {
   struct auth_session *own = x->ss->auth_session;
   struct auth_session *st = x->held->auth_session;
   uint32_t why = 0;
   int i, challenge;
+
+  /* a mobile allocation of coturn's own users is nobody's whom the module has let in */
+  if (x->coturns)
+    return auth_owns(x->ss) ? auth_refuse(x, 441, COTURN_AUTH_REASON_IDENTITY_MISMATCH, "") : 0;
 
   for (i = 0; i < SESSION_PENDING_MAX; ++i) {
     if (own->pending[i].request && stun_tid_equals(&own->pending[i].tid, x->tid)) {
@@ -62,8 +74,7 @@ static int session_check(struct auth_exchange *x) {
   if (auth_attr_string(x->a.username, x->username, sizeof(x->username)) < 0 ||
       !is_secure_string((const uint8_t *)x->username, 1))
     return auth_refuse(x, 400, COTURN_AUTH_REASON_BAD_USERNAME, "");
-  if (!auth_attr_is(x->a.nonce, (const char *)x->ss->nonce) &&
-      (x->held == x->ss || !auth_attr_is(x->a.nonce, (const char *)x->held->nonce)))
+  if (!nonce_is_fresh(x))
     return auth_refuse(x, 438, COTURN_AUTH_REASON_STALE_NONCE, x->username);
   if (!auth_attr_is(x->a.realm, st->realm))
     return auth_refuse(x, 401, COTURN_AUTH_REASON_REALM_MISMATCH, x->username);
@@ -117,6 +128,8 @@ static int check(turn_turnserver *server, ts_ur_super_session *ss, stun_tid *tid
   x.postpone_reply = postpone_reply;
   x.can_resume = can_resume;
   own->resume_of = NULL;
+  x.coturns = own->resumes_coturns;
+  own->resumes_coturns = 0;
   own->reply_key_len = 0;
   auth_parse(&x);
 
@@ -150,9 +163,13 @@ void auth_session_resume(turn_turnserver *server, turnsession_id session, const 
 }
 
 static void resume(ts_ur_super_session *orig_ss, ts_ur_super_session *ss) {
-  struct auth_session *own = auth_owns(orig_ss) ? auth_state_of(ss) : NULL;
-  if (own)
+  struct auth_session *own = auth_state_of(ss);
+  if (!own)
+    return;
+  if (auth_owns(orig_ss))
     own->resume_of = orig_ss;
+  else
+    own->resumes_coturns = 1;
 }
 
 static int keeps(const ts_ur_super_session *orig_ss, const ts_ur_super_session *ss) {

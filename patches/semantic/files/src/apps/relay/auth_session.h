@@ -41,6 +41,7 @@ struct auth_session {
 
   /* this request only */
   ts_ur_super_session *resume_of;
+  int resumes_coturns;
   uint32_t reply_key_len;
   uint8_t reply_key[COTURN_AUTH_KEY_MAX];
 
@@ -75,6 +76,7 @@ struct auth_exchange {
   turn_turnserver *server;
   ts_ur_super_session *ss;   /* whose socket the request came from */
   ts_ur_super_session *held; /* whose grant counts: ss, or the mobile session that it resumes */
+  int coturns;               /* it resumes one that coturn itself has authenticated */
   stun_tid *tid;
   int *resp_constructed;
   int *err_code;
@@ -97,6 +99,8 @@ void auth_parse(struct auth_exchange *x);
 int auth_attr_is(stun_attr_ref sar, const char *value);
 /* 0, or -1 if it is empty, too long or holds a NUL. */
 int auth_attr_string(stun_attr_ref sar, char *dst, size_t dst_size);
+/* 1 if the nonce is one that coturn accepts without having kept it: the session goes on with it. */
+int auth_adopt_nonce(struct auth_exchange *x);
 /* 1 if something else than FINGERPRINT stands behind MESSAGE-INTEGRITY. */
 int auth_has_addition(const struct auth_exchange *x);
 /* Ends the message behind MESSAGE-INTEGRITY, for whoever reads it afterwards. */

@@ -1,0 +1,166 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""What other versions of coturn do otherwise than 4.6.1, and a session of a module must survive: nonces
+that are not kept, drain, the ways a mobile allocation is resumed. True of every version; what a version
+does not have is skipped."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from abi_support import Case, password  # noqa: E402
+import server  # noqa: E402
+import stun  # noqa: E402
+from stun import Attribute  # noqa: E402
+
+ALICE, MALLORY = password("alice", "wonderland"), password("mallory", "builder")
+OWN = password("own", "secret")
+USERS = "decline=1 alice:password=wonderland mallory:password=builder"
+TRANSPORT = Attribute("REQUESTED-TRANSPORT", stun.requested_transport(stun.UDP))
+ANOTHER_SECOND = 1.1
+
+
+def has_option(name):
+    """Whether the server's help names the option."""
+    done = subprocess.run([server.patched(), "--help"], capture_output=True, text=True, timeout=20)
+    return f"--{name}" in done.stdout + done.stderr
+
+
+class Nonces(Case):
+    """Each login is one challenge and one request."""
+
+    def log_in(self, running, kind, pause=0.0, credential=ALICE):
+        client = self.client(running, credential, kind)
+        self.assertEqual(client.challenge().code, 401)
+        time.sleep(pause)
+        response = client.request("ALLOCATE", [TRANSPORT], follow=False)
+        self.assertEqual(response.code, 0, f"{kind}, {pause} s after the challenge")
+        return client
+
+    def both_ways(self, lines=(), credentials=(ALICE,)):
+        running = self.serve("rules", USERS, lines)
+        for credential in credentials:
+            for kind in ("udp", "tcp"):
+                for pause in (0, ANOTHER_SECOND, 2 * ANOTHER_SECOND):
+                    client = self.log_in(running, kind, pause, credential)
+                    self.assertTrue(client.refresh(600, follow=False).ok)
+
+    def test_the_retry_comes_in_another_second(self):
+        self.both_ways()
+
+    def test_so_does_the_retry_of_a_declined_user(self):
+        self.both_ways(["user=own:secret"], [OWN])
+
+    def test_observing(self):
+        self.both_ways(["user=own:secret", "auth-module-observe"], [OWN])
+
+    def test_stateless(self):
+        if not has_option("stateless-nonce"):
+            self.skipTest("no stateless nonces in this version")
+        self.both_ways(["stateless-nonce"])
+
+    def test_not_stateless(self):
+        if not has_option("stateless-nonce"):
+            self.skipTest("no stateless nonces in this version")
+        self.both_ways(["stateless-nonce=false"])
+
+    def test_every_session_can_log_in(self):
+        # a random nonce of 4.16 is shorter in one session of 16
+        running = self.serve("rules", USERS)
+        for _ in range(100):
+            self.log_in(running, "udp").close()
+
+    def test_resumption_in_another_second(self):
+        running = self.serve("rules", USERS, ["mobility", "relay-threads=1"])
+        client = self.client(running, ALICE)
+        self.assertTrue(client.allocate(mobility=True).ok)
+        other = self.client(running, ALICE)
+        self.assertEqual(other.refresh(600, ticket=client.ticket, follow=False).code, 401)
+        time.sleep(ANOTHER_SECOND)
+        self.assertTrue(other.refresh(600, ticket=client.ticket, follow=False).ok)
+
+    def test_a_session_goes_on_with_its_own_nonce_only(self):
+        running = self.serve("rules", USERS)
+        client = self.client(running, ALICE)
+        client.challenge()
+        earlier = client.nonce
+        time.sleep(ANOTHER_SECOND)
+        client.challenge()
+        if client.nonce == earlier:
+            earlier = earlier[::-1]
+        self.assertTrue(client.request("ALLOCATE", [TRANSPORT], follow=False).ok)
+        current, client.nonce = client.nonce, earlier
+        self.assertEqual(client.refresh(600, follow=False).code, 438)
+        client.nonce = current
+        self.assertTrue(client.refresh(600, follow=False).ok)
+
+    def test_a_session_obeys_stale_nonce(self):
+        running = self.serve("rules", USERS, ["stale-nonce=2"])
+        client = self.log_in(running, "udp")
+        end = time.monotonic() + 10
+        while (response := client.refresh(600, follow=False)).ok and time.monotonic() < end:
+            time.sleep(0.2)
+        self.assertEqual(response.code, 438)
+        client.take_challenge(response)
+        self.assertTrue(client.refresh(600, follow=False).ok)
+
+
+class Drain(Case):
+    def test_it_waits_for_the_sessions_of_a_module(self):
+        with open(server.patched(), "rb") as file:
+            if b"drain" not in file.read().lower():
+                self.skipTest("no drain in this version")
+        running = self.serve("rules", USERS)
+        clients = [self.client(running, ALICE, kind) for kind in ("udp", "udp", "tcp")]
+        for client in clients:
+            self.assertTrue(client.allocate().ok)
+        self.assertEqual(clients[0].refresh(0).code, 0)
+        running.signal(signal.SIGUSR1)
+        running.wait_log("[Dd]rain")
+        with self.assertRaises(subprocess.TimeoutExpired):
+            running.process.wait(8)  # it looks every 5 seconds, and then needs as long to end
+        self.assertNotIn("Drain complete", running.log())
+        for client in clients[1:]:
+            self.assertTrue(client.refresh(0).ok)
+        running.process.wait(20)
+
+
+class Resumption(Case):
+    """A mobile allocation goes to who has made it."""
+
+    # one thread: in another a client that is in already would be a new one
+    LINES = ("mobility", "no-software-attribute", "relay-threads=1")
+
+    def try_to_take(self, running, owner, thief):
+        victim = self.client(running, owner)
+        self.assertTrue(victim.allocate(mobility=True).ok)
+        # as a client that the server has not met, and as one that is in already
+        fresh, known = self.client(running, thief), self.client(running, thief)
+        fresh.challenge()
+        known.challenge()
+        self.assertTrue(known.create_permission(("127.0.0.1", 9)).summary()["integrity"])
+        for client in (fresh, known):
+            response = client.refresh(600, ticket=victim.ticket)
+            self.assertIn(response.code, (401, 441), response.summary())
+        self.assertTrue(victim.refresh(600).ok)
+
+    def test_not_to_another_identity(self):
+        running = self.serve("rules", USERS, self.LINES)
+        self.try_to_take(running, ALICE, MALLORY)
+
+    def test_not_from_coturns_own_user_to_the_modules(self):
+        running = self.serve("rules", USERS, [*self.LINES, "user=own:secret"])
+        self.try_to_take(running, OWN, MALLORY)
+
+    def test_not_from_the_modules_user_to_coturns_own(self):
+        running = self.serve("rules", USERS, [*self.LINES, "user=own:secret"])
+        self.try_to_take(running, ALICE, OWN)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -3,6 +3,7 @@
 """The rules of a session that the patch series adds, with the module rules: deadlines, renewal,
 identity, poisoning, tokens, realms, mobility, TCP allocations, quota, closing, logs and counters."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -590,6 +591,22 @@ class Life(Case):
         self.assertEqual(running.process.wait(5), -signal.SIGTERM)
         self.assertIn("rules: stopped", running.log())
 
+    def pid_of_daemon(self, pidfile, seconds=10):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            with contextlib.suppress(FileNotFoundError, ValueError):
+                with open(pidfile) as file:
+                    pid = int(file.read())
+                self.addCleanup(os.unlink, pidfile)
+                self.addCleanup(self.kill, pid)
+                return pid
+            time.sleep(0.05)
+        self.fail("the daemon has written no pid")
+
+    def kill(self, pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
     def test_daemon(self):
         pidfile = tempfile.mktemp(prefix="abi-daemon-")
         running = ModuleServer("rules", "alice:password=wonderland",
@@ -597,15 +614,11 @@ class Life(Case):
         self.addCleanup(running.__exit__)
         subprocess.run([running.program, "-c", running.config], check=True, timeout=20,
                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        pid = self.pid_of_daemon(pidfile)
         running.wait_log("Total General servers")
-        with open(pidfile) as file:
-            pid = int(file.read())
-        self.addCleanup(os.unlink, pidfile)
-        try:
-            client = self.client(running, ALICE, "udp")
-            self.assertTrue(client.allocate().ok)
-        finally:
-            running.signal(signal.SIGTERM, pid)
+        client = self.client(running, ALICE, "udp")
+        self.assertTrue(client.allocate().ok)
+        running.signal(signal.SIGTERM, pid)
         running.wait_log("rules: stopped")
 
     def test_stop_on_sigterm(self):

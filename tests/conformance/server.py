@@ -16,6 +16,7 @@ import turnclient
 import transport
 
 STOCK = "/usr/bin/turnserver"
+RELAY_PORTS = 2000  # newer versions shuffle them at start, with a system call each
 
 
 def find(program_variable, folder_variable, fallback=None):
@@ -82,6 +83,7 @@ class Server:
         os.chmod(self.folder, 0o755)
         self.program = program
         self.port = free_port()
+        relay_port = random.randrange(32768, 61000 - RELAY_PORTS)
         self.address = (ip, self.port)
         self.tls_address = None
         self.environment = dict(os.environ, **(environment or {}))
@@ -89,8 +91,8 @@ class Server:
             f"listening-ip={ip}",
             f"relay-ip={ip}",
             f"listening-port={self.port}",
-            "min-port=32768",
-            "max-port=60999",
+            f"min-port={relay_port}",
+            f"max-port={relay_port + RELAY_PORTS - 1}",
             "allow-loopback-peers",
             "relay-threads=2",
             "cli-password=not-used-on-loopback",

@@ -90,7 +90,7 @@ runs_anew() {
 }
 
 # A second server of the fleet, turn2, for which $1 (a turnserver.conf) is changed: another port, more lines.
-# It runs while the command does.
+# It runs while the command does: the installed one, or $program.
 # beside CONF "LINE..." COMMAND...
 beside() {
   local conf=$work/beside.conf module=$work/beside.module.conf pid rc
@@ -107,7 +107,7 @@ beside() {
       s,user=turn1 passfile=[^ ]*,user=turn2 passfile=$work/turn2.pgpass," /etc/turncred/module.conf >"$module"
   fi
   # an environment as services have it: libpq would look for certificates in HOME
-  env -i PATH="$PATH" setpriv --reuid=turnserver --regid=turnserver --clear-groups /usr/bin/turnserver -c "$conf" >"$work/beside.log" 2>&1 </dev/null &
+  env -i PATH="$PATH" setpriv --reuid=turnserver --regid=turnserver --clear-groups "${program:-/usr/bin/turnserver}" -c "$conf" >"$work/beside.log" 2>&1 </dev/null &
   pid=$!
   rc=1
   if serves "$port"; then "$@" && rc=0; fi
@@ -218,3 +218,19 @@ full_upgrade_brings_stock() { apt_would dist-upgrade && grep -q "^Inst coturn .*
 full_upgrade_keeps_back() { apt_would dist-upgrade && ! grep -q '^\(Inst\|Remv\) coturn' "$work/apt"; }
 full_upgrade() { apt dist-upgrade -y && [[ $(version_of coturn) == "$update" ]] && serves 3478; }
 ours_again() { apt install -y --allow-downgrades /srv/turncred/{coturn_,coturn-auth-turncred_}*.deb && serves 3478; }
+
+# --- upstream's release -----------------------------------------------------------------------------------
+# upstream_released: an archive as upstream's are; it is Debian's tree, under the name of the version before
+upstream_released() {
+  local tree
+  tree=$("$top/scripts/build-coturn" --print-source) || return
+  cp -a "$tree" "$work/coturn-4.6.0" && rm -r "$work"/coturn-4.6.0/{debian,.pc,.complete} || return
+  sed -i 's/\(TURN_SERVER_VERSION *\)"4.6.1"/\1"4.6.0"/' "$work/coturn-4.6.0/src/ns_turn_defs.h"
+  tar -C "$work" -czf /usr/local/src/coturn.tar.gz coturn-4.6.0
+}
+# with the configuration that stands there
+upstream_serves_old() {
+  [[ $(/opt/coturn/bin/turnserver --version | tail -n 1) == 4.6.0 ]] && credentials_of_old &&
+    program=/opt/coturn/bin/turnserver beside /etc/turnserver.conf '' stock_alone &&
+    grep -q 'auth-module' /opt/coturn/bin/turnserver
+}

@@ -105,3 +105,14 @@ same_as_source() { diff -r -x .pc -x .git -x .complete "$SOURCE" "$1"; }
   [ "$status" -eq 1 ]
   [[ $output == *"FIPS_mode(), which OpenSSL 3 does not have"*"scripts/build-coturn --print-source fetches it"* ]]
 }
+
+@test "a package is made of a Debian source package alone" {
+  upstream_tree 4.6.0
+  run "$TOP/scripts/make-coturn-deb" --source "$tree" "$out"
+  [ "$status" -eq 1 ]
+  [[ $output == *"$tree has no folder debian/: a package needs a Debian source package"* ]]
+  run "$TOP/scripts/make-coturn-deb" --source "$BATS_TEST_TMPDIR/coturn.tar.gz" "$out"
+  [ "$status" -eq 1 ]
+  [[ $output == *"a package is made of a Debian source package (.dsc, or its unpacked folder)"* ]]
+  [ ! -e "$out" ]
+}

@@ -32,7 +32,7 @@ packages_run='ca-certificates curl iproute2 openssl procps'
 packages_test='bats chromium chromium-driver clang clang-format clang-tidy cmake coccinelle cppcheck curl git
   jq libcmocka-dev man-db mandoc nodejs patch pgbouncer pgtap python3 python3-aioice
   python3-cryptography python3-jsonschema python3-jwt python3-selenium python3-websockets python3-yaml quilt
-  shellcheck valgrind wrk xxd xz-utils'
+  redis-server shellcheck valgrind wrk xxd xz-utils'
 
 # --- saying what happens ------------------------------------------------------------------------
 say() { printf '%s\n' "$*"; }

@@ -25,7 +25,10 @@ is_patched() {
   grep -q 'no-session-reports' src/apps/relay/mainrelay.c
 }
 
-is_secured() { grep -q 'token nonce is too long' src/client/ns_turn_msg.c; }
+is_secured() {
+  grep -q 'token nonce is too long' src/client/ns_turn_msg.c &&
+    grep -q 'turn_log_client_line' src/server/ns_turn_server.c
+}
 
 # listed FOLDER...: the patches of these series, in order
 listed() {
@@ -37,9 +40,9 @@ listed() {
 on_and_off() {
   local check=$1 p
   shift
-  while read -r p; do patch -p1 -F0 -s <"$p"; done < <(listed "$@")
+  while read -r p; do patch -p1 -F0 -s --no-backup-if-mismatch <"$p"; done < <(listed "$@")
   "$check"
-  while read -r p; do patch -R -p1 -F0 -s <"$p"; done < <(listed "$@" | tac)
+  while read -r p; do patch -R -p1 -F0 -s --no-backup-if-mismatch <"$p"; done < <(listed "$@" | tac)
   same_as_source
 }
 

@@ -30,7 +30,7 @@ packages_browser='chromium chromium-driver python3-selenium'
 packages_database='postgresql'
 packages_run='ca-certificates curl iproute2 openssl procps'
 packages_test='bats chromium chromium-driver clang clang-format clang-tidy cmake coccinelle cppcheck curl git
-  jq libcmocka-dev man-db mandoc nodejs patch pgbouncer pgtap python3 python3-aioice
+  gnutls-bin jq libcmocka-dev man-db mandoc nodejs patch pgbouncer pgtap python3 python3-aioice
   python3-cryptography python3-jsonschema python3-jwt python3-selenium python3-websockets python3-yaml quilt
   redis-server shellcheck valgrind wrk xxd xz-utils'
 

@@ -502,3 +502,12 @@ does not fit.""",
         ],
     ),
 ]
+
+# what DEP-3 says of where a patch stands; else it is not forwarded
+FIELDS = {
+    "0001-oauth-token-nonce-length": """\
+Forwarded: not-needed
+Applied-Upstream: 4.10.0, 46368b3e
+Bug-CVE: CVE-2026-43994
+""",
+}

@@ -21,7 +21,7 @@ import server  # noqa: E402
 import stun  # noqa: E402
 import transport  # noqa: E402
 import turnclient  # noqa: E402
-from abi_support import REALM, Case, ModuleServer, password, token  # noqa: E402
+from abi_support import ENDED, REALM, Case, ModuleServer, password, token  # noqa: E402
 from credentials import Credential  # noqa: E402
 from stun import Attribute, Integrity  # noqa: E402
 
@@ -588,7 +588,7 @@ class Life(Case):
         running.signal(signal.SIGUSR2)
         running.wait_log("rules: ended late")
         running.signal(signal.SIGTERM)
-        self.assertEqual(running.process.wait(5), -signal.SIGTERM)
+        self.assertIn(running.process.wait(20), ENDED)
         self.assertIn("rules: stopped", running.log())
 
     def pid_of_daemon(self, pidfile, seconds=10):
@@ -615,18 +615,18 @@ class Life(Case):
         subprocess.run([running.program, "-c", running.config], check=True, timeout=20,
                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         pid = self.pid_of_daemon(pidfile)
-        running.wait_log("Total General servers")
+        running.answering(40)
         client = self.client(running, ALICE, "udp")
         self.assertTrue(client.allocate().ok)
         running.signal(signal.SIGTERM, pid)
-        running.wait_log("rules: stopped")
+        running.wait_log("rules: stopped", 20)
 
     def test_stop_on_sigterm(self):
         running = self.serve("rules", "alice:password=wonderland")
         client = self.client(running, ALICE)
         self.assertTrue(client.allocate().ok)
         running.signal(signal.SIGTERM)
-        self.assertEqual(running.process.wait(5), -signal.SIGTERM)
+        self.assertEqual(running.process.wait(20), -signal.SIGTERM)
         self.assertIn("rules: stopped", running.log())
 
     def test_cli(self):

@@ -140,9 +140,13 @@ class Server:
             stderr=subprocess.STDOUT,
             env=self.environment,
         )
+        return self.answering(seconds)
+
+    def answering(self, seconds):
+        """Waits until it answers; one that is a daemon, too."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            if self.process.poll() is not None:
+            if self.process and self.process.poll() is not None:
                 raise RuntimeError(f"turnserver ended with {self.process.returncode}: {self.log()}")
             try:
                 client = turnclient.Client(transport.connect("tcp", self.address))

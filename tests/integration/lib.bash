@@ -168,8 +168,8 @@ server_conf() {
 listening-ip=127.0.0.1
 relay-ip=127.0.0.1
 listening-port=$(<"$dir/port")
-min-port=49152
-max-port=65535
+min-port=57000
+max-port=58999
 no-tls
 no-dtls
 no-cli

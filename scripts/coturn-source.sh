@@ -25,25 +25,52 @@ source_lines() {
   done | sort -u
 }
 
-# fetch_from DIR [RELEASE]: the files of the source package into DIR
-fetch_from() {
-  local dir=$1 apt
+# with_sources RELEASE COMMAND...: while apt knows them; COMMAND uses "${options[@]}" with apt's programs. What is
+# said goes to a log that is kept if it fails.
+with_sources() {
+  local apt rc=0
   apt=$(mktemp -d)
   mkdir -p "$apt"/{lists/partial,archives/partial,empty}
-  source_lines "${2-}" >"$apt/sources.list"
+  source_lines "$1" >"$apt/sources.list"
   local options=(-q -o "Dir::Etc::sourcelist=$apt/sources.list" -o "Dir::Etc::sourceparts=$apt/empty"
     -o "Dir::State::lists=$apt/lists" -o "Dir::Cache=$apt" -o "Dir::Cache::archives=$apt/archives"
     -o APT::Get::List-Cleanup=0 -o Acquire::Retries=3)
   [[ $EUID != 0 ]] || options+=(-o APT::Sandbox::User=root)
-  local rc=0
-  {
-    apt-get "${options[@]}" update &&
-      cd "$dir" && apt-get "${options[@]}" source --download-only --only-source coturn
-  } >"$apt/log" 2>&1 || rc=$?
-  if ((rc == 0)) && ! compgen -G "$dir/coturn_$committed-*.dsc" >/dev/null; then rc=1; fi
+  { apt-get "${options[@]}" update && "${@:2}"; } >"$apt/log" 2>&1 || rc=$?
   ((rc == 0)) || sed 's/^/  /' "$apt/log" >"$cache/fetch.log"
   rm -rf "$apt"
   return $rc
+}
+
+# download DIR [VERSION]: the files of the source package, as a COMMAND of with_sources
+download() { cd "$1" && apt-get "${options[@]}" source --download-only --only-source "coturn${2+=$2}"; }
+download_committed() { download "$1" && compgen -G "$1/coturn_$committed-*.dsc"; }
+
+# fetch_from DIR [RELEASE]: the files of the source package into DIR
+fetch_from() { (with_sources "${2-}" download_committed "$1"); }
+
+# offered FILE: the version of each coturn source that apt has, a line each, as a COMMAND of with_sources
+offered() { apt-cache "${options[@]}" showsrc --only-source coturn | sed -n 's/^Version: //p' >"$1"; }
+
+# newer_source: the folder of the newest coturn that this machine's own repositories offer, unpacked; nothing
+# if none is newer than the committed version
+newer_source() {
+  local newest dir
+  mkdir -p "$cache"
+  with_sources '' offered "$cache/offered" || {
+    cat "$cache/fetch.log" >&2
+    die "cannot ask apt which coturn sources there are; the log is above"
+  }
+  newest=$(sort -V "$cache/offered" | tail -n 1)
+  dpkg --compare-versions "${newest%-*}" gt "$committed" || return 0
+  dir=$cache/newer/${newest//:/_}
+  mkdir -p "$dir"
+  compgen -G "$dir/*.dsc" >/dev/null || (with_sources '' download "$dir" "$newest") || {
+    rm -rf "$dir"
+    cat "$cache/fetch.log" >&2
+    die "cannot fetch coturn's source package $newest with apt-get; the log is above"
+  }
+  unpacked_file "$dir"/*.dsc
 }
 
 # unpack_dsc FILE.dsc DIR: with Debian's patches applied
@@ -61,7 +88,7 @@ unpacked() {
   if [[ ! -f $dir/.complete ]]; then
     rm -rf "$dir" "$cache/download"
     mkdir -p "$cache/download"
-    (fetch_from "$cache/download") || (rm -f "$cache"/download/* && fetch_from "$cache/download" trixie) || {
+    fetch_from "$cache/download" || (rm -f "$cache"/download/* && fetch_from "$cache/download" trixie) || {
       cat "$cache/fetch.log" >&2
       die "cannot fetch coturn's source package $committed with apt-get; the log is above. --source names a source you have"
     }

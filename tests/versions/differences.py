@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a version of coturn does otherwise than 4.6.1: the one place where that is written down.
+scripts/try-versions reports each row that does not show as well, so that none outlives its cause.
+
+Versions: "4.6.2", "4.6.2..", "..4.6.2" or "4.6.3..4.7.0", ends included.
+"""
+
+import collections
+import os
+import re
+
+# A test that fails, or is skipped, and says what `shows` matches
+Difference = collections.namedtuple("Difference", "versions test shows why")
+# A check for which the version has nothing: no `text` (a regular expression) in `file` of its tree
+Absent = collections.namedtuple("Absent", "versions check file text why")
+# Tests that are about another version
+LeftOut = collections.namedtuple("LeftOut", "versions test why")
+
+RELAY = "src/apps/relay/mainrelay.c"
+
+DIFFERENCES = (
+    Difference("4.6.2..", r"test_session\.Life\.test_stop_on_sigterm$", r"0 != -15",
+               "SIGTERM is handled: the server ends by itself, with 0, up to 6 s later"),
+    Difference("4.10.0..", r"test_session\.Life\.test_cli$", r"ConnectionRefusedError",
+               "the telnet CLI is off unless the option cli is there"),
+    Difference("4.15.0..", r"test_session\.Mobility\.test_closing_ends_mobile_allocations$", r"437 != 404",
+               "a ticket of no allocation is answered 437"),
+)
+
+ABSENT = (
+    Absent("4.5.2", "cmake", "CMakeLists.txt", "", "no CMakeLists.txt"),
+    Absent("4.5.2", "examples", "examples/run_tests.sh", "", "no examples/run_tests.sh"),
+    Absent("..4.10.0", "unity", "tests/CMakeLists.txt", "Unity", "unit tests began with 4.11"),
+    Absent("..4.6.2", "drain", RELAY, "[Dd]rain", "drain began with 4.6.3"),
+    Absent("..4.15.0", "nonce", RELAY, "stateless-nonce", "stateless nonces began with 4.16"),
+)
+
+LEFT_OUT = (
+    LeftOut("..4.6.0", r"^test_stock\.", "what unpatched 4.6.1 gets wrong"),
+    LeftOut("4.6.2..", r"^test_stock\.", "what unpatched 4.6.1 gets wrong"),
+)
+
+
+def numbers(version):
+    return tuple(int(part) for part in version.split("."))
+
+
+def within(versions, version):
+    """Whether a version is in a range."""
+    first, dots, last = versions.partition("..")
+    if not dots:
+        return version == first
+    number = numbers(version)
+    return (not first or numbers(first) <= number) and (not last or number <= numbers(last))
+
+
+def of_version(rows, version):
+    return [row for row in rows if within(row.versions, version)]
+
+
+def is_there(row, tree):
+    """Whether the tree has what the row of ABSENT says that it has not."""
+    try:
+        with open(os.path.join(tree, row.file), encoding="utf-8", errors="replace") as file:
+            return re.search(row.text, file.read()) is not None
+    except FileNotFoundError:
+        return False

@@ -7,40 +7,96 @@
 #include "auth_session.h"
 
 #define DENIED_PEERS_MAX (64)
+#define FORMS_MAX        (4)
 
 static ioa_addr denied_peers[DENIED_PEERS_MAX];
 static size_t denied_peers_number = 0;
 
-int auth_denied_peer(const ioa_addr *addr) {
-  size_t i, n = __atomic_load_n(&denied_peers_number, __ATOMIC_ACQUIRE);
-  ioa_addr plain;
-  for (i = 0; i < n; ++i) {
-    if (addr_eq_no_port(&denied_peers[i], addr))
-      break;
-    /* an IPv4 address may come in IPv6 clothes */
-    if (addr->ss.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&addr->s6.sin6_addr)) {
-      memset(&plain, 0, sizeof(plain));
-      plain.s4.sin_family = AF_INET;
-      memcpy(&plain.s4.sin_addr, (const uint8_t *)&addr->s6.sin6_addr + 12, 4);
-      if (addr_eq_no_port(&denied_peers[i], &plain))
-        break;
-    }
+/* IPv6 addresses that stand for an IPv4 host. coturn's own checks know some of them in some
+ * versions; the module's list holds in all. */
+static const struct {
+  uint8_t octets[12];
+  uint16_t counts; /* which of the octets count: bit 0 for the first */
+  uint8_t at;      /* where the IPv4 address is */
+  uint8_t mask;    /* XORed with it */
+} ipv4_forms[] = {
+    {{[10] = 0xff, [11] = 0xff}, 0xfff, 12, 0},                         /* IPv4-mapped */
+    {{0}, 0xfff, 12, 0},                                                /* IPv4-compatible */
+    {{[8] = 0xff, [9] = 0xff}, 0xfff, 12, 0},                           /* IPv4-translated */
+    {{0x00, 0x64, 0xff, 0x9b}, 0xfff, 12, 0},                           /* NAT64 */
+    {{0x00, 0x64, 0xff, 0x9b, 0x00, 0x01}, 0xf3f, 12, 0},               /* NAT64 for local use */
+    {{0x20, 0x02}, 0x003, 2, 0},                                        /* 6to4 */
+    {{0x20, 0x01}, 0x00f, 12, 0xff},                                    /* Teredo */
+    {{[8] = 0x00, [9] = 0x00, [10] = 0x5e, [11] = 0xfe}, 0xf00, 12, 0}, /* ISATAP */
+    {{[8] = 0x02, [9] = 0x00, [10] = 0x5e, [11] = 0xfe}, 0xf00, 12, 0}, /* ISATAP, global */
+};
+
+static int has_form(const uint8_t *u, size_t form) {
+  size_t i;
+  for (i = 0; i < sizeof(ipv4_forms[form].octets); ++i)
+    if ((ipv4_forms[form].counts >> i & 1) && u[i] != ipv4_forms[form].octets[i])
+      return 0;
+  return 1;
+}
+
+/* addr itself and the IPv4 addresses that it stands for; how many. */
+static size_t forms_of(const ioa_addr *addr, ioa_addr forms[FORMS_MAX]) {
+  const uint8_t *u = (const uint8_t *)&addr->s6.sin6_addr;
+  size_t f, i, n = 0;
+  addr_cpy(&forms[n++], addr);
+  if (addr->ss.sa_family != AF_INET6 || IN6_IS_ADDR_UNSPECIFIED(&addr->s6.sin6_addr) ||
+      IN6_IS_ADDR_LOOPBACK(&addr->s6.sin6_addr))
+    return n;
+  for (f = 0; f < sizeof(ipv4_forms) / sizeof(ipv4_forms[0]) && n < FORMS_MAX; ++f) {
+    uint8_t v4[4];
+    if (!has_form(u, f))
+      continue;
+    for (i = 0; i < sizeof(v4); ++i)
+      v4[i] = u[ipv4_forms[f].at + i] ^ ipv4_forms[f].mask;
+    memset(&forms[n], 0, sizeof(forms[n]));
+    forms[n].s4.sin_family = AF_INET;
+    memcpy(&forms[n++].s4.sin_addr, v4, sizeof(v4));
   }
+  return n;
+}
+
+static int is_denied(const ioa_addr *addr) {
+  size_t i, n = __atomic_load_n(&denied_peers_number, __ATOMIC_ACQUIRE);
+  for (i = 0; i < n && !addr_eq_no_port(&denied_peers[i], addr); ++i)
+    ;
+  return i < n;
+}
+
+int auth_denied_peer(const ioa_addr *addr) {
+  ioa_addr forms[FORMS_MAX];
+  size_t i, n = forms_of(addr, forms);
+  char saddr[129], line[200];
+  for (i = 0; i < n && !is_denied(&forms[i]); ++i)
+    ;
   if (i == n)
     return 0;
-  {
-    char saddr[129];
-    addr_to_string_no_port(addr, (uint8_t *)saddr);
-    TURN_LOG_FUNC(TURN_LOG_LEVEL_ERROR, "A peer IP %s denied by the authentication module\n",
-                  saddr);
-  }
+  addr_to_string_no_port(addr, (uint8_t *)saddr);
+  snprintf(line, sizeof(line), "A peer IP %s denied by the authentication module", saddr);
+  auth_report_line(TURN_LOG_LEVEL_ERROR, line);
   return 1;
+}
+
+/* 0, or -1 if the list is full. */
+static int add_denied(const ioa_addr *addr) {
+  size_t n = denied_peers_number;
+  if (is_denied(addr))
+    return 0;
+  if (n == DENIED_PEERS_MAX)
+    return -1;
+  addr_cpy(&denied_peers[n], addr);
+  __atomic_store_n(&denied_peers_number, n + 1, __ATOMIC_RELEASE);
+  return 0;
 }
 
 int auth_deny_peer(const struct sockaddr *addr) {
   static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-  ioa_addr a;
-  size_t i;
+  ioa_addr a, forms[FORMS_MAX];
+  size_t i, n;
   int ret = 0;
   memset(&a, 0, sizeof(a));
   if (!addr)
@@ -51,17 +107,11 @@ int auth_deny_peer(const struct sockaddr *addr) {
     memcpy(&a.s6, addr, sizeof(a.s6));
   else
     return -1;
+  n = forms_of(&a, forms);
   pthread_mutex_lock(&mutex);
-  for (i = 0; i < denied_peers_number && !addr_eq_no_port(&denied_peers[i], &a); ++i)
-    ;
-  if (i == denied_peers_number) {
-    if (i < DENIED_PEERS_MAX) {
-      addr_cpy(&denied_peers[i], &a);
-      __atomic_store_n(&denied_peers_number, i + 1, __ATOMIC_RELEASE);
-    } else {
+  for (i = 0; i < n; ++i)
+    if (add_denied(&forms[i]))
       ret = -1;
-    }
-  }
   pthread_mutex_unlock(&mutex);
   return ret;
 }

@@ -29,6 +29,7 @@ is_secured() {
   grep -q 'token nonce is too long' src/client/ns_turn_msg.c &&
     grep -q 'ioa_addr_unfold' src/server/ns_turn_server.c &&
     grep -q 'turn_log_client_line' src/server/ns_turn_server.c &&
+    grep -q 'nget16' src/client/ns_turn_msg.c &&
     grep -q 'DTLSv1_listen' src/apps/relay/dtls_listener.c &&
     grep -q 'message is too long' src/apps/relay/ns_ioalib_engine_impl.c
 }

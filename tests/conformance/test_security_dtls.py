@@ -495,6 +495,14 @@ class Library(unittest.TestCase):
         done = self.run_with(server.patched(), "security_lengths.c")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
+    def test_no_misaligned_load(self):
+        """CVE-2026-40613, as UBSan sees it on any machine."""
+        test, flag = "security_alignment.c", "-fsanitize=alignment"
+        done = self.run_with(server.stock(), test, flag)
+        self.assertIn("load of misaligned address", done.stderr)
+        done = self.run_with(server.patched(), test, flag)
+        self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

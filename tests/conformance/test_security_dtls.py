@@ -5,6 +5,7 @@ unpatched it has the fault, with patches/4.6.1/security it has not."""
 
 import contextlib
 import functools
+import itertools
 import os
 import pathlib
 import re
@@ -75,14 +76,23 @@ def record(kind, payload, number=0, version=0xFEFF):
     return struct.pack("!BHHIHH", kind, version, 0, 0, number, len(payload)) + payload
 
 
+def addresses():
+    """Never one of before: the server may still have a session of the same port there."""
+    for number in itertools.count():
+        yield f"127.{2 + number // 40000}.{1 + number // 200 % 200}.{1 + number % 200}"
+
+
+ADDRESSES = addresses()
+
+
 class Source:
     """One address that datagrams come from."""
 
-    def __init__(self, address, ip="127.0.0.1"):
+    def __init__(self, address, ip=None):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind((ip, 0))
+        self.socket.bind((ip or next(ADDRESSES), 0))
         self.socket.connect(address)
-        self.socket.settimeout(1)
+        self.socket.settimeout(5)  # long: a late answer to one question would be taken for that to the next
 
     def __enter__(self):
         return self
@@ -92,7 +102,7 @@ class Source:
 
     def ask(self, *datagrams):
         """Type and body of the handshake message that comes back first; None if nothing does."""
-        for _ in range(5):
+        for _ in range(2):
             for datagram in datagrams:
                 self.socket.send(datagram)
             with contextlib.suppress(TimeoutError):
@@ -114,10 +124,6 @@ class Source:
         return body[3 : 3 + body[2]]
 
 
-def loopback(number):
-    return f"127.{1 + number // 40000}.{1 + number // 200 % 200}.{1 + number % 200}"
-
-
 def resident(place):
     with open(f"/proc/{place.process.pid}/status") as file:
         return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
@@ -128,7 +134,7 @@ def growth_by_hellos(place):
     before = resident(place)
     hello = b"".join(Hello().records())
     for number in range(SOURCES):
-        with Source(place.tls_address, loopback(number)) as source:
+        with Source(place.tls_address) as source:
             kind, _ = source.ask(hello)
             assert kind == HELLO_VERIFY, kind
     return resident(place) - before
@@ -150,7 +156,7 @@ JUNK = (
 def growth_by_junk(place):
     before = resident(place)
     for number in range(SOURCES):
-        with Source(place.tls_address, loopback(number)) as source:
+        with Source(place.tls_address) as source:
             source.socket.send(JUNK[number % len(JUNK)])
         if number % 20 == 0:  # not faster than the server reads
             with Source(place.tls_address) as source:
@@ -189,7 +195,7 @@ class NoSession(unittest.TestCase):
                 folder = f"/proc/{place.process.pid}/fd"
                 before = len(os.listdir(folder))
                 for number in range(50):
-                    with Source(place.tls_address, loopback(number)) as source:
+                    with Source(place.tls_address) as source:
                         source.cookie()
                 opened.append(len(os.listdir(folder)) - before)
         self.assertGreater(opened[0], 40)
@@ -220,7 +226,7 @@ class Engines(unittest.TestCase):
 
 
 class Cookie(Engines):
-    def source(self, place, ip="127.0.0.1", address=None):
+    def source(self, place, ip=None, address=None):
         source = Source(address or place.tls_address, ip)
         self.addCleanup(source.socket.close)
         return source
@@ -243,8 +249,10 @@ class Cookie(Engines):
 
     @on_each_engine
     def test_another_sources_is_none(self, place):
-        cookie = self.source(place).cookie()
-        for other in (self.source(place), self.source(place, "127.0.0.2")):
+        source = self.source(place)
+        cookie = source.cookie()
+        ip = source.socket.getsockname()[0]
+        for other in (self.source(place, ip), self.source(place)):
             self.assertEqual(other.ask(*Hello(cookie).records())[0], HELLO_VERIFY)
 
     @on_each_engine
@@ -259,11 +267,11 @@ class Cookie(Engines):
         with contextlib.ExitStack() as stack:
             source = self.source(self.places[3])
             cookie = source.cookie()
-            port = source.socket.getsockname()[1]
+            name = source.socket.getsockname()
             source.socket.close()
             place = stack.enter_context(server.Server(server.patched(), LINES, tls=True))
             other = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-            other.bind(("127.0.0.1", port))
+            other.bind(name)
             other.connect(place.tls_address)
             other.settimeout(5)
             other.send(b"".join(Hello(cookie).records()))
@@ -323,7 +331,8 @@ class Clients(Engines):
 
     @on_each_engine
     def test_plain_udp_on_the_dtls_port(self, place):
-        client = turnclient.Client(transport.connect("udp", place.tls_address), ALICE)
+        local = (next(ADDRESSES), 0)
+        client = turnclient.Client(transport.connect("udp", place.tls_address, local=local), ALICE)
         self.addCleanup(client.close)
         self.assertEqual(probes.outcome(client.allocate), "ok")
 
@@ -351,7 +360,8 @@ class Clients(Engines):
     def openssl(self, place, *options):
         host, port = place.tls_address
         return subprocess.run(
-            ["openssl", "s_client", "-connect", f"{host}:{port}", *options],
+            ["openssl", "s_client", "-connect", f"{host}:{port}"]
+            + ["-bind", f"{next(ADDRESSES)}:0", *options],
             input=b"",
             capture_output=True,
             timeout=30,
@@ -386,7 +396,8 @@ class Clients(Engines):
             password.flush()
             address = "%s:%d" % place.tls_address
             command = [patched.ctl(), "probe", "--transport", "dtls", "--insecure"]
-            command += ["--server", address, "--user", "alice", "--password-file", password.name]
+            command += ["--server", address, "--local-address", next(ADDRESSES)]
+            command += ["--user", "alice", "--password-file", password.name]
             done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 

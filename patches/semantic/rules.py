@@ -30,9 +30,9 @@ def if_there(step):
     return ("if_there", step)
 
 
-def if_said(word, step):
-    """Trees whose file does not have the word yet need no step for it."""
-    return ("if_said", step, word)
+def if_said(word, step, path=None):
+    """Trees whose file (path, or the step's own) does not have the word yet need no step for it."""
+    return ("if_said", step, word, path or step[1])
 
 
 def until(version, step):
@@ -40,6 +40,12 @@ def until(version, step):
     return ("until", step, version)
 
 
+def if_listener_challenges(step):
+    """4.16 and later answer unknown UDP sources in the listener, without a session."""
+    return if_said("udp_stateless_nonce_fast_path", step, LISTENER)
+
+
+LISTENER = "src/apps/relay/dtls_listener.c"
 MAIN = "src/apps/relay/mainrelay.c"
 CLI = "src/apps/relay/turn_admin_server.c"
 README = "README.turnserver"
@@ -76,19 +82,31 @@ skipped then. Nothing that the server library calls is defined elsewhere.""",
                     "session_add_integrity_str(": 4,
                 },
             ),
-            # 4.17 and later challenge unknown UDP sources in the listener, without a session
-            if_said(
-                "udp_stateless_nonce_fast_path",
-                after(
-                    "src/apps/relay/dtls_listener.c",
-                    r"static bool udp_stateless_nonce_fast_path\([^)]*\) \{\n",
-                    "  if (turn_auth_hooks) {\n    return false; /* the module makes the challenge */\n  }\n",
+            # where every request that is left gets a challenge, or is refused as a session would
+            if_listener_challenges(
+                before(
+                    LISTENER,
+                    r"[ \t]*realm_options_t realm_options;\n",
+                    """\
+  if (turn_auth_hooks) {
+    ioa_network_buffer_handle answer = ioa_network_buffer_allocate(server->e);
+    const enum turn_auth_listener made = turn_auth_hooks->listener_check(
+        ts, nd, get_local_addr_from_ioa_socket(server->udp_listen_s), answer, enforce_fingerprints);
+    if (made == TURN_AUTH_LISTENER_SEND) {
+      udp_send_message(server, answer, &(nd->src_addr));
+    }
+    ioa_network_buffer_delete(server->e, answer);
+    if (made != TURN_AUTH_LISTENER_COTURN) {
+      return made != TURN_AUTH_LISTENER_SESSION;
+    }
+  }
+
+""",
                 ),
             ),
-            if_said(
-                "udp_stateless_nonce_fast_path",
+            if_listener_challenges(
                 after(
-                    "src/apps/relay/dtls_listener.c",
+                    LISTENER,
                     r'#include "dtls_listener\.h"\n',
                     '#include "ns_turn_auth_hooks.h"\n',
                 ),
@@ -140,6 +158,7 @@ and logs.""",
             new("src/apps/relay/auth_peers.c"),
             new("src/apps/relay/auth_pending.c"),
             new("src/apps/relay/auth_report.c"),
+            if_listener_challenges(new("src/apps/relay/auth_listener.c")),
             # a copy of the default realm's parameters must not count the default realm's allocations
             after(
                 "src/apps/relay/userdb.c",
@@ -184,6 +203,9 @@ and logs.""",
                 " src/apps/relay/auth_pending.c"
                 " src/apps/relay/auth_report.c",
             ),
+            if_listener_challenges(
+                after("Makefile.in", r"src/apps/relay/auth_report\.c", " src/apps/relay/auth_listener.c")
+            ),
             after("Makefile.in", r"\$\{SERVERTURN_MODS\} -o \$@", " -ldl"),
             if_there(after(
                 "src/server/CMakeLists.txt",
@@ -199,6 +221,11 @@ and logs.""",
                 "src/apps/relay/CMakeLists.txt",
                 r"set\(SOURCE_FILES\n",
                 "    auth_module.c\n    auth_session.c\n    auth_message.c\n    auth_state.c\n    auth_grant.c\n    auth_quota.c\n    auth_ask.c\n    auth_observe.c\n    auth_peers.c\n    auth_pending.c\n    auth_report.c\n",
+            )),
+            if_listener_challenges(after(
+                "src/apps/relay/CMakeLists.txt",
+                r"auth_report\.c\n",
+                "    auth_listener.c\n",
             )),
             if_there(after(
                 "src/apps/relay/CMakeLists.txt",

@@ -18,7 +18,8 @@
  *   3. init(), once, after daemonising and before the first packet. It may run as root or
  *      already as the server's user. Threads may be started here.
  *   4. challenge(), authenticate(), session_bound(), session_end(): on relay threads, several at
- *      once. They must not block.
+ *      once; challenge() also on listener threads, where coturn challenges without a session (from
+ *      4.17). They must not block.
  *   5. reload(), status(): on the server's admin or signal thread.
  *   6. stop(): before exit. The module is never dlclosed.
  *

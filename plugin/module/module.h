@@ -4,8 +4,9 @@
  * SPDX-License-Identifier: BSD-3-Clause
  *
  * The module joins coturn's ABI (coturn_auth_module.h) with the store and the credential formats.
- * Everything that runs on a relay thread (authenticate, challenge, sessions) works in memory that
- * the thread made before: nothing there blocks, asks the database or, in authenticate(), allocates.
+ * Everything that runs on a relay thread (authenticate, sessions) or on one that listens, too
+ * (challenge), works in memory that the thread made before: nothing there blocks, asks the database
+ * or, in authenticate(), allocates.
  */
 #ifndef TURNCRED_MODULE_H
 #define TURNCRED_MODULE_H
@@ -98,7 +99,7 @@ struct subject {
 enum coturn_auth_reason subject_refused(const struct store_snapshot *snapshot,
                                         const struct subject *subject);
 
-/* --- thread.c: what one relay thread keeps ---------------------------------------------------- */
+/* --- thread.c: what one thread that asks keeps ------------------------------------------------ */
 
 /* The grant that this thread gave last, until session_bound() says that it verified a request. */
 struct last_grant {

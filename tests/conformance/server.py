@@ -45,6 +45,12 @@ def patched():
     return find("TURNSERVER", "COTURN_DIR")
 
 
+def version(program):
+    """What turnserver says it is, as numbers: (4, 6, 1)."""
+    run = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20)
+    return tuple(int(part) for part in run.stdout.split()[-1].split("."))
+
+
 def has_ipv6():
     try:
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:

@@ -9,6 +9,7 @@
  *   realm.PORT=NAME          the same, for a local port
  *   server=NAME              THIRD-PARTY-AUTHORIZATION: tokens are offered and accepted
  *   tokens=0                 tokens are neither offered nor accepted
+ *   challenge=VERDICT        challenge() does nothing but answer with this number
  *   deny-peer=ADDRESS        host->deny_peer()
  *   decline=1                unknown users are declined, not denied
  * Any other word is a user, "name:PROPERTY,PROPERTY...". A token's octets are properties, too:
@@ -18,7 +19,7 @@
  *   deny=CODE/REASON-NUMBER  the verdict
  *   bound=REASON-NUMBER      what session_bound() returns
  *   pend=MS                  answer after so long, from another thread
- * reload() closes all sessions.
+ * reload() closes all sessions, stop() logs the counters.
  */
 #include "coturn_auth_module.h"
 
@@ -166,6 +167,8 @@ static enum coturn_auth_verdict challenge(void *state,
   char name[300], value[300];
   int port = 0;
   (void)state;
+  if (!setting("challenge", value, sizeof(value)))
+    return (enum coturn_auth_verdict)atoi(value);
   if (request->local_addr && request->local_addr->sa_family == AF_INET)
     port = ntohs(((const struct sockaddr_in *)request->local_addr)->sin_port);
   snprintf(name, sizeof(name), "realm.%s", request->origin);
@@ -274,8 +277,19 @@ static void status(void *state, coturn_auth_status_fn emit, void *arg) {
   emit("rules", "in force", arg);
 }
 
+static void log_counter(const struct coturn_auth_counter *counter, uint64_t value, void *arg) {
+  char line[200];
+  (void)arg;
+  if (!value)
+    return;
+  snprintf(line, sizeof(line), "rules: counted %s %s %llu", counter->name,
+           counter->label_value ? counter->label_value : "", (unsigned long long)value);
+  rules.host->log(COTURN_AUTH_LOG_INFO, line);
+}
+
 static void stop(void *state) {
   (void)state;
+  rules.host->visit_counters(log_counter, NULL);
   rules.host->log(COTURN_AUTH_LOG_INFO, "rules: stopped");
 }
 

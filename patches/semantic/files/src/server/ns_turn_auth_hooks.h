@@ -20,6 +20,14 @@
 extern "C" {
 #endif
 
+/* What becomes of a UDP request whose source has no session. */
+enum turn_auth_listener {
+  TURN_AUTH_LISTENER_COTURN, /* what coturn's own listener makes of it */
+  TURN_AUTH_LISTENER_SEND,   /* the answer is there */
+  TURN_AUTH_LISTENER_DROP,
+  TURN_AUTH_LISTENER_SESSION /* it needs a session */
+};
+
 struct turn_auth_hooks {
   /* Called in check_stun_auth, when the session has a nonce. 1: decided (the arguments are filled
    * in as check_stun_auth does); 0: coturn's own mechanisms go on. */
@@ -48,6 +56,12 @@ struct turn_auth_hooks {
 
   /* The session is about to be freed. */
   void (*session_end)(ts_ur_super_session *ss);
+
+  /* Called in the UDP listener where it challenges without a session (4.16 and later; else NULL),
+   * on whatever thread it runs. */
+  enum turn_auth_listener (*listener_check)(turn_turnserver *server, ioa_net_data *in_buffer,
+                                            const ioa_addr *local, ioa_network_buffer_handle nbh,
+                                            int fingerprint);
 };
 
 /* What the hooks use of the server. */

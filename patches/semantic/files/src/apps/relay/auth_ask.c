@@ -29,8 +29,12 @@ int auth_check_integrity(const struct coturn_auth_request *request, const uint8_
   return ret;
 }
 
-/* 1: st says how to challenge; 0: coturn does; -1: nothing can be decided now. */
-int auth_ask_challenge(struct auth_exchange *x, struct auth_session *st) {
+static const struct sockaddr *sockaddr_of(const ioa_addr *addr) { return addr ? &addr->ss : NULL; }
+
+/* 1: x->st says how to challenge; 0: coturn does; -1: nothing can be decided now. */
+int auth_ask_challenge(struct auth_exchange *x) {
+  const struct auth_source *from = &x->from;
+  struct auth_session *st = x->st;
   struct coturn_auth_challenge_request request = {.header = COTURN_AUTH_HEADER(request)};
   struct coturn_auth_challenge challenge;
   enum coturn_auth_verdict verdict = COTURN_AUTH_DECLINED;
@@ -39,11 +43,11 @@ int auth_ask_challenge(struct auth_exchange *x, struct auth_session *st) {
     memset(&challenge, 0, sizeof(challenge));
     challenge.header = (struct coturn_auth_header)COTURN_AUTH_HEADER(challenge);
     challenge.accepts_tokens = 1;
-    request.realm = x->ss->realm_options.name;
-    request.origin = x->ss->origin;
-    request.client_addr = auth_client_addr(x->ss);
-    request.local_addr = auth_local_addr(x->ss);
-    request.transport = auth_transport_of(x->ss);
+    request.realm = from->realm;
+    request.origin = from->origin;
+    request.client_addr = sockaddr_of(from->client);
+    request.local_addr = sockaddr_of(from->local);
+    request.transport = from->transport;
     request.method = x->method;
     request.flags = x->a.wants_token ? COTURN_AUTH_REQ_WANTS_TOKEN : 0;
     if (auth_module_enter() < 0)
@@ -55,7 +59,7 @@ int auth_ask_challenge(struct auth_exchange *x, struct auth_session *st) {
   }
 
   if (verdict == COTURN_AUTH_GRANTED) {
-    STRCPY(st->realm, challenge.realm[0] ? challenge.realm : x->ss->realm_options.name);
+    STRCPY(st->realm, challenge.realm[0] ? challenge.realm : from->realm);
     st->offers_tokens = challenge.offers_tokens ? 1 : 0;
     st->accepts_tokens = challenge.accepts_tokens ? 1 : 0;
     if (!st->server_name || strcmp(st->server_name, challenge.server_name)) {
@@ -67,7 +71,7 @@ int auth_ask_challenge(struct auth_exchange *x, struct auth_session *st) {
   }
   if (verdict != COTURN_AUTH_DECLINED)
     return -1;
-  STRCPY(st->realm, x->ss->realm_options.name);
+  STRCPY(st->realm, from->realm);
   st->offers_tokens = 0;
   st->accepts_tokens = 1;
   st->challenged = 0;
@@ -142,7 +146,7 @@ enum coturn_auth_verdict auth_authenticate(struct auth_exchange *x, uint32_t why
   if (x->held != x->ss)
     request.flags |= COTURN_AUTH_REQ_MOBILITY;
   request.method = x->method;
-  request.transport = auth_transport_of(x->ss);
+  request.transport = x->from.transport;
   request.username = x->username;
   request.username_len = (uint32_t)strlen(x->username);
   request.realm = st->realm;
@@ -154,10 +158,10 @@ enum coturn_auth_verdict auth_authenticate(struct auth_exchange *x, uint32_t why
   }
   request.message = x->message;
   request.message_len = x->message_len;
-  request.client_addr = auth_client_addr(x->ss);
-  request.local_addr = auth_local_addr(x->ss);
+  request.client_addr = sockaddr_of(x->from.client);
+  request.local_addr = sockaddr_of(x->from.local);
   request.grant_ref = st->granted ? st->ref : 0;
-  request.origin = x->ss->origin;
+  request.origin = x->from.origin;
 
   if (auth_module_enter() < 0) {
     answer->verdict = COTURN_AUTH_DENIED;

@@ -183,7 +183,7 @@ int auth_use_grant(struct auth_exchange *x, struct coturn_auth_grant *g, int ver
     bound.username = x->username;
     bound.realm = st->realm;
     bound.quota_name = g->quota_name[0] ? g->quota_name : x->username;
-    bound.client_addr = auth_client_addr(x->ss);
+    bound.client_addr = x->from.client ? &x->from.client->ss : NULL;
     if (auth_module_enter() < 0)
       return auth_refuse(x, 500, COTURN_AUTH_REASON_MODULE_ERROR, user);
     why = auth_module.session_bound(auth_module_state, &bound);

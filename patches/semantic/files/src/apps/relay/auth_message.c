@@ -64,30 +64,39 @@ int auth_attr_string(stun_attr_ref sar, char *dst, size_t dst_size) {
   return 0;
 }
 
-/* coturn accepts a nonce of an earlier session from the same address (4.16 and later); so a session
- * without credentials does, and goes on with it. 0: it is not one. */
-int auth_adopt_nonce(struct auth_exchange *x) {
+/* Copies the nonce if it is one that coturn has made for this address and has not kept (4.16 and
+ * later). 0: it is not. */
+int auth_stateless_nonce(const struct auth_exchange *x, turn_time_t now, char *nonce,
+                         uint32_t *issued) {
 #ifdef TURN_STATELESS_NONCE_LENGTH
+  const turn_turnserver *server = x->server;
+  return turn_server_stateless_nonce_enabled(server) && x->from.client &&
+         auth_attr_string(x->a.nonce, nonce, TURN_STATELESS_NONCE_SIZE) == 0 &&
+         turn_check_stateless_nonce(
+             server->stateless_nonce_key, server->stateless_nonce_key_size, x->from.client,
+             (uint32_t)now, (uint32_t)turn_server_stateless_nonce_lifetime(server), nonce, issued);
+#else
+  UNUSED_ARG(x);
+  UNUSED_ARG(now);
+  UNUSED_ARG(nonce);
+  UNUSED_ARG(issued);
+  return 0;
+#endif
+}
+
+/* coturn accepts a nonce of an earlier session from the same address; so a session without
+ * credentials does, and goes on with it. 0: it is not one. */
+int auth_adopt_nonce(struct auth_exchange *x) {
   ts_ur_super_session *ss = x->ss;
-  const ioa_addr *client = get_remote_addr_from_ioa_socket(ss->client_socket);
-  char nonce[TURN_STATELESS_NONCE_SIZE];
+  char nonce[NONCE_MAX_SIZE];
   uint32_t issued = 0;
 
-  if (!turn_server_stateless_nonce_enabled(x->server) || !client ||
-      auth_attr_string(x->a.nonce, nonce, sizeof(nonce)) < 0 ||
-      !turn_check_stateless_nonce(x->server->stateless_nonce_key,
-                                  x->server->stateless_nonce_key_size, client,
-                                  (uint32_t)x->server->ctime,
-                                  turn_server_stateless_nonce_lifetime(x->server), nonce, &issued))
+  if (!auth_stateless_nonce(x, x->server->ctime, nonce, &issued))
     return 0;
   STRCPY(ss->nonce, nonce);
   if (*(x->server->stale_nonce))
     ss->nonce_expiration_time = (turn_time_t)issued + (turn_time_t)(*(x->server->stale_nonce));
   return 1;
-#else
-  UNUSED_ARG(x);
-  return 0;
-#endif
 }
 
 /* 1: the key verifies the message, 0: it does not, -1: it cannot be checked. */
@@ -176,12 +185,13 @@ static void error_response(const struct auth_exchange *x, size_t *len, int code,
   stun_tid_message_cpy(buf, x->tid);
 }
 
-void auth_challenge_response(struct auth_exchange *x, const struct auth_session *st) {
+void auth_challenge_response(struct auth_exchange *x) {
+  const struct auth_session *st = x->st;
   uint8_t *buf = ioa_network_buffer_data(x->nbh);
   size_t len = ioa_network_buffer_get_size(x->nbh);
   error_response(x, &len, *x->err_code, *x->reason);
-  stun_attr_add_str(buf, &len, STUN_ATTRIBUTE_NONCE, x->ss->nonce,
-                    (int)strnlen((const char *)x->ss->nonce, NONCE_MAX_SIZE - 1));
+  stun_attr_add_str(buf, &len, STUN_ATTRIBUTE_NONCE, x->from.nonce,
+                    (int)strlen((const char *)x->from.nonce));
   stun_attr_add_str(buf, &len, STUN_ATTRIBUTE_REALM, (const uint8_t *)st->realm,
                     (int)strlen(st->realm));
   if (st->offers_tokens && st->server_name && st->server_name[0])
@@ -203,16 +213,15 @@ static void unknown_token_response(struct auth_exchange *x) {
 }
 
 int auth_refuse(struct auth_exchange *x, int code, unsigned reason, const char *user) {
-  const struct auth_session *st = x->held->auth_session;
   struct auth_refusal r;
   memset(&r, 0, sizeof(r));
-  r.client = x->ss->client_socket ? get_remote_addr_from_ioa_socket(x->ss->client_socket) : NULL;
-  r.realm = st && st->realm[0] ? st->realm : x->ss->realm_options.name;
+  r.client = x->from.client;
+  r.realm = x->st->realm[0] ? x->st->realm : x->from.realm;
   r.user = user;
   r.method = x->method;
   r.code = code;
   r.reason = reason;
-  r.session = x->ss->id;
+  r.session = x->from.session;
   auth_report_refusal(&r);
 
   *x->err_code = code;
@@ -220,8 +229,8 @@ int auth_refuse(struct auth_exchange *x, int code, unsigned reason, const char *
     *x->reason = (const uint8_t *)"Stale nonce";
   else if (code == 441)
     *x->reason = (const uint8_t *)"Wrong credentials";
-  if ((code == 401 || code == 438) && st)
-    auth_challenge_response(x, st);
+  if (code == 401 || code == 438)
+    auth_challenge_response(x);
   else if (code == 420)
     unknown_token_response(x);
   return 1;

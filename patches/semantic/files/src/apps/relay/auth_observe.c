@@ -17,7 +17,7 @@ static void observe_ask(struct auth_exchange *x, struct auth_session *st) {
   stun_tid_cpy(&st->observed_tid, x->tid);
   if (!x->a.integrity || !x->a.realm || !x->a.username || !x->a.nonce ||
       auth_attr_string(x->a.username, x->username, sizeof(x->username)) < 0 ||
-      auth_ask_challenge(x, st) < 0)
+      auth_ask_challenge(x) < 0)
     return;
   handle = auth_pending_ask(x->ss->id);
   auth_authenticate(x,

@@ -14,10 +14,36 @@
 #include <openssl/crypto.h>
 
 /* The realm of a verified identity stays; before that it may change with the module's settings. */
-static int current_challenge(struct auth_exchange *x, struct auth_session *st) {
-  if (st->granted)
+static int current_challenge(struct auth_exchange *x) {
+  if (x->st->granted)
     return 1;
-  return auth_ask_challenge(x, st);
+  return auth_ask_challenge(x);
+}
+
+int auth_check_form(struct auth_exchange *x, int challenge) {
+  if (challenge < 0)
+    return auth_refuse(x, 500, COTURN_AUTH_REASON_STORE_UNAVAILABLE, "");
+
+  if (auth_takes_token(x) && !x->st->accepts_tokens)
+    return auth_refuse(x, 420, COTURN_AUTH_REASON_TOKEN_NOT_OFFERED, "");
+
+  if (!x->a.integrity || stun_attr_get_len(x->a.integrity) != SHA1SIZEBYTES) {
+    if (!challenge && !auth_module_options.only)
+      return 0;
+    *x->err_code = 401;
+    auth_challenge_response(x);
+    return 1;
+  }
+
+  if (!x->a.realm || !x->a.username || !x->a.nonce)
+    return auth_refuse(x, 400, COTURN_AUTH_REASON_MALFORMED, "");
+  /* coturn has read a mobile Refresh to its end before it asks who sent it */
+  if (x->held != x->ss && auth_has_addition(x))
+    return auth_refuse(x, 400, COTURN_AUTH_REASON_MALFORMED, "");
+  if (auth_attr_string(x->a.username, x->username, sizeof(x->username)) < 0 ||
+      !is_secure_string((const uint8_t *)x->username, 1))
+    return auth_refuse(x, 400, COTURN_AUTH_REASON_BAD_USERNAME, "");
+  return -1;
 }
 
 static int nonce_is_fresh(struct auth_exchange *x) {
@@ -30,9 +56,9 @@ static int nonce_is_fresh(struct auth_exchange *x) {
 
 static int session_check(struct auth_exchange *x) {
   struct auth_session *own = x->ss->auth_session;
-  struct auth_session *st = x->held->auth_session;
+  struct auth_session *st = x->st;
   uint32_t why = 0;
-  int i, challenge;
+  int i, answered;
 
   /* a mobile allocation of coturn's own users is nobody's whom the module has let in */
   if (x->coturns)
@@ -51,29 +77,9 @@ static int session_check(struct auth_exchange *x) {
   if (!st->granted && x->held->hmackey_set && !auth_takes_token(x))
     return 0; /* authenticated by coturn itself */
 
-  challenge = current_challenge(x, st);
-  if (challenge < 0)
-    return auth_refuse(x, 500, COTURN_AUTH_REASON_STORE_UNAVAILABLE, "");
-
-  if (auth_takes_token(x) && !st->accepts_tokens)
-    return auth_refuse(x, 420, COTURN_AUTH_REASON_TOKEN_NOT_OFFERED, "");
-
-  if (!x->a.integrity || stun_attr_get_len(x->a.integrity) != SHA1SIZEBYTES) {
-    if (!challenge && !auth_module_options.only)
-      return 0;
-    *x->err_code = 401;
-    auth_challenge_response(x, st);
-    return 1;
-  }
-
-  if (!x->a.realm || !x->a.username || !x->a.nonce)
-    return auth_refuse(x, 400, COTURN_AUTH_REASON_MALFORMED, "");
-  /* coturn has read a mobile Refresh to its end before it asks who sent it */
-  if (x->held != x->ss && auth_has_addition(x))
-    return auth_refuse(x, 400, COTURN_AUTH_REASON_MALFORMED, "");
-  if (auth_attr_string(x->a.username, x->username, sizeof(x->username)) < 0 ||
-      !is_secure_string((const uint8_t *)x->username, 1))
-    return auth_refuse(x, 400, COTURN_AUTH_REASON_BAD_USERNAME, "");
+  answered = auth_check_form(x, current_challenge(x));
+  if (answered >= 0)
+    return answered;
   if (!nonce_is_fresh(x))
     return auth_refuse(x, 438, COTURN_AUTH_REASON_STALE_NONCE, x->username);
   if (!auth_attr_is(x->a.realm, st->realm))
@@ -117,6 +123,8 @@ static int check(turn_turnserver *server, ts_ur_super_session *ss, stun_tid *tid
   x.server = server;
   x.ss = ss;
   x.held = own->resume_of ? own->resume_of : ss;
+  x.st = x.held->auth_session;
+  auth_source_of(ss, &x.from);
   x.tid = tid;
   x.resp_constructed = resp_constructed;
   x.err_code = err_code;
@@ -214,6 +222,16 @@ static void session_end(ts_ur_super_session *ss) {
 }
 
 const struct turn_auth_hooks auth_session_hooks = {
-    check,  auth_owns, auth_inc_quota,   auth_dec_quota, auth_add_integrity,
-    resume, keeps,     auth_denied_peer, session_end,
+    check,
+    auth_owns,
+    auth_inc_quota,
+    auth_dec_quota,
+    auth_add_integrity,
+    resume,
+    keeps,
+    auth_denied_peer,
+    session_end,
+#ifdef TURN_STATELESS_NONCE_LENGTH
+    auth_listener_check,
+#endif
 };

@@ -72,8 +72,21 @@ struct auth_attributes {
   int wants_token;
 };
 
+/* Where a request came from: a session, or the UDP listener, which has none yet. */
+struct auth_source {
+  uint64_t session; /* 0: none yet */
+  const ioa_addr *client;
+  const ioa_addr *local;
+  uint16_t transport;
+  const char *realm;    /* which coturn itself would name */
+  const char *origin;   /* canonic, or "" */
+  const uint8_t *nonce; /* of a challenge */
+};
+
 struct auth_exchange {
   turn_turnserver *server;
+  struct auth_source from;
+  struct auth_session *st;   /* of held, or the listener's own */
   ts_ur_super_session *ss;   /* whose socket the request came from */
   ts_ur_super_session *held; /* whose grant counts: ss, or the mobile session that it resumes */
   int coturns;               /* it resumes one that coturn itself has authenticated */
@@ -99,6 +112,10 @@ void auth_parse(struct auth_exchange *x);
 int auth_attr_is(stun_attr_ref sar, const char *value);
 /* 0, or -1 if it is empty, too long or holds a NUL. */
 int auth_attr_string(stun_attr_ref sar, char *dst, size_t dst_size);
+/* Copies the nonce if it is one that coturn has made for this address and has not kept (4.16 and
+ * later). 0: it is not. nonce: TURN_STATELESS_NONCE_SIZE octets. */
+int auth_stateless_nonce(const struct auth_exchange *x, turn_time_t now, char *nonce,
+                         uint32_t *issued);
 /* 1 if the nonce is one that coturn accepts without having kept it: the session goes on with it. */
 int auth_adopt_nonce(struct auth_exchange *x);
 /* 1 if something else than FINGERPRINT stands behind MESSAGE-INTEGRITY. */
@@ -110,7 +127,7 @@ int auth_verify(const struct auth_exchange *x, const uint8_t *key, size_t key_le
 /* 1 if the request carries a token, and is one that may. */
 int auth_takes_token(const struct auth_exchange *x);
 int auth_add_integrity(ts_ur_super_session *ss, uint8_t *buf, size_t *len);
-void auth_challenge_response(struct auth_exchange *x, const struct auth_session *st);
+void auth_challenge_response(struct auth_exchange *x);
 /* Refuses, counts and logs. Always 1: decided. */
 int auth_refuse(struct auth_exchange *x, int code, unsigned reason, const char *user);
 
@@ -118,9 +135,7 @@ int auth_refuse(struct auth_exchange *x, int code, unsigned reason, const char *
 struct auth_session *auth_state_of(ts_ur_super_session *ss);
 int auth_owns(const ts_ur_super_session *ss);
 int auth_has_allocation(ts_ur_super_session *ss);
-uint16_t auth_transport_of(ts_ur_super_session *ss);
-const struct sockaddr *auth_client_addr(ts_ur_super_session *ss);
-const struct sockaddr *auth_local_addr(ts_ur_super_session *ss);
+void auth_source_of(ts_ur_super_session *ss, struct auth_source *from);
 void auth_know_server(turn_turnserver *server);
 /* Whole seconds until the deadline; 0: it is over, or nearly. */
 uint64_t auth_seconds_left(const struct auth_session *st);
@@ -139,9 +154,14 @@ int auth_check_grant(struct coturn_auth_grant *g);
 int auth_admit(struct auth_exchange *x);
 int auth_use_grant(struct auth_exchange *x, struct coturn_auth_grant *g, int verified);
 
+/* ---- auth_session.c */
+/* The checks in front of the nonce, after auth_ask_challenge(): they need no session. 1: answered;
+ * 0: coturn's own mechanisms go on; -1: nothing is wrong so far. */
+int auth_check_form(struct auth_exchange *x, int challenge);
+
 /* ---- auth_ask.c */
-/* 1: st says how to challenge; 0: coturn does; -1: nothing can be decided now. */
-int auth_ask_challenge(struct auth_exchange *x, struct auth_session *st);
+/* 1: x->st says how to challenge; 0: coturn does; -1: nothing can be decided now. */
+int auth_ask_challenge(struct auth_exchange *x);
 /* authenticate() itself. *verified: the grant's key is known to verify the message. */
 enum coturn_auth_verdict auth_authenticate(struct auth_exchange *x, uint32_t why, uint32_t flags,
                                            uint64_t handle, struct auth_answer *answer,
@@ -150,6 +170,11 @@ int auth_ask(struct auth_exchange *x, uint32_t why);
 
 /* ---- auth_observe.c */
 int auth_observe(struct auth_exchange *x);
+
+/* ---- auth_listener.c, where coturn's listener challenges without a session */
+enum turn_auth_listener auth_listener_check(turn_turnserver *server, ioa_net_data *in_buffer,
+                                            const ioa_addr *local, ioa_network_buffer_handle nbh,
+                                            int fingerprint);
 
 /* ---- auth_peers.c */
 int auth_denied_peer(const ioa_addr *addr);

@@ -24,7 +24,7 @@ int auth_has_allocation(ts_ur_super_session *ss) {
   return is_allocation_valid(get_allocation_ss(ss));
 }
 
-uint16_t auth_transport_of(ts_ur_super_session *ss) {
+static uint16_t transport_of(ts_ur_super_session *ss) {
   if (ss->client_socket) {
     switch (get_ioa_socket_type(ss->client_socket)) {
     case UDP_SOCKET:
@@ -46,14 +46,15 @@ uint16_t auth_transport_of(ts_ur_super_session *ss) {
   return COTURN_AUTH_TRANSPORT_UNKNOWN;
 }
 
-const struct sockaddr *auth_client_addr(ts_ur_super_session *ss) {
-  ioa_addr *addr = ss->client_socket ? get_remote_addr_from_ioa_socket(ss->client_socket) : NULL;
-  return addr ? &addr->ss : NULL;
-}
-
-const struct sockaddr *auth_local_addr(ts_ur_super_session *ss) {
-  ioa_addr *addr = ss->client_socket ? get_local_addr_from_ioa_socket(ss->client_socket) : NULL;
-  return addr ? &addr->ss : NULL;
+void auth_source_of(ts_ur_super_session *ss, struct auth_source *from) {
+  ioa_socket_handle s = ss->client_socket;
+  from->session = ss->id;
+  from->client = s ? get_remote_addr_from_ioa_socket(s) : NULL;
+  from->local = s ? get_local_addr_from_ioa_socket(s) : NULL;
+  from->transport = transport_of(ss);
+  from->realm = ss->realm_options.name;
+  from->origin = ss->origin;
+  from->nonce = ss->nonce;
 }
 
 void auth_know_server(turn_turnserver *server) {

@@ -143,6 +143,21 @@ class RedisFormats(Both):
                 client.close()
                 return alive(place), place.process.poll() is None and noted
 
+    def test_what_is_left_of_a_server(self):
+        """0008: a key that an earlier server has not deleted ends the next one at its start."""
+        self.both(self.left, "gone", "ok")
+
+    @staticmethod
+    def left(program):
+        with Redis() as redis:
+            key = f"turn/realm/example.org/user/{FORMAT}/allocation/1/status"
+            redis.tell(f"SET {key} new")
+            try:
+                with server.Server(program, LINES + [redis.line("statsdb")]):
+                    return "still there" if key in redis.tell("KEYS *") else "ok"
+            except RuntimeError:
+                return "gone"
+
     def test_user_database(self):
         """0008: SIGSEGV by whoever has seen a nonce; no credential is needed."""
         self.both(self.user_database, ("gone", False), ("ok", True))

@@ -165,6 +165,15 @@ and logs.""",
                 r"ret->status\.alloc_counters = ur_string_map_create\(NULL\);\n(?=\s*add_to_secrets_list)",
                 "\t\t\tif(turn_auth_hooks)\n\t\t\t\tret->status.total_current_allocs = 0;\n",
             ),
+            # 4.6.3 and 4.7.0; later ones count relay sockets instead, earlier ones nothing
+            if_said(
+                "global_allocation_count",
+                after(
+                    "src/apps/relay/userdb.h",
+                    r"size_t global_allocation_count;\n",
+                    "\n#define QUOTA_COUNTS_ALLOCATIONS /* whoever changes a quota changes that, too */\n",
+                ),
+            ),
             after(
                 "src/apps/relay/userdb.c",
                 r'#include "ns_turn_server\.h"\n',

@@ -69,10 +69,9 @@ static int apply_grant(struct auth_exchange *x, const struct coturn_auth_grant *
     free(quota_name);
     return -1;
   }
-  recharge = ss->quota_used && (!st->granted || strcmp(st->quota_name, quota_name) ||
-                                strcmp(ss->realm_options.name, realm));
-  if (recharge)
-    turn_auth_services.dec_quota(ss);
+  recharge = ss->quota_used && !auth_is_charged(ss, quota_name, realm);
+  if (recharge && !st->granted)
+    turn_auth_services.dec_quota(ss); /* coturn's own charge */
 
   memset(ss->hmackey, 0, sizeof(ss->hmackey));
   memcpy(ss->hmackey, g->key, g->key_len);
@@ -104,7 +103,7 @@ static int apply_grant(struct auth_exchange *x, const struct coturn_auth_grant *
   free(st->quota_name);
   st->quota_name = quota_name;
 
-  if (recharge && auth_inc_quota(ss) < 0)
+  if (recharge && auth_move_charge(ss) < 0)
     TURN_LOG_FUNC(TURN_LOG_LEVEL_WARNING, "session %018llu: its new quota name is used up\n",
                   (unsigned long long)ss->id);
   return 0;
@@ -115,8 +114,8 @@ int auth_admit(struct auth_exchange *x) {
   struct auth_session *st = x->held->auth_session;
   uint64_t left = 0;
 
-  /* coturn takes the realm of the first ORIGIN that it sees in an Allocate, verified or not */
-  if (!x->held->quota_used && strcmp(x->held->realm_options.name, st->accounting_realm))
+  /* coturn takes the realm of an Allocate's ORIGIN, or of a Refresh's ticket, verified or not */
+  if (strcmp(x->held->realm_options.name, st->accounting_realm))
     set_realm(x->held, st);
   if (st->deadline_ms && st->policy != COTURN_AUTH_EXPIRY_ALLOCATE) {
     left = auth_seconds_left(st);

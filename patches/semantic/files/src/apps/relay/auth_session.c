@@ -202,7 +202,7 @@ static void session_end(ts_ur_super_session *ss) {
       end.session = ss->id;
       end.ref = st->ref;
       end.display_name = (const char *)ss->username;
-      end.realm = ss->realm_options.name;
+      end.realm = st->accounting_realm;
       end.duration = (auth_monotonic_ms() - st->bound_ms) / 1000;
       end.received_bytes = ss->t_received_bytes;
       end.sent_bytes = ss->t_sent_bytes;
@@ -211,6 +211,7 @@ static void session_end(ts_ur_super_session *ss) {
       auth_module.session_end(auth_module_state, &end);
       auth_module_leave();
     }
+    auth_release_quota(ss);
     OPENSSL_cleanse(ss->hmackey, sizeof(ss->hmackey));
   }
   free(st->server_name);

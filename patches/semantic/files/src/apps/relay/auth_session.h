@@ -16,6 +16,11 @@ struct session_pending {
   uint64_t request; /* 0: free */
 };
 
+struct auth_charge {
+  char *name;
+  char *realm;
+};
+
 struct auth_session {
   /* the challenge */
   int challenged;
@@ -38,6 +43,7 @@ struct auth_session {
   char *username;
   char *quota_name;
   char accounting_realm[COTURN_AUTH_REALM_MAX + 1];
+  struct auth_charge charge; /* of its allocation, if there is one */
 
   /* this request only */
   ts_ur_super_session *resume_of;
@@ -144,7 +150,12 @@ uint64_t auth_deadline_of(const struct coturn_auth_grant *g);
 
 /* ---- auth_quota.c */
 int auth_inc_quota(ts_ur_super_session *ss);
+/* Releases what was charged, but not for a mobile allocation that is still there. */
 void auth_dec_quota(ts_ur_super_session *ss);
+void auth_release_quota(ts_ur_super_session *ss);
+int auth_is_charged(const ts_ur_super_session *ss, const char *name, const char *realm);
+/* Charges the names of a new grant instead. 0, or -1 if they are used up: the old charge stays. */
+int auth_move_charge(ts_ur_super_session *ss);
 
 /* ---- auth_grant.c */
 const char *auth_display_of(const struct auth_exchange *x, const char *display_name);

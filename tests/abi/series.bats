@@ -88,11 +88,42 @@ both() { is_patched && is_secured; }
   "$TOP/scripts/port-patches" --check "$SOURCE"
 }
 
-@test "rules that find nothing are reported" {
+# is_version VERSION: what the tree says of itself
+is_version() { sed -i "s/\(TURN_SERVER_VERSION *\)\"4.6.1\"/\1\"$1\"/" src/ns_turn_defs.h; }
+
+@test "rules that find nothing are reported, and then nothing is written" {
   sed -i 's/copy_auth_parameters/copy_auth/g' src/server/ns_turn_server.c
+  cp -a "$SERIES" "$BATS_TEST_TMPDIR/there"
+  run "$TOP/scripts/port-patches" --out "$BATS_TEST_TMPDIR/there" "$tree"
+  [ "$status" -eq 1 ]
+  diff -r "$SERIES" "$BATS_TEST_TMPDIR/there"
   run "$TOP/scripts/port-patches" --out "$BATS_TEST_TMPDIR/out" "$tree"
   [ "$status" -eq 1 ]
+  [ ! -e "$BATS_TEST_TMPDIR/out" ]
   [[ $output == *"NOT PLACED  0001-auth-hooks: src/server/ns_turn_server.c: hooks.cocci: 'turn_auth_hooks->keeps(' 0 times, 1 wanted"* ]]
+}
+
+@test "a version newer than any that was tried is refused, unless --untried is given" {
+  is_version 9.9.9
+  for option in --out=out --check; do
+    run "$TOP/scripts/port-patches" "$option" "$tree"
+    [ "$status" -eq 1 ]
+    [[ $output == *"coturn 9.9.9 is newer than "*"With --untried the series is made"* ]]
+    [ ! -e out ]
+  done
+  [ ! -e "$TOP/patches/9.9.9" ]
+  "$TOP/scripts/port-patches" --untried --out out "$tree"
+  diff "$SERIES/series" out/series
+}
+
+@test "a series that is made again keeps what was written by hand" {
+  cp -a "$SERIES" "$BATS_TEST_TMPDIR/there"
+  touch "$BATS_TEST_TMPDIR/there/0099-stale.patch"
+  : >"$BATS_TEST_TMPDIR/there/0001-auth-hooks.patch"
+  "$TOP/scripts/port-patches" --out "$BATS_TEST_TMPDIR/there" "$tree"
+  rm -f "$BATS_TEST_TMPDIR/there/0001-auth-hooks.patch"
+  run diff -rq "$SERIES" "$BATS_TEST_TMPDIR/there"
+  [ "$output" = "Only in $SERIES: 0001-auth-hooks.patch" ]
 }
 
 @test "the patched tree builds with CMake" {

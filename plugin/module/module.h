@@ -11,9 +11,9 @@
 #ifndef TURNCRED_MODULE_H
 #define TURNCRED_MODULE_H
 
-#include "coturn_auth_module.h"
-#include "store.h"
-#include "turncred.h"
+#include "include/coturn_auth_module.h"
+#include "store/store.h"
+#include "core/turncred.h"
 
 #include <pthread.h>
 #include <stdbool.h>

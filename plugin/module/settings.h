@@ -8,7 +8,7 @@
 #ifndef TURNCRED_SETTINGS_H
 #define TURNCRED_SETTINGS_H
 
-#include "conf.h"
+#include "base/conf.h"
 
 #define CONFIG_DEFAULT_PATH "/etc/turncred/module.conf"
 #define CONFIG_VALUE_MAX    CONF_VALUE_MAX

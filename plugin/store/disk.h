@@ -12,7 +12,7 @@
 #ifndef TURNCRED_DISK_H
 #define TURNCRED_DISK_H
 
-#include "kek.h"
+#include "base/kek.h"
 #include "snapshot.h"
 
 #define DISK_VERSION  1

@@ -3,7 +3,7 @@
 
 #include "disk.h"
 #include "feed.h"
-#include "kek.h"
+#include "base/kek.h"
 #include "snapshot.h"
 #include "store.h"
 

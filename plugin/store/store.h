@@ -10,7 +10,7 @@
 #ifndef TURNCRED_STORE_H
 #define TURNCRED_STORE_H
 
-#include "turncred.h"
+#include "core/turncred.h"
 
 #include <stdbool.h>
 #include <stddef.h>

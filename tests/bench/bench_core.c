@@ -9,7 +9,7 @@
  * the medians of both, and the median and quartiles of the rounds' ratios. The bare side keeps its
  * contexts keyed and checks nothing but what OpenSSL checks itself.
  */
-#include "turncred.h"
+#include "core/turncred.h"
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>

@@ -8,7 +8,7 @@
 
 #include "load_credential.h"
 #include "load_stats.h"
-#include "stun.h"
+#include "turn/stun.h"
 
 #include <event2/event.h>
 #include <event2/event_struct.h>

@@ -6,7 +6,7 @@
 #ifndef LOAD_CREDENTIAL_H
 #define LOAD_CREDENTIAL_H
 
-#include "turncred.h"
+#include "core/turncred.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
-#include "turncred.h"
+#include "core/turncred.h"
 
 #include <stdlib.h>
 #include <string.h>

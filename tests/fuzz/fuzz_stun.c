@@ -6,7 +6,7 @@
  * Nothing is read outside the octets (AddressSanitizer looks), every getter can be asked, and a
  * message that parses parses the same way again after its attributes have been written anew.
  */
-#include "plugin/provision/stun/stun.h"
+#include "turn/stun.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -7,7 +7,7 @@
  * exercises the outside; the others are sealed as a plaintext under the right key, so that the
  * fuzzer gets behind the tag to what an issuer with a fault could send.
  */
-#include "core.h"
+#include "core/core.h"
 
 #include <stdlib.h>
 

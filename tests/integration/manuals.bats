@@ -7,8 +7,8 @@ load lib
 
 setup() {
   ROFF=("$TC_TOP/plugin/core/turncred.3" "$TC_TOP/plugin/module/turncred.conf.5"
-    "$TC_TOP/plugin/provision/turncredd/turncredd.8" "$TC_TOP/plugin/provision/turncredd/turncredd.conf.5"
-    "$TC_BUILD/plugin/provision/turncredctl.1")
+    "$TC_TOP/plugin/turncredd/turncredd.8" "$TC_TOP/plugin/turncredd/turncredd.conf.5"
+    "$TC_BUILD/plugin/ctl/turncredctl.1")
 }
 
 # options of a help or of a manual's section OPTIONS
@@ -16,7 +16,7 @@ options_of() { grep -oE '(^|[ ,])--[a-z-]+' | tr -d ' ,' | sort -u; }
 
 @test "turncredd --help and turncredd(8) name the same options" {
   "$TC_BUILD/turncredd" --help | options_of >"$BATS_TEST_TMPDIR/help"
-  sed -n '/^\.SH OPTIONS/,/^\.SH RES/p' "$TC_TOP/plugin/provision/turncredd/turncredd.8" | sed 's/\\-/-/g; s/"/ /g' |
+  sed -n '/^\.SH OPTIONS/,/^\.SH RES/p' "$TC_TOP/plugin/turncredd/turncredd.8" | sed 's/\\-/-/g; s/"/ /g' |
     options_of >"$BATS_TEST_TMPDIR/manual"
   [ "$(wc -l <"$BATS_TEST_TMPDIR/help")" -ge 4 ]
   diff "$BATS_TEST_TMPDIR/help" "$BATS_TEST_TMPDIR/manual"
@@ -31,7 +31,7 @@ ROW = re.compile(r'\{"(\w+)", SETTING_(\w+), FIELD\(\w+\), (true|false),\s+(NULL
 failed = []
 for source, page in (
     ("module/settings.c", "module/turncred.conf.5"),
-    ("provision/turncredd/settings.c", "provision/turncredd/turncredd.conf.5"),
+    ("turncredd/settings.c", "turncredd/turncredd.conf.5"),
 ):
     table = {m[1]: (m[3] == "true", None if m[4] == "NULL" else m[4].strip('"')) for m in ROW.finditer(open(top + source).read())}
     text = open(top + page).read()
@@ -56,7 +56,7 @@ PY
 
 @test "every setting of the examples exists, and turncredd takes its own" {
   local name
-  for name in module/turncred.conf:module/settings.c provision/turncredd/turncredd.conf:provision/turncredd/settings.c; do
+  for name in module/turncred.conf:module/settings.c turncredd/turncredd.conf:turncredd/settings.c; do
     sed -n 's/^#\{0,1\}\([a-z_]*\) = .*/\1/p' "$TC_TOP/plugin/${name%:*}.example" | sort -u | while read -r setting; do
       grep -q "{\"$setting\", SETTING_" "$TC_TOP/plugin/${name#*:}" || { echo "$name: $setting" && exit 1; }
     done

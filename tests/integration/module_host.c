@@ -16,7 +16,7 @@
  */
 #include "config.h"
 
-#include "coturn_auth_module.h"
+#include "include/coturn_auth_module.h"
 
 #include <arpa/inet.h>
 #include <dlfcn.h>

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
-#include "core.h"
+#include "core/core.h"
 #include "testing.h"
 
 #include <openssl/err.h>

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "plugin/provision/ctl/ctl.h"
+#include "ctl/ctl.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -11,11 +11,11 @@
 
 #include <cmocka.h>
 
-#include "plugin/provision/common/pgarray.h"
-#include "plugin/provision/common/secret.h"
-#include "plugin/provision/stun/stun.h"
-#include "plugin/provision/turn/error_text.h"
-#include "plugin/provision/turn/transport.h"
+#include "pg/array.h"
+#include "base/secret.h"
+#include "turn/stun.h"
+#include "turn/error_text.h"
+#include "turn/transport.h"
 
 #include <errno.h>
 #include <fcntl.h>

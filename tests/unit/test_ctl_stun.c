@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "plugin/provision/stun/stun.h"
-#include "turncred.h"
+#include "turn/stun.h"
+#include "core/turncred.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

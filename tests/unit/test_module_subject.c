@@ -2,8 +2,8 @@
  * are made here. SPDX-License-Identifier: BSD-3-Clause */
 #include "config.h"
 
-#include "../../plugin/module/module.h"
-#include "snapshot.h"
+#include "module/module.h"
+#include "store/snapshot.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,7 +2,7 @@
 /* The persistent map against a plain model: random operations on several versions at once. */
 #include "config.h"
 
-#include "hamt.h"
+#include "store/hamt.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -2,7 +2,7 @@
 /* Key encryption key files: what is taken, what is refused, and that none is overwritten. */
 #include "config.h"
 
-#include "kek.h"
+#include "base/kek.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -2,8 +2,8 @@
 /* Snapshots: a change shows in the next one and leaves the one before as it was. */
 #include "config.h"
 
-#include "disk.h"
-#include "snapshot.h"
+#include "store/disk.h"
+#include "store/snapshot.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "turncred.h"
+#include "core/turncred.h"
 
 struct octets {
   uint8_t data[1024];

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
 # Shared by the tests of the eP-CSCF: on top of lib.bash and daemon.bash a Kamailio with the
-# configuration of plugin/provision/epcscf.
+# configuration of plugin/epcscf.
 #
 #   setup_file() { edge_up || return 0; daemon_start main; edge_start main; synced; }
 #
@@ -9,7 +9,7 @@
 # passwords/USER@DOMAIN. TURN realm turn.test for both domains.
 
 TC_KAMAILIO=${KAMAILIO:-/usr/sbin/kamailio}
-TC_EPCSCF=$TC_TOP/plugin/provision/epcscf
+TC_EPCSCF=$TC_TOP/plugin/epcscf
 TC_PRELOAD=${TC_PRELOAD-$TC_BUILD/.libs/epcscf_fork_apart.so}
 export TC_KAMAILIO TC_EPCSCF TC_PRELOAD
 

@@ -8,10 +8,10 @@
 }
 
 @test "every module of the page is one that the page loads, and is in the tarball" {
-  cd "${BATS_TEST_DIRNAME}/../../../plugin/provision/portal"
+  cd "${BATS_TEST_DIRNAME}/../../../plugin/examples/portal"
   loaded=$({ echo page.mjs; grep -hoE "from '\./[a-z0-9-]+\.mjs'" page/*.mjs | sed "s,.*/,,; s/'//"; } | sort -u)
   [ "$loaded" = "$(cd page && printf '%s\n' *.mjs | sort)" ]
   for file in portal portal.conf.example README.md page/* service/*.py; do
-    grep -q "plugin/provision/portal/$file" portal.am
+    grep -q "plugin/examples/portal/$file" portal.am
   done
 }

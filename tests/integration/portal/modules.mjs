@@ -8,7 +8,7 @@ import test from 'node:test';
 
 globalThis.crypto ??= webcrypto; // node 18
 
-const page = new URL('../../../plugin/provision/portal/page/', import.meta.url);
+const page = new URL('../../../plugin/examples/portal/page/', import.meta.url);
 const { md5 } = await import(new URL('md5.mjs', page));
 const { authorization, challenge } = await import(new URL('digest.mjs', page));
 const { parameters, quoted } = await import(new URL('parameters.mjs', page));

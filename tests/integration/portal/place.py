@@ -2,7 +2,7 @@
 """A portal, turncredd, a patched turnserver and their database, each of them real.
 
 Everything listens on the address that is given, and ends with stop(). start_edge() adds the eP-CSCF of
-plugin/provision/epcscf.
+plugin/epcscf.
 """
 
 import base64
@@ -24,8 +24,8 @@ sys.path.insert(0, str(TOP / "tests" / "conformance"))
 import patched  # noqa: E402
 import server  # noqa: E402
 
-PORTAL = TOP / "plugin" / "provision" / "portal" / "portal"
-EDGE = TOP / "plugin" / "provision" / "epcscf"
+PORTAL = TOP / "plugin" / "examples" / "portal" / "portal"
+EDGE = TOP / "plugin" / "epcscf"
 KAMAILIO = "/usr/sbin/kamailio"
 REALM = "portal.example"
 AUDIENCE = "https://turncredd.portal.example"
@@ -53,7 +53,7 @@ def no_edge():
     """What is not there to run the eP-CSCF with; None if everything is."""
     if not os.access(KAMAILIO, os.X_OK):
         return "kamailio is not installed"
-    return None if (EDGE / "kamailio.cfg").exists() else "there is no plugin/provision/epcscf"
+    return None if (EDGE / "kamailio.cfg").exists() else "there is no plugin/epcscf"
 
 
 class Process:

@@ -25,7 +25,7 @@
  */
 #include "config.h"
 
-#include "store.h"
+#include "store/store.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -179,7 +179,7 @@ call_record() {
 # openapi [--all]: all calls of this file so far fit openapi.yaml
 openapi() {
   /usr/bin/python3 "$TC_TOP/tests/integration/turncredd/openapi.py" \
-    "$TC_TOP/plugin/provision/turncredd/openapi.yaml" "$TC_DIR/calls" "$@"
+    "$TC_TOP/plugin/turncredd/openapi.yaml" "$TC_DIR/calls" "$@"
 }
 # call_json STATUS METHOD PATH JSON [CURL-OPTION...]
 call_json() {

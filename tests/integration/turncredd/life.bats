@@ -57,8 +57,8 @@ issued() { sql "SELECT count(*) FROM turncred.issue_log WHERE subject LIKE '$1'"
   run "$TC_DAEMON" --wrong
   [ "$status" -eq 2 ]
   # every setting is documented, and nothing else is
-  diff <(sed -n 's/^    {"\([a-z_]*\)", SETTING.*/\1/p' "$TC_TOP/plugin/provision/turncredd/settings.c" | sort) \
-    <(sed -n 's/^\.BI "\([a-z_]*\) =.*/\1/p' "$TC_TOP/plugin/provision/turncredd/turncredd.conf.5" | sort)
+  diff <(sed -n 's/^    {"\([a-z_]*\)", SETTING.*/\1/p' "$TC_TOP/plugin/turncredd/settings.c" | sort) \
+    <(sed -n 's/^\.BI "\([a-z_]*\) =.*/\1/p' "$TC_TOP/plugin/turncredd/turncredd.conf.5" | sort)
 }
 
 @test "what cannot be used stops a start with a sentence: certificate, state_dir in use, address in use" {

@@ -1,0 +1,406 @@
+/* key.c - turncredctl key
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#include "config.h"
+
+#include "base/secret.h"
+#include "keyring.h"
+
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define KEY_COLUMNS                                                                                \
+  "realm, kid, use, alg, derivation, username_format, state, "                                     \
+  "extract(epoch FROM not_before)::bigint AS not_before, "                                         \
+  "extract(epoch FROM sign_until)::bigint AS sign_until, "                                         \
+  "extract(epoch FROM accept_until)::bigint AS accept_until, allow_zero_iv, subject_tag, "         \
+  "tokens_reserved, is_sealed, kek_id, extract(epoch FROM created_at)::bigint AS created_at"
+
+static const struct ctl_column record_columns[] = {
+    {"realm", "realm", CTL_TEXT},
+    {"kid", "kid", CTL_TEXT},
+    {"use", "use", CTL_TEXT},
+    {"alg", "algorithm", CTL_TEXT},
+    {"derivation", "derivation", CTL_TEXT},
+    {"username_format", "username format", CTL_TEXT},
+    {"state", "state", CTL_TEXT},
+    {"not_before", "not before", CTL_TIME},
+    {"sign_until", "sign until", CTL_TIME},
+    {"accept_until", "accept until", CTL_TIME},
+    {"is_sealed", "sealed", CTL_TEXT},
+    {"kek_id", "kek id", CTL_TEXT},
+    {"subject_tag", "subject tag", CTL_TEXT},
+    {"allow_zero_iv", "allow zero IV", CTL_TEXT},
+    {"tokens_reserved", "tokens reserved", CTL_TEXT},
+    {"created_at", "created at", CTL_TIME},
+    {"in_force", "in force everywhere", CTL_TEXT},
+    {"late", "late", CTL_TEXT},
+    {NULL, NULL, CTL_TEXT},
+};
+
+static int no_such_key(struct ctl *ctl, const char *realm, const char *kid) {
+  int rc = ctl_need_realm(ctl, realm);
+  return rc ? rc
+            : ctl_fail(ctl, CTL_REFUSED,
+                       "realm \"%s\" has no key \"%s\"; turncredctl key list %s shows what there "
+                       "is",
+                       realm, kid, realm);
+}
+
+static int key_row(struct ctl *ctl, const char *realm, const char *kid, json_t **row) {
+  struct db_params p = {0};
+  db_text(&p, realm);
+  db_text(&p, kid);
+  int rc = ctl_row(
+      ctl, "SELECT " KEY_COLUMNS " FROM turncred.key_list WHERE realm = $1 AND kid = $2", &p, row);
+  return rc || *row ? rc : no_such_key(ctl, realm, kid);
+}
+
+int cmd_key_show(struct ctl *ctl) {
+  json_t *row = NULL;
+  int rc = key_row(ctl, ctl_operand(ctl, 0), ctl_operand(ctl, 1), &row);
+  return rc ? rc : ctl_print_record(ctl, row, record_columns);
+}
+
+int cmd_key_list(struct ctl *ctl) {
+  static const struct ctl_column columns[] = {
+      {"realm", "REALM", CTL_TEXT},
+      {"kid", "KID", CTL_TEXT},
+      {"use", "USE", CTL_TEXT},
+      {"alg", "ALGORITHM", CTL_TEXT},
+      {"state", "STATE", CTL_TEXT},
+      {"not_before", "NOT BEFORE", CTL_TIME},
+      {"sign_until", "SIGN UNTIL", CTL_TIME},
+      {"accept_until", "ACCEPT UNTIL", CTL_TIME},
+      {NULL, NULL, CTL_TEXT},
+  };
+  struct db_params p = {0};
+  json_t *list = NULL;
+  db_text(&p, ctl_operand(ctl, 0));
+  int rc = ctl_operand(ctl, 0) ? ctl_need_realm(ctl, ctl_operand(ctl, 0)) : 0;
+  if (!rc)
+    rc = ctl_rows(ctl,
+                  "SELECT " KEY_COLUMNS " FROM turncred.key_list WHERE $1::text IS NULL OR realm = "
+                  "$1 ORDER BY realm, use, created_at, kid",
+                  &p, &list);
+  return rc ? rc : ctl_print_list(ctl, list, columns);
+}
+
+/* use, alg, derivation, username format and flags of the new key. */
+static int read_kind(const struct ctl *ctl, struct stored_key *key) {
+  const char *text = ctl_get(ctl, "use");
+  key->use = TURNCRED_USE_TOKEN;
+  if (text && keyring_use_parse(text, &key->use))
+    return ctl_fail(ctl, CTL_USAGE, "--use: \"%s\" is not one of token, derived, rest", text);
+  key->alg = key->use == TURNCRED_USE_TOKEN  ? TURNCRED_A256GCM
+             : key->use == TURNCRED_USE_REST ? TURNCRED_HMAC_SHA1
+                                             : TURNCRED_HMAC_SHA256;
+  text = ctl_get(ctl, "alg");
+  if (text && turncred_alg_parse(text, &key->alg))
+    return ctl_fail(ctl, CTL_USAGE,
+                    "--alg: \"%s\" is not one of A256GCM, A128GCM, A256CBC-HS512 (token), sha256 "
+                    "(derived), sha1, sha256, sha384, sha512 (rest)",
+                    text);
+  text = ctl_get(ctl, "derivation");
+  if (text && turncred_derivation_parse(text, &key->derivation))
+    return ctl_fail(ctl, CTL_USAGE, "--derivation: \"%s\" is not one of none, hkdf-sha256", text);
+  text = ctl_get(ctl, "username-format");
+  key->username_format =
+      key->use == TURNCRED_USE_REST ? TURNCRED_TIMESTAMP_USER_ID : TURNCRED_USER_ID_TIMESTAMP;
+  if (text && turncred_username_format_parse(text, &key->username_format))
+    return ctl_fail(ctl, CTL_USAGE,
+                    "--username-format: \"%s\" is not one of user-id:timestamp, timestamp:user-id",
+                    text);
+  if (key->use != TURNCRED_USE_REST && !turncred_key_length(key->use, key->alg, key->derivation))
+    return ctl_fail(ctl, CTL_USAGE, "--use %s does not go with --alg %s and --derivation %s",
+                    turncred_use_name(key->use), turncred_alg_name(key->alg),
+                    turncred_derivation_name(key->derivation));
+  text = ctl_get(ctl, "state");
+  if (text && strcmp(text, "active") && strcmp(text, "published"))
+    return ctl_fail(ctl, CTL_USAGE, "--state: \"%s\" is not one of active, published", text);
+  snprintf(key->state, sizeof key->state, "%s", text ? text : "active");
+  text = ctl_get(ctl, "subject-tag");
+  if (text && strcmp(text, "yes") && strcmp(text, "no"))
+    return ctl_fail(ctl, CTL_USAGE, "--subject-tag: \"%s\" is not yes or no", text);
+  key->subject_tag = text && !strcmp(text, "yes");
+  key->allow_zero_iv = ctl_has(ctl, "allow-zero-iv");
+  return 0;
+}
+
+/* K from --from, or new. */
+static int read_octets(const struct ctl *ctl, struct stored_key *key) {
+  size_t need = turncred_key_length(key->use, key->alg, key->derivation);
+  const char *from = ctl_get(ctl, "from");
+  char text[512];
+  if (from) {
+    if (secret_read(from, "--from", key->k, sizeof key->k, &key->k_len, text, sizeof text))
+      return ctl_fail(ctl, CTL_USAGE, "%s", text);
+    if (need ? key->k_len != need : !key->k_len) {
+      size_t got = key->k_len;
+      keyring_clear(key);
+      return need ? ctl_fail(ctl, CTL_REFUSED,
+                             "--from: holds %zu octets, exactly %zu raw octets are needed (no "
+                             "base64, no newline); nothing is padded or cut",
+                             got, need)
+                  : ctl_fail(ctl, CTL_REFUSED, "--from: is empty; a secret has 1 to %d octets",
+                             TURNCRED_KEY_MAX);
+    }
+    if (key->use == TURNCRED_USE_REST && key->k[key->k_len - 1] == '\n')
+      return ctl_fail(ctl, CTL_REFUSED,
+                      "--from: the secret ends with a newline, which would be part of it; write it "
+                      "with printf %%s");
+    return 0;
+  }
+  if (key->use == TURNCRED_USE_REST) {
+    /* other programs take it as text: 64 hexadecimal digits */
+    uint8_t random[TURNCRED_KEY_MAX / 2];
+    char hex[TURNCRED_KEY_MAX + 1];
+    if (RAND_priv_bytes(random, sizeof random) != 1)
+      return ctl_fail(ctl, CTL_INTERNAL, "the random number generator failed");
+    turncred_hex_encode(random, sizeof random, hex, sizeof hex);
+    memcpy(key->k, hex, TURNCRED_KEY_MAX);
+    key->k_len = TURNCRED_KEY_MAX;
+    turncred_cleanse(random, sizeof random);
+    turncred_cleanse(hex, sizeof hex);
+    return 0;
+  }
+  if (RAND_priv_bytes(key->k, (int)need) != 1)
+    return ctl_fail(ctl, CTL_INTERNAL, "the random number generator failed");
+  key->k_len = need;
+  return 0;
+}
+
+/* Where it is sealed: *kek_id NULL means plain. */
+static int choose_kek(struct ctl *ctl, const char *realm, struct kek_ring **ring, char **of_realm,
+                      const char **kek_id) {
+  struct db_params p = {0};
+  json_t *row = NULL;
+  db_text(&p, realm);
+  int rc = ctl_row(ctl, "SELECT at_rest, kek_id FROM turncred.realm WHERE name = $1", &p, &row);
+  if (!rc && !row)
+    rc = ctl_need_realm(ctl, realm);
+  bool plain = !rc && !strcmp(json_string_value(json_object_get(row, "at_rest")), "plain");
+  const char *id = rc ? NULL : json_string_value(json_object_get(row, "kek_id"));
+  *of_realm = id ? strdup(id) : NULL;
+  json_decref(row);
+  *kek_id = NULL;
+  if (!rc)
+    rc = plain ? keyring_load_optional(ctl, ring) : keyring_load(ctl, ring);
+  if (!rc && *ring)
+    rc = keyring_choose(ctl, *ring, ctl_get(ctl, "kek-id"), *of_realm, kek_id);
+  return rc;
+}
+
+/* --save: a new file for the other program that shares the key. */
+static int save(const struct ctl *ctl, const struct stored_key *key) {
+  const char *path = ctl_get(ctl, "save");
+  char text[512];
+  if (!path)
+    return 0;
+  return secret_write_new(path, key->k, key->k_len, text, sizeof text)
+             ? ctl_fail(ctl, CTL_REFUSED, "--save: %s", text)
+             : 0;
+}
+
+int cmd_key_add(struct ctl *ctl) {
+  const char *realm = ctl_operand(ctl, 0), *kid = ctl_operand(ctl, 1), *kek_id = NULL;
+  struct stored_key key = {0};
+  struct kek_ring *ring = NULL;
+  char *of_realm = NULL, *xid = NULL;
+  json_t *row = NULL;
+  int64_t now = time(NULL), not_before = 0, sign_until = 0, accept_until = 0;
+  int rc = read_kind(ctl, &key);
+  if (!rc)
+    rc = ctl_get_time(ctl, "not-before", now, &not_before);
+  if (!rc)
+    rc = ctl_get_time(ctl, "sign-until", now, &sign_until);
+  if (!rc)
+    rc = ctl_get_time(ctl, "accept-until", now, &accept_until);
+  if (!rc && kid && strlen(kid) > TURNCRED_USERNAME_MAX)
+    rc = ctl_fail(ctl, CTL_USAGE, "KID: at most %d octets", TURNCRED_USERNAME_MAX);
+  if (!rc && strlen(realm) > TURNCRED_REALM_MAX)
+    rc = ctl_fail(ctl, CTL_USAGE, "REALM: at most %d octets", TURNCRED_REALM_MAX);
+  if (!rc && !kid)
+    rc = keyring_new_kid(ctl, key.use, key.kid, sizeof key.kid);
+  if (!rc) {
+    snprintf(key.realm, sizeof key.realm, "%s", realm);
+    if (kid)
+      snprintf(key.kid, sizeof key.kid, "%s", kid);
+    rc = choose_kek(ctl, realm, &ring, &of_realm, &kek_id);
+  }
+  if (!rc)
+    rc = read_octets(ctl, &key);
+  if (!rc)
+    rc = ctl_begin(ctl);
+  if (!rc && ctl_has(ctl, "from"))
+    rc = keyring_refuse_reuse(ctl, ring, &key);
+  if (!rc)
+    rc = keyring_refuse_crowd(ctl, &key);
+  if (!rc)
+    rc = keyring_insert(ctl, ring, &key, kek_id, not_before, sign_until, accept_until,
+                        ctl_has(ctl, "subject-tag"));
+  if (!rc)
+    rc = ctl_value(ctl, "SELECT pg_current_xact_id()", NULL, &xid);
+  if (!rc)
+    rc = save(ctl, &key);
+  if (!rc)
+    rc = ctl_commit(ctl);
+  ctl_rollback(ctl);
+  if (!rc)
+    rc = key_row(ctl, realm, key.kid, &row);
+  if (!rc)
+    rc = ctl_print_when_in_force(ctl, xid, row, record_columns);
+  keyring_clear(&key);
+  kek_ring_free(ring);
+  free(of_realm);
+  free(xid);
+  return rc;
+}
+
+/* Whether servers take what the key signed; its use. No such key: no. */
+static int look_at(struct ctl *ctl, struct stored_key *key, bool *accepted) {
+  struct db_params p = {0};
+  json_t *row = NULL;
+  db_text(&p, key->realm);
+  db_text(&p, key->kid);
+  int rc = ctl_row(ctl,
+                   "SELECT use, state <> 'disabled' AND coalesce(accept_until, 'infinity') > now() "
+                   "AS accepted FROM turncred.key WHERE realm = $1 AND kid = $2",
+                   &p, &row);
+  *accepted = json_is_true(json_object_get(row, "accepted"));
+  if (row)
+    turncred_use_parse(json_string_value(json_object_get(row, "use")), &key->use);
+  json_decref(row);
+  return rc;
+}
+
+/* One statement with realm and kid as $1 and $2, then what became of it. */
+static int change(struct ctl *ctl, const char *sql, struct db_params *extra, bool removed) {
+  const char *realm = ctl_operand(ctl, 0), *kid = ctl_operand(ctl, 1);
+  char *xid = NULL;
+  json_t *row = NULL;
+  int64_t rows = 0;
+  struct stored_key key = {0};
+  bool before = false, after = false;
+  snprintf(key.realm, sizeof key.realm, "%s", realm);
+  snprintf(key.kid, sizeof key.kid, "%s", kid);
+  int rc = ctl_begin(ctl);
+  if (!rc)
+    rc = look_at(ctl, &key, &before);
+  if (!rc)
+    rc = ctl_run(ctl, sql, extra, &rows);
+  if (!rc && !rows)
+    rc = no_such_key(ctl, realm, kid);
+  if (!rc)
+    rc = look_at(ctl, &key, &after);
+  if (!rc && after && !before)
+    rc = keyring_refuse_crowd(ctl, &key);
+  if (!rc)
+    rc = ctl_value(ctl, "SELECT pg_current_xact_id()", NULL, &xid);
+  if (!rc)
+    rc = ctl_commit(ctl);
+  ctl_rollback(ctl);
+  if (!rc && removed)
+    row = json_pack("{s:s, s:s, s:s}", "realm", realm, "kid", kid, "state", "removed");
+  else if (!rc)
+    rc = key_row(ctl, realm, kid, &row);
+  if (!rc)
+    rc = ctl_print_when_in_force(ctl, xid, row, record_columns);
+  free(xid);
+  return rc;
+}
+
+static void operands(struct ctl *ctl, struct db_params *p) {
+  db_text(p, ctl_operand(ctl, 0));
+  db_text(p, ctl_operand(ctl, 1));
+}
+
+/* Its row has neither states nor windows. */
+static int refuse_tag_key(const struct ctl *ctl) {
+  return strcmp(ctl_operand(ctl, 1), TURNCRED_TAG_KID)
+             ? 0
+             : ctl_fail(
+                   ctl, CTL_REFUSED,
+                   "key \"" TURNCRED_TAG_KID "\" makes the tags by which servers tell the "
+                   "subjects of tokens apart: it verifies nothing, so it has no states and no "
+                   "windows. To have tokens without tags: realm set --subject-tag no, then key "
+                   "rotate");
+}
+
+int cmd_key_disable(struct ctl *ctl) {
+  struct db_params p = {0};
+  int rc = refuse_tag_key(ctl);
+  if (rc)
+    return rc;
+  operands(ctl, &p);
+  return change(ctl, "UPDATE turncred.key SET state = 'disabled' WHERE realm = $1 AND kid = $2", &p,
+                false);
+}
+
+int cmd_key_set(struct ctl *ctl) {
+  static const struct {
+    const char *option, *column;
+  } times[] = {
+      {"not-before", "not_before"}, {"sign-until", "sign_until"}, {"accept-until", "accept_until"}};
+  struct db_params p = {0};
+  char sql[512] = "UPDATE turncred.key SET ";
+  size_t at = strlen(sql), start = at;
+  const char *state = ctl_get(ctl, "state");
+  int64_t now = time(NULL);
+  int refused = refuse_tag_key(ctl);
+  if (refused)
+    return refused;
+  operands(ctl, &p);
+  if (state && strcmp(state, "published") && strcmp(state, "active") && strcmp(state, "retired") &&
+      strcmp(state, "disabled"))
+    return ctl_fail(ctl, CTL_USAGE,
+                    "--state: \"%s\" is not one of published, active, retired, disabled", state);
+  if (state) {
+    db_text(&p, state);
+    at += (size_t)snprintf(sql + at, sizeof sql - at, "state = $%d", p.count);
+  }
+  for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+    const char *text = ctl_get(ctl, times[i].option);
+    int64_t value = 0;
+    if (!text)
+      continue;
+    int rc = strcmp(text, "open") ? ctl_get_time(ctl, times[i].option, now, &value) : 0;
+    if (rc)
+      return rc;
+    db_time(&p, value);
+    at += (size_t)snprintf(sql + at, sizeof sql - at, "%s%s = to_timestamp($%d::bigint)",
+                           at > start ? ", " : "", times[i].column, p.count);
+  }
+  if (at == start)
+    return ctl_fail(ctl, CTL_USAGE, "nothing to set; see turncredctl key set --help");
+  snprintf(sql + at, sizeof sql - at, " WHERE realm = $1 AND kid = $2");
+  return change(ctl, sql, &p, false);
+}
+
+int cmd_key_remove(struct ctl *ctl) {
+  struct db_params p = {0};
+  json_t *row = NULL;
+  operands(ctl, &p);
+  int rc = key_row(ctl, ctl_operand(ctl, 0), ctl_operand(ctl, 1), &row);
+  if (!rc) {
+    const char *state = json_string_value(json_object_get(row, "state"));
+    json_int_t until = json_integer_value(json_object_get(row, "accept_until"));
+    if (!strcmp(ctl_operand(ctl, 1), TURNCRED_TAG_KID) && !ctl_has(ctl, "now"))
+      rc =
+          ctl_fail(ctl, CTL_REFUSED,
+                   "key \"" TURNCRED_TAG_KID "\" makes the subject tags of this realm's tokens: "
+                   "tokens under the next one name every user anew, so allocations held now cannot "
+                   "be renewed (441). Give --now if that is meant; the next token makes a new one");
+    else if (strcmp(state, "disabled") && (!until || until > time(NULL)) && !ctl_has(ctl, "now"))
+      rc = ctl_fail(ctl, CTL_REFUSED,
+                    "key \"%s\" is %s: credentials under it would fail at once. Rotate or disable "
+                    "it first, wait for its accept_until, or give --now",
+                    ctl_operand(ctl, 1), state);
+  }
+  json_decref(row);
+  return rc ? rc : change(ctl, "DELETE FROM turncred.key WHERE realm = $1 AND kid = $2", &p, true);
+}

@@ -1,0 +1,305 @@
+/* keyring.c - stored keys opened, new keys sealed
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#include "config.h"
+
+#include "keyring.h"
+#include "store/store.h"
+
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+void keyring_clear(struct stored_key *key) { turncred_cleanse(key, sizeof *key); }
+
+int keyring_load_optional(struct ctl *ctl, struct kek_ring **ring) {
+  char text[512];
+  *ring = NULL;
+  int rc = ctl_settings(ctl);
+  if (rc || !ctl->kek)
+    return rc;
+  if (kek_ring_load(ring, ctl->kek, text, sizeof text))
+    return ctl_fail(ctl, CTL_USAGE, "%s", text);
+  return 0;
+}
+
+int keyring_load(struct ctl *ctl, struct kek_ring **ring) {
+  int rc = keyring_load_optional(ctl, ring);
+  if (!rc && !*ring)
+    rc = ctl_fail(ctl, CTL_USAGE,
+                  "the key encryption key is needed: name its file with --kek, TURNCRED_KEK or in "
+                  "the configuration file (turncredctl kek generate makes one)");
+  return rc;
+}
+
+int keyring_choose(const struct ctl *ctl, const struct kek_ring *ring, const char *named,
+                   const char *of_realm, const char **id) {
+  const char *wanted = named ? named : of_realm;
+  *id = wanted ? wanted : kek_ring_default(ring);
+  if (!*id)
+    return ctl_fail(ctl, CTL_USAGE,
+                    "--kek names several key encryption keys: choose one with --kek-id, or set it "
+                    "for the realm (turncredctl realm set --kek-id)");
+  if (!kek_ring_find(ring, *id))
+    return ctl_fail(ctl, CTL_REFUSED, "key encryption key \"%s\"%s is not among those of --kek",
+                    *id, named || !of_realm ? "" : " (the realm's)");
+  return 0;
+}
+
+/* Fills key from a row of the query below; octets stay out when they do not open. */
+static bool read_row(const PGresult *r, int i, const struct kek_ring *ring,
+                     struct stored_key *key) {
+  uint8_t octets[TURNCRED_WRAPPED_MAX];
+  size_t len = 0;
+  memset(key, 0, sizeof *key);
+  snprintf(key->realm, sizeof key->realm, "%s", PQgetvalue(r, i, 0));
+  snprintf(key->kid, sizeof key->kid, "%s", PQgetvalue(r, i, 1));
+  snprintf(key->kek_id, sizeof key->kek_id, "%s", PQgetvalue(r, i, 2));
+  snprintf(key->state, sizeof key->state, "%s", PQgetvalue(r, i, 3));
+  if (turncred_use_parse(PQgetvalue(r, i, 4), &key->use) ||
+      turncred_alg_parse(PQgetvalue(r, i, 5), &key->alg) ||
+      turncred_derivation_parse(PQgetvalue(r, i, 6), &key->derivation) ||
+      turncred_username_format_parse(PQgetvalue(r, i, 7), &key->username_format))
+    return false;
+  key->subject_tag = *PQgetvalue(r, i, 8) == 't';
+  key->allow_zero_iv = *PQgetvalue(r, i, 9) == 't';
+  bool sealed = !PQgetisnull(r, i, 10);
+  const char *hex = PQgetvalue(r, i, sealed ? 10 : 11);
+  if (turncred_hex_decode(hex, strlen(hex), octets, sizeof octets, &len))
+    return false;
+  const uint8_t *kek = sealed && ring ? kek_ring_find(ring, key->kek_id) : NULL;
+  struct turncred_key_row row = {key->kek_id, key->realm, key->kid,
+                                 key->use,    key->alg,   key->derivation};
+  if (!sealed && len <= sizeof key->k) {
+    memcpy(key->k, octets, len);
+    key->k_len = len;
+  } else if (kek &&
+             turncred_key_unseal(kek, &row, octets, len, key->k, sizeof key->k, &key->k_len)) {
+    key->k_len = 0;
+  }
+  turncred_cleanse(octets, sizeof octets);
+  return true;
+}
+
+int keyring_rows(struct ctl *ctl, const struct kek_ring *ring, const char *condition,
+                 const struct db_params *params, struct stored_key **out, size_t *count) {
+  char sql[1024];
+  *out = NULL;
+  *count = 0;
+  int rc = ctl_connect(ctl);
+  if (rc)
+    return rc;
+  snprintf(sql, sizeof sql,
+           "SELECT realm, kid, kek_id, state, use, alg, derivation, username_format, subject_tag, "
+           "allow_zero_iv, encode(wrapped, 'hex'), encode(plain, 'hex') FROM turncred.key k WHERE "
+           "%s",
+           condition);
+  PGresult *r = db_query(ctl->db, sql, params);
+  if (!r)
+    return ctl_db_error(ctl);
+  int n = PQntuples(r);
+  *out = calloc((size_t)n + 1, sizeof **out);
+  if (!*out) {
+    PQclear(r);
+    return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+  }
+  for (int i = 0; i < n; i++)
+    if (read_row(r, i, ring, *out + *count))
+      ++*count;
+  PQclear(r);
+  return rc;
+}
+
+static void free_rows(struct stored_key *rows, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    keyring_clear(&rows[i]);
+  free(rows);
+}
+
+int keyring_signer(struct ctl *ctl, const char *realm, enum turncred_use use, const char *kid,
+                   struct stored_key *key) {
+  struct kek_ring *ring = NULL;
+  struct stored_key *rows = NULL;
+  size_t count = 0;
+  struct db_params p = {0};
+  int rc = keyring_load_optional(ctl, &ring);
+  db_text(&p, realm);
+  db_text(&p, turncred_use_name(use));
+  db_text(&p, kid);
+  if (!rc)
+    rc = keyring_rows(ctl, ring,
+                      "realm = $1 AND use = $2 AND ($3::text IS NULL OR kid = $3) AND state = "
+                      "'active' AND coalesce(not_before, now()) <= now() AND "
+                      "coalesce(sign_until, 'infinity') > now() AND "
+                      "coalesce(accept_until, 'infinity') > now() ORDER BY not_before DESC NULLS "
+                      "LAST, kid COLLATE \"C\" LIMIT 1",
+                      &p, &rows, &count);
+  if (!rc && !count && kid)
+    rc = ctl_fail(ctl, CTL_REFUSED,
+                  "key \"%s\" of realm \"%s\" is not an active %s key inside its signing window; "
+                  "see turncredctl key show",
+                  kid, realm, turncred_use_name(use));
+  else if (!rc && !count)
+    rc = ctl_need_realm(ctl, realm);
+  if (!rc && !count && !kid)
+    rc = ctl_fail(ctl, CTL_REFUSED,
+                  "realm \"%s\" has no active %s key; add one: turncredctl key add %s --use %s",
+                  realm, turncred_use_name(use), realm, turncred_use_name(use));
+  if (!rc && !rows[0].k_len && !ring)
+    rc = keyring_load(ctl, &ring); /* says what is missing */
+  else if (!rc && !rows[0].k_len)
+    rc =
+        ctl_fail(ctl, CTL_REFUSED, "key \"%s\" is sealed under key encryption key \"%s\", which %s",
+                 rows[0].kid, rows[0].kek_id,
+                 kek_ring_find(ring, rows[0].kek_id)
+                     ? "does not open it: the file is not the one it was sealed with"
+                     : "is not among those of --kek");
+  if (!rc)
+    *key = rows[0];
+  free_rows(rows, count);
+  kek_ring_free(ring);
+  return rc;
+}
+
+int keyring_refuse_reuse(struct ctl *ctl, const struct kek_ring *ring,
+                         const struct stored_key *key) {
+  struct stored_key *rows = NULL;
+  size_t count = 0;
+  int rc = keyring_rows(ctl, ring, "true", NULL, &rows, &count);
+  for (size_t i = 0; !rc && i < count; i++) {
+    const struct stored_key *other = &rows[i];
+    if (other->k_len != key->k_len || CRYPTO_memcmp(other->k, key->k, key->k_len))
+      continue;
+    bool same_use = other->use == key->use && other->alg == key->alg &&
+                    other->derivation == key->derivation &&
+                    other->username_format == key->username_format;
+    if (!same_use || !strcmp(other->realm, key->realm))
+      rc = ctl_fail(ctl, CTL_REFUSED,
+                    "key \"%s\" of realm \"%s\" (%s, %s) has the same octets: one key serves one "
+                    "use, one algorithm and one order of username",
+                    other->kid, other->realm, turncred_use_name(other->use),
+                    turncred_alg_name(other->alg));
+  }
+  free_rows(rows, count);
+  return rc;
+}
+
+int keyring_refuse_crowd(struct ctl *ctl, const struct stored_key *key) {
+  struct db_params p = {0};
+  json_t *row = NULL;
+  if (key->use != TURNCRED_USE_DERIVED && key->use != TURNCRED_USE_REST)
+    return 0;
+  db_text(&p, key->realm);
+  db_text(&p, turncred_use_name(key->use));
+  db_text(&p, key->kid);
+  int rc = ctl_row(ctl,
+                   "SELECT count(*), to_char(min(accept_until) AT TIME ZONE 'UTC', "
+                   "'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS first FROM turncred.key WHERE realm = $1 "
+                   "AND use = $2 AND kid <> $3 AND state <> 'disabled' AND "
+                   "coalesce(accept_until, 'infinity') > now()",
+                   &p, &row);
+  const char *first = rc ? NULL : json_string_value(json_object_get(row, "first"));
+  if (!rc && json_integer_value(json_object_get(row, "count")) >= STORE_DERIVED_KEYS_MAX)
+    rc =
+        ctl_fail(ctl, CTL_REFUSED,
+                 "realm \"%s\" has %d %s keys that are accepted, and servers try no more: what "
+                 "the oldest of them signed would be refused before its time\n  remedy: wait until "
+                 "%s, when the first of them is done; or end one and what it signed: turncredctl "
+                 "key disable, or key set --accept-until",
+                 key->realm, STORE_DERIVED_KEYS_MAX, turncred_use_name(key->use),
+                 first ? first : "one of them is retired and its accept-until over");
+  json_decref(row);
+  return rc;
+}
+
+int keyring_insert(struct ctl *ctl, const struct kek_ring *ring, const struct stored_key *key,
+                   const char *kek_id, int64_t not_before, int64_t sign_until, int64_t accept_until,
+                   bool has_subject_tag) {
+  uint8_t wrapped[TURNCRED_WRAPPED_MAX];
+  size_t len = 0;
+  struct db_params p = {0};
+  struct turncred_key_row row = {kek_id, key->realm, key->kid, key->use, key->alg, key->derivation};
+  if (kek_id && turncred_key_seal(kek_ring_find(ring, kek_id), &row, key->k, key->k_len, wrapped,
+                                  sizeof wrapped, &len))
+    return ctl_fail(ctl, CTL_INTERNAL, "the key could not be sealed");
+  db_text(&p, key->realm);
+  db_text(&p, key->kid);
+  db_text(&p, turncred_use_name(key->use));
+  db_text(&p, turncred_alg_name(key->alg));
+  db_text(&p, turncred_derivation_name(key->derivation));
+  db_text(&p, turncred_username_format_name(key->username_format));
+  db_text(&p, kek_id);
+  if (kek_id)
+    db_bytes(&p, wrapped, len);
+  else
+    db_text(&p, NULL);
+  if (kek_id)
+    db_text(&p, NULL);
+  else
+    db_bytes(&p, key->k, key->k_len);
+  db_text(&p, key->state);
+  db_time(&p, not_before);
+  db_time(&p, sign_until);
+  db_time(&p, accept_until);
+  db_text(&p, key->allow_zero_iv ? "t" : "f");
+  db_text(&p, has_subject_tag ? key->subject_tag ? "t" : "f" : NULL);
+  return ctl_run(ctl,
+                 "INSERT INTO turncred.key (realm, kid, use, alg, derivation, username_format, "
+                 "kek_id, wrapped, plain, state, not_before, sign_until, accept_until, "
+                 "allow_zero_iv, subject_tag) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, "
+                 "to_timestamp($11::bigint), to_timestamp($12::bigint), to_timestamp($13::bigint), "
+                 "$14::boolean, $15::boolean)",
+                 &p, NULL);
+}
+
+enum turncred_err keyring_use_parse(const char *text, enum turncred_use *use) {
+  enum turncred_use parsed;
+  enum turncred_err err = turncred_use_parse(text, &parsed);
+  if (!err && parsed == TURNCRED_USE_TAG)
+    err = TURNCRED_BAD_ALGORITHM;
+  if (!err)
+    *use = parsed;
+  return err;
+}
+
+int keyring_tag_key(struct ctl *ctl, const struct stored_key *signer, uint8_t key[TAG_KEY_OCTETS]) {
+  struct kek_ring *ring = NULL;
+  char text[1024];
+  int rc = keyring_load_optional(ctl, &ring);
+  if (!rc)
+    rc = ctl_connect(ctl);
+  if (rc)
+    return rc;
+  switch (tag_key_get(ctl->db, ring, signer->realm, signer->kid, key, text, sizeof text)) {
+  case TAG_KEY_OK:
+    break;
+  case TAG_KEY_DATABASE:
+    rc = ctl_db_error(ctl);
+    break;
+  case TAG_KEY_FAILED:
+    rc = ctl_fail(ctl, CTL_INTERNAL, "%s", text);
+    break;
+  default:
+    rc = ctl_fail(ctl, CTL_REFUSED, "%s", text);
+  }
+  kek_ring_free(ring);
+  return rc;
+}
+
+int keyring_new_kid(const struct ctl *ctl, enum turncred_use use, char *out, size_t cap) {
+  uint8_t random[4];
+  char hex[9], day[16] = "";
+  time_t now = time(NULL);
+  struct tm tm;
+  if (RAND_bytes(random, sizeof random) != 1)
+    return ctl_fail(ctl, CTL_INTERNAL, "the random number generator failed");
+  turncred_hex_encode(random, sizeof random, hex, sizeof hex);
+  if (gmtime_r(&now, &tm))
+    strftime(day, sizeof day, "%Y%m%d", &tm);
+  snprintf(out, cap, "%s-%s-%s", turncred_use_name(use), day, hex);
+  return 0;
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "config.h"
+
+#include "migrate.h"
+
+#include "core/turncred.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOCK "1953853027, 0" /* advisory lock of migrations */
+
+static int fail(int code, char *err, size_t cap, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+static int fail(int code, char *err, size_t cap, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  if (cap > 0)
+    vsnprintf(err, cap, format, args);
+  va_end(args);
+  return code ? code : EIO;
+}
+
+static int fail_sql(PGconn *conn, const PGresult *result, const char *what, char *err, size_t cap) {
+  const char *message = result ? PQresultErrorMessage(result) : "";
+  if (!*message)
+    message = PQerrorMessage(conn);
+  int n = (int)strcspn(message, "\n");
+  const char *hint = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_HINT) : NULL;
+  return fail(EIO, err, cap, "%s: %.*s%s%s", what, n, message, hint ? "; " : "", hint ? hint : "");
+}
+
+const char *schema_dir(void) {
+  const char *dir = getenv("TURNCRED_SCHEMA_DIR");
+  return dir && *dir ? dir : TURNCRED_SCHEMA_DIR;
+}
+
+static int read_sql(const char *dir, const char *file, char **out, char *err, size_t cap) {
+  char path[4352];
+  snprintf(path, sizeof path, "%s/%s", dir, file);
+  FILE *f = fopen(path, "re");
+  if (!f)
+    return fail(errno, err, cap, "%s: %s", path, strerror(errno));
+  size_t room = 65536, len = 0;
+  char *text = malloc(room);
+  while (text && (len += fread(text + len, 1, room - 1 - len, f)) == room - 1) {
+    char *more = realloc(text, room *= 2);
+    if (!more)
+      free(text);
+    text = more;
+  }
+  int bad = ferror(f);
+  fclose(f);
+  if (!text)
+    return fail(ENOMEM, err, cap, "no memory");
+  text[len] = 0;
+  if (bad || strlen(text) != len) {
+    free(text);
+    return fail(EINVAL, err, cap, "%s: cannot be read as text", path);
+  }
+  *out = text;
+  return 0;
+}
+
+static int by_version(const void *a, const void *b) {
+  const struct schema_migration *x = a, *y = b;
+  return (x->version > y->version) - (x->version < y->version);
+}
+
+static struct schema_migration *add(struct schema_status *status, int version) {
+  for (size_t i = 0; i < status->count; i++)
+    if (status->migrations[i].version == version)
+      return &status->migrations[i];
+  struct schema_migration *more =
+      realloc(status->migrations, (status->count + 1) * sizeof *status->migrations);
+  if (!more)
+    return NULL;
+  status->migrations = more;
+  struct schema_migration *m = &more[status->count++];
+  memset(m, 0, sizeof *m);
+  m->version = version;
+  return m;
+}
+
+static int list_files(const char *dir, struct schema_status *status, char *err, size_t cap) {
+  DIR *d = opendir(dir);
+  if (!d)
+    return fail(errno, err, cap, "schema folder %s: %s; TURNCRED_SCHEMA_DIR names another", dir,
+                strerror(errno));
+  int rc = 0;
+  for (struct dirent *entry; rc == 0 && (entry = readdir(d));) {
+    int version, end = 0;
+    char name[64];
+    if (strlen(entry->d_name) >= sizeof((struct schema_migration *)0)->file ||
+        sscanf(entry->d_name, "%4d-%59[a-z0-9-].sql%n", &version, name, &end) != 2 || end == 0 ||
+        entry->d_name[end] || version < 1)
+      continue;
+    struct schema_migration *m = add(status, version);
+    if (!m) {
+      rc = fail(ENOMEM, err, cap, "no memory");
+    } else if (m->file[0]) {
+      rc = fail(EINVAL, err, cap, "schema folder %s: %s and %s have the same number", dir, m->file,
+                entry->d_name);
+    } else {
+      snprintf(m->file, sizeof m->file, "%.*s", (int)sizeof m->file - 1, entry->d_name);
+      snprintf(m->name, sizeof m->name, "%s", name);
+      char *text = NULL;
+      if ((rc = read_sql(dir, m->file, &text, err, cap)) == 0 && text) {
+        uint8_t digest[32];
+        unsigned len;
+        if (EVP_Digest(text, strlen(text), digest, &len, EVP_sha256(), NULL) != 1)
+          rc = fail(EIO, err, cap, "OpenSSL has no SHA-256");
+        else
+          turncred_hex_encode(digest, sizeof digest, m->checksum, sizeof m->checksum);
+        free(text);
+      }
+      if (version > status->files)
+        status->files = version;
+    }
+  }
+  closedir(d);
+  if (rc == 0 && status->files == 0)
+    rc = fail(ENOENT, err, cap, "schema folder %s: no NNNN-NAME.sql there", dir);
+  return rc;
+}
+
+static int list_applied(PGconn *conn, struct schema_status *status, char *err, size_t cap) {
+  /* not to_regclass(): inside a transaction it may answer from before the lock was waited for */
+  PGresult *r = PQexec(conn, "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c"
+                             " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+                             " WHERE n.nspname = 'turncred' AND c.relname = 'migration')");
+  if (PQresultStatus(r) != PGRES_TUPLES_OK) {
+    int rc = fail_sql(conn, r, "schema version", err, cap);
+    PQclear(r);
+    return rc;
+  }
+  bool there = *PQgetvalue(r, 0, 0) == 't';
+  PQclear(r);
+  if (!there)
+    return 0;
+  r = PQexec(conn, "SELECT version, description, coalesce(checksum, ''),"
+                   " to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+                   " FROM turncred.migration ORDER BY version");
+  int rc = 0;
+  if (PQresultStatus(r) != PGRES_TUPLES_OK)
+    rc = fail_sql(conn, r, "schema version", err, cap);
+  for (int i = 0; rc == 0 && i < PQntuples(r); i++) {
+    struct schema_migration *m = add(status, atoi(PQgetvalue(r, i, 0)));
+    if (!m) {
+      rc = fail(ENOMEM, err, cap, "no memory");
+      break;
+    }
+    const char *checksum = PQgetvalue(r, i, 2);
+    m->applied = true;
+    m->changed = *checksum && m->checksum[0] && strcmp(checksum, m->checksum) != 0;
+    if (!m->name[0])
+      snprintf(m->name, sizeof m->name, "%s", PQgetvalue(r, i, 1));
+    snprintf(m->applied_at, sizeof m->applied_at, "%s", PQgetvalue(r, i, 3));
+    if (m->version > status->database)
+      status->database = m->version;
+  }
+  PQclear(r);
+  return rc;
+}
+
+int schema_status(PGconn *conn, const char *dir, struct schema_status *out, char *err,
+                  size_t err_cap) {
+  memset(out, 0, sizeof *out);
+  int rc = list_files(dir ? dir : schema_dir(), out, err, err_cap);
+  if (rc == 0)
+    rc = list_applied(conn, out, err, err_cap);
+  if (rc)
+    schema_status_clear(out);
+  else if (out->count > 1)
+    qsort(out->migrations, out->count, sizeof *out->migrations, by_version);
+  return rc;
+}
+
+void schema_status_clear(struct schema_status *status) {
+  free(status->migrations);
+  memset(status, 0, sizeof *status);
+}
+
+static int run(PGconn *conn, const char *sql, const char *what, char *err, size_t cap) {
+  PGresult *r = PQexec(conn, sql);
+  ExecStatusType status = PQresultStatus(r);
+  int rc = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK
+               ? 0
+               : fail_sql(conn, r, what, err, cap);
+  PQclear(r);
+  return rc;
+}
+
+/* Inside the transaction and under the lock: 1 if somebody else was faster, 0 if not, -1 error. */
+static int applied_meanwhile(PGconn *conn, int version, char *err, size_t cap) {
+  struct schema_status now = {0};
+  if (list_applied(conn, &now, err, cap))
+    return -1;
+  int found = 0;
+  for (size_t i = 0; i < now.count; i++)
+    found |= now.migrations[i].version == version;
+  schema_status_clear(&now);
+  return found;
+}
+
+static int record(PGconn *conn, const struct schema_migration *m, char *err, size_t cap) {
+  char version[12];
+  snprintf(version, sizeof version, "%d", m->version);
+  const char *values[] = {version, m->checksum};
+  PGresult *r =
+      PQexecParams(conn, "UPDATE turncred.migration SET checksum = $2 WHERE version = $1::int", 2,
+                   NULL, values, NULL, NULL, 0);
+  int rc = 0;
+  if (PQresultStatus(r) != PGRES_COMMAND_OK)
+    rc = fail_sql(conn, r, m->file, err, cap);
+  else if (strcmp(PQcmdTuples(r), "1") != 0)
+    rc = fail(EINVAL, err, cap, "%s: does not record itself in turncred.migration", m->file);
+  PQclear(r);
+  return rc;
+}
+
+static int apply(PGconn *conn, const char *dir, const struct schema_migration *m, bool *done,
+                 char *err, size_t cap) {
+  char *sql = NULL;
+  int rc = read_sql(dir, m->file, &sql, err, cap);
+  if (rc || !sql)
+    return rc;
+  *done = false;
+  rc = run(conn, "BEGIN", m->file, err, cap);
+  if (rc == 0)
+    rc = run(conn, "SELECT pg_advisory_xact_lock(" LOCK ")", m->file, err, cap);
+  if (rc == 0) {
+    int meanwhile = applied_meanwhile(conn, m->version, err, cap);
+    if (meanwhile < 0)
+      rc = EIO;
+    else if (meanwhile == 0) {
+      rc = run(conn, sql, m->file, err, cap);
+      if (rc == 0)
+        rc = run(conn, "SET LOCAL ROLE turncred_owner", m->file, err, cap);
+      if (rc == 0)
+        rc = record(conn, m, err, cap);
+      *done = rc == 0;
+    }
+  }
+  free(sql);
+  if (rc) {
+    PQclear(PQexec(conn, "ROLLBACK"));
+    return rc;
+  }
+  return run(conn, "COMMIT", m->file, err, cap);
+}
+
+int schema_upgrade(PGconn *conn, const char *dir, schema_applied_fn applied, void *arg, char *err,
+                   size_t err_cap) {
+  struct schema_status status;
+  if (!dir)
+    dir = schema_dir();
+  int rc = schema_status(conn, dir, &status, err, err_cap);
+  if (rc)
+    return rc;
+  if (status.database > status.files)
+    rc = fail(EPROTONOSUPPORT, err, err_cap,
+              "the database has turncred schema %d, this program knows up to %d: upgrade turncred "
+              "on this machine",
+              status.database, status.files);
+  for (size_t i = 0; rc == 0 && i < status.count; i++) {
+    const struct schema_migration *m = &status.migrations[i];
+    bool done = false;
+    if (m->applied)
+      continue;
+    if ((rc = apply(conn, dir, m, &done, err, err_cap)) == 0 && done && applied)
+      applied(m, arg);
+  }
+  schema_status_clear(&status);
+  return rc;
+}

@@ -1,0 +1,274 @@
+/* offline.c - credential formats by hand: no database, no network
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#include "config.h"
+
+#include "ctl.h"
+
+#include "base/secret.h"
+#include "base/kek.h"
+#include "core/turncred.h"
+
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static int refused(const struct ctl *ctl, const char *what, enum turncred_err err) {
+  return ctl_fail(ctl,
+                  err == TURNCRED_NO_MEMORY || err == TURNCRED_CRYPTO ? CTL_INTERNAL : CTL_REFUSED,
+                  "%s: %s: %s", what, turncred_err_name(err), turncred_err_text(err));
+}
+
+/* --key-file with exactly the octets that use, alg and derivation call for. */
+static int read_key(const struct ctl *ctl, enum turncred_use use, enum turncred_alg alg,
+                    enum turncred_derivation derivation, struct turncred_key *key) {
+  uint8_t k[TURNCRED_KEY_MAX];
+  size_t len = 0;
+  char text[512];
+  if (secret_read(ctl_get(ctl, "key-file"), "--key-file", k, sizeof k, &len, text, sizeof text))
+    return ctl_fail(ctl, CTL_USAGE, "%s", text);
+  enum turncred_err err = turncred_key_init(key, use, alg, derivation, k, len);
+  turncred_cleanse(k, sizeof k);
+  if (err == TURNCRED_BAD_KEY) {
+    size_t need = turncred_key_length(use, alg, derivation);
+    return need ? ctl_fail(ctl, CTL_REFUSED,
+                           "--key-file: holds %zu octets, but %s with derivation %s needs exactly "
+                           "%zu raw octets (no base64, no newline)",
+                           len, turncred_alg_name(alg), turncred_derivation_name(derivation), need)
+                : ctl_fail(ctl, CTL_REFUSED, "--key-file: holds %zu octets; 1 to %d are needed",
+                           len, TURNCRED_KEY_MAX);
+  }
+  return err ? refused(ctl, "--key-file", err) : 0;
+}
+
+static int token_key(const struct ctl *ctl, struct turncred_key *key) {
+  enum turncred_alg alg = TURNCRED_A256GCM;
+  enum turncred_derivation derivation = TURNCRED_DERIVATION_NONE;
+  const char *text = ctl_get(ctl, "algorithm");
+  if (text && (turncred_alg_parse(text, &alg) ||
+               !turncred_key_length(TURNCRED_USE_TOKEN, alg, TURNCRED_DERIVATION_NONE)))
+    return ctl_fail(ctl, CTL_USAGE,
+                    "--algorithm: \"%s\" is not one of A256GCM, A128GCM, A256CBC-HS512", text);
+  text = ctl_get(ctl, "derivation");
+  if (text && turncred_derivation_parse(text, &derivation))
+    return ctl_fail(ctl, CTL_USAGE, "--derivation: \"%s\" is not one of none, hkdf-sha256", text);
+  const char *name = ctl_get(ctl, "server-name");
+  if (!*name || strlen(name) > TURNCRED_SERVER_NAME_MAX)
+    return ctl_fail(ctl, CTL_USAGE, "--server-name: 1 to %d octets", TURNCRED_SERVER_NAME_MAX);
+  return read_key(ctl, TURNCRED_USE_TOKEN, alg, derivation, key);
+}
+
+/* Base64 on standard input; blanks at its end are an editor's. */
+static int read_base64(const struct ctl *ctl, uint8_t *out, size_t cap, size_t *len) {
+  char text[512], base64[2 * TURNCRED_TOKEN_BASE64_MAX];
+  size_t got = 0;
+  if (secret_read("-", "token", (uint8_t *)base64, sizeof base64, &got, text, sizeof text))
+    return ctl_fail(ctl, CTL_REFUSED, "%s", text);
+  while (got && strchr(" \t\r\n", base64[got - 1]) && base64[got - 1])
+    got--;
+  enum turncred_err err = turncred_base64_decode(base64, got, out, cap, len);
+  if (err)
+    return ctl_fail(ctl, CTL_REFUSED,
+                    "token: standard input is not standard base64 with padding of at most %zu "
+                    "octets",
+                    cap);
+  return 0;
+}
+
+int cmd_token_decode(struct ctl *ctl) {
+  static const struct ctl_column columns[] = {
+      {"mac_key", "mac_key (base64)", CTL_TEXT}, {"timestamp", "timestamp (48.16)", CTL_TEXT},
+      {"issued_at", "issued at", CTL_TIME},      {"lifetime", "lifetime", CTL_SECONDS},
+      {"fingerprint", "fingerprint", CTL_TEXT},  {NULL, NULL, CTL_TEXT},
+  };
+  struct turncred_key key = {0};
+  struct turncred_token token = {0};
+  uint8_t octets[TURNCRED_TOKEN_MAX * 2];
+  size_t len = 0;
+  int rc = token_key(ctl, &key);
+  if (rc)
+    return rc;
+  key.allow_zero_iv = 1; /* RFC 7635's literal form: offline it does no harm */
+  rc = read_base64(ctl, octets, sizeof octets, &len);
+  struct turncred_ws *ws = rc ? NULL : turncred_ws_new(1);
+  enum turncred_err err =
+      ws ? turncred_token_decode(ws, &key, ctl_get(ctl, "server-name"), octets, len, &token)
+         : TURNCRED_NO_MEMORY;
+  turncred_ws_free(ws);
+  turncred_key_clear(&key);
+  if (!rc && err)
+    rc = refused(ctl, "token", err);
+  if (!rc && token.timestamp > INT64_MAX)
+    rc = ctl_fail(ctl, CTL_REFUSED, "token: bad_token: its timestamp is not a time");
+  if (!rc) {
+    char mac_key[2 * TURNCRED_MAC_KEY_MAX], fingerprint[33];
+    turncred_base64_encode(token.mac_key, token.mac_key_len, mac_key, sizeof mac_key);
+    turncred_token_fingerprint(octets, len, fingerprint);
+    rc = ctl_print_record(ctl,
+                          json_pack("{s:s, s:I, s:I, s:I, s:s}", "mac_key", mac_key, "timestamp",
+                                    (json_int_t)token.timestamp, "issued_at",
+                                    (json_int_t)(token.timestamp >> 16), "lifetime",
+                                    (json_int_t)token.lifetime, "fingerprint", fingerprint),
+                          columns);
+    turncred_cleanse(mac_key, sizeof mac_key);
+  }
+  turncred_token_clear(&token);
+  return rc;
+}
+
+static int nonce_for(const struct ctl *ctl, const struct turncred_key *key, uint8_t nonce[16],
+                     size_t *len) {
+  const char *hex = ctl_get(ctl, "test-nonce");
+  *len = key->alg == TURNCRED_A256CBC_HS512 ? 16 : 12;
+  if (!hex)
+    return RAND_bytes(nonce, (int)*len) == 1
+               ? 0
+               : ctl_fail(ctl, CTL_INTERNAL, "the random number generator failed");
+  size_t want = *len;
+  if (turncred_hex_decode(hex, strlen(hex), nonce, 16, len) ||
+      (*len != want && !(!*len && key->alg == TURNCRED_A256CBC_HS512)))
+    return ctl_fail(ctl, CTL_USAGE, "--test-nonce: %zu octets in hex are needed", want);
+  return 0;
+}
+
+int cmd_token_encode(struct ctl *ctl) {
+  static const struct ctl_column columns[] = {{"access_token", "access_token", CTL_TEXT},
+                                              {NULL, NULL, CTL_TEXT}};
+  struct turncred_key key = {0};
+  struct turncred_token token = {0};
+  uint8_t nonce[16] = {0}, mac_key[TURNCRED_KEY_MAX], octets[TURNCRED_TOKEN_MAX];
+  size_t nonce_len = 0, len = 0;
+  int64_t timestamp = (int64_t)time(NULL) * 65536, lifetime = 0;
+  char text[512], base64[TURNCRED_TOKEN_BASE64_MAX];
+  int rc = ctl_get_int(ctl, "timestamp", 0, INT64_MAX, &timestamp);
+  if (!rc)
+    rc = ctl_get_int(ctl, "lifetime", 0, UINT32_MAX, &lifetime);
+  if (!rc && secret_read(ctl_get(ctl, "mac-key-file"), "--mac-key-file", mac_key, sizeof mac_key,
+                         &len, text, sizeof text))
+    rc = ctl_fail(ctl, CTL_USAGE, "%s", text);
+  if (!rc && len != 20 && len != 32) {
+    rc = ctl_fail(ctl, CTL_REFUSED,
+                  "--mac-key-file: holds %zu octets; a session key has 20 or 32 raw octets", len);
+  }
+  if (rc) {
+    turncred_cleanse(mac_key, sizeof mac_key);
+    return rc;
+  }
+  memcpy(token.mac_key, mac_key, len);
+  turncred_cleanse(mac_key, sizeof mac_key);
+  token.mac_key_len = (uint16_t)len;
+  token.timestamp = (uint64_t)timestamp;
+  token.lifetime = (uint32_t)lifetime;
+  rc = token_key(ctl, &key);
+  if (!rc) {
+    rc = nonce_for(ctl, &key, nonce, &nonce_len);
+    key.allow_zero_iv = !nonce_len; /* RFC 7635's literal form, for test vectors */
+    struct turncred_ws *ws = rc ? NULL : turncred_ws_new(1);
+    enum turncred_err err =
+        ws ? turncred_token_encode(ws, &key, ctl_get(ctl, "server-name"), nonce, nonce_len, &token,
+                                   octets, sizeof octets, &len)
+           : TURNCRED_NO_MEMORY;
+    turncred_ws_free(ws);
+    turncred_key_clear(&key);
+    if (!rc && err)
+      rc = refused(ctl, "token", err);
+  }
+  turncred_token_clear(&token);
+  if (!rc) {
+    turncred_base64_encode(octets, len, base64, sizeof base64);
+    rc = ctl_print_record(ctl, json_pack("{s:s}", "access_token", base64), columns);
+  }
+  return rc;
+}
+
+int cmd_credential_derive(struct ctl *ctl) {
+  static const struct ctl_column columns[] = {
+      {"username", "username", CTL_TEXT},
+      {"password", "password", CTL_TEXT},
+      {"long_term_key_md5", "long-term key (MD5)", CTL_TEXT},
+      {NULL, NULL, CTL_TEXT}};
+  enum turncred_use use = TURNCRED_USE_DERIVED;
+  enum turncred_alg alg = TURNCRED_HMAC_SHA256;
+  enum turncred_username_format format = TURNCRED_USER_ID_TIMESTAMP;
+  const char *text = ctl_get(ctl, "kind");
+  if (text &&
+      (turncred_use_parse(text, &use) || (use != TURNCRED_USE_DERIVED && use != TURNCRED_USE_REST)))
+    return ctl_fail(ctl, CTL_USAGE, "--kind: \"%s\" is not one of derived, rest", text);
+  bool rest = use == TURNCRED_USE_REST;
+  if (!rest && (ctl_has(ctl, "hash") || ctl_has(ctl, "username-format")))
+    return ctl_fail(ctl, CTL_USAGE, "--hash and --username-format belong to --kind rest");
+  if (rest)
+    alg = TURNCRED_HMAC_SHA1;
+  text = ctl_get(ctl, "hash");
+  if (text && (turncred_alg_parse(text, &alg) || alg < TURNCRED_HMAC_SHA1))
+    return ctl_fail(ctl, CTL_USAGE, "--hash: \"%s\" is not one of sha1, sha256, sha384, sha512",
+                    text);
+  text = ctl_get(ctl, "username-format");
+  if (rest)
+    format = TURNCRED_TIMESTAMP_USER_ID;
+  if (text && turncred_username_format_parse(text, &format))
+    return ctl_fail(ctl, CTL_USAGE,
+                    "--username-format: \"%s\" is not one of timestamp:user-id, user-id:timestamp",
+                    text);
+  const char *realm = ctl_get(ctl, "realm"), *expiry_text = ctl_get(ctl, "expiry");
+  if (!*realm || strlen(realm) > TURNCRED_REALM_MAX)
+    return ctl_fail(ctl, CTL_USAGE, "--realm: 1 to %d octets", TURNCRED_REALM_MAX);
+  int64_t expiry = 0;
+  if (!ctl_number(expiry_text, 0, 999999999999999, &expiry) ||
+      (expiry_text[0] == '0' && expiry_text[1]))
+    return ctl_fail(ctl, CTL_USAGE,
+                    "--expiry: \"%s\" is not a time in UTC seconds of 1 to 15 digits without "
+                    "leading zero",
+                    expiry_text);
+
+  char username[TURNCRED_USERNAME_MAX + 1], password[TURNCRED_PASSWORD_MAX], hex[33];
+  uint8_t md5[TURNCRED_LONG_TERM_MD5];
+  struct turncred_username parsed;
+  struct turncred_key key = {0};
+  enum turncred_err err =
+      turncred_username_format(ctl_get(ctl, "user"), expiry, format, username, sizeof username);
+  if (!err)
+    err = turncred_username_parse(username, strlen(username), format, &parsed);
+  if (err)
+    return refused(ctl, "--user", err);
+  int rc = read_key(ctl, use, alg, TURNCRED_DERIVATION_NONE, &key);
+  if (rc)
+    return rc;
+  struct turncred_ws *ws = turncred_ws_new(1);
+  if (!ws)
+    err = TURNCRED_NO_MEMORY;
+  else if (rest)
+    err = turncred_rest_password(ws, &key, username, strlen(username), password);
+  else
+    err = turncred_derived_password(ws, &key, parsed.user_id, parsed.user_id_len, realm, expiry,
+                                    password);
+  if (!err)
+    err = turncred_long_term_md5(ws, username, strlen(username), realm, password, md5);
+  turncred_ws_free(ws);
+  turncred_key_clear(&key);
+  if (err)
+    return refused(ctl, "credential", err);
+  turncred_hex_encode(md5, sizeof md5, hex, sizeof hex);
+  rc = ctl_print_record(ctl,
+                        json_pack("{s:s, s:s, s:s}", "username", username, "password", password,
+                                  "long_term_key_md5", hex),
+                        columns);
+  turncred_cleanse(password, sizeof password);
+  turncred_cleanse(md5, sizeof md5);
+  turncred_cleanse(hex, sizeof hex);
+  return rc;
+}
+
+int cmd_kek_generate(struct ctl *ctl) {
+  static const struct ctl_column columns[] = {
+      {"path", "path", CTL_TEXT}, {"kek_id", "kek id", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
+  const char *path = ctl_operand(ctl, 0), *slash = strrchr(path, '/');
+  const char *id = slash ? slash + 1 : path;
+  char text[512];
+  if (kek_generate(path, text, sizeof text))
+    return ctl_fail(ctl, CTL_REFUSED, "%s", text);
+  return ctl_print_record(ctl, json_pack("{s:s, s:s}", "path", path, "kek_id", id), columns);
+}

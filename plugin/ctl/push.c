@@ -1,0 +1,269 @@
+/* push.c - turncredctl credential push, list and remove: credentials that the servers look up
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#include "config.h"
+
+#include "base/secret.h"
+#include "keyring.h"
+
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define PASSWORD_MIN 16 /* octets: 128 bits, if they are random */
+#define PASSWORD_MAX 256
+
+static const struct ctl_column push_columns[] = {
+    {"username", "username", CTL_TEXT},
+    {"password", "password", CTL_TEXT},
+    {"realm", "realm", CTL_TEXT},
+    {"expires_at", "expires at", CTL_TIME},
+    {"client_address", "client address", CTL_TEXT},
+    {"in_force", "in force everywhere", CTL_TEXT},
+    {"late", "late", CTL_TEXT},
+    {NULL, NULL, CTL_TEXT},
+};
+
+/* From --password-file, else 256 random bits in base64url. */
+static int read_password(const struct ctl *ctl, char password[PASSWORD_MAX]) {
+  const char *file = ctl_get(ctl, "password-file");
+  char text[512];
+  if (file) {
+    if (secret_read_line(file, "--password-file", password, PASSWORD_MAX, text, sizeof text))
+      return ctl_fail(ctl, CTL_USAGE, "%s", text);
+    return strlen(password) >= PASSWORD_MIN
+               ? 0
+               : ctl_fail(ctl, CTL_REFUSED,
+                          "--password-file: %zu octets are too few; use at least %d of random "
+                          "characters, or leave the option out to have one made",
+                          strlen(password), PASSWORD_MIN);
+  }
+  uint8_t random[33];
+  if (RAND_priv_bytes(random, sizeof random) != 1)
+    return ctl_fail(ctl, CTL_INTERNAL, "the random number generator failed");
+  turncred_base64_encode(random, sizeof random, password, PASSWORD_MAX);
+  turncred_cleanse(random, sizeof random);
+  for (char *c = password; *c; c++) {
+    if (*c == '+')
+      *c = '-';
+    else if (*c == '/')
+      *c = '_';
+  }
+  return 0;
+}
+
+static int read_expiry(struct ctl *ctl, const json_t *realm, int64_t *expiry) {
+  int64_t now = time(NULL), ttl = json_integer_value(json_object_get(realm, "default_ttl"));
+  int64_t max = json_integer_value(json_object_get(realm, "max_ttl"));
+  if (ctl_has(ctl, "lifetime") + ctl_has(ctl, "expiry") + ctl_has(ctl, "no-expiry") > 1)
+    return ctl_fail(ctl, CTL_USAGE, "give one of --lifetime, --expiry and --no-expiry");
+  if (ctl_has(ctl, "no-expiry")) {
+    *expiry = 0;
+    return 0;
+  }
+  int rc = ctl_get_duration(ctl, "lifetime", 1, max, &ttl);
+  *expiry = now + ttl;
+  if (!rc)
+    rc = ctl_get_time(ctl, "expiry", now, expiry);
+  if (!rc && (*expiry <= now || *expiry > now + max))
+    rc = ctl_fail(ctl, CTL_REFUSED,
+                  "--expiry: must lie ahead, by the realm's max ttl of %lld s at the most",
+                  (long long)max);
+  return rc;
+}
+
+/* PostgreSQL's spelling, which the sealed row is bound to. */
+static int client_address(struct ctl *ctl, char **out) {
+  const char *given = ctl_get(ctl, "client-address");
+  struct db_params p = {0};
+  *out = NULL;
+  if (!given || !*given)
+    return (*out = strdup("")) ? 0 : ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+  db_text(&p, given);
+  int rc = ctl_connect(ctl);
+  if (rc)
+    return rc;
+  PGresult *r = db_query(ctl->db, "SELECT host($1::inet)", &p);
+  if (!r && ctl->db->error == DB_REFUSED)
+    return ctl_fail(ctl, CTL_USAGE, "--client-address: \"%s\" is not an IPv4 or IPv6 address",
+                    given);
+  if (!r)
+    return ctl_db_error(ctl);
+  *out = strdup(PQgetvalue(r, 0, 0));
+  PQclear(r);
+  return *out ? 0 : ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+}
+
+/* Long-term keys of the password: MD5, then SHA-256. */
+static int long_term_keys(const struct ctl *ctl, const char *username, const char *realm,
+                          const char *password, uint8_t keys[TURNCRED_CREDENTIAL_PLAIN]) {
+  enum turncred_err err =
+      turncred_long_term_md5(NULL, username, strlen(username), realm, password, keys);
+  if (!err)
+    err = turncred_long_term_sha256(NULL, username, strlen(username), realm, password,
+                                    keys + TURNCRED_LONG_TERM_MD5);
+  return err ? ctl_fail(ctl, CTL_REFUSED, "%s", turncred_err_text(err)) : 0;
+}
+
+static int push_sealed(struct ctl *ctl, const uint8_t *kek,
+                       const struct turncred_credential_row *row,
+                       const uint8_t keys[TURNCRED_CREDENTIAL_PLAIN], char **xid) {
+  uint8_t nonce[12], sealed[TURNCRED_CREDENTIAL_SEALED];
+  struct db_params p = {0};
+  if (RAND_bytes(nonce, sizeof nonce) != 1 ||
+      turncred_credential_seal(kek, row, nonce, keys, sealed))
+    return ctl_fail(ctl, CTL_INTERNAL, "the credential could not be sealed");
+  db_text(&p, row->realm);
+  db_text(&p, row->username);
+  db_bytes(&p, sealed, sizeof sealed);
+  db_text(&p, row->kek_id);
+  db_time(&p, row->expiry);
+  db_text(&p, row->client_address);
+  return ctl_value(ctl,
+                   "SELECT turncred.credential_push($1, $2, $3, $4, to_timestamp($5::bigint), $6)",
+                   &p, xid);
+}
+
+static int push_plain(struct ctl *ctl, const struct turncred_credential_row *row,
+                      const uint8_t keys[TURNCRED_CREDENTIAL_PLAIN], char **xid) {
+  struct db_params p = {0};
+  db_text(&p, row->realm);
+  db_text(&p, row->username);
+  db_bytes(&p, keys, TURNCRED_LONG_TERM_MD5);
+  db_bytes(&p, keys + TURNCRED_LONG_TERM_MD5, TURNCRED_LONG_TERM_SHA256);
+  db_time(&p, row->expiry);
+  db_text(&p, row->client_address);
+  return ctl_value(ctl,
+                   "SELECT turncred.credential_push_plain($1, $2, $3, $4, "
+                   "to_timestamp($5::bigint), $6)",
+                   &p, xid);
+}
+
+int cmd_credential_push(struct ctl *ctl) {
+  const char *realm = ctl_operand(ctl, 0), *username = ctl_operand(ctl, 1), *kek_id = NULL;
+  struct db_params p = {0};
+  struct kek_ring *ring = NULL;
+  json_t *policy = NULL;
+  char password[PASSWORD_MAX] = "", *address = NULL, *xid = NULL;
+  uint8_t keys[TURNCRED_CREDENTIAL_PLAIN];
+  int64_t expiry = 0;
+  db_text(&p, realm);
+  int rc = ctl_row(ctl,
+                   "SELECT at_rest, kek_id, max_ttl, default_ttl, 'pushed' = ANY (mechanisms) AS "
+                   "offered FROM turncred.realm WHERE name = $1",
+                   &p, &policy);
+  if (!rc && !policy)
+    rc = ctl_need_realm(ctl, realm);
+  if (!rc && !json_is_true(json_object_get(policy, "offered")))
+    rc = ctl_fail(ctl, CTL_REFUSED,
+                  "realm \"%s\" does not offer the mechanism pushed, so its servers would refuse "
+                  "the credential; change it with turncredctl realm set --mechanisms",
+                  realm);
+  if (!rc && !turncred_username_is_secure(username, strlen(username)))
+    rc = ctl_fail(ctl, CTL_REFUSED,
+                  "USERNAME: coturn refuses names with blanks, quotes or backslashes, and those "
+                  "that hold both \"union\" and \"select\"");
+  if (!rc)
+    rc = read_expiry(ctl, policy, &expiry);
+  if (!rc)
+    rc = client_address(ctl, &address);
+  if (!rc)
+    rc = read_password(ctl, password);
+  if (!rc)
+    rc = long_term_keys(ctl, username, realm, password, keys);
+  if (!rc)
+    rc = strcmp(json_string_value(json_object_get(policy, "at_rest")), "plain")
+             ? keyring_load(ctl, &ring)
+             : keyring_load_optional(ctl, &ring);
+  if (!rc && ring)
+    rc = keyring_choose(ctl, ring, ctl_get(ctl, "kek-id"),
+                        json_string_value(json_object_get(policy, "kek_id")), &kek_id);
+  if (!rc) {
+    struct turncred_credential_row row = {kek_id, realm, username, expiry, address};
+    rc = ring ? push_sealed(ctl, kek_ring_find(ring, kek_id), &row, keys, &xid)
+              : push_plain(ctl, &row, keys, &xid);
+  }
+  turncred_cleanse(keys, sizeof keys);
+  if (!rc) {
+    json_t *record = json_pack("{s:s, s:s, s:I, s:s}", "username", username, "realm", realm,
+                               "expires_at", (json_int_t)expiry, "client_address", address);
+    /* a password that the caller gave is not told back */
+    if (!ctl_has(ctl, "password-file"))
+      json_object_set_new(record, "password", json_string(password));
+    rc = ctl_print_when_in_force(ctl, xid, record, push_columns);
+  }
+  turncred_cleanse(password, sizeof password);
+  kek_ring_free(ring);
+  json_decref(policy);
+  free(address);
+  free(xid);
+  return rc;
+}
+
+int cmd_credential_list(struct ctl *ctl) {
+  static const struct ctl_column columns[] = {
+      {"realm", "REALM", CTL_TEXT},
+      {"username", "USERNAME", CTL_TEXT},
+      {"expires_at", "EXPIRES AT", CTL_TIME},
+      {"client_address", "CLIENT ADDRESS", CTL_TEXT},
+      {"pushed_at", "PUSHED AT", CTL_TIME},
+      {"is_sealed", "SEALED", CTL_TEXT},
+      {NULL, NULL, CTL_TEXT},
+  };
+  struct db_params p = {0};
+  json_t *list = NULL;
+  int64_t limit = 1000;
+  int rc = ctl_get_int(ctl, "limit", 1, 100000000, &limit);
+  db_text(&p, ctl_operand(ctl, 0));
+  db_text(&p, ctl_get(ctl, "user"));
+  db_int(&p, limit + 1);
+  if (!rc && ctl_operand(ctl, 0))
+    rc = ctl_need_realm(ctl, ctl_operand(ctl, 0));
+  if (!rc)
+    rc = ctl_rows(ctl,
+                  "SELECT realm, username, extract(epoch FROM expiry)::bigint AS expires_at, "
+                  "client_address, extract(epoch FROM pushed_at)::bigint AS pushed_at, is_sealed, "
+                  "kek_id FROM turncred.credential_list WHERE ($1::text IS NULL OR realm = $1) AND "
+                  "($2::text IS NULL OR username = $2) ORDER BY realm, username LIMIT $3::bigint",
+                  &p, &list);
+  if (!rc && (int64_t)json_array_size(list) > limit) {
+    json_array_remove(list, (size_t)limit);
+    ctl_note(ctl, "there are more than %lld; see --limit", (long long)limit);
+  }
+  return rc ? rc : ctl_print_list(ctl, list, columns);
+}
+
+int cmd_credential_remove(struct ctl *ctl) {
+  static const struct ctl_column columns[] = {{"removed", "removed", CTL_TEXT},
+                                              {"realm", "realm", CTL_TEXT},
+                                              {"in_force", "in force everywhere", CTL_TEXT},
+                                              {"late", "late", CTL_TEXT},
+                                              {NULL, NULL, CTL_TEXT}};
+  const char *realm = ctl_operand(ctl, 0), *username = ctl_operand(ctl, 1);
+  struct db_params p = {0};
+  char *removed = NULL, *xid = NULL;
+  db_text(&p, realm);
+  db_text(&p, username);
+  int rc = ctl_begin(ctl);
+  if (!rc)
+    rc = ctl_need_realm(ctl, realm);
+  if (!rc)
+    rc = ctl_value(ctl, "SELECT turncred.credential_remove($1, $2)", &p, &removed);
+  if (!rc && *removed != 't')
+    rc = ctl_fail(ctl, CTL_REFUSED, "realm \"%s\" has no pushed credential of \"%s\"", realm,
+                  username);
+  if (!rc)
+    rc = ctl_value(ctl, "SELECT pg_current_xact_id()", NULL, &xid);
+  if (!rc)
+    rc = ctl_commit(ctl);
+  ctl_rollback(ctl);
+  if (!rc)
+    rc = ctl_print_when_in_force(
+        ctl, xid, json_pack("{s:s, s:s}", "removed", username, "realm", realm), columns);
+  free(removed);
+  free(xid);
+  return rc;
+}

@@ -1,0 +1,253 @@
+/* realm.c - turncredctl realm
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#include "config.h"
+
+#include "pg/array.h"
+#include "sql.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Options and what they set. */
+enum kind { TEXT, NUMBER, DURATION, YESNO, WORDS /* a,b,c */, REPEATED };
+static const struct setting {
+  const char *option, *column, *cast;
+  enum kind kind;
+} settings[] = {
+    {"server-name", "server_name", "text", TEXT},
+    {"mechanisms", "mechanisms", "text[]", WORDS},
+    {"expiry-token", "expiry_token", "text", TEXT},
+    {"expiry-derived", "expiry_derived", "text", TEXT},
+    {"expiry-rest", "expiry_rest", "text", TEXT},
+    {"expiry-pushed", "expiry_pushed", "text", TEXT},
+    {"grace", "grace_seconds", "integer", DURATION},
+    {"max-ttl", "max_ttl", "integer", DURATION},
+    {"default-ttl", "default_ttl", "integer", DURATION},
+    {"user-quota", "user_quota", "integer", NUMBER},
+    {"total-quota", "total_quota", "integer", NUMBER},
+    {"max-bps", "max_bps", "bigint", NUMBER},
+    {"at-rest", "at_rest", "text", TEXT},
+    {"kek-id", "kek_id", "text", TEXT},
+    {"subject-tag", "subject_tag", "boolean", YESNO},
+    {"bind-address", "bind_address", "boolean", YESNO},
+    {"guest-kid", "guest_kids", "text[]", REPEATED},
+    {"listen-address", "listen_addresses", "inet[]", REPEATED},
+    {"origin", "origins", "text[]", REPEATED},
+    {"uri", "uris", "text[]", REPEATED},
+    {"foreign-caller", "foreign_caller", "text", TEXT},
+};
+#define SETTINGS (sizeof settings / sizeof *settings)
+
+#define REALM_COLUMNS                                                                              \
+  "name, server_name, mechanisms, expiry_token, expiry_derived, expiry_rest, expiry_pushed, "      \
+  "grace_seconds, max_ttl, default_ttl, user_quota, total_quota, max_bps, at_rest, kek_id, "       \
+  "subject_tag, bind_address, guest_kids, "                                                        \
+  "(SELECT coalesce(array_agg(host(a)), '{}') FROM unnest(listen_addresses) a) AS "                \
+  "listen_addresses, origins, uris, foreign_caller, extract(epoch FROM created_at)::bigint AS "    \
+  "created_at, "                                                                                   \
+  "extract(epoch FROM updated_at)::bigint AS updated_at"
+
+static const struct ctl_column record_columns[] = {
+    {"name", "name", CTL_TEXT},
+    {"server_name", "server name", CTL_TEXT},
+    {"mechanisms", "mechanisms", CTL_TEXT},
+    {"expiry_token", "expiry of tokens", CTL_TEXT},
+    {"expiry_derived", "expiry of derived", CTL_TEXT},
+    {"expiry_rest", "expiry of rest", CTL_TEXT},
+    {"expiry_pushed", "expiry of pushed", CTL_TEXT},
+    {"grace_seconds", "grace", CTL_SECONDS},
+    {"max_ttl", "max ttl", CTL_SECONDS},
+    {"default_ttl", "default ttl", CTL_SECONDS},
+    {"user_quota", "user quota", CTL_TEXT},
+    {"total_quota", "total quota", CTL_TEXT},
+    {"max_bps", "max bps", CTL_TEXT},
+    {"at_rest", "at rest", CTL_TEXT},
+    {"kek_id", "kek id", CTL_TEXT},
+    {"subject_tag", "subject tag", CTL_TEXT},
+    {"bind_address", "bind address", CTL_TEXT},
+    {"guest_kids", "guest kids", CTL_TEXT},
+    {"listen_addresses", "listen addresses", CTL_TEXT},
+    {"origins", "origins", CTL_TEXT},
+    {"uris", "uris", CTL_TEXT},
+    {"foreign_caller", "foreign caller", CTL_TEXT},
+    {"created_at", "created at", CTL_TIME},
+    {"updated_at", "updated at", CTL_TIME},
+    {NULL, NULL, CTL_TEXT},
+};
+
+/* PostgreSQL's array literal; every item quoted. The caller frees. */
+static char *array_literal(const struct ctl *ctl, const struct setting *s) {
+  struct pgarray array = {0};
+  const char *value;
+  for (size_t n = 0; (value = ctl_get_nth(ctl, s->option, n)); n++) {
+    char *copy = strdup(value), *rest = copy, *word;
+    /* an empty value empties the list */
+    while (copy && (word = s->kind == WORDS ? strsep(&rest, ",") : rest)) {
+      if (*word || (s->kind == WORDS && *value))
+        pgarray_text(&array, word);
+      if (s->kind != WORDS)
+        break;
+    }
+    array.failed |= !copy;
+    free(copy);
+  }
+  const char *text = pgarray_end(&array);
+  char *out = text ? strdup(text) : NULL;
+  pgarray_clear(&array);
+  return out;
+}
+
+/* Adds the setting's value to params; owned gets what must be freed. */
+static int add_value(const struct ctl *ctl, const struct setting *s, struct db_params *params,
+                     char **owned) {
+  const char *text = ctl_get(ctl, s->option);
+  int64_t value = 0;
+  int rc = 0;
+  switch (s->kind) {
+  case TEXT:
+    db_text(params, *text || (strcmp(s->option, "kek-id") && strcmp(s->option, "foreign-caller"))
+                        ? text
+                        : NULL);
+    if (!strncmp(s->option, "expiry-", 7) && strcmp(text, "strict") && strcmp(text, "grace") &&
+        strcmp(text, "allocate"))
+      rc = ctl_fail(ctl, CTL_USAGE, "--%s: \"%s\" is not one of strict, grace, allocate", s->option,
+                    text);
+    if (!strcmp(s->option, "at-rest") && strcmp(text, "sealed") && strcmp(text, "plain"))
+      rc = ctl_fail(ctl, CTL_USAGE, "--at-rest: \"%s\" is not one of sealed, plain", text);
+    break;
+  case NUMBER:
+    rc = ctl_get_int(ctl, s->option, 0, strcmp(s->cast, "bigint") ? INT32_MAX : INT64_MAX, &value);
+    db_int(params, value);
+    break;
+  case DURATION:
+    rc = ctl_get_duration(ctl, s->option, 0, 31536000, &value);
+    db_int(params, value);
+    break;
+  case YESNO:
+    if (strcmp(text, "yes") && strcmp(text, "no"))
+      rc = ctl_fail(ctl, CTL_USAGE, "--%s: \"%s\" is not yes or no", s->option, text);
+    db_text(params, text);
+    break;
+  case WORDS:
+  case REPEATED:
+    if (!(*owned = array_literal(ctl, s)))
+      rc = ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+    db_text(params, *owned);
+    break;
+  }
+  return rc;
+}
+
+static int print_realm(struct ctl *ctl, const char *name) {
+  struct db_params p = {0};
+  json_t *row = NULL;
+  db_text(&p, name);
+  int rc = ctl_row(ctl, "SELECT " REALM_COLUMNS " FROM turncred.realm WHERE name = $1", &p, &row);
+  if (!rc && !row)
+    rc = ctl_need_realm(ctl, name);
+  return rc ? rc : ctl_print_record(ctl, row, record_columns);
+}
+
+static int write_realm(struct ctl *ctl, bool fresh) {
+  struct db_params p = {0};
+  char *owned[SETTINGS] = {0}, sql[4096], names[1024] = "", values[1024] = "";
+  const char *name = ctl_operand(ctl, 0);
+  size_t n = 0, v = 0;
+  int rc = 0;
+  int64_t rows = 0;
+  db_text(&p, name);
+  for (size_t i = 0; !rc && i < SETTINGS; i++) {
+    const struct setting *s = &settings[i];
+    if (ctl_has(ctl, s->option)) {
+      rc = add_value(ctl, s, &p, &owned[i]);
+    } else if (fresh && !strcmp(s->option, "server-name")) {
+      db_text(&p, name);
+    } else {
+      continue;
+    }
+    if (fresh) {
+      n += (size_t)snprintf(names + n, sizeof names - n, ", %s", s->column);
+      v += (size_t)snprintf(values + v, sizeof values - v, ", $%d::%s", p.count, s->cast);
+    } else {
+      n += (size_t)snprintf(names + n, sizeof names - n, "%s%s = $%d::%s", n ? ", " : "", s->column,
+                            p.count, s->cast);
+    }
+  }
+  if (!rc && !fresh && !n)
+    rc = ctl_fail(ctl, CTL_USAGE, "nothing to set; see turncredctl realm set --help");
+  if (fresh)
+    snprintf(sql, sizeof sql, "INSERT INTO turncred.realm (name%s) VALUES ($1%s)", names, values);
+  else
+    snprintf(sql, sizeof sql, "UPDATE turncred.realm SET %s WHERE name = $1", names);
+  if (!rc)
+    rc = ctl_run(ctl, sql, &p, &rows);
+  if (!rc && !rows)
+    rc = ctl_need_realm(ctl, name);
+  for (size_t i = 0; i < SETTINGS; i++)
+    free(owned[i]);
+  return rc ? rc : print_realm(ctl, name);
+}
+
+int cmd_realm_add(struct ctl *ctl) { return write_realm(ctl, true); }
+int cmd_realm_set(struct ctl *ctl) { return write_realm(ctl, false); }
+int cmd_realm_show(struct ctl *ctl) { return print_realm(ctl, ctl_operand(ctl, 0)); }
+
+int cmd_realm_list(struct ctl *ctl) {
+  static const struct ctl_column columns[] = {
+      {"name", "REALM", CTL_TEXT},
+      {"server_name", "SERVER NAME", CTL_TEXT},
+      {"mechanisms", "MECHANISMS", CTL_TEXT},
+      {"max_ttl", "MAX TTL", CTL_SECONDS},
+      {"at_rest", "AT REST", CTL_TEXT},
+      {"keys", "KEYS", CTL_TEXT},
+      {NULL, NULL, CTL_TEXT},
+  };
+  json_t *list = NULL;
+  int rc =
+      ctl_rows(ctl,
+               "SELECT " REALM_COLUMNS ", (SELECT count(*) FROM turncred.key_list k WHERE "
+               "k.realm = r.name AND k.use <> 'tag') AS keys FROM turncred.realm r ORDER BY name",
+               NULL, &list);
+  return rc ? rc : ctl_print_list(ctl, list, columns);
+}
+
+int cmd_realm_remove(struct ctl *ctl) {
+  static const struct ctl_column columns[] = {{"removed", "removed", CTL_TEXT},
+                                              {"in_force", "in force everywhere", CTL_TEXT},
+                                              {"late", "late", CTL_TEXT},
+                                              {NULL, NULL, CTL_TEXT}};
+  const char *name = ctl_operand(ctl, 0);
+  struct db_params p = {0};
+  char *held = NULL, *xid = NULL;
+  db_text(&p, name);
+  int rc = ctl_begin(ctl);
+  if (!rc)
+    rc = ctl_need_realm(ctl, name);
+  if (!rc)
+    rc = ctl_value(
+        ctl,
+        "SELECT k.n || ' keys and ' || c.n || ' credentials' FROM (SELECT count(*) n FROM "
+        "turncred.key WHERE realm = $1 AND use <> 'tag') k, (SELECT count(*) n FROM "
+        "turncred.credential "
+        "WHERE realm = $1) c WHERE k.n + c.n > 0",
+        &p, &held);
+  if (!rc && held && !ctl_has(ctl, "with-contents"))
+    rc = ctl_fail(ctl, CTL_REFUSED,
+                  "realm \"%s\" still has %s; remove them first, or give --with-contents", name,
+                  held);
+  if (!rc)
+    rc = ctl_run(ctl, "DELETE FROM turncred.realm WHERE name = $1", &p, NULL);
+  if (!rc)
+    rc = ctl_value(ctl, "SELECT pg_current_xact_id()", NULL, &xid);
+  if (!rc)
+    rc = ctl_commit(ctl);
+  ctl_rollback(ctl);
+  if (!rc)
+    rc = ctl_print_when_in_force(ctl, xid, json_pack("{s:s}", "removed", name), columns);
+  free(held);
+  free(xid);
+  return rc;
+}

@@ -1,0 +1,142 @@
+/* shown.c - the credential that a probe shows, from JSON or from files
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#include "config.h"
+
+#include "shown.h"
+
+#include "base/secret.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define JSON_MAX 16384
+
+static int copy_name(const struct ctl *ctl, const char *what, const char *member, const char *text,
+                     char *out, size_t cap) {
+  if (!*text || strlen(text) >= cap)
+    return ctl_fail(ctl, CTL_USAGE, "%s: %s has %zu octets; 1 to %zu are possible", what, member,
+                    strlen(text), cap - 1);
+  memcpy(out, text, strlen(text) + 1);
+  return 0;
+}
+
+static int decode(const struct ctl *ctl, const char *what, const char *member, const char *text,
+                  uint8_t *out, size_t cap, size_t *len) {
+  if (turncred_base64_decode(text, strlen(text), out, cap, len) || !*len)
+    return ctl_fail(ctl, CTL_USAGE, "%s: %s is not standard base64 with padding of 1 to %zu octets",
+                    what, member, cap);
+  return 0;
+}
+
+static int mac_key_length(const struct ctl *ctl, const char *what, size_t len) {
+  return len == 20 || len == 32
+             ? 0
+             : ctl_fail(ctl, CTL_USAGE, "%s: a session key has 20 or 32 octets, not %zu", what,
+                        len);
+}
+
+static int from_object(const struct ctl *ctl, const char *what, json_t *object,
+                       struct turn_credential *out) {
+  json_t *servers = json_object_get(object, "iceServers");
+  if (!json_object_get(object, "access_token") && !json_object_get(object, "username") &&
+      json_is_array(servers) && json_array_size(servers))
+    object = json_array_get(servers, 0);
+  const char *token = json_string_value(json_object_get(object, "access_token"));
+  const char *kid = json_string_value(json_object_get(object, "kid"));
+  const char *key = json_string_value(json_object_get(object, "key"));
+  const char *username = json_string_value(json_object_get(object, "username"));
+  const char *password = json_string_value(json_object_get(object, "password"));
+  int rc;
+  if (!password)
+    password = json_string_value(json_object_get(object, "credential"));
+  if (token) {
+    if (!kid || !key)
+      return ctl_fail(ctl, CTL_USAGE,
+                      "%s: access_token needs kid and key (the session key) beside it", what);
+    out->is_token = true;
+    rc = copy_name(ctl, what, "kid", kid, out->username, sizeof out->username);
+    if (!rc)
+      rc = decode(ctl, what, "access_token", token, out->token, sizeof out->token, &out->token_len);
+    if (!rc)
+      rc = decode(ctl, what, "key", key, out->mac_key, sizeof out->mac_key, &out->mac_key_len);
+    return rc ? rc : mac_key_length(ctl, what, out->mac_key_len);
+  }
+  if (!username || !password)
+    return ctl_fail(ctl, CTL_USAGE,
+                    "%s: neither access_token, kid and key nor username and password are there",
+                    what);
+  rc = copy_name(ctl, what, "username", username, out->username, sizeof out->username);
+  return rc ? rc : copy_name(ctl, what, "password", password, out->password, sizeof out->password);
+}
+
+int shown_from_json(const struct ctl *ctl, const char *what, const char *file,
+                    struct turn_credential *out) {
+  char text[512];
+  size_t len = 0;
+  uint8_t *octets = malloc(JSON_MAX);
+  json_error_t error;
+  if (!octets)
+    return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+  memset(out, 0, sizeof *out);
+  int rc = 0;
+  if (secret_read(file, what, octets, JSON_MAX, &len, text, sizeof text))
+    rc = ctl_fail(ctl, CTL_USAGE, "%s", text);
+  json_t *object =
+      rc ? NULL : json_loadb((const char *)octets, len, JSON_REJECT_DUPLICATES, &error);
+  if (!rc && !json_is_object(object))
+    rc = object ? ctl_fail(ctl, CTL_USAGE, "%s: not a JSON object", what)
+                : ctl_fail(ctl, CTL_USAGE,
+                           "%s: line %d of %s is not JSON; give the output of turncredctl token "
+                           "issue --json or credential issue --json",
+                           what, error.line, strcmp(file, "-") ? file : "standard input");
+  if (!rc)
+    rc = from_object(ctl, what, object, out);
+  json_decref(object);
+  turncred_cleanse(octets, JSON_MAX);
+  free(octets);
+  return rc;
+}
+
+int shown_from_options(const struct ctl *ctl, struct turn_credential *out) {
+  const char *json = ctl_get(ctl, "credential"), *kid = ctl_get(ctl, "kid");
+  const char *user = ctl_get(ctl, "user");
+  bool token = kid || ctl_has(ctl, "token-file") || ctl_has(ctl, "key-file");
+  bool plain = user || ctl_has(ctl, "password-file");
+  char text[512];
+  memset(out, 0, sizeof *out);
+  if ((json != NULL) + token + plain != 1)
+    return ctl_fail(ctl, CTL_USAGE,
+                    "give one credential: --credential FILE, or --kid, --token-file and "
+                    "--key-file, or --user and --password-file");
+  if (json)
+    return shown_from_json(ctl, "--credential", json, out);
+  if (plain) {
+    if (!user || !ctl_has(ctl, "password-file"))
+      return ctl_fail(ctl, CTL_USAGE, "--user and --password-file go together");
+    int rc = copy_name(ctl, "--user", "the name", user, out->username, sizeof out->username);
+    if (!rc && secret_read_line(ctl_get(ctl, "password-file"), "--password-file", out->password,
+                                sizeof out->password, text, sizeof text))
+      rc = ctl_fail(ctl, CTL_USAGE, "%s", text);
+    return rc;
+  }
+  if (!kid || !ctl_has(ctl, "token-file") || !ctl_has(ctl, "key-file"))
+    return ctl_fail(ctl, CTL_USAGE,
+                    "--kid, --token-file (base64 token) and --key-file (raw session key) go "
+                    "together");
+  char line[2048];
+  out->is_token = true;
+  int rc = copy_name(ctl, "--kid", "the key id", kid, out->username, sizeof out->username);
+  if (!rc && secret_read_line(ctl_get(ctl, "token-file"), "--token-file", line, sizeof line, text,
+                              sizeof text))
+    rc = ctl_fail(ctl, CTL_USAGE, "%s", text);
+  if (!rc)
+    rc = decode(ctl, "--token-file", "the token", line, out->token, sizeof out->token,
+                &out->token_len);
+  if (!rc && secret_read(ctl_get(ctl, "key-file"), "--key-file", out->mac_key, sizeof out->mac_key,
+                         &out->mac_key_len, text, sizeof text))
+    rc = ctl_fail(ctl, CTL_USAGE, "%s", text);
+  return rc ? rc : mac_key_length(ctl, "--key-file", out->mac_key_len);
+}

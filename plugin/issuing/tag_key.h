@@ -1,0 +1,35 @@
+/*
+ * tag_key.h - the realm's key of subject tags: read, or made on first need
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * A row of turncred.key with use "tag" and kid TURNCRED_TAG_KID, which stays as long as the realm,
+ * so that a subject has the same tag under every kid. An issuer's snapshot shows it too
+ * (store_key_to_sign with TURNCRED_USE_TAG); only where that finds none, this is called.
+ */
+#ifndef TURNCRED_TAG_KEY_H
+#define TURNCRED_TAG_KEY_H
+
+#include "pg/params.h"
+#include "base/kek.h"
+#include "core/turncred.h"
+
+#define TAG_KEY_OCTETS 32
+
+enum tag_key_result {
+  TAG_KEY_OK = 0,
+  TAG_KEY_DATABASE, /* db->error and db->text say what */
+  TAG_KEY_CLOSED,   /* its key encryption key is not in the ring, or does not open it */
+  TAG_KEY_NO_SIGNER,
+  TAG_KEY_FAILED /* random numbers, sealing */
+};
+
+/* kid: the token key that signs; a new tag key is sealed under the same key encryption key, or
+ * plain as that one is, so whoever can sign can tag. ring: NULL where all is plain. Commits by
+ * itself unless a transaction is open; two issuers at once end up with the same key. Needs the role
+ * turncred_issuer or turncred_admin. On failure text has a sentence with the remedy. */
+enum tag_key_result tag_key_get(struct db *db, const struct kek_ring *ring, const char *realm,
+                                const char *kid, uint8_t key[TAG_KEY_OCTETS], char *text,
+                                size_t text_cap);
+
+#endif

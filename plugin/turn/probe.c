@@ -1,0 +1,409 @@
+/* probe.c - walks through all that a TURN client does, and remembers how each step went
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#include "config.h"
+
+#include "probe.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CHANNEL      0x4001
+#define DATA_TRIES   4    /* UDP may lose a datagram, also on the way to a healthy peer */
+#define DATA_WAIT_MS 1000 /* for one try */
+#define KEEP_DATA_MS 1000 /* between datagrams while holding */
+
+struct probe {
+  const struct turn_probe_options *options;
+  struct turn_probe_report *report;
+  struct turn_client client;
+  int peer_fd;
+  struct sockaddr_storage peer, relayed;
+  struct sockaddr_storage answer_to; /* where relayed datagrams come from */
+  socklen_t peer_len;
+  int64_t started; /* of the step in progress, us */
+  uint32_t sequence;
+};
+
+static bool step(struct probe *p, const char *name, bool ok, const struct turn_answer *answer,
+                 const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* Notes a step; returns ok. */
+static bool step(struct probe *p, const char *name, bool ok, const struct turn_answer *answer,
+                 const char *format, ...) {
+  struct turn_probe_report *r = p->report;
+  if (r->count < TURN_PROBE_STEPS) {
+    struct turn_probe_step *s = &r->steps[r->count++];
+    va_list args;
+    memset(s, 0, sizeof *s);
+    snprintf(s->name, sizeof s->name, "%s", name);
+    s->ok = ok;
+    s->us = clock_us() - p->started;
+    s->code = answer ? answer->code : 0;
+    s->retransmissions = answer ? answer->retransmissions : 0;
+    va_start(args, format);
+    vsnprintf(s->detail, sizeof s->detail, format, args);
+    va_end(args);
+  }
+  if (!ok && answer) {
+    r->code = answer->code;
+    r->outcome = answer->outcome;
+  } else if (!ok) {
+    r->outcome = TURN_IO;
+  }
+  p->started = clock_us();
+  return ok;
+}
+
+/* How an answer that was not a success reads. */
+static bool failed(struct probe *p, const char *name, const struct turn_answer *a) {
+  switch (a->outcome) {
+  case TURN_STUN_ERROR:
+    return step(p, name, false, a, "%u %s%s%s", a->code, a->reason, a->unknown[0] ? ": " : "",
+                a->unknown);
+  case TURN_TIMEOUT:
+    return step(p, name, false, a,
+                "no answer (%u retransmissions): nothing listens there, a firewall drops the "
+                "packets, or the server drops them silently",
+                a->retransmissions);
+  case TURN_IO:
+    return step(p, name, false, a, "%s", strerror(a->io));
+  case TURN_INTEGRITY:
+    return step(p, name, false, a,
+                "%s: the server keys its HMAC differently (stock coturn uses 16 of a token's 20 "
+                "octets), or somebody in between altered the packet",
+                a->reason);
+  case TURN_BAD_ANSWER:
+  case TURN_OK:
+    break;
+  }
+  return step(p, name, false, a, "unusable answer: %s", a->reason);
+}
+
+static bool open_transport(struct probe *p) {
+  const struct turn_probe_options *o = p->options;
+  struct sockaddr_storage remote, local;
+  struct turn_tls_options tls = o->tls;
+  socklen_t remote_len = 0, local_len = 0;
+  int type = turn_protocol_is_stream(o->protocol) ? SOCK_STREAM : SOCK_DGRAM;
+  bool secure = o->protocol == TURN_TLS || o->protocol == TURN_DTLS;
+  char text[256], host[256], cipher[128] = "";
+  if (turn_resolve(o->server, secure ? "5349" : "3478", type, &remote, &remote_len, text,
+                   sizeof text) ||
+      (o->local_address &&
+       turn_resolve(o->local_address, "0", type, &local, &local_len, text, sizeof text)))
+    return step(p, "connect", false, NULL, "%s", text);
+  stun_address_text((struct sockaddr *)&remote, p->report->server, sizeof p->report->server);
+  turn_host(o->server, host, sizeof host);
+  if (!tls.name)
+    tls.name = host;
+  if (turn_transport_open(&p->client.transport, o->protocol, (struct sockaddr *)&remote, remote_len,
+                          local_len ? (struct sockaddr *)&local : NULL, local_len, &tls,
+                          clock_ms() + p->client.timeout_ms, text, sizeof text))
+    return step(p, "connect", false, NULL, "%s over %s: %s", p->report->server,
+                turn_protocol_name(o->protocol), text);
+  stun_address_text((struct sockaddr *)&p->client.transport.local, p->report->local,
+                    sizeof p->report->local);
+  if (p->client.transport.tls) {
+    turn_tls_describe(p->client.transport.tls, cipher, sizeof cipher);
+    p->report->certificate_until = turn_tls_not_after(p->client.transport.tls);
+  }
+  return step(p, "connect", true, NULL, "%s to %s over %s%s%s", p->report->local, p->report->server,
+              turn_protocol_name(o->protocol), *cipher ? ": " : "", cipher);
+}
+
+static void keep_challenge(struct probe *p) {
+  struct turn_probe_report *r = p->report;
+  memcpy(r->realm, p->client.realm, sizeof r->realm);
+  memcpy(r->server_name, p->client.server_name, sizeof r->server_name);
+  memcpy(r->software, p->client.software, sizeof r->software);
+  r->offers_tokens = p->client.offers_tokens;
+}
+
+static bool challenge(struct probe *p) {
+  struct turn_answer a;
+  turn_challenge(&p->client, p->options->eager, p->options->announce, &a);
+  keep_challenge(p);
+  if (a.outcome == TURN_OK)
+    return step(p, "challenge", false, &a,
+                "the server allocates without any credential: it is an open relay; switch "
+                "lt-cred-mech on at once");
+  if (a.outcome != TURN_STUN_ERROR || a.code != 401)
+    return failed(p, "challenge", &a);
+  return step(p, "challenge", true, &a, "401, realm \"%s\"%s%s%s", p->client.realm,
+              p->client.offers_tokens ? ", tokens for \"" : ", no tokens offered",
+              p->client.offers_tokens ? p->client.server_name : "",
+              p->client.offers_tokens ? "\"" : "");
+}
+
+static bool allocate(struct probe *p) {
+  struct turn_probe_report *r = p->report;
+  struct turn_allocation allocation;
+  struct turn_answer a;
+  turn_allocate(&p->client, p->options->lifetime, p->options->family, &allocation, &a);
+  if (a.outcome)
+    return failed(p, "allocate", &a);
+  p->relayed = allocation.relayed;
+  r->lifetime = allocation.lifetime;
+  stun_address_text((struct sockaddr *)&allocation.relayed, r->relayed, sizeof r->relayed);
+  stun_address_text((struct sockaddr *)&allocation.mapped, r->mapped, sizeof r->mapped);
+  return step(p, "allocate", true, &a, "relayed %s, mapped %s, %u s", r->relayed, r->mapped,
+              r->lifetime);
+}
+
+static bool open_peer(struct probe *p) {
+  char text[256];
+  if (p->options->peer_address) {
+    if (turn_resolve(p->options->peer_address, "0", SOCK_DGRAM, &p->peer, &p->peer_len, text,
+                     sizeof text))
+      return step(p, "peer", false, NULL, "--peer-address %s", text);
+  } else {
+    p->peer = p->client.transport.local;
+    p->peer_len = p->client.transport.local_len;
+    if (p->peer.ss_family == AF_INET)
+      ((struct sockaddr_in *)&p->peer)->sin_port = 0;
+    else
+      ((struct sockaddr_in6 *)&p->peer)->sin6_port = 0;
+  }
+  p->peer_fd = socket(p->peer.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (p->peer_fd < 0 || bind(p->peer_fd, (struct sockaddr *)&p->peer, p->peer_len) ||
+      getsockname(p->peer_fd, (struct sockaddr *)&p->peer, &p->peer_len))
+    return step(p, "peer", false, NULL, "cannot open a UDP socket for the peer: %s",
+                strerror(errno));
+  stun_address_text((struct sockaddr *)&p->peer, p->report->peer, sizeof p->report->peer);
+  return step(p, "peer", true, NULL, "our own UDP socket %s", p->report->peer);
+}
+
+/* Octets that no other datagram has. */
+static void fill(struct probe *p, uint8_t *data) {
+  uint32_t n = ++p->sequence;
+  for (uint32_t i = 0; i < p->options->data_bytes; i++)
+    data[i] = i < 4 ? (uint8_t)(n >> (8 * i)) : (uint8_t)(n * 31 + i);
+}
+
+/* The peer socket gets these octets before the deadline. They come from the relayed address, unless
+ * a NAT stands between (external-ip): then what the peer sees is where it answers. 0 or errno. */
+static int peer_gets(struct probe *p, const uint8_t *data, int64_t deadline) {
+  uint8_t got[STUN_MESSAGE_MAX];
+  for (;;) {
+    int64_t left = deadline - clock_ms();
+    struct pollfd pfd = {.fd = p->peer_fd, .events = POLLIN};
+    int n = poll(&pfd, 1, left > 0 ? (int)left : 0);
+    if (n < 0 && errno != EINTR)
+      return errno;
+    if (n <= 0) {
+      if (clock_ms() >= deadline)
+        return ETIMEDOUT;
+      continue;
+    }
+    struct sockaddr_storage from;
+    socklen_t from_len = sizeof from;
+    ssize_t len = recvfrom(p->peer_fd, got, sizeof got, 0, (struct sockaddr *)&from, &from_len);
+    if (len != (ssize_t)p->options->data_bytes || memcmp(got, data, (size_t)len) != 0)
+      continue;
+    p->answer_to = from;
+    if (!stun_address_equal((struct sockaddr *)&from, (struct sockaddr *)&p->relayed))
+      stun_address_text((struct sockaddr *)&from, p->report->seen_as, sizeof p->report->seen_as);
+    return 0;
+  }
+}
+
+static int client_gets(struct probe *p, uint16_t channel, const uint8_t *data, int64_t deadline) {
+  for (;;) {
+    int err = 0;
+    struct turn_data *got = turn_receive(&p->client, deadline, &err);
+    if (!got)
+      return err;
+    bool right =
+        got->channel == channel && got->len == p->options->data_bytes &&
+        !memcmp(got->octets, data, got->len) &&
+        (channel || stun_address_equal((struct sockaddr *)&got->peer, (struct sockaddr *)&p->peer));
+    free(got);
+    if (right)
+      return 0;
+  }
+}
+
+/* One datagram to the peer and one back. channel 0: indications. 0, or errno with *back telling on
+ * which way it went missing. */
+static int round_trip(struct probe *p, uint16_t channel, bool *back) {
+  uint8_t data[STUN_MESSAGE_MAX];
+  int err = ETIMEDOUT;
+  *back = false;
+  for (int i = 0; i < DATA_TRIES && err == ETIMEDOUT; i++) {
+    fill(p, data);
+    err = channel
+              ? turn_channel_send(&p->client, channel, data, p->options->data_bytes)
+              : turn_send(&p->client, (struct sockaddr *)&p->peer, data, p->options->data_bytes);
+    if (!err)
+      err = peer_gets(p, data, clock_ms() + DATA_WAIT_MS);
+    p->report->sent++;
+  }
+  if (err)
+    return err;
+  p->report->received++;
+  *back = true;
+  err = ETIMEDOUT;
+  for (int i = 0; i < DATA_TRIES && err == ETIMEDOUT; i++) {
+    fill(p, data);
+    socklen_t len = p->answer_to.ss_family == AF_INET ? sizeof(struct sockaddr_in)
+                                                      : sizeof(struct sockaddr_in6);
+    if (sendto(p->peer_fd, data, p->options->data_bytes, 0, (struct sockaddr *)&p->answer_to, len) <
+        0)
+      return errno;
+    err = client_gets(p, channel, data, clock_ms() + DATA_WAIT_MS);
+    p->report->sent++;
+  }
+  if (!err)
+    p->report->received++;
+  return err;
+}
+
+static bool relay(struct probe *p, const char *name, uint16_t channel) {
+  for (uint32_t i = 0; i < p->options->count; i++) {
+    bool back = false;
+    int err = round_trip(p, channel, &back);
+    if (err)
+      return step(p, name, false, NULL, "datagram %u %s: %s", i + 1,
+                  back ? "from the peer through the relay to us" : "through the relay to the peer",
+                  err == ETIMEDOUT ? "did not arrive; look at firewalls between relay and peer "
+                                     "and at relay-ip and external-ip"
+                                   : strerror(err));
+  }
+  return step(p, name, true, NULL, "%u datagrams of %u octets to the peer and %u back%s%s",
+              p->options->count, p->options->data_bytes, p->options->count,
+              *p->report->seen_as ? "; the peer sees them come from " : "", p->report->seen_as);
+}
+
+static bool permission(struct probe *p) {
+  struct turn_answer a;
+  turn_create_permission(&p->client, (struct sockaddr *)&p->peer, &a);
+  return a.outcome ? failed(p, "permission", &a)
+                   : step(p, "permission", true, &a, "for %s", p->report->peer);
+}
+
+static bool channel(struct probe *p) {
+  struct turn_answer a;
+  turn_channel_bind(&p->client, CHANNEL, (struct sockaddr *)&p->peer, &a);
+  return a.outcome ? failed(p, "channel-bind", &a)
+                   : step(p, "channel-bind", true, &a, "0x%04X for %s", CHANNEL, p->report->peer);
+}
+
+static bool refresh(struct probe *p, const char *name) {
+  struct turn_answer a;
+  uint32_t granted = 0;
+  turn_refresh(&p->client, p->options->lifetime, p->options->lifetime != 0, &granted, &a);
+  return a.outcome ? failed(p, name, &a) : step(p, name, true, &a, "%u s", granted);
+}
+
+/* Holds the allocation: a datagram each way a second, Refresh in time, permission and channel kept
+ * alive by their own requests every 4 minutes (RFC 8656 9 and 12). */
+static bool keep(struct probe *p) {
+  const struct turn_probe_options *o = p->options;
+  int64_t begin = clock_ms(), end = begin + (int64_t)o->keep_seconds * 1000;
+  int64_t permission_at = begin + 240000, refresh_at = begin;
+  uint64_t sent = p->report->sent, received = p->report->received;
+  uint32_t granted = p->report->lifetime;
+  for (bool first = true; clock_ms() < end; first = false) {
+    int64_t now = clock_ms();
+    struct turn_answer a;
+    bool back;
+    if (!first && now >= refresh_at) {
+      turn_refresh(&p->client, o->lifetime, o->lifetime != 0, &granted, &a);
+      if (a.outcome)
+        return failed(p, "keep", &a);
+      p->report->refreshes++;
+    }
+    if (first || now >= refresh_at) {
+      int64_t wait = o->refresh_seconds ? o->refresh_seconds * 1000LL : granted * 500LL;
+      refresh_at = now + (wait < 1000 ? 1000 : wait);
+    }
+    if (now >= permission_at) {
+      turn_create_permission(&p->client, (struct sockaddr *)&p->peer, &a);
+      if (!a.outcome)
+        turn_channel_bind(&p->client, CHANNEL, (struct sockaddr *)&p->peer, &a);
+      if (a.outcome)
+        return failed(p, "keep", &a);
+      permission_at = now + 240000;
+    }
+    int err = round_trip(p, CHANNEL, &back);
+    if (err && err != ETIMEDOUT)
+      return step(p, "keep", false, NULL, "after %.1f s: %s", (double)(now - begin) / 1000,
+                  strerror(err));
+    if (err) {
+      /* ask the server why: 437 says that the allocation is gone */
+      turn_refresh(&p->client, o->lifetime, o->lifetime != 0, &granted, &a);
+      if (a.outcome)
+        return failed(p, "keep", &a);
+      return step(p, "keep", false, NULL, "after %.1f s data no longer comes through",
+                  (double)(now - begin) / 1000);
+    }
+    int64_t next = now + KEEP_DATA_MS < end ? now + KEEP_DATA_MS : end;
+    int64_t left = next - clock_ms();
+    if (left > 0)
+      poll(NULL, 0, (int)left);
+  }
+  return step(p, "keep", true, NULL, "%u s, %u refreshes, %llu of %llu datagrams arrived",
+              o->keep_seconds, p->report->refreshes,
+              (unsigned long long)(p->report->received - received),
+              (unsigned long long)(p->report->sent - sent));
+}
+
+static bool release(struct probe *p) {
+  struct turn_answer a;
+  uint32_t granted = 0;
+  turn_refresh(&p->client, 0, true, &granted, &a);
+  if (a.outcome)
+    return failed(p, "release", &a);
+  return step(p, "release", granted == 0, &a,
+              granted ? "the server kept the allocation for %u s" : "lifetime %u", granted);
+}
+
+static bool walk(struct probe *p) {
+  const struct turn_probe_options *o = p->options;
+  if (!open_transport(p) || !challenge(p) || !allocate(p))
+    return false;
+  bool ok = true;
+  if (!o->allocate_only)
+    ok = open_peer(p) && permission(p) && relay(p, "indications", 0) && channel(p) &&
+         relay(p, "channel-data", CHANNEL) && refresh(p, "refresh");
+  if (ok && o->renew) {
+    turn_client_credential(&p->client, o->renew);
+    ok = refresh(p, "renew") && (o->allocate_only || relay(p, "after-renewal", CHANNEL));
+  }
+  if (ok && o->keep_seconds)
+    ok = keep(p);
+  if (ok)
+    return release(p);
+  /* leave no allocation behind; what the step said stays the verdict */
+  struct turn_answer a;
+  p->client.timeout_ms = 1000;
+  turn_refresh(&p->client, 0, true, NULL, &a);
+  return false;
+}
+
+void turn_probe(const struct turn_probe_options *options, struct turn_probe_report *report) {
+  struct probe p = {.options = options, .report = report, .peer_fd = -1};
+  memset(report, 0, sizeof *report);
+  p.started = clock_us();
+  if (turn_client_init(&p.client, options->timeout_ms)) {
+    step(&p, "connect", false, NULL, "out of memory");
+    return;
+  }
+  p.client.origin = options->origin;
+  turn_client_credential(&p.client, &options->credential);
+  report->ok = walk(&p);
+  keep_challenge(&p);
+  if (p.peer_fd >= 0)
+    close(p.peer_fd);
+  turn_client_close(&p.client);
+}

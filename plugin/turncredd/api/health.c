@@ -1,0 +1,35 @@
+/* health.c - /healthz, /readyz and /metrics
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#include "config.h"
+
+#include "turncredd/http/caller_auth.h"
+#include "route.h"
+
+#include <string.h>
+
+void health_alive(struct request *r) { request_answer(r, 200, json_pack("{s:s}", "status", "ok")); }
+
+void health_ready(struct request *r) {
+  struct store_status status;
+  store_status(r->daemon->store, &status);
+  bool draining = atomic_load(&r->daemon->draining);
+  bool ready = status.generation > 0 && r->directory && !draining;
+  bool full = journal_waiting(r->daemon->journal) >= (size_t)r->live->settings.journal_entries;
+  request_answer(r, ready && !full ? 200 : 503,
+                 json_pack("{s:s, s:b, s:b, s:b, s:I}", "status",
+                           draining ? "draining"
+                           : !ready ? "loading"
+                           : full   ? "journal_full"
+                                    : "ready",
+                           "loaded", status.generation > 0 && r->directory, "database",
+                           status.connected, "journal", courier_connected(r->daemon->courier),
+                           "undelivered", (json_int_t)journal_waiting(r->daemon->journal)));
+}
+
+void health_metrics(struct request *r) {
+  if (!r->monitor && !proof_required(r, SCOPE_METRICS, NULL))
+    return;
+  request_text(r, 200, metrics_page(r->daemon), "text/plain; version=0.0.4");
+}

@@ -1,0 +1,80 @@
+/* rest.c - the TURN REST call: GET and POST /?service=turn&username=&key=
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#include "config.h"
+
+#include "issue.h"
+#include "turncredd/http/caller_auth.h"
+#include "route.h"
+
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The caller's only realm, where the call names none. */
+static const char *realm_of(struct request *r, const char *named) {
+  const char *only = r->caller->realms[0] && !r->caller->realms[1] ? r->caller->realms[0] : NULL;
+  if (named)
+    return named;
+  if (only && strcmp(only, "*") != 0)
+    return only;
+  request_error(r, 400, "invalid_request",
+                "realm: this caller has several realms; add realm=NAME to the call");
+  return NULL;
+}
+
+static void issue_for(struct request *r, const char *realm, const char *user) {
+  struct policy policy = {0};
+  char made[20];
+  uint8_t random[8];
+  if (!issue_policy(r, realm, &policy))
+    return;
+  enum store_mechanism mechanism = policy_offers(&policy, STORE_REST) ? STORE_REST : STORE_DERIVED;
+  if (!policy_offers(&policy, mechanism)) {
+    request_error(r, 400, "invalid_request", "realm: it offers neither rest nor derived");
+    return;
+  }
+  if (!user) { /* the draft leaves it out for anonymous use */
+    if (RAND_bytes(random, sizeof random) != 1 ||
+        turncred_hex_encode(random, sizeof random, made, sizeof made)) {
+      request_error(r, 500, "server_error", "the random number generator failed");
+      return;
+    }
+    user = made;
+  }
+  issue_derived(r, &policy, mechanism, user, "", 0, true);
+}
+
+void rest_call(struct request *r) {
+  struct form form = {0};
+  bool body = r->body_len > 0;
+  if (body && request_form(r, &form))
+    return;
+#define FIELD(name) (form_get(&form, name) ? form_get(&form, name) : request_query(r, name))
+  const char *service = FIELD("service"), *user = FIELD("username"), *key = FIELD("key");
+  const char *realm = FIELD("realm");
+#undef FIELD
+  if (user && !*user)
+    user = NULL;
+  if (realm && !*realm)
+    realm = NULL;
+  if (key && !request_header(r, "Authorization")) {
+    if (r->directory)
+      r->caller = proof_of_key(r, NULL, key);
+    if (!r->caller)
+      request_error(r, r->directory ? 401 : 503,
+                    r->directory ? "invalid_token" : "temporarily_unavailable",
+                    "key: no caller has it, or it has run out");
+  } else if (proof_required(r, SCOPE_REST, NULL)) {
+    key = NULL;
+  }
+  if (r->caller && !r->status && (!key || (proof_rate(r) && proof_allows(r, SCOPE_REST, NULL)))) {
+    if (!service || strcmp(service, "turn") != 0)
+      request_error(r, 400, "invalid_request", "service: must be turn");
+    else if ((realm = realm_of(r, realm)) && proof_allows(r, SCOPE_REST, realm))
+      issue_for(r, realm, user);
+  }
+  form_free(&form);
+}

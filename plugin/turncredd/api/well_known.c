@@ -1,0 +1,161 @@
+/* well_known.c - GET /.well-known/...: RFC 8414, and RFC 7635 section 4.1.1
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#include "config.h"
+
+#include "turncredd/http/caller_auth.h"
+#include "route.h"
+#include "turncredd/log.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+void well_known_server(struct request *r) {
+  const struct settings *s = &r->live->settings;
+  char endpoint[CONF_VALUE_MAX + 16];
+  if (!*s->public_url) {
+    request_error(r, 404, "not_found", "there is no such resource (public_url is not set)");
+    return;
+  }
+  snprintf(endpoint, sizeof endpoint, "%s/oauth2/token", s->public_url);
+  json_t *grants = json_pack("[s]", "client_credentials");
+  json_t *methods = json_pack("[s, s]", "client_secret_basic", "client_secret_post");
+  if (*s->jwt_issuer)
+    json_array_append_new(grants, json_string("urn:ietf:params:oauth:grant-type:token-exchange"));
+  if (*s->tls_client_ca) {
+    json_array_append_new(methods, json_string("tls_client_auth"));
+    json_array_append_new(methods, json_string("self_signed_tls_client_auth"));
+  }
+  if (*s->jwt_issuer && s->public_exchange)
+    json_array_append_new(methods, json_string("none"));
+  request_answer(r, 200,
+                 json_pack("{s:s, s:s, s:[s], s:[], s:o, s:o}", "issuer", s->public_url,
+                           "token_endpoint", endpoint, "scopes_supported", "stun",
+                           "response_types_supported", "grant_types_supported", grants,
+                           "token_endpoint_auth_methods_supported", methods));
+}
+
+/* --- the key of a foreign server ---------------------------------------------------------- */
+
+/* A client certificate, whatever else is shown. */
+static bool prove(struct request *r) {
+  if (!r->directory) {
+    r->retry_after = 1;
+    request_error(r, 503, "temporarily_unavailable", "callers are not loaded yet");
+    return false;
+  }
+  r->caller = proof_of_certificate(r);
+  if (!r->caller) {
+    request_error(r, 403, "access_denied",
+                  "a client certificate of a caller is needed: no bearer key opens this");
+    return false;
+  }
+  return proof_rate(r) && proof_allows(r, SCOPE_STUN_KEY, NULL);
+}
+
+static const struct realm_info *realm_of(const struct request *r, const char *server_name) {
+  size_t count;
+  const struct realm_info *realms = directory_realms(r->directory, &count);
+  for (size_t i = 0; i < count; i++)
+    if (realms[i].foreign_caller && !strcmp(realms[i].foreign_caller, r->caller->name) &&
+        !strcmp(realms[i].server_name, server_name) && caller_may(r->caller, realms[i].name))
+      return &realms[i];
+  return NULL;
+}
+
+struct shared {
+  char kid[TURNCRED_USERNAME_MAX + 1];
+  uint8_t k[TURNCRED_KEY_MAX];
+  size_t len;
+  int64_t accept_until;
+  enum turncred_alg alg;
+  enum turncred_derivation derivation;
+};
+
+/* K as it was before it was made ready: RFC 7518 5.2.2.1 has the halves in this order. */
+static void take(const struct store_key *key, struct shared *out) {
+  snprintf(out->kid, sizeof out->kid, "%s", key->kid);
+  memcpy(out->k, key->key.auth, key->key.auth_len);
+  memcpy(out->k + key->key.auth_len, key->key.enc, key->key.enc_len);
+  out->len = (size_t)key->key.auth_len + key->key.enc_len;
+  out->accept_until = key->accept_until;
+  out->alg = key->key.alg;
+  out->derivation = key->key.derivation;
+}
+
+static bool find_key(struct request *r, const char *realm, const char *kid, struct shared *out) {
+  int64_t now = (int64_t)time(NULL);
+  struct store_reader *reader = thread_reader(r->daemon);
+  const struct store_snapshot *snapshot = reader ? store_acquire(reader) : NULL;
+  const struct store_realm *of = snapshot ? store_realm_find(snapshot, realm) : NULL;
+  const struct store_key *key = !of   ? NULL
+                                : kid ? store_key_find(snapshot, of, kid)
+                                      : store_key_to_share(snapshot, of, now);
+  bool good = key && key->key.use == TURNCRED_USE_TOKEN && !strcmp(key->realm, realm) &&
+              (!key->accept_until || now < key->accept_until);
+  if (good)
+    take(key, out);
+  if (snapshot)
+    store_release(reader);
+  if (good)
+    return true;
+  if (kid)
+    request_error(r, 404, "not_found", "kid: this server has no such token key");
+  else
+    request_error(r, 503, "temporarily_unavailable",
+                  "name: its realm has no token key now; the operator adds one with turncredctl "
+                  "key add");
+  return false;
+}
+
+static void answer(struct request *r, const struct shared *key, const char *realm) {
+  char k[2 * TURNCRED_KEY_MAX];
+  if (turncred_base64_encode(key->k, key->len, k, sizeof k)) {
+    request_error(r, 500, "server_error", "the key cannot be encoded");
+    return;
+  }
+  k[strcspn(k, "=")] = '\0';
+  for (char *p = k; *p; p++)
+    *p = (char)(*p == '+' ? '-' : *p == '/' ? '_' : *p);
+  request_answer(r, 200,
+                 json_pack("{s:s, s:I, s:s, s:s}", "k", k, "exp", (json_int_t)key->accept_until,
+                           "kid", key->kid, "enc", turncred_alg_name(key->alg)));
+  turncred_cleanse(k, sizeof k);
+  say(SAY_INFO, "key %s of realm %s was told to caller %s", key->kid, realm, r->caller->name);
+}
+
+void well_known_stun_key(struct request *r) {
+  const char *service = request_query(r, "service"), *name = request_query(r, "name");
+  struct shared key = {.len = 0};
+  if (!prove(r))
+    return;
+  if (!service || (strcmp(service, "stun") != 0 && strcmp(service, "turn") != 0)) {
+    request_error(r, 400, "invalid_request", "service: stun or turn");
+    return;
+  }
+  if (!name || !*name) {
+    request_error(r, 400, "invalid_request", "name: of the TURN server");
+    return;
+  }
+  const struct realm_info *realm = realm_of(r, name);
+  if (!realm) {
+    request_error(r, 404, "not_found",
+                  "name: no TURN server of this name has its keys for this caller");
+    return;
+  }
+  if (!find_key(r, realm->name, request_query(r, "kid"), &key))
+    return;
+  if (key.derivation != TURNCRED_DERIVATION_NONE)
+    request_error(r, 503, "temporarily_unavailable",
+                  "name: its key has a derivation, which RFC 7635 does not know; the operator adds "
+                  "one with derivation none");
+  else if (!key.accept_until)
+    request_error(r, 503, "temporarily_unavailable",
+                  "name: its key has no end, which the answer must name; the operator gives it one "
+                  "with turncredctl key set --accept-until");
+  else
+    answer(r, &key, realm->name);
+  turncred_cleanse(&key, sizeof key);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "config.h"
+
+#include "caller_auth.h"
+
+#include "base/clock.h"
+
+#include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+static bool in_time(const struct caller *caller) {
+  return caller && (!caller->not_after || caller->not_after > (int64_t)time(NULL));
+}
+
+const struct caller *proof_of_key(const struct request *r, const char *id, const char *key) {
+  uint8_t digest[32];
+  if (!r->directory || turncred_sha256(thread_ws(), (const uint8_t *)key, strlen(key), digest))
+    return NULL;
+  const struct caller *caller = directory_by_key(r->directory, digest);
+  return in_time(caller) && (!id || !strcmp(id, caller->name)) ? caller : NULL;
+}
+
+const struct caller *proof_of_certificate(const struct request *r) {
+  const union MHD_ConnectionInfo *info =
+      r->monitor ? NULL
+                 : MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+  unsigned count = 0, status = ~0u;
+  if (!r->directory || !info || !*r->live->settings.tls_client_ca)
+    return NULL;
+  gnutls_session_t session = (gnutls_session_t)info->tls_session;
+  const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
+  if (!chain || !count || gnutls_certificate_verify_peers2(session, &status) < 0 || status)
+    return NULL;
+  uint8_t digest[32];
+  gnutls_x509_crt_t crt;
+  gnutls_datum_t dn = {NULL, 0};
+  const struct caller *caller = NULL;
+  if (turncred_sha256(thread_ws(), chain[0].data, chain[0].size, digest) ||
+      gnutls_x509_crt_init(&crt))
+    return NULL;
+  if (!gnutls_x509_crt_import(crt, &chain[0], GNUTLS_X509_FMT_DER) &&
+      !gnutls_x509_crt_get_dn3(crt, &dn, 0))
+    caller = directory_by_cert(r->directory, digest, (const char *)dn.data);
+  gnutls_free(dn.data);
+  gnutls_x509_crt_deinit(crt);
+  return in_time(caller) ? caller : NULL;
+}
+
+bool proof_rate(struct request *r) {
+  int64_t wait = 0;
+  if (!r->caller || limits_rate(r->daemon->limits, "caller", r->caller->name,
+                                r->live->settings.caller_rate, 1000, clock_ms(), &wait))
+    return true;
+  request_too_many(r, wait, "this caller asks too often");
+  return false;
+}
+
+bool proof_allows(struct request *r, enum scope scope, const char *realm) {
+  const char *wrong = scope && !(r->caller->scopes & (unsigned)scope) ? "scope"
+                      : realm && !caller_may(r->caller, realm)        ? "realm"
+                                                                      : NULL;
+  if (!wrong)
+    return true;
+  snprintf(r->www_authenticate, sizeof r->www_authenticate,
+           "Bearer realm=\"turncredd\", error=\"insufficient_scope\", scope=\"%s\"",
+           scope_name(scope));
+  request_error(r, 403, "insufficient_scope", "%s: this caller may not (it needs the scope %s%s)",
+                wrong, scope_name(scope), realm ? " and this realm" : "");
+  return false;
+}
+
+static void unauthorised(struct request *r, bool shown) {
+  snprintf(r->www_authenticate, sizeof r->www_authenticate, "Bearer realm=\"turncredd\"%s",
+           shown ? ", error=\"invalid_token\"" : "");
+  request_error(r, 401, shown ? "invalid_token" : "unauthorized",
+                shown ? "Authorization: no caller has this key, or it has run out"
+                      : "Authorization: Bearer with the caller's key is needed, or a client "
+                        "certificate");
+}
+
+bool proof_required(struct request *r, enum scope scope, const char *realm) {
+  const char *given = request_header(r, "Authorization");
+  bool bearer = given && !strncasecmp(given, "Bearer ", 7);
+  if (!r->directory) {
+    r->retry_after = 1;
+    request_error(r, 503, "temporarily_unavailable", "callers are not loaded yet");
+    return false;
+  }
+  r->caller = bearer  ? proof_of_key(r, NULL, given + 7 + strspn(given + 7, " "))
+              : given ? NULL
+                      : proof_of_certificate(r);
+  if (!r->caller) {
+    unauthorised(r, given != NULL);
+    return false;
+  }
+  return proof_rate(r) && proof_allows(r, scope, realm);
+}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "config.h"
+
+#include "fetcher.h"
+
+#include "base/clock.h"
+#include "turncredd/log.h"
+
+#include <curl/curl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define CONNECT_MS   3000L
+#define FETCH_MS     5000L /* all of it */
+#define RETRY_MIN_MS 1000
+#define RETRY_MAX_MS 60000
+#define HURRY_MS     10000 /* between fetches because of unknown keys */
+
+struct source {
+  char url[CONF_VALUE_MAX], ca[CONF_VALUE_MAX]; /* url "": nothing to fetch */
+  int64_t interval_ms;
+};
+
+struct fetcher {
+  pthread_mutex_t lock;
+  pthread_cond_t wake;
+  pthread_t thread;
+  struct source source;
+  unsigned version; /* of source */
+  struct jwks *keys;
+  bool fetching;
+  int64_t next_ms, tried_ms, fetched_ms; /* the last two: 0 for never */
+  atomic_bool stop;
+};
+
+int fetcher_init(void) { return curl_global_init(CURL_GLOBAL_DEFAULT) ? -1 : 0; }
+
+/* --- one fetch ---------------------------------------------------------------------------- */
+
+struct body {
+  char *text; /* room for JWKS_OCTETS_MAX */
+  size_t len;
+};
+
+static size_t on_data(char *data, size_t size, size_t count, void *arg) {
+  struct body *body = arg;
+  size_t n = size * count;
+  if (n > JWKS_OCTETS_MAX - body->len)
+    return 0; /* ends the transfer */
+  memcpy(body->text + body->len, data, n);
+  body->len += n;
+  return n;
+}
+
+static int on_progress(void *arg, curl_off_t total, curl_off_t now, curl_off_t up_total,
+                       curl_off_t up_now) {
+  struct fetcher *f = arg;
+  (void)total, (void)now, (void)up_total, (void)up_now;
+  return atomic_load(&f->stop);
+}
+
+static bool set_up(CURL *curl, const struct source *source, struct fetcher *f, struct body *body,
+                   char *error) {
+  bool ok = true;
+#define SET(option, value) ok = ok && curl_easy_setopt(curl, option, value) == CURLE_OK
+  SET(CURLOPT_URL, source->url);
+  SET(CURLOPT_PROTOCOLS_STR, "https");
+  SET(CURLOPT_FOLLOWLOCATION, 0L);
+  SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+  SET(CURLOPT_SSL_VERIFYPEER, 1L);
+  SET(CURLOPT_SSL_VERIFYHOST, 2L);
+  if (*source->ca) {
+    SET(CURLOPT_CAINFO, source->ca);
+    SET(CURLOPT_CAPATH, (char *)NULL);
+  }
+  SET(CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
+  SET(CURLOPT_TIMEOUT_MS, FETCH_MS);
+  SET(CURLOPT_NOSIGNAL, 1L);
+  SET(CURLOPT_USERAGENT, "turncredd/" PACKAGE_VERSION);
+  SET(CURLOPT_ERRORBUFFER, error);
+  SET(CURLOPT_WRITEFUNCTION, on_data);
+  SET(CURLOPT_WRITEDATA, body);
+  SET(CURLOPT_NOPROGRESS, 0L);
+  SET(CURLOPT_XFERINFOFUNCTION, on_progress);
+  SET(CURLOPT_XFERINFODATA, f);
+#undef SET
+  return ok;
+}
+
+/* NULL with a sentence in err. */
+static struct jwks *fetch(struct fetcher *f, const struct source *source, char *err, size_t cap) {
+  char error[CURL_ERROR_SIZE] = "";
+  long status = 0;
+  struct jwks *keys = NULL;
+  struct body body = {malloc(JWKS_OCTETS_MAX), 0};
+  CURL *curl = curl_easy_init();
+  if (!curl || !body.text || !set_up(curl, source, f, &body, error)) {
+    snprintf(err, cap, "jwt_jwks: %.300s cannot be fetched: out of memory", source->url);
+  } else {
+    CURLcode code = curl_easy_perform(curl);
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    if (code == CURLE_WRITE_ERROR)
+      snprintf(err, cap, "jwt_jwks: %.300s is larger than %d octets", source->url, JWKS_OCTETS_MAX);
+    else if (code != CURLE_OK)
+      snprintf(err, cap, "jwt_jwks: %.300s cannot be fetched: %s", source->url,
+               *error ? error : curl_easy_strerror(code));
+    else if (status != 200)
+      snprintf(err, cap, "jwt_jwks: %.300s answers with status %ld%s", source->url, status,
+               status / 100 == 3 ? "; redirects are not followed: name the place itself" : "");
+    else
+      jwks_parse(&keys, body.text, body.len, source->url, err, cap);
+  }
+  curl_easy_cleanup(curl);
+  free(body.text);
+  return keys;
+}
+
+/* --- the thread --------------------------------------------------------------------------- */
+
+/* Under the lock: the next fetch is due, or it is time to end. */
+static void rest(struct fetcher *f) {
+  for (;;) {
+    int64_t wait = *f->source.url ? f->next_ms - clock_ms() : RETRY_MAX_MS;
+    if (atomic_load(&f->stop) || wait <= 0)
+      return;
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += wait / 1000;
+    until.tv_nsec += wait % 1000 * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+      until.tv_sec++;
+      until.tv_nsec -= 1000000000;
+    }
+    pthread_cond_timedwait(&f->wake, &f->lock, &until);
+  }
+}
+
+static void *run(void *arg) {
+  struct fetcher *f = arg;
+  char last_error[700] = "";
+  int64_t delay = RETRY_MIN_MS;
+  unsigned version = 0;
+  pthread_setname_np(pthread_self(), "fetcher");
+  pthread_mutex_lock(&f->lock);
+  for (;;) {
+    rest(f);
+    if (atomic_load(&f->stop))
+      break;
+    if (version != f->version)
+      delay = RETRY_MIN_MS;
+    struct source source = f->source;
+    version = f->version;
+    f->fetching = true;
+    f->tried_ms = clock_ms();
+    pthread_mutex_unlock(&f->lock);
+    char err[700] = "";
+    struct jwks *keys = fetch(f, &source, err, sizeof err), *old = keys;
+    if (!keys && !atomic_load(&f->stop) && strcmp(err, last_error) != 0)
+      say(SAY_WARNING, "%s (keys in force stay)", err);
+    if (keys && *last_error)
+      say(SAY_INFO, "jwt_jwks: %s is fetched again", source.url);
+    memcpy(last_error, err, sizeof err);
+    pthread_mutex_lock(&f->lock);
+    f->fetching = false;
+    if (version != f->version) /* meanwhile it is to be another one; next_ms is set */
+      ;
+    else if (keys) {
+      old = f->keys;
+      f->keys = keys;
+      f->fetched_ms = clock_ms();
+      f->next_ms = f->fetched_ms + source.interval_ms;
+      delay = RETRY_MIN_MS;
+    } else {
+      f->next_ms = clock_ms() + (delay < source.interval_ms ? delay : source.interval_ms);
+      delay = 2 * delay < RETRY_MAX_MS ? 2 * delay : RETRY_MAX_MS;
+    }
+    jwks_unref(old);
+  }
+  pthread_mutex_unlock(&f->lock);
+  return NULL;
+}
+
+/* --- outside ------------------------------------------------------------------------------ */
+
+struct fetcher *fetcher_start(void) {
+  struct fetcher *f = calloc(1, sizeof *f);
+  pthread_condattr_t attr;
+  if (!f)
+    return NULL;
+  pthread_mutex_init(&f->lock, NULL);
+  pthread_condattr_init(&attr);
+  pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+  pthread_cond_init(&f->wake, &attr);
+  pthread_condattr_destroy(&attr);
+  atomic_init(&f->stop, false);
+  if (!pthread_create(&f->thread, NULL, run, f))
+    return f;
+  free(f);
+  return NULL;
+}
+
+void fetcher_stop(struct fetcher *f) {
+  if (!f)
+    return;
+  pthread_mutex_lock(&f->lock);
+  atomic_store(&f->stop, true);
+  pthread_cond_signal(&f->wake);
+  pthread_mutex_unlock(&f->lock);
+  pthread_join(f->thread, NULL);
+  jwks_unref(f->keys);
+  pthread_cond_destroy(&f->wake);
+  pthread_mutex_destroy(&f->lock);
+  free(f);
+}
+
+void fetcher_configure(struct fetcher *f, const struct settings *s) {
+  struct source source = {.interval_ms = s->jwt_jwks_interval};
+  if (*s->jwt_issuer && settings_is_url(s->jwt_jwks)) {
+    snprintf(source.url, sizeof source.url, "%s", s->jwt_jwks);
+    snprintf(source.ca, sizeof source.ca, "%s", s->jwt_jwks_ca);
+  }
+  pthread_mutex_lock(&f->lock);
+  if (strcmp(source.url, f->source.url) != 0) {
+    jwks_unref(f->keys);
+    f->keys = NULL;
+    f->fetched_ms = 0;
+  }
+  f->source = source;
+  f->version++;
+  f->next_ms = clock_ms();
+  pthread_cond_signal(&f->wake);
+  pthread_mutex_unlock(&f->lock);
+}
+
+struct jwks *fetcher_keys(struct fetcher *f) {
+  pthread_mutex_lock(&f->lock);
+  struct jwks *keys = jwks_ref(f->keys);
+  pthread_mutex_unlock(&f->lock);
+  return keys;
+}
+
+bool fetcher_hurry(struct fetcher *f) {
+  pthread_mutex_lock(&f->lock);
+  int64_t now = clock_ms();
+  bool soon = f->fetching || f->next_ms <= now;
+  if (!soon && *f->source.url && now - f->tried_ms >= HURRY_MS) {
+    f->next_ms = now;
+    pthread_cond_signal(&f->wake);
+    soon = true;
+  }
+  soon = soon && *f->source.url;
+  pthread_mutex_unlock(&f->lock);
+  return soon;
+}
+
+int64_t fetcher_age(struct fetcher *f) {
+  pthread_mutex_lock(&f->lock);
+  int64_t age = f->fetched_ms ? (clock_ms() - f->fetched_ms) / 1000 : -1;
+  pthread_mutex_unlock(&f->lock);
+  return age;
+}

@@ -1,0 +1,286 @@
+/* main.c - turncredd
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#include "config.h"
+
+#include "base/clock.h"
+#include "base/secret.h"
+#include "daemon.h"
+#include "turncredd/jwt/fetcher.h"
+#include "notify.h"
+#include "log.h"
+#include "turncredd/http/server.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TICK_MS       100
+#define WAIT_AT_START 10000 /* milliseconds: then clients get 503 until the database is there */
+#define DELIVER_AT_STOP                                                                            \
+  3000                   /* milliseconds for the rest of the journal; what is left stays in it */
+#define NAMES_MAX 200000 /* callers and subjects whose rate is remembered */
+
+static void usage(FILE *out) {
+  fputs("usage: turncredd [--config FILE] [--check]\n\n"
+        "Issues TURN credentials over HTTPS. Runs in the foreground; SIGHUP reads settings, keys\n"
+        "and certificates again, SIGTERM stops when the last request has been answered.\n\n"
+        "  --config FILE  settings (default " SETTINGS_DEFAULT_PATH "); turncredd.conf(5)\n"
+        "  --check        read settings, keys and certificates, say what is wrong, end\n"
+        "  --version      print the version\n"
+        "  --help         print this\n",
+        out);
+}
+
+static void from_store(enum store_log_level level, const char *line, void *arg) {
+  static const enum say_level levels[] = {SAY_DEBUG, SAY_INFO, SAY_WARNING, SAY_ERROR};
+  (void)arg;
+  if (level != STORE_LOG_DEBUG)
+    say(levels[level], "%s", line);
+}
+
+static void store_has_changed(void *arg) {
+  struct daemon *daemon = arg;
+  courier_wake(daemon->courier);
+}
+
+static const char *text_or_null(const char *text) { return *text ? text : NULL; }
+
+static int open_store(struct daemon *daemon, char *err, size_t cap) {
+  const struct settings *s = &daemon->live->settings;
+  struct store_config config = {
+      .conninfo = s->database,
+      .conninfo_write = text_or_null(s->database_write),
+      .kek_path = s->kek,
+      .instance = daemon->instance,
+      .kind = "issuer",
+      .version = PACKAGE_VERSION,
+      .snapshot_path = text_or_null(s->snapshot_file),
+      .snapshot_max_age = (uint32_t)(s->snapshot_max_age / 1000),
+      .poll_ms = (uint32_t)s->poll_interval,
+      .listen = s->listen,
+      .log = from_store,
+      .changed = store_has_changed,
+      .arg = daemon,
+  };
+  return store_new(&daemon->store, &config, err, cap) ? -1 : 0;
+}
+
+static int open_parts(struct daemon *daemon, char *err, size_t cap) {
+  const struct settings *s = &daemon->live->settings;
+  snprintf(daemon->conninfo, sizeof daemon->conninfo, "%s",
+           *s->database_write ? s->database_write : s->database);
+  if (open_store(daemon, err, cap) ||
+      journal_open(&daemon->journal, s->state_dir, (size_t)s->journal_entries, err, cap))
+    return -1;
+  daemon->budget = budget_new((uint64_t)s->token_reserve);
+  daemon->limits = limits_new(NAMES_MAX);
+  if (!daemon->budget || !daemon->limits)
+    return snprintf(err, cap, "out of memory"), -1;
+  struct courier_config config = {.conninfo = daemon->conninfo,
+                                  .instance = daemon->instance,
+                                  .poll_ms = (uint32_t)s->poll_interval,
+                                  .listen = s->listen,
+                                  .keep_max_age = (uint32_t)(s->snapshot_max_age / 1000),
+                                  .token_reserve = (uint64_t)s->token_reserve,
+                                  .store = daemon->store,
+                                  .journal = daemon->journal,
+                                  .budget = daemon->budget,
+                                  .metrics = &daemon->metrics,
+                                  .daemon = daemon};
+  if (courier_start(&daemon->courier, &config, err, cap))
+    return -1;
+  if (!(daemon->pusher =
+            pusher_start(daemon->conninfo, daemon->instance, (uint32_t)s->database_timeout)) ||
+      !(daemon->fetcher = fetcher_start()) || store_start(daemon->store))
+    return snprintf(err, cap, "no memory, descriptors or threads"), -1;
+  fetcher_configure(daemon->fetcher, s);
+  return 0;
+}
+
+static void close_parts(struct daemon *daemon) {
+  fetcher_stop(daemon->fetcher);
+  pusher_stop(daemon->pusher);
+  courier_stop(daemon->courier, DELIVER_AT_STOP);
+  if (daemon->store)
+    store_stop(daemon->store);
+  journal_close(daemon->journal);
+  courier_free(daemon->courier);
+  budget_free(daemon->budget);
+  limits_free(daemon->limits);
+  live_unref(daemon->live);
+}
+
+static void reload(struct daemon *daemon, struct server *server) {
+  char err[1200];
+  notify_reloading();
+  struct live *fresh = live_read(daemon->config_path, err, sizeof err);
+  if (!fresh) {
+    say(SAY_ERROR, "%s (the settings in force stay)", err);
+  } else if (server_reload(server, fresh, err, sizeof err)) {
+    say(SAY_ERROR, "%s (the settings in force stay)", err);
+    live_unref(fresh);
+  } else {
+    const struct setting *s = settings_need_restart(&daemon->live->settings, &fresh->settings);
+    if (s)
+      say(SAY_WARNING, "%s: the new value takes effect at a restart", s->name);
+    pthread_mutex_lock(&daemon->lock);
+    struct live *old = daemon->live;
+    daemon->live = fresh;
+    pthread_mutex_unlock(&daemon->lock);
+    live_unref(old);
+    store_reload(daemon->store);
+    fetcher_configure(daemon->fetcher, &fresh->settings);
+    courier_wake(daemon->courier);
+    say(SAY_INFO, "settings, keys and certificates have been read again");
+  }
+  notify("READY=1");
+}
+
+/* The next signal, or 0 after a tick. */
+static int next_signal(const sigset_t *set) {
+  const struct timespec tick = {0, TICK_MS * 1000000};
+  int sig = sigtimedwait(set, NULL, &tick);
+  return sig > 0 ? sig : 0;
+}
+
+static void wait_until_loaded(struct daemon *daemon) {
+  int64_t end = clock_ms() + WAIT_AT_START;
+  struct directory *directory = NULL;
+  store_wait(daemon->store, WAIT_AT_START);
+  while (!(directory = courier_directory(daemon->courier)) && clock_ms() < end)
+    poll(NULL, 0, 10);
+  if (!directory)
+    say(SAY_WARNING, "the database has not answered; clients get 503 until it does");
+  directory_unref(directory);
+}
+
+static void serve(struct daemon *daemon, struct server *server, const sigset_t *set) {
+  int64_t watchdog = notify_watchdog_ms(), told = 0;
+  for (;;) {
+    int sig = next_signal(set);
+    if (sig == SIGHUP)
+      reload(daemon, server);
+    else if (sig)
+      return;
+    server_tick(server);
+    if (watchdog && clock_ms() - told >= watchdog) {
+      notify("WATCHDOG=1");
+      told = clock_ms();
+    }
+  }
+}
+
+static void drain(struct daemon *daemon, struct server *server) {
+  struct live *live = live_get(daemon);
+  int64_t end = clock_ms() + live->settings.drain_timeout;
+  live_unref(live);
+  notify("STOPPING=1");
+  say(SAY_INFO, "stopping: requests that are here are answered");
+  atomic_store(&daemon->draining, true);
+  server_quiesce(server);
+  while (!server_quiet(server) && clock_ms() < end)
+    poll(NULL, 0, 10);
+  /* what is suspended ends by itself: pushes and the journal have bounds of their own */
+  while (atomic_load(&daemon->pending))
+    poll(NULL, 0, 10);
+}
+
+static int run(struct daemon *daemon) {
+  char err[1200];
+  struct server *server = NULL;
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGHUP);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &set, NULL); /* threads inherit it: this one alone takes signals */
+  signal(SIGPIPE, SIG_IGN);
+  int rc = open_parts(daemon, err, sizeof err);
+  if (!rc) {
+    wait_until_loaded(daemon);
+    rc = server_start(&server, daemon, daemon->live, err, sizeof err);
+  }
+  if (rc) {
+    say(SAY_ERROR, "%s", err);
+  } else {
+    say(SAY_INFO, "version " PACKAGE_VERSION " serves https://%s as %s",
+        daemon->live->settings.https, daemon->instance);
+    notify("READY=1");
+    serve(daemon, server, &set);
+    drain(daemon, server);
+  }
+  server_stop(server);
+  close_parts(daemon);
+  return rc ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static void name_instance(struct daemon *daemon) {
+  char host[200] = "localhost";
+  gethostname(host, sizeof host - 1);
+  if (*daemon->live->settings.instance)
+    snprintf(daemon->instance, sizeof daemon->instance, "%.255s", daemon->live->settings.instance);
+  else
+    snprintf(daemon->instance, sizeof daemon->instance, "%s-issuer", host);
+}
+
+int main(int argc, char **argv) {
+  static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                          {"check", no_argument, NULL, 't'},
+                                          {"version", no_argument, NULL, 'V'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
+  static struct daemon daemon;
+  char err[1200];
+  bool check = false;
+  secret_harden();
+  daemon.config_path = SETTINGS_DEFAULT_PATH;
+  for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+    switch (c) {
+    case 'c':
+      daemon.config_path = optarg;
+      break;
+    case 't':
+      check = true;
+      break;
+    case 'V':
+      puts("turncredd " PACKAGE_VERSION);
+      return EXIT_SUCCESS;
+    case 'h':
+      usage(stdout);
+      return EXIT_SUCCESS;
+    default:
+      usage(stderr);
+      return 2;
+    }
+  }
+  if (optind < argc) {
+    fprintf(stderr, "turncredd: unexpected \"%s\"\n", argv[optind]);
+    usage(stderr);
+    return 2;
+  }
+  if (!(daemon.live = live_read(daemon.config_path, err, sizeof err))) {
+    say(SAY_ERROR, "%s", err);
+    return 2;
+  }
+  name_instance(&daemon);
+  pthread_mutex_init(&daemon.lock, NULL);
+  daemon.started_at = (int64_t)time(NULL);
+  if (check) {
+    printf("%s: ok\n", daemon.config_path);
+    live_unref(daemon.live);
+    return EXIT_SUCCESS;
+  }
+  if (threads_init() || fetcher_init()) {
+    say(SAY_ERROR, "no thread keys or memory are left");
+    return EXIT_FAILURE;
+  }
+  return run(&daemon);
+}

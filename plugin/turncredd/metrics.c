@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "config.h"
+
+#include "metrics.h"
+
+#include "daemon.h"
+#include "turncredd/jwt/fetcher.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+static void help(FILE *out, const char *name, const char *type, const char *text) {
+  fprintf(out, "# HELP turncredd_%s %s\n# TYPE turncredd_%s %s\n", name, text, name, type);
+}
+
+static void one(FILE *out, const char *name, const char *type, const char *text, int64_t value) {
+  help(out, name, type, text);
+  fprintf(out, "turncredd_%s %" PRId64 "\n", name, value);
+}
+
+char *metrics_page(struct daemon *daemon) {
+  static const char *const kinds[] = {"token", "derived", "rest", "pushed"};
+  struct metrics *m = &daemon->metrics;
+  struct store_status status;
+  char *text = NULL;
+  size_t size = 0;
+  double seconds;
+  FILE *out = open_memstream(&text, &size);
+  if (!out)
+    return NULL;
+  store_status(daemon->store, &status);
+  help(out, "issued_total", "counter", "Credentials issued.");
+  for (int i = 0; i < METRIC_KINDS; i++)
+    fprintf(out, "turncredd_issued_total{kind=\"%s\"} %" PRIuFAST64 "\n", kinds[i],
+            atomic_load(&m->issued[i]));
+  help(out, "answers_total", "counter", "Requests answered, by class of status.");
+  for (int i = 1; i < 6; i++)
+    fprintf(out, "turncredd_answers_total{status=\"%dxx\"} %" PRIuFAST64 "\n", i,
+            atomic_load(&m->answers[i]));
+  one(out, "pushes_late_total", "counter", "Pushes answered before every server had them.",
+      (int64_t)atomic_load(&m->late));
+  one(out, "limited_total", "counter", "Requests refused by a rate or a cap.",
+      (int64_t)atomic_load(&m->limited));
+  one(out, "unrecorded_total", "counter", "Issues without a record, because the journal was full.",
+      (int64_t)atomic_load(&m->unrecorded));
+  one(out, "journal_delivered_total", "counter", "Journal entries taken to the database.",
+      (int64_t)atomic_load(&m->delivered));
+  one(out, "journal_syncs_total", "counter", "Times the journal was written and synced.",
+      (int64_t)journal_syncs(daemon->journal, &seconds));
+  help(out, "journal_sync_seconds_total", "counter", "Time that the syncing took.");
+  fprintf(out, "turncredd_journal_sync_seconds_total %.6f\n", seconds);
+  one(out, "journal_entries", "gauge", "Journal entries not yet in the database.",
+      (int64_t)journal_waiting(daemon->journal));
+  one(out, "database_up", "gauge", "1 while realms and keys are followed.", status.connected);
+  one(out, "snapshot_age_seconds", "gauge", "Since realms and keys were last known to be current.",
+      status.loaded_at ? (int64_t)time(NULL) - status.loaded_at : -1);
+  one(out, "snapshot_generation", "gauge", "Snapshots taken since the start.",
+      (int64_t)status.generation);
+  one(out, "keys", "gauge", "Keys loaded.", (int64_t)status.keys);
+  one(out, "refused_rows", "gauge", "Rows that cannot be used.", (int64_t)status.refused_rows);
+  one(out, "jwks_age_seconds", "gauge", "Since the portal's keys were last fetched; -1: never.",
+      fetcher_age(daemon->fetcher));
+  one(out, "start_time_seconds", "gauge", "When the daemon started.", daemon->started_at);
+  if (fclose(out))
+    return NULL;
+  return text;
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "config.h"
+
+#include "pusher.h"
+
+#include "pg/pg.h"
+#include "turncredd/log.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define LOOK_MS 20 /* between two looks at the servers' progress */
+
+struct pusher {
+  const char *conninfo, *instance;
+  struct db db;
+  int wake_fd, stop_fd;
+  pthread_t thread;
+  pthread_mutex_t lock;
+  struct push *fresh, **fresh_end;
+  struct push *waiting; /* in the database, not yet everywhere */
+  atomic_bool stop;
+};
+
+void pusher_add(struct pusher *p, struct push *push) {
+  const uint64_t one = 1;
+  push->next = NULL;
+  pthread_mutex_lock(&p->lock);
+  *p->fresh_end = push;
+  p->fresh_end = &push->next;
+  pthread_mutex_unlock(&p->lock);
+  ssize_t done = write(p->wake_fd, &one, sizeof one);
+  (void)done;
+}
+
+static struct push *take_fresh(struct pusher *p) {
+  pthread_mutex_lock(&p->lock);
+  struct push *list = p->fresh;
+  p->fresh = NULL;
+  p->fresh_end = &p->fresh;
+  pthread_mutex_unlock(&p->lock);
+  return list;
+}
+
+static void finish(struct push *push, enum push_result result) {
+  push->done(push, result, push->arg);
+}
+
+static enum push_result failed(const struct pusher *p, struct push *push) {
+  snprintf(push->text, sizeof push->text, "%s", p->db.error);
+  if (!p->db.conn || !*p->db.sqlstate)
+    return PUSH_UNKNOWN;
+  if (!strcmp(p->db.sqlstate, "TC002"))
+    return PUSH_REVOKED;
+  if (!strncmp(p->db.sqlstate, "23", 2) || !strncmp(p->db.sqlstate, "TC", 2) ||
+      !strncmp(p->db.sqlstate, "22", 2))
+    return PUSH_REFUSED;
+  return PUSH_UNKNOWN;
+}
+
+static void bytea(const uint8_t *octets, size_t len, char *out) {
+  memcpy(out, "\\x", 2);
+  turncred_hex_encode(octets, len, out + 2, 2 * len + 1);
+}
+
+static int put(struct pusher *p, const struct push *push, PGresult **r) {
+  char first[2 * TURNCRED_CREDENTIAL_SEALED + 3], second[2 * TURNCRED_CREDENTIAL_SEALED + 3],
+      expiry[24];
+  bool sealed = *push->kek_id;
+  snprintf(expiry, sizeof expiry, "%" PRId64, push->expiry);
+  bytea(push->octets, sealed ? TURNCRED_CREDENTIAL_SEALED : TURNCRED_LONG_TERM_MD5, first);
+  bytea(push->octets + TURNCRED_LONG_TERM_MD5, TURNCRED_LONG_TERM_SHA256, second);
+  const char *values[] = {push->realm,
+                          push->username,
+                          sealed ? first : NULL,
+                          sealed ? push->kek_id : NULL,
+                          sealed ? NULL : first,
+                          sealed ? NULL : second,
+                          expiry,
+                          push->client_address,
+                          p->instance,
+                          push->caller};
+  int rc = db_query_params(
+      &p->db,
+      "SELECT turncred.credential_push_recorded($1, $2, $3::bytea, $4, $5::bytea, $6::bytea,"
+      " to_timestamp($7::bigint), $8, $9, $10), true",
+      10, values, r);
+  turncred_cleanse(first, sizeof first);
+  turncred_cleanse(second, sizeof second);
+  return rc;
+}
+
+static int take_back(struct pusher *p, const struct push *push, PGresult **r) {
+  char reason[120];
+  snprintf(reason, sizeof reason, "asked for by caller %s", push->caller);
+  const char *values[] = {push->realm, push->username, push->kind == PUSH_REVOKE ? "t" : "f",
+                          reason};
+  return db_query_params(
+      &p->db, "SELECT xid, removed FROM turncred.credential_take_back($1, $2, $3::boolean, $4)", 4,
+      values, r);
+}
+
+/* false: the database is away. */
+static bool carry_out(struct pusher *p, struct push *push) {
+  PGresult *r = NULL;
+  if (p->db.conn)
+    db_wait(&p->db, 0); /* sees a connection that was lost while idle */
+  if (!p->db.conn && db_connect(&p->db, p->conninfo, "turncredd push")) {
+    snprintf(push->text, sizeof push->text, "%s", p->db.error);
+    finish(push, PUSH_UNKNOWN);
+    return false;
+  }
+  int rc = push->kind == PUSH_PUT ? put(p, push, &r) : take_back(p, push, &r);
+  if (rc) {
+    enum push_result result = failed(p, push);
+    PQclear(r);
+    finish(push, result);
+    return p->db.conn != NULL;
+  }
+  push->xid = strtoull(PQgetvalue(r, 0, 0), NULL, 10);
+  bool found = *PQgetvalue(r, 0, 1) == 't';
+  PQclear(r);
+  if (!found) {
+    finish(push, PUSH_MISSING);
+    return true;
+  }
+  push->deadline_ms = monotonic_ms() + push->wait_ms;
+  push->next = p->waiting;
+  p->waiting = push;
+  return true;
+}
+
+/* Every change below this transaction is in force on all live servers. 0: not known. */
+static uint64_t progress(struct pusher *p) {
+  PGresult *r;
+  uint64_t least = 0;
+  if (p->db.conn &&
+      !db_query_params(&p->db,
+                       "SELECT coalesce(min(progress::text::numeric), 18446744073709551615)"
+                       " FROM turncred.instance WHERE kind = 'server'"
+                       " AND last_seen > now() - interval '60 s'",
+                       0, (const char *const[]){NULL}, &r)) {
+    least = strtoull(PQgetvalue(r, 0, 0), NULL, 10);
+    PQclear(r);
+  }
+  return least;
+}
+
+static void look(struct pusher *p) {
+  uint64_t least = progress(p);
+  for (struct push **at = &p->waiting; *at;) {
+    struct push *push = *at;
+    bool done = push->xid < least;
+    if (!done && monotonic_ms() < push->deadline_ms && p->db.conn) {
+      at = &push->next;
+      continue;
+    }
+    *at = push->next;
+    finish(push, done ? PUSH_DONE : PUSH_LATE);
+  }
+}
+
+static void *run(void *arg) {
+  struct pusher *p = arg;
+  pthread_setname_np(pthread_self(), "pusher");
+  while (!atomic_load(&p->stop)) {
+    struct pollfd fds[2] = {{p->wake_fd, POLLIN, 0}, {p->stop_fd, POLLIN, 0}};
+    poll(fds, 2, p->waiting ? LOOK_MS : -1);
+    uint64_t count;
+    while (read(p->wake_fd, &count, sizeof count) > 0)
+      ;
+    bool away = false;
+    for (struct push *push = take_fresh(p), *next; push; push = next) {
+      next = push->next;
+      if (away) {
+        snprintf(push->text, sizeof push->text, "%s", p->db.error);
+        finish(push, PUSH_UNKNOWN);
+      } else if (!carry_out(p, push)) {
+        away = true;
+        say(SAY_WARNING, "database: %s; pushes are answered with 503", p->db.error);
+        if (!next) /* what came meanwhile waited as long */
+          next = take_fresh(p);
+      }
+    }
+    if (p->waiting)
+      look(p);
+  }
+  return NULL;
+}
+
+struct pusher *pusher_start(const char *conninfo, const char *instance, uint32_t database_ms) {
+  struct pusher *p = calloc(1, sizeof *p);
+  if (!p)
+    return NULL;
+  p->conninfo = conninfo;
+  p->instance = instance;
+  p->fresh_end = &p->fresh;
+  p->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  p->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  pthread_mutex_init(&p->lock, NULL);
+  atomic_init(&p->stop, false);
+  db_init(&p->db, p->stop_fd);
+  p->db.connect_ms = p->db.silence_ms = database_ms;
+  if (p->wake_fd < 0 || p->stop_fd < 0 || pthread_create(&p->thread, NULL, run, p)) {
+    free(p);
+    return NULL;
+  }
+  return p;
+}
+
+void pusher_stop(struct pusher *p) {
+  const uint64_t one = 1;
+  if (!p)
+    return;
+  atomic_store(&p->stop, true);
+  ssize_t done = write(p->stop_fd, &one, sizeof one);
+  (void)done;
+  pthread_join(p->thread, NULL);
+  db_close(&p->db);
+  pthread_mutex_destroy(&p->lock);
+  close(p->wake_fd);
+  close(p->stop_fd);
+  free(p);
+}

@@ -97,6 +97,21 @@ same_as_source() { diff -r -x .pc -x .git -x .complete "$SOURCE" "$1"; }
   nothing_was_built
 }
 
+@test "a version that nobody has tried is refused, and is ported if it is asked for" {
+  upstream_tree 99.0.1
+  built_before
+  run build --source "$tree"
+  [ "$status" -eq 1 ]
+  [[ $output == *"coturn 99.0.1 is newer than "*"--untried"*"there is no series for coturn 99.0.1: nothing is built" ]]
+  nothing_was_built
+  # it gets as far as placing then
+  sed -i 's/copy_auth_parameters/copy_auth/g' "$tree/src/server/ns_turn_server.c"
+  run build --untried --source "$tree"
+  [ "$status" -eq 1 ]
+  [[ $output == *"coturn 99.0.1 is untried"*"NOT PLACED  "*"there is no series for coturn 99.0.1: nothing is built" ]]
+  nothing_was_built
+}
+
 @test "a tree that wants FIPS_mode of OpenSSL, and no Debian source to mend it: the remedy is named" {
   pkg-config --atleast-version=3 libcrypto || skip "OpenSSL before 3"
   upstream_tree 4.6.0

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a comparison runs: turnservers with one relay thread, and a PostgreSQL of its own."""
+import hashlib
 import os
 import pathlib
 import secrets
+import shutil
 import signal
+import statistics
 import subprocess
 
+TOP = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = pathlib.Path(os.environ.get("top_builddir", TOP / "build"))
 REALM = "bench.example"
 
 
@@ -25,6 +30,19 @@ def find_program(name, variables, places):
             return path
     names = ", ".join(variable for variable, _ in variables)
     raise Trouble(f"no {name}: set {names}, or build it ({places[0]})")
+
+
+def describe(program):
+    digest = hashlib.sha256(program.read_bytes()).hexdigest()[:16]
+    return f"{program} (sha256 {digest}...)"
+
+
+def spread(values):
+    """Median and quartiles."""
+    if len(values) < 2:
+        return values[0], values[0], values[0]
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return middle, low, high
 
 
 def free_port():
@@ -145,3 +163,30 @@ class Database:
 
     def stop(self):
         self.script(self.STOP)
+
+
+def write_secret(path, octets):
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as f:
+        f.write(octets)
+    return path
+
+
+def prepare_module(folder, stack):
+    """A database with keys in it, the lines that make patched coturn use it, and how turnload mints."""
+    module = find_program("turncred.so", [("TURNCRED_MODULE", "")], [BUILD / ".libs/turncred.so"])
+    database = Database(TOP, folder / "postgresql")
+    stack.callback(database.stop)
+    database.start()
+    credentials = {}
+    for use, algorithm in (("derived", "sha256"), ("token", "A256GCM")):
+        key = secrets.token_bytes(32)
+        database.add_key(f"{use}-1", use, algorithm, key)
+        credentials[use] = ["--mint", use, "--key-file", write_secret(folder / f"key-{use}", key)]
+    credentials["token"] += ["--kid", "token-1", "--server-name", REALM]
+    # coturn loads nothing from a folder in which others may write
+    shutil.copy(module, folder / "turncred.so")
+    write_secret(folder / "main", secrets.token_bytes(32))
+    (folder / "module.conf").write_text(
+        f"database = host={folder / 'postgresql/run'} dbname=turncred user={Database.ROLE}\nkek = {folder / 'main'}\n")
+    lines = [f"auth-module={folder / 'turncred.so'}", f"auth-module-config={folder / 'module.conf'}", "auth-module-only"]
+    return database, lines, credentials

@@ -190,3 +190,9 @@ answers() { load --count 1 --rto 10 --json | grep -q '"lost": 0'; }
   [[ -x ${TURNSERVER-} ]] || skip "needs TURNSERVER, a patched one"
   run -0 "$BATS_TEST_DIRNAME/compare" --short
 }
+
+@test "spoofed: right answers to sources that have shown nothing, from unpatched and patched coturn" {
+  [[ -x ${TURNSERVER-} ]] || skip "needs TURNSERVER, a patched one"
+  run -0 "$BATS_TEST_DIRNAME/spoofed" --short
+  [[ $output =~ forged\ +3\ \|\ module ]]
+}

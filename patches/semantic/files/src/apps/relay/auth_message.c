@@ -170,19 +170,24 @@ int auth_add_integrity(ts_ur_super_session *ss, uint8_t *buf, size_t *len) {
   return 1;
 }
 
-/* The message library's own function has other parameters in other versions. */
+/* The message library's own functions have other parameters in other versions, or make a random
+ * transaction id first, which costs more than all the rest. */
 static void error_response(const struct auth_exchange *x, size_t *len, int code,
                            const uint8_t *reason) {
   uint8_t *buf = ioa_network_buffer_data(x->nbh);
   uint8_t value[4 + 128] = {0};
+  uint16_t type = nswap16(stun_make_error_response(x->method));
+  uint32_t cookie = nswap32(STUN_MAGIC_COOKIE);
   const char *text = (const char *)(reason ? reason : get_default_reason(code));
   size_t n = strnlen(text, sizeof(value) - 4);
   value[2] = (uint8_t)(code / 100);
   value[3] = (uint8_t)(code % 100);
   memcpy(value + 4, text, n);
-  stun_init_command_str(stun_make_error_response(x->method), buf, len);
-  stun_attr_add_str(buf, len, STUN_ATTRIBUTE_ERROR_CODE, value, (int)(4 + n));
+  stun_init_buffer_str(buf, len);
+  memcpy(buf, &type, sizeof(type));
+  memcpy(buf + 4, &cookie, sizeof(cookie));
   stun_tid_message_cpy(buf, x->tid);
+  stun_attr_add_str(buf, len, STUN_ATTRIBUTE_ERROR_CODE, value, (int)(4 + n));
 }
 
 void auth_challenge_response(struct auth_exchange *x) {

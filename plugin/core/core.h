@@ -1,5 +1,5 @@
 /*
- * core.h - private to plugin/core
+ * core.h - what the files of libturncred share and do not export
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -14,8 +14,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* Secrets are cleansed with explicit_bzero: OPENSSL_cleanse does the same, but goes octet by octet
- * where it is not aligned, which a verification feels. */
+/* Inside the library secrets are cleansed with explicit_bzero. OPENSSL_cleanse does the same, but
+ * octet by octet where the buffer is not aligned, and that makes a verification measurably slower. */
 
 #define TC_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -41,7 +41,8 @@ static inline uint64_t tc_get64(const uint8_t *p) {
   return ((uint64_t)tc_get32(p) << 32) | tc_get32(p + 4);
 }
 
-/* A piece of a message, so that messages need not be copied together. */
+/* A piece of a message: hashes and HMAC take a list of pieces, so that a message need not be copied
+ * into one buffer first. */
 struct tc_part {
   const void *data;
   size_t len;
@@ -65,23 +66,27 @@ struct tc_digest {
   size_t block;
 };
 
+/* False: OpenSSL does not have the digest, or memory is short; d is then closed. */
 bool tc_digest_open(struct tc_digest *d, enum tc_digest_id id);
 void tc_digest_close(struct tc_digest *d);
 
-/* ws may be NULL: then a digest is opened for the call. out has room for the digest's size. */
+/* --- hash.c ------------------------------------------------------------------------------ */
+
+/* Both functions: ws may be NULL, then a digest is opened for the call; out has room for the
+ * digest's size, which *out_len becomes unless out_len is NULL. False: OpenSSL failed. */
 bool tc_hash(struct turncred_ws *ws, enum tc_digest_id id, const struct tc_part *parts, size_t n,
              uint8_t *out, size_t *out_len);
-/* key_len at most TURNCRED_KEY_MAX, so never above a block. */
+/* key_len is at most TURNCRED_KEY_MAX, so that a key never exceeds the digest's block. */
 bool tc_hmac(struct turncred_ws *ws, enum tc_digest_id id, const uint8_t *key, size_t key_len,
              const struct tc_part *parts, size_t n, uint8_t *out, size_t *out_len);
 
 /* --- ws.c -------------------------------------------------------------------------------- */
 
 struct tc_digest *tc_ws_digest(struct turncred_ws *ws, enum tc_digest_id id);
-/* The context of this key and direction, keyed. NULL: OpenSSL failed. */
+/* The context of this key's slot, keyed for the key and the direction. NULL: OpenSSL failed. */
 EVP_CIPHER_CTX *tc_ws_cipher(struct turncred_ws *ws, const struct turncred_key *key, bool encrypt);
 
-/* The subkey that sealed rows needed last: a load meets the same one again and again. */
+/* The subkey that sealed rows needed last: most rows that a store loads need the same one. */
 struct tc_subkey {
   uint8_t kek[TURNCRED_KEK];
   uint8_t info[512];
@@ -89,15 +94,15 @@ struct tc_subkey {
   uint8_t subkey[32];
 };
 struct tc_subkey *tc_ws_subkey(struct turncred_ws *ws);
-/* AES-256-GCM, keyed to open credentials. NULL: OpenSSL failed. */
+/* The AES-256-GCM context that opens sealed credentials, keyed. NULL: OpenSSL failed. */
 EVP_CIPHER_CTX *tc_ws_credential_cipher(struct turncred_ws *ws, const uint8_t key[32]);
-/* AES-256 key wrap with padding, not keyed. */
+/* The context of AES-256 key wrap with padding; the caller keys it. */
 EVP_CIPHER_CTX *tc_ws_wrap_cipher(struct turncred_ws *ws);
 
 /* --- hkdf.c ------------------------------------------------------------------------------ */
 
-/* RFC 5869 with an empty salt; the info is the parts one after the other. At most 32 octets. ws may
- * be NULL. */
+/* HKDF of RFC 5869 with an empty salt; the info is the n parts one after the other. out_len is at
+ * most 32 octets. ws may be NULL. False: OpenSSL failed, or an argument is too large. */
 bool tc_hkdf_sha256(struct turncred_ws *ws, const uint8_t *k, size_t k_len,
                     const struct tc_part *info, size_t n, uint8_t *out, size_t out_len);
 
@@ -121,18 +126,18 @@ size_t tc_aead_sealed_len(enum turncred_alg alg, size_t plain_len);
 bool tc_aead_nonce_ok(const struct turncred_key *key, size_t nonce_len);
 /* out has room for tc_aead_sealed_len octets. */
 bool tc_aead_seal(const struct tc_aead *a, const uint8_t *plain, size_t plain_len, uint8_t *out);
-/* out has room for in_len octets. False: not authentic. */
+/* out has room for in_len octets. False: the input is not authentic, or OpenSSL failed. */
 bool tc_aead_open(const struct tc_aead *a, const uint8_t *in, size_t in_len, uint8_t *out,
                   size_t *out_len);
 
 /* --- base64.c ---------------------------------------------------------------------------- */
 
-/* RFC 4648 section 5 without padding; out has room for the NUL. */
+/* Encodes as RFC 4648 section 5 says, without padding; out has room for the result and a NUL. */
 void tc_base64url(const uint8_t *in, size_t len, char *out);
 
 /* --- wrap.c ------------------------------------------------------------------------------ */
 
-/* ws may be NULL. */
+/* turncred_unwrap with a workspace; ws may be NULL. */
 enum turncred_err tc_unwrap(struct turncred_ws *ws, const uint8_t kek[TURNCRED_KEK],
                             const uint8_t *in, size_t in_len, uint8_t *out, size_t cap,
                             size_t *out_len);
@@ -141,7 +146,8 @@ enum turncred_err tc_unwrap(struct turncred_ws *ws, const uint8_t kek[TURNCRED_K
 
 #define TC_FIELDS_MAX 8
 
-/* Fields, each with its length in two octets before it, so that no two lists read alike. */
+/* A label and fields, each field with its length in two octets before it, so that two different
+ * lists never give the same octets. */
 struct tc_fields {
   struct tc_part part[2 * TC_FIELDS_MAX + 1];
   uint8_t len[TC_FIELDS_MAX][2];
@@ -150,7 +156,7 @@ struct tc_fields {
 };
 
 void tc_fields_begin(struct tc_fields *f, const void *label, size_t label_len);
-/* False: more than 65535 octets. */
+/* False: data is NULL or longer than 65535 octets, or the list is full. */
 bool tc_fields_add(struct tc_fields *f, const void *data, size_t len);
 bool tc_fields_string(struct tc_fields *f, const char *s);
 

@@ -59,9 +59,3 @@ enum turncred_err turncred_hex_decode(const char *in, size_t in_len, uint8_t *ou
   *out_len = in_len / 2;
   return TURNCRED_OK;
 }
-
-void turncred_cleanse(void *p, size_t n) {
-  if (p != NULL) {
-    explicit_bzero(p, n);
-  }
-}

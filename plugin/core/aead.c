@@ -7,8 +7,8 @@
  * CBC-HS512: ciphertext (PKCS 7 padding) | first half of HMAC-SHA-512(AUTH key, AAD | IV |
  *            ciphertext | u64 bits of AAD), RFC 7518 section 5.2.
  *
- * In RFC 7635's literal form a CBC token has no IV: it is zero for the cipher and absent from the
- * HMAC.
+ * In RFC 7635's literal form a CBC token has no IV: the cipher then takes zeros, and the HMAC leaves
+ * the IV out.
  */
 #include "core.h"
 
@@ -78,8 +78,8 @@ static bool cbc_tag(const struct tc_aead *a, const uint8_t *sealed, size_t len,
                  NULL);
 }
 
-/* The cipher's own padding is off (ws.c): a wrong one would leave an error in OpenSSL's queue,
- * which TLS code of the same thread reads. */
+/* The cipher's own padding is switched off (ws.c): on a wrong padding OpenSSL would leave an error in
+ * its queue, and TLS code of the same thread would take that for its own. */
 static bool cbc_seal(const struct tc_aead *a, const uint8_t *plain, size_t plain_len,
                      uint8_t *out) {
   EVP_CIPHER_CTX *ctx = tc_ws_cipher(a->ws, a->key, true);
@@ -104,7 +104,7 @@ static bool cbc_seal(const struct tc_aead *a, const uint8_t *plain, size_t plain
   return ok;
 }
 
-/* PKCS 7: the last octet says how many of its kind there are. */
+/* Removes the padding of PKCS 7, whose octets all say how many there are. False: it is malformed. */
 static bool unpad(const uint8_t *plain, size_t len, size_t *out_len) {
   size_t pad = plain[len - 1];
   size_t i;

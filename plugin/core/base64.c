@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * What is encoded here is mostly secret, so nothing but the length decides what memory is touched:
- * an encoding alphabet fills one cache line, decoding calculates.
+ * Most of what is encoded here is secret, so nothing but the length decides which memory is read:
+ * an encoding alphabet fills exactly one cache line, and decoding calculates instead of looking up.
  */
 #include "core.h"
 
@@ -19,7 +19,7 @@ static _Alignas(64) const
                     'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v',
                     'w', 'x', 'y', 'z', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '-', '_'};
 
-/* Returns the end. */
+/* Writes the encoding and a NUL to out; returns where the NUL is. */
 static char *encode(const char alphabet[64], bool pad, const uint8_t *in, size_t len, char *out) {
   for (; len >= 3; len -= 3, in += 3) {
     uint32_t v = ((uint32_t)in[0] << 16) | ((uint32_t)in[1] << 8) | in[2];
@@ -65,7 +65,7 @@ static uint32_t in_range(uint32_t c, uint32_t low, uint32_t high) {
   return (((c - low) | (high - c)) >> 31) - 1;
 }
 
-/* The value of a character in the low 6 bits; bit 31 set if it is none. */
+/* The value of a character in the low 6 bits; bit 31 is set if the character is not of the alphabet. */
 static uint32_t value(char ch) {
   uint32_t c = (uint8_t)ch;
   uint32_t upper = in_range(c, 'A', 'Z');

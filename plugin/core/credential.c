@@ -1,12 +1,12 @@
 /*
- * credential.c - pushed credentials at rest
+ * credential.c - seals and opens pushed credentials at rest
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
  * nonce (12) | AES-256-GCM of the 48 octets | tag (16). The subkey is
  * HKDF-SHA256(kek, "turncred-credential-v1" | kek_id | realm), the AAD is
- * realm | username | u64 expiry | client address; every field has its length in two octets in
- * front.
+ * realm | username | u64 expiry | client address. Every field has its length in two octets before
+ * it.
  */
 #include "core.h"
 
@@ -16,7 +16,7 @@ struct context {
   struct tc_fields aad;
 };
 
-/* As tc_hkdf_sha256, but remembers the last result in ws. */
+/* Derives the subkey as tc_hkdf_sha256 does, and remembers the last result in ws. */
 static bool subkey_of(struct turncred_ws *ws, const uint8_t *kek, const struct tc_fields *info,
                       uint8_t subkey[32]) {
   struct tc_subkey *last = ws != NULL ? tc_ws_subkey(ws) : NULL;
@@ -112,7 +112,8 @@ enum turncred_err turncred_credential_seal(const uint8_t kek[TURNCRED_KEK],
   return err;
 }
 
-/* A context to open with, keyed; of ws or, if that is NULL, the caller's to free. */
+/* A context that opens with subkey: the workspace's or, if ws is NULL, a new one that the caller
+ * frees. NULL: OpenSSL failed. */
 static EVP_CIPHER_CTX *opener(struct turncred_ws *ws, const uint8_t subkey[32]) {
   EVP_CIPHER_CTX *ctx;
 
@@ -127,11 +128,10 @@ static EVP_CIPHER_CTX *opener(struct turncred_ws *ws, const uint8_t subkey[32]) 
   return ctx;
 }
 
-enum turncred_err turncred_credential_unseal_ws(struct turncred_ws *ws,
-                                                const uint8_t kek[TURNCRED_KEK],
-                                                const struct turncred_credential_row *row,
-                                                const uint8_t *sealed, size_t sealed_len,
-                                                uint8_t plain[TURNCRED_CREDENTIAL_PLAIN]) {
+enum turncred_err turncred_credential_unseal(struct turncred_ws *ws, const uint8_t kek[TURNCRED_KEK],
+                                             const struct turncred_credential_row *row,
+                                             const uint8_t *sealed, size_t sealed_len,
+                                             uint8_t plain[TURNCRED_CREDENTIAL_PLAIN]) {
   struct context c;
   EVP_CIPHER_CTX *ctx;
   enum turncred_err err;
@@ -165,11 +165,4 @@ enum turncred_err turncred_credential_unseal_ws(struct turncred_ws *ws,
   }
   explicit_bzero(&c, sizeof(c));
   return err;
-}
-
-enum turncred_err turncred_credential_unseal(const uint8_t kek[TURNCRED_KEK],
-                                             const struct turncred_credential_row *row,
-                                             const uint8_t *sealed, size_t sealed_len,
-                                             uint8_t plain[TURNCRED_CREDENTIAL_PLAIN]) {
-  return turncred_credential_unseal_ws(NULL, kek, row, sealed, sealed_len, plain);
 }

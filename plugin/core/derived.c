@@ -1,5 +1,5 @@
 /*
- * derived.c - credentials that issuer and server derive from a shared key
+ * derived.c - passwords that issuer and server both derive from a shared key
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */

@@ -1,5 +1,5 @@
 /*
- * err.c - names and texts of errors
+ * err.c - the name and the text of every error
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */

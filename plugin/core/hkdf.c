@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * One block of output is two calls of HMAC. Done here rather than with EVP_KDF because the store
- * opens millions of sealed rows, and EVP_KDF fetches and allocates at every call.
+ * One block of output is two calls of HMAC. This file computes them itself because the store opens
+ * millions of sealed rows, and EVP_KDF fetches and allocates at every call.
  */
 #include "core.h"
 

@@ -1,11 +1,11 @@
 /*
- * key.c - keys: length rules and derivation
+ * key.c - which keys exist, how long they are, and what is derived from them
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
 #include "core.h"
 
-/* Octets of the encryption key; 0: not a token algorithm. */
+/* Octets of the encryption key; 0: alg is not an algorithm of tokens. */
 static size_t enc_length(enum turncred_alg alg) {
   switch (alg) {
   case TURNCRED_A256GCM:
@@ -50,7 +50,7 @@ size_t turncred_key_length(enum turncred_use use, enum turncred_alg alg,
   return alg == TURNCRED_A256CBC_HS512 ? 64 : enc_length(alg);
 }
 
-/* 3GPP's text: the encryption and the integrity key come from one shared key. */
+/* Derives both keys of a token from one shared key, as 3GPP's text has it. */
 static bool derive_token_keys(struct turncred_key *key, const uint8_t *k, size_t k_len) {
   const struct tc_part as_rs = {"AS-RS key", 9};
   const struct tc_part auth = {"AUTH key", 8};
@@ -59,7 +59,8 @@ static bool derive_token_keys(struct turncred_key *key, const uint8_t *k, size_t
          (key->auth_len == 0 || tc_hkdf_sha256(NULL, k, k_len, &auth, 1, key->auth, key->auth_len));
 }
 
-/* The slot must not tell anything of the key, since it decides what memory is touched. */
+/* The slot decides which memory a verification reads, so it comes from a hash and tells nothing of
+ * the key. */
 static bool choose_slot(struct turncred_key *key) {
   const struct tc_part parts[] = {{"turncred-slot", 13}, {key->enc, key->enc_len}};
   uint8_t hash[TC_DIGEST_MAX];

@@ -5,6 +5,7 @@
  */
 #include "core.h"
 
+/* TC_DIGESTS: alg is not an HMAC. */
 static enum tc_digest_id digest_of(enum turncred_alg alg) {
   switch (alg) {
   case TURNCRED_HMAC_SHA1:

@@ -1,5 +1,5 @@
 /*
- * seal.c - key rows at rest: each is wrapped under a subkey that knows what row it is
+ * seal.c - wraps keys at rest, each under a subkey that depends on the row it is stored in
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -60,9 +60,9 @@ enum turncred_err turncred_key_seal(const uint8_t kek[TURNCRED_KEK],
   return err;
 }
 
-enum turncred_err turncred_key_unseal_ws(struct turncred_ws *ws, const uint8_t kek[TURNCRED_KEK],
-                                         const struct turncred_key_row *row, const uint8_t *in,
-                                         size_t in_len, uint8_t *out, size_t cap, size_t *out_len) {
+enum turncred_err turncred_key_unseal(struct turncred_ws *ws, const uint8_t kek[TURNCRED_KEK],
+                                      const struct turncred_key_row *row, const uint8_t *in,
+                                      size_t in_len, uint8_t *out, size_t cap, size_t *out_len) {
   uint8_t subkey[32];
   enum turncred_err err = row_key(ws, kek, row, subkey);
 
@@ -71,10 +71,4 @@ enum turncred_err turncred_key_unseal_ws(struct turncred_ws *ws, const uint8_t k
     explicit_bzero(subkey, sizeof(subkey));
   }
   return err;
-}
-
-enum turncred_err turncred_key_unseal(const uint8_t kek[TURNCRED_KEK],
-                                      const struct turncred_key_row *row, const uint8_t *in,
-                                      size_t in_len, uint8_t *out, size_t cap, size_t *out_len) {
-  return turncred_key_unseal_ws(NULL, kek, row, in, in_len, out, cap, out_len);
 }

@@ -55,7 +55,7 @@ static bool get_plain(const uint8_t *plain, size_t len, struct turncred_token *t
   return true;
 }
 
-/* Fills in what encoding and decoding have in common. */
+/* Fills in what encoding and decoding share. */
 static enum turncred_err begin(struct tc_aead *a, struct turncred_ws *ws,
                                const struct turncred_key *key, const char *server_name) {
   size_t len;
@@ -137,7 +137,7 @@ static enum turncred_err decode(struct turncred_ws *ws, const struct turncred_ke
     return TURNCRED_BAD_TOKEN;
   }
   a.nonce = in + 2;
-  /* only two lengths can be right, so others are not worth a decryption */
+  /* a session key has 20 or 32 octets, so only two lengths are worth a decryption */
   sealed_len = in_len - 2 - a.nonce_len;
   if (sealed_len != tc_aead_sealed_len(key->alg, PLAIN_FIXED + MAC_KEY_SHORT) &&
       sealed_len != tc_aead_sealed_len(key->alg, PLAIN_MAX)) {
@@ -166,8 +166,8 @@ enum turncred_err turncred_token_decode(struct turncred_ws *ws, const struct tur
   return err;
 }
 
-/* With whole seconds d between and the timestamp's fraction f (0 <= f < 1), the age is d - f and
- * the time ahead is d + f. */
+/* Let d be the whole seconds between now and the timestamp, and f the timestamp's fraction, 0 <= f <
+ * 1. A token of the past has the age d - f; a token of the future lies d + f ahead. */
 enum turncred_err turncred_token_check_time(const struct turncred_token *token, int64_t now,
                                             uint32_t max_ttl, int64_t *deadline) {
   int64_t stamp;
@@ -196,9 +196,9 @@ enum turncred_err turncred_token_check_time(const struct turncred_token *token, 
   return TURNCRED_OK;
 }
 
-enum turncred_err turncred_token_hmac_sha1_key_ws(struct turncred_ws *ws,
-                                                  const struct turncred_token *token,
-                                                  uint8_t key[20]) {
+enum turncred_err turncred_token_hmac_sha1_key(struct turncred_ws *ws,
+                                               const struct turncred_token *token,
+                                               uint8_t key[20]) {
   struct tc_part part;
   uint8_t hash[TC_DIGEST_MAX];
 
@@ -217,11 +217,6 @@ enum turncred_err turncred_token_hmac_sha1_key_ws(struct turncred_ws *ws,
   memcpy(key, hash, MAC_KEY_SHORT);
   explicit_bzero(hash, sizeof(hash));
   return TURNCRED_OK;
-}
-
-enum turncred_err turncred_token_hmac_sha1_key(const struct turncred_token *token,
-                                               uint8_t key[20]) {
-  return turncred_token_hmac_sha1_key_ws(NULL, token, key);
 }
 
 void turncred_token_clear(struct turncred_token *token) { turncred_cleanse(token, sizeof(*token)); }
@@ -250,8 +245,8 @@ enum turncred_err turncred_subject_tag(const uint8_t *tag_key, size_t tag_key_le
   return ok ? TURNCRED_OK : TURNCRED_CRYPTO;
 }
 
-enum turncred_err turncred_token_fingerprint_ws(struct turncred_ws *ws, const uint8_t *in,
-                                                size_t in_len, char hex[33]) {
+enum turncred_err turncred_token_fingerprint(struct turncred_ws *ws, const uint8_t *in,
+                                             size_t in_len, char hex[33]) {
   const struct tc_part part = {in, in_len};
   uint8_t hash[TC_DIGEST_MAX];
 
@@ -262,8 +257,4 @@ enum turncred_err turncred_token_fingerprint_ws(struct turncred_ws *ws, const ui
     return TURNCRED_CRYPTO;
   }
   return turncred_hex_encode(hash, 16, hex, 33);
-}
-
-enum turncred_err turncred_token_fingerprint(const uint8_t *in, size_t in_len, char hex[33]) {
-  return turncred_token_fingerprint_ws(NULL, in, in_len, hex);
 }

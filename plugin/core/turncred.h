@@ -3,16 +3,17 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * Pure functions: no I/O, no clock, no globals, no locks. Whoever calls brings the time, the
- * randomness and the memory. Encode and decode stand side by side and mirror each other.
+ * All functions are pure: no I/O, no clock, no globals, no locks. The caller brings the time, the
+ * randomness and the memory. Each encoding function stands beside the one that decodes its result.
  *
  * Conventions
  *   - Functions that can fail return enum turncred_err; TURNCRED_OK is 0. On failure, results are
- *     not touched, or are cleansed where they could hold secrets.
+ *     left as they were, or are cleansed where they could hold secrets.
  *   - Lengths are octets, times are UTC seconds in 64 bits. Strings are NUL-terminated octets.
  *   - Secrets are compared in constant time and cleansed after use.
- *   - The verify path (turncred_token_decode, turncred_derived_key, turncred_rest_key) allocates
- *     nothing: it works in a struct turncred_ws that each thread makes once.
+ *   - A struct turncred_ws holds OpenSSL contexts, and each thread makes one once. Functions that are
+ *     given one allocate nothing. Except for turncred_token_encode and turncred_token_decode ws may
+ *     be NULL; OpenSSL then allocates contexts for the call.
  */
 #ifndef TURNCRED_H
 #define TURNCRED_H
@@ -31,19 +32,19 @@ extern "C" {
 
 #define TURNCRED_KEY_MAX          64  /* octets of a key K */
 #define TURNCRED_MAC_KEY_MAX      32  /* octets of a session key inside a token (20 or 32) */
-#define TURNCRED_TOKEN_MAX        160 /* octets of any token we make */
+#define TURNCRED_TOKEN_MAX        160 /* octets of the longest token */
 #define TURNCRED_TOKEN_BASE64_MAX 217 /* with the NUL */
 #define TURNCRED_SERVER_NAME_MAX  255 /* octets, without the NUL */
 #define TURNCRED_REALM_MAX        127 /* octets, without the NUL */
 #define TURNCRED_USER_ID_MAX      492 /* octets, without the NUL */
 #define TURNCRED_USERNAME_MAX     508 /* octets, without the NUL (RFC 8489 14.3) */
-#define TURNCRED_PASSWORD_MAX     89  /* with the NUL: base64 of SHA-512, the longest we make */
+#define TURNCRED_PASSWORD_MAX     89  /* with the NUL: base64 of SHA-512, the longest password */
 #define TURNCRED_LONG_TERM_MD5    16
 #define TURNCRED_LONG_TERM_SHA256 32
 #define TURNCRED_SKEW             5   /* seconds: Delta of RFC 7635 section 7 */
 #define TURNCRED_AHEAD_SLACK      300 /* seconds a derived expiry may lie beyond max_ttl */
 #define TURNCRED_SUBJECT_TAG      4   /* octets */
-#define TURNCRED_TAG_KID          "subject-tag" /* kid of a realm's only key with TURNCRED_USE_TAG */
+#define TURNCRED_TAG_KID          "subject-tag" /* kid of the key with TURNCRED_USE_TAG: a realm has one at most */
 
 enum turncred_err {
   TURNCRED_OK = 0,
@@ -55,9 +56,9 @@ enum turncred_err {
   TURNCRED_TOO_FAR_AHEAD,    /* expiry beyond max_ttl plus TURNCRED_AHEAD_SLACK */
   TURNCRED_BAD_KEY,          /* wrong length for its algorithm and derivation */
   TURNCRED_BAD_ALGORITHM,
-  TURNCRED_BAD_ARGUMENT, /* the caller's mistake: NULL, too long */
-  TURNCRED_NO_SPACE,     /* the buffer is too small */
-  TURNCRED_UNSEAL,       /* wrapped data does not open under this key and context */
+  TURNCRED_BAD_ARGUMENT, /* the caller's mistake: NULL or too long */
+  TURNCRED_NO_SPACE,     /* the caller's buffer is too small */
+  TURNCRED_UNSEAL,       /* sealed data does not open under this key for this row */
   TURNCRED_NO_MEMORY,
   TURNCRED_CRYPTO /* OpenSSL failed */
 };
@@ -71,7 +72,7 @@ enum turncred_use {
   TURNCRED_USE_TOKEN = 1,
   TURNCRED_USE_DERIVED,
   TURNCRED_USE_REST,
-  TURNCRED_USE_TAG /* issuers only: names the subject inside tokens; verifies nothing */
+  TURNCRED_USE_TAG /* only issuers hold it: it makes subject tags, and verifies nothing */
 };
 
 enum turncred_alg {
@@ -93,8 +94,8 @@ enum turncred_username_format {
 };
 
 /* Names as in the database and on the command line: "token", "A256GCM", "hkdf-sha256",
- * "user-id:timestamp", "sha1". *_parse returns TURNCRED_BAD_ALGORITHM for others; *_name never
- * NULL. */
+ * "user-id:timestamp", "sha1". *_parse returns TURNCRED_BAD_ALGORITHM for any other text; *_name
+ * never returns NULL. */
 const char *turncred_use_name(enum turncred_use use);
 enum turncred_err turncred_use_parse(const char *name, enum turncred_use *use);
 const char *turncred_alg_name(enum turncred_alg alg);
@@ -107,8 +108,8 @@ enum turncred_err turncred_username_format_parse(const char *name,
 
 /* --- keys ------------------------------------------------------------------------------- */
 
-/* A key ready for use: lengths checked, derivation done. Plain data: copy it, embed it; cleanse it
- * with turncred_key_clear. */
+/* A key that is ready for use: its length has been checked, its derivation done. It is plain data
+ * that may be copied and embedded; turncred_key_clear cleanses it. */
 struct turncred_key {
   enum turncred_use use;
   enum turncred_alg alg;
@@ -118,13 +119,15 @@ struct turncred_key {
   uint16_t enc_len;
   uint16_t auth_len;
   uint8_t allow_zero_iv; /* RFC 7635's literal CBC form is accepted (nonce_length 0) */
-  uint32_t slot;         /* which slot of a workspace keeps its context; from a hash of the key */
+  uint32_t slot;         /* the slot of a workspace that keeps this key's context: a hash of the key */
 };
 
-/* Octets that K must have, or 0 if the combination does not exist. rest: 0, any length 1 to 64. */
+/* The octets that K must have. 0: the combination does not exist, or (rest) K may have any length
+ * from 1 to 64. */
 size_t turncred_key_length(enum turncred_use use, enum turncred_alg alg,
                            enum turncred_derivation derivation);
-/* TURNCRED_BAD_KEY, TURNCRED_BAD_ALGORITHM. Nothing is padded or truncated. */
+/* Makes a key from the k_len shared octets K, which are neither padded nor truncated.
+ * TURNCRED_BAD_KEY: K has the wrong length. TURNCRED_BAD_ALGORITHM: the combination does not exist. */
 enum turncred_err turncred_key_init(struct turncred_key *key, enum turncred_use use,
                                     enum turncred_alg alg, enum turncred_derivation derivation,
                                     const uint8_t *k, size_t k_len);
@@ -132,11 +135,12 @@ void turncred_key_clear(struct turncred_key *key);
 
 /* --- workspace -------------------------------------------------------------------------- */
 
-/* OpenSSL contexts of one thread, kept keyed for the keys used last (slots of them). */
+/* OpenSSL contexts of one thread. For each token algorithm the contexts of the slots keys used last
+ * stay keyed. */
 struct turncred_ws;
-struct turncred_ws *turncred_ws_new(size_t slots); /* NULL: no memory, or OpenSSL lacks a cipher or
-                                                     digest */
-void turncred_ws_free(struct turncred_ws *ws);     /* cleanses; NULL is fine */
+/* slots: 1 to 4096. NULL: out of memory, or OpenSSL lacks a cipher or digest. */
+struct turncred_ws *turncred_ws_new(size_t slots);
+void turncred_ws_free(struct turncred_ws *ws); /* cleanses what it frees; ws may be NULL */
 
 /* --- token: RFC 7635 6.2 ---------------------------------------------------------------- */
 
@@ -147,40 +151,41 @@ struct turncred_token {
   uint32_t lifetime;    /* seconds */
 };
 
-/* nonce: 12 octets for GCM, 16 (or none) for CBC. server_name is the AAD, without NUL.
- * out has room for cap octets. */
+/* Encrypts a token for the server server_name, whose octets without the NUL are the AAD. nonce has 12
+ * octets for GCM, 16 (or none) for CBC. out has room for cap octets. */
 enum turncred_err turncred_token_encode(struct turncred_ws *ws, const struct turncred_key *key,
                                         const char *server_name, const uint8_t *nonce,
                                         size_t nonce_len, const struct turncred_token *token,
                                         uint8_t *out, size_t cap, size_t *out_len);
-/* Decrypts and checks lengths, not times. TURNCRED_BAD_TOKEN for whatever is wrong with it. */
+/* Decrypts a token and checks the lengths in it, but no time. TURNCRED_BAD_TOKEN: the token is not
+ * authentic, or malformed. */
 enum turncred_err turncred_token_decode(struct turncred_ws *ws, const struct turncred_key *key,
                                         const char *server_name, const uint8_t *in, size_t in_len,
                                         struct turncred_token *token);
 /* RFC 7635 section 7: lifetime + 5 > |now - timestamp|, in 64 bits with the fraction; lifetime 0
- * and lifetime > max_ttl are refused. *deadline = timestamp + lifetime + 5 (whole seconds, cut). It
- * may equal now, when only a fraction of a second is left: whoever grants whole seconds refuses. */
+ * and lifetime > max_ttl are refused. *deadline = timestamp + lifetime + 5 in whole seconds, rounded
+ * down. *deadline may equal now: the token then lives for a fraction of a second yet, and a caller
+ * that grants whole seconds refuses it. */
 enum turncred_err turncred_token_check_time(const struct turncred_token *token, int64_t now,
                                             uint32_t max_ttl, int64_t *deadline);
-/* HMAC-SHA1 key of MESSAGE-INTEGRITY: mac_key as it is (20), or SHA1(mac_key) (32, appendix B). */
-enum turncred_err turncred_token_hmac_sha1_key(const struct turncred_token *token, uint8_t key[20]);
-/* The same without allocation. */
-enum turncred_err turncred_token_hmac_sha1_key_ws(struct turncred_ws *ws,
-                                                  const struct turncred_token *token,
-                                                  uint8_t key[20]);
+/* The key of MESSAGE-INTEGRITY: a mac_key of 20 octets itself, or SHA-1 of one of 32 (RFC 7635
+ * appendix B). */
+enum turncred_err turncred_token_hmac_sha1_key(struct turncred_ws *ws,
+                                               const struct turncred_token *token,
+                                               uint8_t key[20]);
 void turncred_token_clear(struct turncred_token *token);
 
-/* First 4 octets of HMAC-SHA256(subkey of the tag key "turncred-subject-tag-v1", subject). Issuers
- * put it in front of an otherwise random mac_key. The tag key is the realm's (TURNCRED_USE_TAG, 32
- * octets), not the token's K: it outlives rotations, so that a subject keeps its tag under the next
- * kid. Servers never need it: they compare tags. */
+/* The tag of a subject: the first 4 octets of HMAC-SHA256(subkey, subject), where the subkey is
+ * HKDF-SHA256(tag key, info = "turncred-subject-tag-v1"). Issuers put the tag in place of the first 4
+ * octets of an otherwise random mac_key. The tag key is the realm's key with TURNCRED_USE_TAG (32
+ * octets) and not the K that encrypts tokens: it outlives rotations, so that a subject keeps its tag
+ * under the next kid. Servers do not need the tag key: they compare tags. */
 enum turncred_err turncred_subject_tag(const uint8_t *tag_key, size_t tag_key_len,
                                        const char *subject, uint8_t tag[TURNCRED_SUBJECT_TAG]);
-/* SHA-256 of the raw token, first 16 octets in hex with the NUL: the name of a token in logs. */
-enum turncred_err turncred_token_fingerprint(const uint8_t *in, size_t in_len, char hex[33]);
-/* The same without allocation. */
-enum turncred_err turncred_token_fingerprint_ws(struct turncred_ws *ws, const uint8_t *in,
-                                                size_t in_len, char hex[33]);
+/* The name of a token in logs and revocations: the first 16 octets of SHA-256 of the raw token, in
+ * hex with a NUL. */
+enum turncred_err turncred_token_fingerprint(struct turncred_ws *ws, const uint8_t *in,
+                                             size_t in_len, char hex[33]);
 
 /* --- usernames with a time in them ------------------------------------------------------ */
 
@@ -190,32 +195,34 @@ struct turncred_username {
   int64_t expiry;
 };
 
-/* user-id ":" expiry, split at the LAST colon; expiry 1 to 15 digits without leading zero;
- * user-id 1 to 492 octets that coturn's is_secure_string accepts. TURNCRED_TIMESTAMP_USER_ID is the
- * other order, split at the first colon. TURNCRED_BAD_USERNAME. */
+/* Splits user-id ":" expiry at the last colon or, for TURNCRED_TIMESTAMP_USER_ID, expiry ":" user-id
+ * at the first. The expiry has 1 to 15 digits without leading zero; the user id has 1 to 492 octets
+ * that turncred_username_coturn_accepts. TURNCRED_BAD_USERNAME: the username has another form. */
 enum turncred_err turncred_username_parse(const char *username, size_t len,
                                           enum turncred_username_format format,
                                           struct turncred_username *out);
-/* Makes one; cap includes the NUL. TURNCRED_BAD_USERNAME for user ids that parse would refuse. */
+/* Makes such a username in out; cap includes the NUL. TURNCRED_BAD_USERNAME: turncred_username_parse
+ * would refuse the user id. */
 enum turncred_err turncred_username_format(const char *user_id, int64_t expiry,
                                            enum turncred_username_format format, char *out,
                                            size_t cap);
-/* What coturn's is_secure_string accepts in a USERNAME (its user_name argument set). 1 or 0. */
-int turncred_username_is_secure(const char *s, size_t len);
+/* 1: coturn accepts these octets as a USERNAME. 0: it refuses them, so a credential with this name
+ * could never be used. The rule is that of coturn's is_secure_string(): no blank, tab, line feed,
+ * carriage return, quote, double quote, backslash or NUL, and not both "union" and "select". */
+int turncred_username_coturn_accepts(const char *s, size_t len);
 /* TURNCRED_EXPIRED if expiry <= now; TURNCRED_TOO_FAR_AHEAD if expiry > now + max_ttl + slack. */
 enum turncred_err turncred_expiry_check(int64_t expiry, int64_t now, uint32_t max_ttl);
 
 /* --- derived: TS 33.203 X.5, signalling, approach 1 ------------------------------------- */
 
-/* In derived and rest, ws may be NULL (then OpenSSL allocates). */
-
-/* base64url without padding of HMAC-SHA-256(K, "turncred-derived-v1" 00 | u16 len user-id | user-id
+/* The password: base64url without padding of HMAC-SHA-256(K, "turncred-derived-v1" 00 | u16 len user-id | user-id
  * | u16 len realm | realm | u64 expiry). 43 characters and the NUL. */
 enum turncred_err turncred_derived_password(struct turncred_ws *ws, const struct turncred_key *key,
                                             const char *user_id, size_t user_id_len,
                                             const char *realm, int64_t expiry,
                                             char password[TURNCRED_PASSWORD_MAX]);
-/* The long-term key MD5(username:realm:password) of a parsed USERNAME. */
+/* The long-term key MD5(username:realm:password) of a USERNAME; parsed is what
+ * turncred_username_parse made of it. */
 enum turncred_err turncred_derived_key(struct turncred_ws *ws, const struct turncred_key *key,
                                        const char *username, size_t username_len,
                                        const struct turncred_username *parsed, const char *realm,
@@ -223,7 +230,7 @@ enum turncred_err turncred_derived_key(struct turncred_ws *ws, const struct turn
 
 /* --- rest: the TURN REST API draft ------------------------------------------------------ */
 
-/* base64(HMAC(K, USERNAME)), hash by key->alg. */
+/* The password base64(HMAC(K, USERNAME)) with the hash that key->alg names, and its long-term key. */
 enum turncred_err turncred_rest_password(struct turncred_ws *ws, const struct turncred_key *key,
                                          const char *username, size_t username_len,
                                          char password[TURNCRED_PASSWORD_MAX]);
@@ -233,7 +240,6 @@ enum turncred_err turncred_rest_key(struct turncred_ws *ws, const struct turncre
 
 /* --- long-term keys: RFC 8489 9.2.2 and 18.5.1 ------------------------------------------ */
 
-/* ws may be NULL (then OpenSSL allocates). */
 enum turncred_err turncred_long_term_md5(struct turncred_ws *ws, const char *username,
                                          size_t username_len, const char *realm,
                                          const char *password, uint8_t key[TURNCRED_LONG_TERM_MD5]);
@@ -253,7 +259,7 @@ enum turncred_err turncred_wrap(const uint8_t kek[TURNCRED_KEK], const uint8_t *
 enum turncred_err turncred_unwrap(const uint8_t kek[TURNCRED_KEK], const uint8_t *in, size_t in_len,
                                   uint8_t *out, size_t cap, size_t *out_len);
 
-/* What a wrapped key is bound to; none may be NULL. */
+/* The row to which a sealed key is bound; no member may be NULL. */
 struct turncred_key_row {
   const char *kek_id;
   const char *realm;
@@ -268,15 +274,12 @@ struct turncred_key_row {
 enum turncred_err turncred_key_seal(const uint8_t kek[TURNCRED_KEK],
                                     const struct turncred_key_row *row, const uint8_t *k,
                                     size_t k_len, uint8_t *out, size_t cap, size_t *out_len);
-enum turncred_err turncred_key_unseal(const uint8_t kek[TURNCRED_KEK],
+/* TURNCRED_UNSEAL: in was not sealed with this kek for this row, or was changed since. */
+enum turncred_err turncred_key_unseal(struct turncred_ws *ws, const uint8_t kek[TURNCRED_KEK],
                                       const struct turncred_key_row *row, const uint8_t *in,
                                       size_t in_len, uint8_t *out, size_t cap, size_t *out_len);
-/* The same, faster: for loading many rows. ws may be NULL. */
-enum turncred_err turncred_key_unseal_ws(struct turncred_ws *ws, const uint8_t kek[TURNCRED_KEK],
-                                         const struct turncred_key_row *row, const uint8_t *in,
-                                         size_t in_len, uint8_t *out, size_t cap, size_t *out_len);
 
-/* Pushed credentials: long-term keys are as good as passwords. AES-256-GCM under HKDF-SHA256(kek,
+/* Pushed credentials are sealed because their long-term keys are as good as passwords. AES-256-GCM under HKDF-SHA256(kek,
  * empty salt, info = "turncred-credential-v1" | kek_id | realm, 32 octets), AAD = realm | username
  * | u64 expiry | client address ("" if none), each field with its length in two octets in front.
  * Plaintext: MD5 key (16) | SHA-256 key (32). Sealed: nonce (12) | ciphertext (48) | tag (16). */
@@ -294,30 +297,24 @@ enum turncred_err turncred_credential_seal(const uint8_t kek[TURNCRED_KEK],
                                            const uint8_t nonce[12],
                                            const uint8_t plain[TURNCRED_CREDENTIAL_PLAIN],
                                            uint8_t sealed[TURNCRED_CREDENTIAL_SEALED]);
-enum turncred_err turncred_credential_unseal(const uint8_t kek[TURNCRED_KEK],
+enum turncred_err turncred_credential_unseal(struct turncred_ws *ws, const uint8_t kek[TURNCRED_KEK],
                                              const struct turncred_credential_row *row,
                                              const uint8_t *sealed, size_t sealed_len,
                                              uint8_t plain[TURNCRED_CREDENTIAL_PLAIN]);
-/* The same, faster: for loading many rows. ws may be NULL. */
-enum turncred_err turncred_credential_unseal_ws(struct turncred_ws *ws,
-                                                const uint8_t kek[TURNCRED_KEK],
-                                                const struct turncred_credential_row *row,
-                                                const uint8_t *sealed, size_t sealed_len,
-                                                uint8_t plain[TURNCRED_CREDENTIAL_PLAIN]);
 
 /* --- small tools that credentials need -------------------------------------------------- */
 
-/* Standard base64 with padding; cap includes the NUL. Decoding is strict: no blanks, no missing
- * padding, no trailing bits. */
+/* Standard base64 with padding; cap of the encoding includes the NUL. Decoding is strict: it refuses
+ * blanks, missing padding, and bits behind the data that no encoder sets. */
 enum turncred_err turncred_base64_encode(const uint8_t *in, size_t len, char *out, size_t cap);
 enum turncred_err turncred_base64_decode(const char *in, size_t in_len, uint8_t *out, size_t cap,
                                          size_t *out_len);
 enum turncred_err turncred_hex_encode(const uint8_t *in, size_t len, char *out, size_t cap);
 enum turncred_err turncred_hex_decode(const char *in, size_t in_len, uint8_t *out, size_t cap,
                                       size_t *out_len);
-/* Allocates nothing unless ws is NULL. */
 enum turncred_err turncred_sha256(struct turncred_ws *ws, const uint8_t *in, size_t len,
                                   uint8_t digest[32]);
+/* Overwrites n octets with zeros; p may be NULL. */
 void turncred_cleanse(void *p, size_t n);
 
 #ifdef __cplusplus

@@ -1,5 +1,5 @@
 /*
- * username.c - usernames with a time in them
+ * username.c - usernames made of a user id and an expiry
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -8,7 +8,7 @@
 #define EXPIRY_DIGITS 15
 #define EXPIRY_MAX    INT64_C(999999999999999)
 
-/* ASCII lower case, whatever the locale. */
+/* The lower case of an ASCII letter, in every locale. */
 static char lower(char c) { return (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c); }
 
 static bool contains(const char *s, size_t len, const char *word) {
@@ -26,7 +26,8 @@ static bool contains(const char *s, size_t len, const char *word) {
   return false;
 }
 
-int turncred_username_is_secure(const char *s, size_t len) {
+/* The rule of coturn's is_secure_string(), which coturn applies to every USERNAME. */
+int turncred_username_coturn_accepts(const char *s, size_t len) {
   size_t i;
 
   if (s == NULL) {
@@ -34,7 +35,7 @@ int turncred_username_is_secure(const char *s, size_t len) {
   }
   for (i = 0; i < len; i++) {
     switch (s[i]) {
-    case '\0': /* coturn would see a shorter name than the one that was signed */
+    case '\0': /* coturn ends the name at the NUL, and would see a shorter one than was signed */
     case ' ':
     case '\t':
     case '\'':
@@ -51,10 +52,10 @@ int turncred_username_is_secure(const char *s, size_t len) {
 }
 
 static bool user_id_ok(const char *s, size_t len) {
-  return len >= 1 && len <= TURNCRED_USER_ID_MAX && turncred_username_is_secure(s, len);
+  return len >= 1 && len <= TURNCRED_USER_ID_MAX && turncred_username_coturn_accepts(s, len);
 }
 
-/* 1 to 15 digits without leading zero; 0 if it is anything else */
+/* The number that s is: 1 to 15 digits without leading zero. 0: s is anything else. */
 static int64_t parse_expiry(const char *s, size_t len) {
   int64_t v = 0;
   size_t i;
@@ -88,7 +89,7 @@ enum turncred_err turncred_username_parse(const char *username, size_t len,
   if (len > TURNCRED_USERNAME_MAX) {
     return TURNCRED_BAD_USERNAME;
   }
-  /* user ids such as SIP URIs hold colons, times do not */
+  /* user ids such as SIP URIs may hold colons, times never do */
   for (i = 0; i < len; i++) {
     if (username[i] == ':') {
       colon = i;

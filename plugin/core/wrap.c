@@ -63,7 +63,7 @@ enum turncred_err tc_unwrap(struct turncred_ws *ws, const uint8_t kek[TURNCRED_K
   if (in_len < 16 || in_len > TURNCRED_WRAPPED_MAX || in_len % 8 != 0) {
     return TURNCRED_UNSEAL;
   }
-  ERR_set_mark(); /* a refusal leaves errors in OpenSSL's queue, which TLS code reads */
+  ERR_set_mark(); /* what a refusal adds to OpenSSL's error queue, TLS code of this thread would take for its own */
   ctx = ws != NULL ? tc_ws_wrap_cipher(ws) : wrap_ctx(kek, 0);
   if (ctx == NULL || (ws != NULL && EVP_DecryptInit_ex2(ctx, NULL, kek, NULL, NULL) != 1)) {
     err = TURNCRED_CRYPTO;

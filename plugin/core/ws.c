@@ -1,11 +1,11 @@
 /*
- * ws.c - the workspace of a thread: digests, and cipher contexts that stay keyed
+ * ws.c - the workspace of a thread: its digests, and cipher contexts that stay keyed
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
  * Scheduling an AES key costs more than opening a token with it, so the contexts of the keys used
- * last stay keyed. Slots are direct mapped: the key says its slot, and if another key was there,
- * the slot is keyed again. Everything is allocated when the workspace is made.
+ * last stay keyed. Slots are direct mapped: each key names its slot, and if the slot holds another
+ * key, it is keyed again. Everything is allocated when the workspace is made.
  */
 #include "core.h"
 
@@ -26,7 +26,9 @@ struct turncred_ws {
   struct slot credential;
   EVP_CIPHER_CTX *wrap;
   struct tc_subkey subkey;
-  struct slot *slot[3]; /* a row for each algorithm: changing a context's cipher would allocate */
+  /* slot[row_of(alg)][i]: one row for each algorithm, because OpenSSL allocates when the cipher of a
+   * context changes */
+  struct slot *slot[3];
 };
 
 static const char *const ciphers[3] = {"AES-256-GCM", "AES-128-GCM", "AES-256-CBC"};
@@ -121,7 +123,8 @@ struct tc_digest *tc_ws_digest(struct turncred_ws *ws, enum tc_digest_id id) {
   return &ws->digests[id];
 }
 
-/* In constant time, by words: CRYPTO_memcmp's octets would take a tenth of a verification. */
+/* Compares in constant time, word by word: CRYPTO_memcmp, which goes octet by octet, would take a
+ * tenth of the time of a verification. */
 static bool same_key(const uint8_t a[32], const uint8_t b[32]) {
   uint64_t x[4];
   uint64_t y[4];
@@ -147,7 +150,7 @@ static EVP_CIPHER_CTX *keyed(struct slot *slot, const uint8_t key[32], bool encr
   return slot->ctx;
 }
 
-/* enc is filled up with zeros where the key is shorter: see turncred_key_init. */
+/* key->enc has 32 octets: behind a shorter key turncred_key_init leaves zeros. */
 EVP_CIPHER_CTX *tc_ws_cipher(struct turncred_ws *ws, const struct turncred_key *key, bool encrypt) {
   int row = row_of(key->alg);
 

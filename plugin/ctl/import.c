@@ -201,7 +201,7 @@ static bool same_user(const struct import *im, const struct user *user, const PG
                                         PQgetvalue(r, i, 4)};
   bool open = is_sealed
                   ? kek && !turncred_hex_decode(hex, strlen(hex), sealed, sizeof sealed, &len) &&
-                        !turncred_credential_unseal(kek, &row, sealed, len, plain)
+                        !turncred_credential_unseal(NULL, kek, &row, sealed, len, plain)
                   : !turncred_hex_decode(hex, strlen(hex), plain, sizeof plain, &len);
   bool same = open && !CRYPTO_memcmp(plain, user->md5, sizeof user->md5);
   turncred_cleanse(plain, sizeof plain);
@@ -316,7 +316,7 @@ static int import_user(struct ctl *ctl, struct import *im, struct batch *batch, 
     return 0;
   trim(hex);
   if (!*name || strlen(name) > TURNCRED_USERNAME_MAX ||
-      !turncred_username_is_secure(name, strlen(name))) {
+      !turncred_username_coturn_accepts(name, strlen(name))) {
     note(im, "user", realm, name, "skip", "coturn itself refuses such a name in a request");
     return 0;
   }
@@ -487,7 +487,7 @@ static int import_oauth(struct ctl *ctl, struct import *im, const PGresult *r, i
   }
   size_t need = turncred_key_length(key.use, key.alg, key.derivation);
   if (!*kid || strlen(kid) > TURNCRED_USERNAME_MAX ||
-      !turncred_username_is_secure(kid, strlen(kid))) {
+      !turncred_username_coturn_accepts(kid, strlen(kid))) {
     note(im, "oauth_key", realm, kid, "skip", "the kid cannot stand in a USERNAME");
   } else if (turncred_base64_decode(base64, strlen(base64), octets, sizeof octets, &len)) {
     note(im, "oauth_key", realm, kid, "skip",

@@ -154,7 +154,7 @@ static int make_token(struct ctl *ctl, const struct stored_key *key, const uint8
                                      &made->token, made->octets, sizeof made->octets, &made->len)
              : TURNCRED_NO_MEMORY;
   if (!err)
-    err = turncred_token_fingerprint(made->octets, made->len, made->fingerprint);
+    err = turncred_token_fingerprint(NULL, made->octets, made->len, made->fingerprint);
   turncred_ws_free(ws);
   turncred_key_clear(&ready);
   return err ? ctl_fail(ctl, CTL_INTERNAL, "%s", turncred_err_text(err)) : 0;

@@ -78,7 +78,7 @@ static bool read_row(const PGresult *r, int i, const struct kek_ring *ring,
     memcpy(key->k, octets, len);
     key->k_len = len;
   } else if (kek &&
-             turncred_key_unseal(kek, &row, octets, len, key->k, sizeof key->k, &key->k_len)) {
+             turncred_key_unseal(NULL, kek, &row, octets, len, key->k, sizeof key->k, &key->k_len)) {
     key->k_len = 0;
   }
   turncred_cleanse(octets, sizeof octets);

@@ -106,7 +106,7 @@ int cmd_token_decode(struct ctl *ctl) {
   if (!rc) {
     char mac_key[2 * TURNCRED_MAC_KEY_MAX], fingerprint[33];
     turncred_base64_encode(token.mac_key, token.mac_key_len, mac_key, sizeof mac_key);
-    turncred_token_fingerprint(octets, len, fingerprint);
+    turncred_token_fingerprint(NULL, octets, len, fingerprint);
     rc = ctl_print_record(ctl,
                           json_pack("{s:s, s:I, s:I, s:I, s:s}", "mac_key", mac_key, "timestamp",
                                     (json_int_t)token.timestamp, "issued_at",

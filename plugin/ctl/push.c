@@ -162,7 +162,7 @@ int cmd_credential_push(struct ctl *ctl) {
                   "realm \"%s\" does not offer the mechanism pushed, so its servers would refuse "
                   "the credential; change it with turncredctl realm set --mechanisms",
                   realm);
-  if (!rc && !turncred_username_is_secure(username, strlen(username)))
+  if (!rc && !turncred_username_coturn_accepts(username, strlen(username)))
     rc = ctl_fail(ctl, CTL_REFUSED,
                   "USERNAME: coturn refuses names with blanks, quotes or backslashes, and those "
                   "that hold both \"union\" and \"select\"");

@@ -84,7 +84,7 @@ static int rewrap_credential(struct ctl *ctl, struct rewrap *w, const PGresult *
   const uint8_t *kek = kek_ring_find(w->ring, kek_id);
   struct db_params p = {0};
   if (!kek || turncred_hex_decode(hex, strlen(hex), sealed, sizeof sealed, &len) ||
-      turncred_credential_unseal(kek, &row, sealed, len, plain)) {
+      turncred_credential_unseal(NULL, kek, &row, sealed, len, plain)) {
     ctl_note(ctl, "credential of \"%s\" in realm \"%s\" does not open under \"%s\": left as it is",
              row.username, row.realm, kek_id);
     w->failed++;

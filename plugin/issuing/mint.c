@@ -25,7 +25,7 @@ enum turncred_err mint_token(struct turncred_ws *ws, const struct turncred_key *
     err = turncred_token_encode(ws, key, server_name, nonce, nonce_len, &made->token, made->octets,
                                 sizeof made->octets, &made->len);
   if (!err)
-    err = turncred_token_fingerprint_ws(ws, made->octets, made->len, made->fingerprint);
+    err = turncred_token_fingerprint(ws, made->octets, made->len, made->fingerprint);
   return err;
 }
 

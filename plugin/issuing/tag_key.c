@@ -50,7 +50,7 @@ static enum tag_key_result open_row(const struct job *job, const PGresult *r) {
                  "not here; give its file too (realm \"%s\")",
                  kek_id, job->realm);
   else if (!err && sealed)
-    err = turncred_key_unseal(kek, &row, octets, len, k, sizeof k, &k_len);
+    err = turncred_key_unseal(NULL, kek, &row, octets, len, k, sizeof k, &k_len);
   else if (!err)
     memcpy(k, octets, k_len = len);
   if (!result && (err || k_len != TAG_KEY_OCTETS))

@@ -56,7 +56,7 @@ static enum coturn_auth_verdict grant_token(struct attempt *a, const struct stor
     return refuse(a, reason, key->kid, fingerprint);
 
   uint8_t sha1_key[20];
-  if (turncred_token_hmac_sha1_key_ws(a->thread->ws, token, sha1_key) != TURNCRED_OK ||
+  if (turncred_token_hmac_sha1_key(a->thread->ws, token, sha1_key) != TURNCRED_OK ||
       name_grant(a, key, token, fingerprint))
     return refuse(a, COTURN_AUTH_REASON_MODULE_ERROR, key->kid, fingerprint);
   attempt_fill_grant(a, &subject, deadline);
@@ -71,7 +71,7 @@ static enum coturn_auth_verdict grant_token(struct attempt *a, const struct stor
 enum coturn_auth_verdict token_authenticate(struct attempt *a) {
   const struct coturn_auth_request *request = a->request;
   char fingerprint[33] = "";
-  turncred_token_fingerprint_ws(a->thread->ws, request->access_token, request->access_token_len,
+  turncred_token_fingerprint(a->thread->ws, request->access_token, request->access_token_len,
                                 fingerprint);
 
   const struct store_key *key = store_key_find(a->snapshot, a->realm, request->username);

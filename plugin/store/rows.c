@@ -346,7 +346,7 @@ static bool read_key(struct rows *rows, const struct db_row *row, const struct n
     const uint8_t *kek = find_kek(rows, row, 7, kek_id, why, cap);
     if (!kek)
       return false;
-    err = turncred_key_unseal_ws(rows->ws, kek, &bound, octets(row, 8), (size_t)row->len[8], k,
+    err = turncred_key_unseal(rows->ws, kek, &bound, octets(row, 8), (size_t)row->len[8], k,
                                  TURNCRED_KEY_MAX + 8, &k_len);
     if (err)
       snprintf(why, cap, "it does not open under key encryption key %s: %s", kek_id,
@@ -416,7 +416,7 @@ static bool read_credential(struct rows *rows, const struct db_row *row,
     struct turncred_credential_row bound = {kek_id, credential->realm, credential->username,
                                             credential->expiry, credential->client_address};
     uint8_t plain[TURNCRED_CREDENTIAL_PLAIN];
-    enum turncred_err err = turncred_credential_unseal_ws(rows->ws, kek, &bound, octets(row, 4),
+    enum turncred_err err = turncred_credential_unseal(rows->ws, kek, &bound, octets(row, 4),
                                                           (size_t)row->len[4], plain);
     if (err) {
       snprintf(why, cap, "it does not open under key encryption key %s: %s", kek_id,

@@ -56,7 +56,7 @@ static void make_key(struct turn_client *client) {
     if (c->mac_key_len > sizeof token.mac_key)
       return;
     memcpy(token.mac_key, c->mac_key, c->mac_key_len);
-    if (!turncred_token_hmac_sha1_key(&token, client->key))
+    if (!turncred_token_hmac_sha1_key(NULL, &token, client->key))
       client->key_len = STUN_SHA1_SIZE;
     turncred_token_clear(&token);
   } else if (client->realm[0] && !turncred_long_term_md5(NULL, c->username, strlen(c->username),

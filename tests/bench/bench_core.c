@@ -81,7 +81,7 @@ static void our_token(struct side *s) {
 
   must(turncred_token_decode(s->ws, &s->key, SERVER, s->raw, s->raw_len, &token) == TURNCRED_OK &&
            turncred_token_check_time(&token, NOW, 3600, &deadline) == TURNCRED_OK &&
-           turncred_token_hmac_sha1_key_ws(s->ws, &token, key) == TURNCRED_OK,
+           turncred_token_hmac_sha1_key(s->ws, &token, key) == TURNCRED_OK,
        "verifying a token");
   turncred_token_clear(&token);
 }

@@ -125,7 +125,7 @@ static const char *parse_line(const json_t *line, struct load_credential *c) {
   if (turncred_base64_decode(key, strlen(key), session.mac_key, sizeof(session.mac_key), &len))
     return "key is no base64, or too long";
   session.mac_key_len = (uint16_t)len;
-  if (turncred_token_hmac_sha1_key(&session, c->key))
+  if (turncred_token_hmac_sha1_key(NULL, &session, c->key))
     return "key must be 20 or 32 octets";
   c->key_len = sizeof(c->key);
   return NULL;
@@ -258,7 +258,7 @@ static bool mint_token(struct load_source *s, struct load_credential *c) {
   bool ok = RAND_bytes(token.mac_key, 20) == 1 && RAND_bytes(nonce, (int)nonce_len) == 1 &&
             turncred_token_encode(s->ws, &s->key, s->server_name, nonce, nonce_len, &token,
                                   c->token, sizeof(c->token), &c->token_len) == TURNCRED_OK &&
-            turncred_token_hmac_sha1_key(&token, c->key) == TURNCRED_OK;
+            turncred_token_hmac_sha1_key(NULL, &token, c->key) == TURNCRED_OK;
   memcpy(c->username, s->kid, sizeof(s->kid));
   c->key_len = sizeof(c->key);
   turncred_token_clear(&token);

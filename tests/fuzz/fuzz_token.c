@@ -25,7 +25,7 @@ static void check(const struct turncred_token *token, enum turncred_err err) {
     if (token->mac_key_len != 20 && token->mac_key_len != 32) {
       abort();
     }
-    if (turncred_token_hmac_sha1_key(token, key) != TURNCRED_OK) {
+    if (turncred_token_hmac_sha1_key(NULL, token, key) != TURNCRED_OK) {
       abort();
     }
     if (turncred_token_check_time(token, 1764000000, 86400, &deadline) == TURNCRED_OK &&

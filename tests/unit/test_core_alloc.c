@@ -92,8 +92,8 @@ static void tokens(void **state) {
             TURNCRED_OK);
         assert_int_equal(turncred_token_check_time(&token, 1764000000, 3600, &deadline),
                          TURNCRED_OK);
-        assert_int_equal(turncred_token_hmac_sha1_key_ws(ws, &token, key), TURNCRED_OK);
-        assert_int_equal(turncred_token_fingerprint_ws(ws, raw[i][j], len[i][j], name),
+        assert_int_equal(turncred_token_hmac_sha1_key(ws, &token, key), TURNCRED_OK);
+        assert_int_equal(turncred_token_fingerprint(ws, raw[i][j], len[i][j], name),
                          TURNCRED_OK);
         /* refusals too */
         assert_int_equal(
@@ -181,14 +181,14 @@ static void encoding_and_unsealing(void **state) {
   before = allocations;
   for (round = 0; round < ROUNDS; round++) {
     assert_int_equal(
-        turncred_key_unseal_ws(ws, kek, &row, wrapped, wrapped_len, back, sizeof(back), &len),
+        turncred_key_unseal(ws, kek, &row, wrapped, wrapped_len, back, sizeof(back), &len),
         TURNCRED_OK);
     assert_int_equal(
-        turncred_credential_unseal_ws(ws, kek, &credential, sealed, sizeof(sealed), back),
+        turncred_credential_unseal(ws, kek, &credential, sealed, sizeof(sealed), back),
         TURNCRED_OK);
     credential.realm = round % 2 == 0 ? "other" : "realm";
     assert_int_equal(
-        turncred_credential_unseal_ws(ws, kek, &credential, sealed, sizeof(sealed), back),
+        turncred_credential_unseal(ws, kek, &credential, sealed, sizeof(sealed), back),
         round % 2 == 0 ? TURNCRED_UNSEAL : TURNCRED_OK);
     credential.realm = "realm";
     assert_int_equal(

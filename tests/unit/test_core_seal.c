@@ -91,7 +91,7 @@ static void key_rows_cannot_be_swapped(void **state) {
                    TURNCRED_OK);
   assert_octets(sealed, sealed_len, &want);
   assert_int_equal(
-      turncred_key_unseal_ws(ws, kek, &row, sealed, sealed_len, back, sizeof(back), &back_len),
+      turncred_key_unseal(ws, kek, &row, sealed, sealed_len, back, sizeof(back), &back_len),
       TURNCRED_OK);
   assert_int_equal(back_len, sizeof(k));
   assert_memory_equal(back, k, sizeof(k));
@@ -115,12 +115,12 @@ static void key_rows_cannot_be_swapped(void **state) {
   moved[10].kid = "";
   memset(back, 0x55, sizeof(back));
   for (i = 0; i < 11; i++) {
-    if (turncred_key_unseal_ws(ws, kek, &moved[i], sealed, sealed_len, back, sizeof(back),
+    if (turncred_key_unseal(ws, kek, &moved[i], sealed, sealed_len, back, sizeof(back),
                                &back_len) != TURNCRED_UNSEAL) {
       fail_msg("moved row %zu opens", i);
     }
   }
-  assert_int_equal(turncred_key_unseal_ws(ws, other_kek, &row, sealed, sealed_len, back,
+  assert_int_equal(turncred_key_unseal(ws, other_kek, &row, sealed, sealed_len, back,
                                           sizeof(back), &back_len),
                    TURNCRED_UNSEAL);
   /* neither under the bare kek */
@@ -129,7 +129,7 @@ static void key_rows_cannot_be_swapped(void **state) {
   assert_int_equal(back[0], 0x55);
   moved[0].kek_id = NULL;
   assert_int_equal(
-      turncred_key_unseal_ws(ws, kek, &moved[0], sealed, sealed_len, back, sizeof(back), &back_len),
+      turncred_key_unseal(ws, kek, &moved[0], sealed, sealed_len, back, sizeof(back), &back_len),
       TURNCRED_BAD_ARGUMENT);
   assert_int_equal(turncred_key_seal(NULL, &row, k, 32, sealed, sizeof(sealed), &sealed_len),
                    TURNCRED_BAD_ARGUMENT);
@@ -155,7 +155,7 @@ static void credentials_cannot_be_swapped(void **state) {
   assert_int_equal(turncred_credential_seal(kek, &row, nonce, plain, sealed), TURNCRED_OK);
   assert_octets(sealed, TURNCRED_CREDENTIAL_SEALED, &want);
   assert_int_equal(
-      turncred_credential_unseal_ws(ws, kek, &row, sealed, TURNCRED_CREDENTIAL_SEALED, back),
+      turncred_credential_unseal(ws, kek, &row, sealed, TURNCRED_CREDENTIAL_SEALED, back),
       TURNCRED_OK);
   assert_memory_equal(back, plain, sizeof(plain));
 
@@ -176,7 +176,7 @@ static void credentials_cannot_be_swapped(void **state) {
   moved[9].realm = "xample.org";
   for (i = 0; i < 10; i++) {
     memset(back, 0x55, sizeof(back));
-    if (turncred_credential_unseal_ws(ws, kek, &moved[i], sealed, TURNCRED_CREDENTIAL_SEALED,
+    if (turncred_credential_unseal(ws, kek, &moved[i], sealed, TURNCRED_CREDENTIAL_SEALED,
                                       back) != TURNCRED_UNSEAL) {
       fail_msg("moved credential %zu opens", i);
     }
@@ -184,22 +184,22 @@ static void credentials_cannot_be_swapped(void **state) {
     assert_true(is_zero(back, sizeof(back)));
   }
   assert_int_equal(
-      turncred_credential_unseal_ws(ws, other_kek, &row, sealed, TURNCRED_CREDENTIAL_SEALED, back),
+      turncred_credential_unseal(ws, other_kek, &row, sealed, TURNCRED_CREDENTIAL_SEALED, back),
       TURNCRED_UNSEAL);
   for (i = 0; i < TURNCRED_CREDENTIAL_SEALED * 8; i++) {
     sealed[i / 8] ^= (uint8_t)(1u << i % 8);
     assert_int_equal(
-        turncred_credential_unseal_ws(ws, kek, &row, sealed, TURNCRED_CREDENTIAL_SEALED, back),
+        turncred_credential_unseal(ws, kek, &row, sealed, TURNCRED_CREDENTIAL_SEALED, back),
         TURNCRED_UNSEAL);
     sealed[i / 8] ^= (uint8_t)(1u << i % 8);
   }
   for (i = 0; i <= sizeof(sealed); i++) {
-    assert_int_equal(turncred_credential_unseal_ws(ws, kek, &row, sealed, i, back),
+    assert_int_equal(turncred_credential_unseal(ws, kek, &row, sealed, i, back),
                      i == TURNCRED_CREDENTIAL_SEALED ? TURNCRED_OK : TURNCRED_UNSEAL);
   }
   moved[0].client_address = NULL;
   assert_int_equal(
-      turncred_credential_unseal_ws(ws, kek, &moved[0], sealed, TURNCRED_CREDENTIAL_SEALED, back),
+      turncred_credential_unseal(ws, kek, &moved[0], sealed, TURNCRED_CREDENTIAL_SEALED, back),
       TURNCRED_BAD_ARGUMENT);
   assert_int_equal(turncred_credential_seal(kek, &moved[0], nonce, plain, sealed),
                    TURNCRED_BAD_ARGUMENT);
@@ -216,7 +216,7 @@ static void error_queue_is_left_alone(void **state) {
   ERR_clear_error();
   ERR_raise(ERR_LIB_USER, 7);
   assert_int_equal(
-      turncred_key_unseal_ws(ws, kek, &row, bad, sizeof(bad), back, sizeof(back), &len),
+      turncred_key_unseal(ws, kek, &row, bad, sizeof(bad), back, sizeof(back), &len),
       TURNCRED_UNSEAL);
   assert_int_equal(ERR_GET_REASON(ERR_get_error()), 7);
   assert_int_equal(ERR_peek_error(), 0);

@@ -150,7 +150,7 @@ static bool good_password(struct request *r, const char *password) {
   const char *wrong = NULL;
   if (n < PASSWORD_MIN || n > PASSWORD_MAX)
     wrong = "password: 16 to 256 octets are needed, of at least 128 random bits";
-  else if (!turncred_username_is_secure(password, n))
+  else if (!turncred_username_coturn_accepts(password, n))
     wrong = "password: blanks, quotes, backslashes and control characters are not allowed";
   else {
     char seen[256] = {0};
@@ -210,7 +210,7 @@ static bool may_push(struct request *r, const struct policy *policy, const char 
     return false;
   }
   if (!*username || strlen(username) > TURNCRED_USERNAME_MAX ||
-      !turncred_username_is_secure(username, strlen(username))) {
+      !turncred_username_coturn_accepts(username, strlen(username))) {
     request_error(r, 400, "invalid_request",
                   "username: 1 to %d octets without blanks, quotes and backslashes",
                   TURNCRED_USERNAME_MAX);

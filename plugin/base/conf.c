@@ -18,11 +18,6 @@
 
 #include <libpq-fe.h>
 
-#define SECOND INT64_C(1000)
-#define MINUTE (60 * SECOND)
-#define HOUR   (60 * MINUTE)
-#define DAY    (24 * HOUR)
-
 struct parser {
   const struct conf *conf;
   void *values;
@@ -119,8 +114,8 @@ static int parse_duration(struct parser *parser, const struct setting *s, const 
   static const struct {
     const char *unit;
     int64_t ms;
-  } units[] = {{"ms", 1},     {"s", SECOND}, {"", SECOND}, {"min", MINUTE},
-               {"m", MINUTE}, {"h", HOUR},   {"d", DAY}};
+  } units[] = {{"ms", 1},     {"s", CONF_SECOND}, {"", CONF_SECOND}, {"min", CONF_MINUTE},
+               {"m", CONF_MINUTE}, {"h", CONF_HOUR},   {"d", CONF_DAY}};
   char *end;
   errno = 0;
   long long number = strtoll(text, &end, 10);
@@ -137,7 +132,7 @@ static int parse_duration(struct parser *parser, const struct setting *s, const 
     *out = (int64_t)number * units[i].ms;
     if (*out < s->min || *out > s->max)
       return fail(parser, "%s is %s: it must lie between %lldms and %llds", s->name, text,
-                  (long long)s->min, (long long)(s->max / SECOND));
+                  (long long)s->min, (long long)(s->max / CONF_SECOND));
     return 0;
   }
   return fail(parser, "%s is \"%s\": the units are ms, s, m or min, h and d", s->name, text);

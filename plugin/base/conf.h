@@ -16,6 +16,12 @@
 
 #define CONF_VALUE_MAX 1024 /* octets of a text, with the NUL */
 
+/* durations, in milliseconds */
+#define CONF_SECOND INT64_C(1000)
+#define CONF_MINUTE (60 * CONF_SECOND)
+#define CONF_HOUR   (60 * CONF_MINUTE)
+#define CONF_DAY    (24 * CONF_HOUR)
+
 /* What the member at the setting's offset is: */
 enum setting_type {
   SETTING_TEXT,     /* char[CONF_VALUE_MAX], as all texts */

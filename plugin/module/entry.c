@@ -46,27 +46,18 @@ static void on_warning(const char *line, void *arg) {
   module_log(arg, COTURN_AUTH_LOG_WARNING, "%s", line);
 }
 
-static const char *or_null(const char *text) { return text[0] ? text : NULL; }
-
 static int open_store(struct module *module) {
   const struct config *config = module->config;
   char err[512] = "";
   struct store_config store = {
-      .conninfo = config->database,
-      .conninfo_write = or_null(config->database_write),
-      .kek_path = config->kek,
-      .instance = or_null(config->instance),
       .kind = "server",
       .version = PACKAGE_VERSION,
-      .snapshot_path = or_null(config->snapshot_file),
-      .snapshot_max_age = (uint32_t)(config->snapshot_max_age / 1000),
-      .poll_ms = (uint32_t)config->poll_interval,
-      .listen = config->listen,
       .log = on_log,
       .changed = on_changed,
       .peer = on_peer,
       .arg = module,
   };
+  store_settings_apply(&config->store, &store);
   int error = store_new(&module->store, &store, err, sizeof err);
   if (error)
     module_log(module, COTURN_AUTH_LOG_ERROR, "%s: %s", config->path,

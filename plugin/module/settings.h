@@ -8,23 +8,16 @@
 #ifndef TURNCRED_SETTINGS_H
 #define TURNCRED_SETTINGS_H
 
-#include "base/conf.h"
+#include "store/store_settings.h"
 
 #define CONFIG_DEFAULT_PATH "/etc/turncred/module.conf"
 #define CONFIG_VALUE_MAX    CONF_VALUE_MAX
 
 struct config {
   char path[CONFIG_VALUE_MAX];
-  char database[CONFIG_VALUE_MAX];
-  char database_write[CONFIG_VALUE_MAX];
-  char kek[CONFIG_VALUE_MAX];
-  char instance[CONFIG_VALUE_MAX];
-  char snapshot_file[CONFIG_VALUE_MAX];
+  struct store_settings store;
   char prometheus[CONFIG_VALUE_MAX];
-  int64_t snapshot_max_age; /* milliseconds, as all durations here */
-  int64_t poll_interval;
-  int64_t wait_at_start;
-  bool listen;
+  int64_t wait_at_start; /* milliseconds */
 };
 
 /* Ends with a NULL name. */

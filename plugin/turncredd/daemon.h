@@ -13,7 +13,7 @@
 #include "limits.h"
 #include "metrics.h"
 #include "turncredd/supply/pusher.h"
-#include "settings.h"
+#include "daemon_settings.h"
 #include "store/store.h"
 
 #include <pthread.h>

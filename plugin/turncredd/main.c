@@ -51,32 +51,23 @@ static void store_has_changed(void *arg) {
   courier_wake(daemon->courier);
 }
 
-static const char *text_or_null(const char *text) { return *text ? text : NULL; }
-
 static int open_store(struct daemon *daemon, char *err, size_t cap) {
-  const struct settings *s = &daemon->live->settings;
   struct store_config config = {
-      .conninfo = s->database,
-      .conninfo_write = text_or_null(s->database_write),
-      .kek_path = s->kek,
-      .instance = daemon->instance,
       .kind = "issuer",
       .version = PACKAGE_VERSION,
-      .snapshot_path = text_or_null(s->snapshot_file),
-      .snapshot_max_age = (uint32_t)(s->snapshot_max_age / 1000),
-      .poll_ms = (uint32_t)s->poll_interval,
-      .listen = s->listen,
       .log = from_store,
       .changed = store_has_changed,
       .arg = daemon,
   };
+  store_settings_apply(&daemon->live->settings.store, &config);
+  config.instance = daemon->instance;
   return store_new(&daemon->store, &config, err, cap) ? -1 : 0;
 }
 
 static int open_parts(struct daemon *daemon, char *err, size_t cap) {
   const struct settings *s = &daemon->live->settings;
   snprintf(daemon->conninfo, sizeof daemon->conninfo, "%s",
-           *s->database_write ? s->database_write : s->database);
+           *s->store.database_write ? s->store.database_write : s->store.database);
   if (open_store(daemon, err, cap) ||
       journal_open(&daemon->journal, s->state_dir, (size_t)s->journal_entries, err, cap))
     return -1;
@@ -86,9 +77,9 @@ static int open_parts(struct daemon *daemon, char *err, size_t cap) {
     return snprintf(err, cap, "out of memory"), -1;
   struct courier_config config = {.conninfo = daemon->conninfo,
                                   .instance = daemon->instance,
-                                  .poll_ms = (uint32_t)s->poll_interval,
-                                  .listen = s->listen,
-                                  .keep_max_age = (uint32_t)(s->snapshot_max_age / 1000),
+                                  .poll_ms = (uint32_t)s->store.poll_interval,
+                                  .listen = s->store.listen,
+                                  .keep_max_age = (uint32_t)(s->store.snapshot_max_age / 1000),
                                   .token_reserve = (uint64_t)s->token_reserve,
                                   .store = daemon->store,
                                   .journal = daemon->journal,
@@ -225,8 +216,8 @@ static int run(struct daemon *daemon) {
 static void name_instance(struct daemon *daemon) {
   char host[200] = "localhost";
   gethostname(host, sizeof host - 1);
-  if (*daemon->live->settings.instance)
-    snprintf(daemon->instance, sizeof daemon->instance, "%.255s", daemon->live->settings.instance);
+  if (*daemon->live->settings.store.instance)
+    snprintf(daemon->instance, sizeof daemon->instance, "%.255s", daemon->live->settings.store.instance);
   else
     snprintf(daemon->instance, sizeof daemon->instance, "%s-issuer", host);
 }

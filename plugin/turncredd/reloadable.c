@@ -18,7 +18,7 @@ struct live *live_read(const char *path, char *err, size_t cap) {
   struct settings *s = &live->settings;
   int rc = settings_read(s, path, err, cap);
   if (!rc)
-    rc = kek_ring_load(&live->keks, s->kek, err, cap);
+    rc = kek_ring_load(&live->keks, s->store.kek, err, cap);
   if (!rc && *s->jwt_issuer && !settings_is_url(s->jwt_jwks))
     rc = jwks_read(&live->jwks, s->jwt_jwks, err, cap);
   if (rc) {

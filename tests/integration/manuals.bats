@@ -27,13 +27,14 @@ options_of() { grep -oE '(^|[ ,])--[a-z-]+' | tr -d ' ,' | sort -u; }
   /usr/bin/python3 - "$TC_TOP" <<'PY'
 import re, sys
 top = sys.argv[1] + "/plugin/"
-ROW = re.compile(r'\{"(\w+)", SETTING_(\w+), FIELD\(\w+\), (true|false),\s+(NULL|"[^"]*"),')
+ROW = re.compile(r'\{"(\w+)", SETTING_(\w+), FIELD\([\w.]+\), (true|false),\s+(NULL|"[^"]*"),')
+SHARED = re.sub(r"\\\n", "", open(top + "store/store_settings.h").read())
 failed = []
 for source, page in (
     ("module/settings.c", "module/turncred.conf.5"),
-    ("turncredd/settings.c", "turncredd/turncredd.conf.5"),
+    ("turncredd/daemon_settings.c", "turncredd/turncredd.conf.5"),
 ):
-    table = {m[1]: (m[3] == "true", None if m[4] == "NULL" else m[4].strip('"')) for m in ROW.finditer(open(top + source).read())}
+    table = {m[1]: (m[3] == "true", None if m[4] == "NULL" else m[4].strip('"')) for m in ROW.finditer(SHARED + open(top + source).read())}
     text = open(top + page).read()
     section = text[text.index(".SH SETTINGS" if ".SH SETTINGS" in text else ".SH TAKEN") :]
     section = section[: re.search(r"^\.SH (RELOAD|EXAMPLE)", section, re.M).start()]
@@ -56,9 +57,9 @@ PY
 
 @test "every setting of the examples exists, and turncredd takes its own" {
   local name
-  for name in module/turncred.conf:module/settings.c turncredd/turncredd.conf:turncredd/settings.c; do
+  for name in module/turncred.conf:module/settings.c turncredd/turncredd.conf:turncredd/daemon_settings.c; do
     sed -n 's/^#\{0,1\}\([a-z_]*\) = .*/\1/p' "$TC_TOP/plugin/${name%:*}.example" | sort -u | while read -r setting; do
-      grep -q "{\"$setting\", SETTING_" "$TC_TOP/plugin/${name#*:}" || { echo "$name: $setting" && exit 1; }
+      grep -q "{\"$setting\", SETTING_" "$TC_TOP/plugin/${name#*:}" "$TC_TOP/plugin/store/store_settings.h" || { echo "$name: $setting" && exit 1; }
     done
   done
 }

@@ -49,14 +49,14 @@ static void test_defaults(void **state) {
   char err[1024];
   if (read_text(&config, MINIMUM, err, sizeof err))
     fail_msg("%s", err);
-  assert_string_equal(config.database, "dbname=turncred");
-  assert_string_equal(config.kek, "/etc/turncred/kek/main");
-  assert_string_equal(config.database_write, "");
+  assert_string_equal(config.store.database, "dbname=turncred");
+  assert_string_equal(config.store.kek, "/etc/turncred/kek/main");
+  assert_string_equal(config.store.database_write, "");
   assert_string_equal(config.prometheus, "");
-  assert_int_equal(config.poll_interval, 5000);
-  assert_int_equal(config.snapshot_max_age, 86400000);
+  assert_int_equal(config.store.poll_interval, 5000);
+  assert_int_equal(config.store.snapshot_max_age, 86400000);
   assert_int_equal(config.wait_at_start, 10000);
-  assert_true(config.listen);
+  assert_true(config.store.listen);
   assert_string_equal(warning, "");
 }
 
@@ -77,13 +77,13 @@ static void test_everything(void **state) {
                      "prometheus = [::1]:9641";
   if (read_text(&config, text, err, sizeof err))
     fail_msg("%s", err);
-  assert_string_equal(config.database, "host=/run/pg dbname=turncred options='-c x=1'");
-  assert_string_equal(config.database_write, "postgresql://user@host/db?sslmode=verify-full");
-  assert_string_equal(config.kek, "credential:turncred-kek");
-  assert_string_equal(config.instance, "turn 1");
-  assert_int_equal(config.poll_interval, 250);
-  assert_false(config.listen);
-  assert_int_equal(config.snapshot_max_age, 7200000);
+  assert_string_equal(config.store.database, "host=/run/pg dbname=turncred options='-c x=1'");
+  assert_string_equal(config.store.database_write, "postgresql://user@host/db?sslmode=verify-full");
+  assert_string_equal(config.store.kek, "credential:turncred-kek");
+  assert_string_equal(config.store.instance, "turn 1");
+  assert_int_equal(config.store.poll_interval, 250);
+  assert_false(config.store.listen);
+  assert_int_equal(config.store.snapshot_max_age, 7200000);
   assert_int_equal(config.wait_at_start, 0);
   assert_string_equal(config.prometheus, "[::1]:9641");
 }

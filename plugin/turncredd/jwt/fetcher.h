@@ -9,7 +9,7 @@
 #define TURNCREDD_FETCHER_H
 
 #include "jwks.h"
-#include "turncredd/settings.h"
+#include "turncredd/daemon_settings.h"
 
 #include <stdbool.h>
 

@@ -10,7 +10,7 @@
 #define TURNCREDD_JWT_CHECK_H
 
 #include "jwks.h"
-#include "turncredd/settings.h"
+#include "turncredd/daemon_settings.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -17,7 +17,7 @@ static void path_of(const struct live *live, const char *name, char *path, size_
 
 bool keep_wanted(struct daemon *daemon) {
   struct live *live = live_get(daemon);
-  bool wanted = *live->settings.snapshot_file && kek_ring_count(live->keks) > 0;
+  bool wanted = *live->settings.store.snapshot_file && kek_ring_count(live->keks) > 0;
   live_unref(live);
   return wanted;
 }

@@ -57,7 +57,7 @@ issued() { sql "SELECT count(*) FROM turncred.issue_log WHERE subject LIKE '$1'"
   run "$TC_DAEMON" --wrong
   [ "$status" -eq 2 ]
   # every setting is documented, and nothing else is
-  diff <(sed -n 's/^    {"\([a-z_]*\)", SETTING.*/\1/p' "$TC_TOP/plugin/turncredd/settings.c" | sort) \
+  diff <(sed -n 's/^    {"\([a-z_]*\)", SETTING.*/\1/p' "$TC_TOP/plugin/turncredd/daemon_settings.c" "$TC_TOP/plugin/store/store_settings.h" | sort) \
     <(sed -n 's/^\.BI "\([a-z_]*\) =.*/\1/p' "$TC_TOP/plugin/turncredd/turncredd.conf.5" | sort)
 }
 

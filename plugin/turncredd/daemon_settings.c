@@ -1,36 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "config.h"
 
-#include "settings.h"
+#include "daemon_settings.h"
 
 #include "log.h"
 
 #include <string.h>
 #include <strings.h>
 
-#define SECOND   INT64_C(1000)
-#define MINUTE   (60 * SECOND)
-#define HOUR     (60 * MINUTE)
-#define DAY      (24 * HOUR)
 #define FIELD(m) offsetof(struct settings, m)
 
 const struct setting settings_table[] = {
-    {"database", SETTING_CONNINFO, FIELD(database), true, NULL, 0, 0,
-     "libpq connection string or URI of the turncred database"},
-    {"database_write", SETTING_CONNINFO, FIELD(database_write), false, NULL, 0, 0,
-     "second, read-write connection, when database names a standby"},
-    {"kek", SETTING_KEK, FIELD(kek), true, NULL, 0, 0,
-     "key encryption key: file of 32 octets, folder of such files, or credential:NAME (systemd)"},
-    {"instance", SETTING_TEXT, FIELD(instance), false, NULL, 0, 0,
-     "unique name of this issuer in turncred.instance and issue_log"},
-    {"poll_interval", SETTING_DURATION, FIELD(poll_interval), false, "5s", 100, HOUR,
-     "how often the database is looked at when no notification comes"},
-    {"listen", SETTING_BOOL, FIELD(listen), false, "yes", 0, 0,
-     "use LISTEN for changes within a second; no behind a transaction pooler or on a standby"},
-    {"snapshot_file", SETTING_PATH, FIELD(snapshot_file), false, NULL, 0, 0,
-     "sealed copy of realms and keys, for a start while the database is away"},
-    {"snapshot_max_age", SETTING_DURATION, FIELD(snapshot_max_age), false, "1d", MINUTE, 30 * DAY,
-     "an older snapshot_file is refused"},
+    STORE_SETTINGS(FIELD),
     {"state_dir", SETTING_PATH, FIELD(state_dir), true, NULL, 0, 0,
      "folder of the journal of issues; this instance's alone, on a disk that keeps what is synced"},
     {"https", SETTING_ADDRESS, FIELD(https), true, NULL, 0, 0, "address and port of the service"},
@@ -41,7 +22,7 @@ const struct setting settings_table[] = {
      "issues that the journal holds while the database is away"},
     {"token_reserve", SETTING_NUMBER, FIELD(token_reserve), false, "65536", 1, 16777216,
      "tokens that are reserved at a time under each key, of the 2^32 that one may sign"},
-    {"database_timeout", SETTING_DURATION, FIELD(database_timeout), false, "3s", 100, MINUTE,
+    {"database_timeout", SETTING_DURATION, FIELD(database_timeout), false, "3s", 100, CONF_MINUTE,
      "how long a push waits for the database to answer"},
     {"tls_certificate", SETTING_PATH, FIELD(tls_certificate), true, NULL, 0, 0,
      "PEM file: certificate and its chain"},
@@ -50,17 +31,17 @@ const struct setting settings_table[] = {
      "PEM file: authorities whose client certificates callers may show"},
     {"connections", SETTING_NUMBER, FIELD(connections), false, "1000", 4, 100000,
      "connections at the same time"},
-    {"request_timeout", SETTING_DURATION, FIELD(request_timeout), false, "10s", 100, 10 * MINUTE,
+    {"request_timeout", SETTING_DURATION, FIELD(request_timeout), false, "10s", 100, 10 * CONF_MINUTE,
      "a connection that takes longer to bring a request is closed"},
-    {"idle_timeout", SETTING_DURATION, FIELD(idle_timeout), false, "1min", SECOND, HOUR,
+    {"idle_timeout", SETTING_DURATION, FIELD(idle_timeout), false, "1min", CONF_SECOND, CONF_HOUR,
      "a connection without a request for so long is closed"},
-    {"drain_timeout", SETTING_DURATION, FIELD(drain_timeout), false, "20s", 0, 10 * MINUTE,
+    {"drain_timeout", SETTING_DURATION, FIELD(drain_timeout), false, "20s", 0, 10 * CONF_MINUTE,
      "how long a stop waits for requests that are being answered"},
     {"body_octets", SETTING_NUMBER, FIELD(body_octets), false, "16384", 1024, 1048576,
      "a longer request body is refused"},
     {"journal_full", SETTING_WORD, FIELD(journal_full), false, "stop", 0, 0,
      "stop|continue: what happens when the journal is full; continue issues without a record"},
-    {"push_wait", SETTING_DURATION, FIELD(push_wait), false, "3s", 0, MINUTE,
+    {"push_wait", SETTING_DURATION, FIELD(push_wait), false, "3s", 0, CONF_MINUTE,
      "how long a push waits for the live TURN servers before it is answered with 202"},
     {"caller_rate", SETTING_NUMBER, FIELD(caller_rate), false, "1000", 0, 1000000,
      "requests a second of one caller; 0: no limit"},
@@ -80,13 +61,13 @@ const struct setting settings_table[] = {
      "the portal's public keys (JWKS): path of a file, or https URL"},
     {"jwt_jwks_ca", SETTING_PATH, FIELD(jwt_jwks_ca), false, NULL, 0, 0,
      "PEM file: authorities of that URL's certificate instead of the system's"},
-    {"jwt_jwks_interval", SETTING_DURATION, FIELD(jwt_jwks_interval), false, "15min", SECOND, DAY,
+    {"jwt_jwks_interval", SETTING_DURATION, FIELD(jwt_jwks_interval), false, "15min", CONF_SECOND, CONF_DAY,
      "how often that URL is fetched"},
     {"jwt_algorithms", SETTING_TEXT, FIELD(jwt_algorithms), false, "RS256 ES256", 0, 0,
      "algorithms of the portal: RS256, RS384, RS512, ES256, ES384, ES512"},
     {"jwt_subject", SETTING_TEXT, FIELD(jwt_subject), false, "sub", 0, 0,
      "claim that names the user"},
-    {"jwt_leeway", SETTING_DURATION, FIELD(jwt_leeway), false, "5s", 0, 5 * MINUTE,
+    {"jwt_leeway", SETTING_DURATION, FIELD(jwt_leeway), false, "5s", 0, 5 * CONF_MINUTE,
      "difference of clocks that exp and nbf may have"},
     {"public_exchange", SETTING_BOOL, FIELD(public_exchange), false, "no", 0, 0,
      "let clients without a caller's proof exchange tokens"},

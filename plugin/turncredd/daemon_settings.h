@@ -1,27 +1,20 @@
 /*
- * settings.h - turncredd.conf
+ * daemon_settings.h - turncredd.conf
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * As conf.h reads it; the table is in settings.c. Durations are milliseconds.
+ * As conf.h reads it; the table is in daemon_settings.c. Durations are milliseconds.
  */
-#ifndef TURNCREDD_SETTINGS_H
-#define TURNCREDD_SETTINGS_H
+#ifndef TURNCREDD_DAEMON_SETTINGS_H
+#define TURNCREDD_DAEMON_SETTINGS_H
 
-#include "base/conf.h"
+#include "store/store_settings.h"
 
 #define SETTINGS_DEFAULT_PATH "/etc/turncred/turncredd.conf"
 
 struct settings {
   /* taken at a start only */
-  char database[CONF_VALUE_MAX];
-  char database_write[CONF_VALUE_MAX];
-  char kek[CONF_VALUE_MAX];
-  char instance[CONF_VALUE_MAX];
-  int64_t poll_interval;
-  bool listen;
-  char snapshot_file[CONF_VALUE_MAX];
-  int64_t snapshot_max_age;
+  struct store_settings store;
   char state_dir[CONF_VALUE_MAX];
   char https[CONF_VALUE_MAX];
   char monitor[CONF_VALUE_MAX];

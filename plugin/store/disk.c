@@ -1,254 +1,42 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * disk.c - the records of a snapshot in a sealed file
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "disk.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <openssl/core_names.h>
-#include <openssl/evp.h>
-#include <openssl/kdf.h>
-#include <openssl/params.h>
-#include <openssl/rand.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#define CHUNK      65536
-#define TAG        16
-#define SALT       32
-#define HEADER_MAX 768
-#define AHEAD      300 /* seconds that a file may be ahead of the clock */
-
-static const char magic[8] = {'T', 'C', 'S', 'N', 'A', 'P', 0, DISK_VERSION};
-static const char label[] = "turncred-snapshot-v1";
-
-static int fail(int code, char *err, size_t cap, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-static int fail(int code, char *err, size_t cap, const char *format, ...) {
-  va_list args;
-  va_start(args, format);
-  if (cap > 0)
-    vsnprintf(err, cap, format, args);
-  va_end(args);
-  return code ? code : EIO;
-}
-
-/* --- the sealed stream ------------------------------------------------------------------ */
-
-struct stream {
-  FILE *file;
-  EVP_CIPHER_CTX *ctx;
-  uint8_t header[HEADER_MAX];
-  size_t header_len;
-  uint64_t number; /* of the next chunk */
-  size_t len, pos; /* of what is in plain */
-  bool last;       /* reading: the last chunk is in plain */
-  int error;       /* errno value; 0: fine */
-  uint8_t plain[CHUNK], sealed[CHUNK + TAG];
-};
-
-static int derive(const uint8_t kek[TURNCRED_KEK], const struct stream *s, const uint8_t *salt,
-                  uint8_t key[32]) {
-  uint8_t info[sizeof label - 1 + HEADER_MAX];
-  memcpy(info, label, sizeof label - 1);
-  memcpy(info + sizeof label - 1, s->header, s->header_len);
-  OSSL_PARAM params[] = {
-      OSSL_PARAM_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)"SHA256", 6),
-      OSSL_PARAM_octet_string(OSSL_KDF_PARAM_KEY, (void *)kek, TURNCRED_KEK),
-      OSSL_PARAM_octet_string(OSSL_KDF_PARAM_SALT, (void *)salt, SALT),
-      OSSL_PARAM_octet_string(OSSL_KDF_PARAM_INFO, info, sizeof label - 1 + s->header_len),
-      OSSL_PARAM_END,
-  };
-  EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-  EVP_KDF_CTX *ctx = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
-  int ok = ctx && EVP_KDF_derive(ctx, key, 32, params) > 0;
-  EVP_KDF_CTX_free(ctx);
-  EVP_KDF_free(kdf);
-  return ok ? 0 : EIO;
-}
-
-static int stream_key(struct stream *s, const uint8_t kek[TURNCRED_KEK], int seal) {
-  uint8_t key[32];
-  s->ctx = EVP_CIPHER_CTX_new();
-  int rc = s->ctx ? derive(kek, s, s->header + s->header_len - SALT, key) : ENOMEM;
-  if (rc == 0 && EVP_CipherInit_ex(s->ctx, EVP_aes_256_gcm(), NULL, key, NULL, seal) != 1)
-    rc = EIO;
-  turncred_cleanse(key, sizeof key);
-  return rc;
-}
-
-static void stream_free(struct stream *s) {
-  if (!s)
-    return;
-  EVP_CIPHER_CTX_free(s->ctx);
-  if (s->file)
-    fclose(s->file);
-  turncred_cleanse(s, sizeof *s);
-  free(s);
-}
-
-static bool begin_chunk(struct stream *s, bool last, int seal) {
-  uint8_t nonce[12] = {0};
-  int n;
-  for (int i = 0; i < 8; i++)
-    nonce[i] = (uint8_t)(s->number >> (56 - 8 * i));
-  nonce[8] = last;
-  s->number++;
-  return EVP_CipherInit_ex(s->ctx, NULL, NULL, NULL, nonce, seal) == 1 &&
-         EVP_CipherUpdate(s->ctx, NULL, &n, s->header, (int)s->header_len) == 1;
-}
-
-static void flush_chunk(struct stream *s, bool last) {
-  uint8_t length[4] = {(uint8_t)(s->len >> 24), (uint8_t)(s->len >> 16), (uint8_t)(s->len >> 8),
-                       (uint8_t)s->len};
-  int n = 0, end = 0;
-  if (s->error)
-    return;
-  if (!begin_chunk(s, last, 1) ||
-      EVP_CipherUpdate(s->ctx, s->sealed, &n, s->plain, (int)s->len) != 1 ||
-      EVP_CipherFinal_ex(s->ctx, s->sealed + n, &end) != 1 ||
-      EVP_CIPHER_CTX_ctrl(s->ctx, EVP_CTRL_AEAD_GET_TAG, TAG, s->sealed + s->len) != 1)
-    s->error = EIO;
-  else if (fwrite(length, 1, 4, s->file) != 4 ||
-           fwrite(s->sealed, 1, s->len + TAG, s->file) != s->len + TAG)
-    s->error = errno ? errno : EIO;
-  s->len = 0;
-}
-
-static void fill_chunk(struct stream *s) {
-  uint8_t length[4];
-  size_t len = 0;
-  if (fread(length, 1, 4, s->file) == 4)
-    len = (size_t)length[0] << 24 | (size_t)length[1] << 16 | (size_t)length[2] << 8 | length[3];
-  else
-    s->error = EBADMSG;
-  if (!s->error && (len > CHUNK || fread(s->sealed, 1, len + TAG, s->file) != len + TAG))
-    s->error = EBADMSG;
-  if (s->error)
-    return;
-  /* only the last chunk may be shorter, or be followed by nothing */
-  int c = len < CHUNK ? EOF : getc(s->file);
-  if (len < CHUNK && getc(s->file) != EOF)
-    s->error = EBADMSG;
-  if (c != EOF)
-    ungetc(c, s->file);
-  s->last = c == EOF;
-  int n = 0, end = 0;
-  if (s->error || !begin_chunk(s, s->last, 0) ||
-      EVP_CipherUpdate(s->ctx, s->plain, &n, s->sealed, (int)len) != 1 ||
-      EVP_CIPHER_CTX_ctrl(s->ctx, EVP_CTRL_AEAD_SET_TAG, TAG, s->sealed + len) != 1 ||
-      EVP_CipherFinal_ex(s->ctx, s->plain + n, &end) != 1) {
-    s->error = EBADMSG;
-    turncred_cleanse(s->plain, sizeof s->plain); /* not authentic */
-    return;
-  }
-  s->len = len;
-  s->pos = 0;
-}
-
-static void put(struct stream *s, const void *p, size_t n) {
-  const uint8_t *in = p;
-  while (n > 0 && !s->error) {
-    size_t take = CHUNK - s->len < n ? CHUNK - s->len : n;
-    memcpy(s->plain + s->len, in, take);
-    s->len += take;
-    in += take;
-    n -= take;
-    if (s->len == CHUNK && n > 0)
-      flush_chunk(s, false);
-  }
-}
-
-static void get(struct stream *s, void *p, size_t n) {
-  uint8_t *out = p;
-  while (n > 0 && !s->error) {
-    if (s->pos == s->len) {
-      if (s->last)
-        s->error = EBADMSG;
-      else
-        fill_chunk(s);
-      continue;
-    }
-    size_t take = s->len - s->pos < n ? s->len - s->pos : n;
-    memcpy(out, s->plain + s->pos, take);
-    s->pos += take;
-    out += take;
-    n -= take;
-  }
-  if (s->error)
-    memset(out, 0, n);
-}
-
-static void put_int(struct stream *s, uint64_t x) {
-  uint8_t b[8];
-  for (int i = 0; i < 8; i++)
-    b[i] = (uint8_t)(x >> (56 - 8 * i));
-  put(s, b, 8);
-}
-static uint64_t get_int(struct stream *s) {
-  uint8_t b[8];
-  uint64_t x = 0;
-  get(s, b, 8);
-  for (int i = 0; i < 8; i++)
-    x = x << 8 | b[i];
-  return x;
-}
-static void put_byte(struct stream *s, unsigned x) {
-  uint8_t b = (uint8_t)x;
-  put(s, &b, 1);
-}
-static unsigned get_byte(struct stream *s) {
-  uint8_t b;
-  get(s, &b, 1);
-  return b;
-}
-static void put_text(struct stream *s, const char *text) {
-  size_t n = strlen(text);
-  put_byte(s, (unsigned)(n >> 8));
-  put_byte(s, (unsigned)n);
-  put(s, text, n);
-}
-static void get_text(struct stream *s, char *out, size_t cap) {
-  size_t n = (size_t)get_byte(s) << 8;
-  n |= get_byte(s);
-  *out = 0;
-  if (n >= cap)
-    s->error = EBADMSG;
-  if (s->error)
-    return;
-  get(s, out, n);
-  out[n] = 0;
-}
 
 /* --- records ---------------------------------------------------------------------------- */
 
-static void put_list(struct stream *s, const char *const *list, size_t count) {
-  put_int(s, count);
+static void put_list(struct sealed *s, const char *const *list, size_t count) {
+  sealed_put_int(s, count);
   for (size_t i = 0; i < count; i++)
-    put_text(s, list[i]);
+    sealed_put_text(s, list[i]);
 }
 
 /* As lines of text; NULL: an error. The caller frees. */
-static char *get_list(struct stream *s) {
-  uint64_t count = get_int(s);
+static char *get_list(struct sealed *s) {
+  uint64_t count = sealed_get_int(s);
   size_t len = 0, cap = 256;
   char *text = malloc(cap), item[1024];
   if (!text) {
-    s->error = ENOMEM;
+    sealed_fail(s, ENOMEM);
     return NULL;
   }
-  for (uint64_t i = 0; i < count && !s->error; i++) {
-    get_text(s, item, sizeof item);
+  for (uint64_t i = 0; i < count && !sealed_error(s); i++) {
+    sealed_get_text(s, item, sizeof item);
     size_t n = strlen(item);
     if (cap - len < n + 2) {
       cap = cap * 2 + n + 2;
       char *more = realloc(text, cap);
       if (!more) {
-        s->error = ENOMEM;
+        sealed_fail(s, ENOMEM);
         break;
       }
       text = more;
@@ -264,85 +52,85 @@ static char *get_list(struct stream *s) {
 
 static bool put_key(const struct hamt_item *item, void *arg) {
   const struct store_key *key = &((const struct key_item *)item)->key;
-  struct stream *s = arg;
-  put_byte(s, 'K');
-  put_text(s, key->realm);
-  put_text(s, key->kid);
-  put_byte(s, key->key.use);
-  put_byte(s, key->key.alg);
-  put_byte(s, key->key.derivation);
-  put_byte(s, key->key.allow_zero_iv);
-  put_byte(s, key->key.enc_len);
-  put_byte(s, key->key.auth_len);
-  put(s, key->key.enc, sizeof key->key.enc);
-  put(s, key->key.auth, sizeof key->key.auth);
-  put_byte(s, key->username_format);
-  put_byte(s, key->state);
-  put_byte(s, key->subject_tag);
-  put_int(s, (uint64_t)key->not_before);
-  put_int(s, (uint64_t)key->sign_until);
-  put_int(s, (uint64_t)key->accept_until);
-  return s->error == 0;
+  struct sealed *s = arg;
+  sealed_put_byte(s, 'K');
+  sealed_put_text(s, key->realm);
+  sealed_put_text(s, key->kid);
+  sealed_put_byte(s, key->key.use);
+  sealed_put_byte(s, key->key.alg);
+  sealed_put_byte(s, key->key.derivation);
+  sealed_put_byte(s, key->key.allow_zero_iv);
+  sealed_put_byte(s, key->key.enc_len);
+  sealed_put_byte(s, key->key.auth_len);
+  sealed_put(s, key->key.enc, sizeof key->key.enc);
+  sealed_put(s, key->key.auth, sizeof key->key.auth);
+  sealed_put_byte(s, key->username_format);
+  sealed_put_byte(s, key->state);
+  sealed_put_byte(s, key->subject_tag);
+  sealed_put_int(s, (uint64_t)key->not_before);
+  sealed_put_int(s, (uint64_t)key->sign_until);
+  sealed_put_int(s, (uint64_t)key->accept_until);
+  return sealed_error(s) == 0;
 }
 
-static int get_key(struct stream *s, struct store_snapshot *to) {
+static int get_key(struct sealed *s, struct store_snapshot *to) {
   char realm[TURNCRED_REALM_MAX + 1], kid[TURNCRED_USERNAME_MAX + 1];
   struct store_key key;
   memset(&key, 0, sizeof key);
-  get_text(s, realm, sizeof realm);
-  get_text(s, kid, sizeof kid);
+  sealed_get_text(s, realm, sizeof realm);
+  sealed_get_text(s, kid, sizeof kid);
   key.realm = realm;
   key.kid = kid;
-  key.key.use = get_byte(s);
-  key.key.alg = get_byte(s);
-  key.key.derivation = get_byte(s);
-  key.key.allow_zero_iv = (uint8_t)get_byte(s);
-  key.key.enc_len = (uint16_t)get_byte(s);
-  key.key.auth_len = (uint16_t)get_byte(s);
-  get(s, key.key.enc, sizeof key.key.enc);
-  get(s, key.key.auth, sizeof key.key.auth);
-  key.username_format = get_byte(s);
-  key.state = get_byte(s);
-  key.subject_tag = get_byte(s) != 0;
-  key.not_before = (int64_t)get_int(s);
-  key.sign_until = (int64_t)get_int(s);
-  key.accept_until = (int64_t)get_int(s);
+  key.key.use = sealed_get_byte(s);
+  key.key.alg = sealed_get_byte(s);
+  key.key.derivation = sealed_get_byte(s);
+  key.key.allow_zero_iv = (uint8_t)sealed_get_byte(s);
+  key.key.enc_len = (uint16_t)sealed_get_byte(s);
+  key.key.auth_len = (uint16_t)sealed_get_byte(s);
+  sealed_get(s, key.key.enc, sizeof key.key.enc);
+  sealed_get(s, key.key.auth, sizeof key.key.auth);
+  key.username_format = sealed_get_byte(s);
+  key.state = sealed_get_byte(s);
+  key.subject_tag = sealed_get_byte(s) != 0;
+  key.not_before = (int64_t)sealed_get_int(s);
+  key.sign_until = (int64_t)sealed_get_int(s);
+  key.accept_until = (int64_t)sealed_get_int(s);
   if (key.key.enc_len > sizeof key.key.enc || key.key.auth_len > sizeof key.key.auth)
-    s->error = EBADMSG;
-  int rc = s->error ? 0 : snapshot_put_key(to, &key);
+    sealed_fail(s, EBADMSG);
+  int rc = sealed_error(s) ? 0 : snapshot_put_key(to, &key);
   turncred_key_clear(&key.key);
   return rc;
 }
 
 static bool put_credential(const struct hamt_item *item, void *arg) {
   const struct store_credential *c = &((const struct credential_item *)item)->credential;
-  struct stream *s = arg;
-  put_byte(s, 'C');
-  put_text(s, c->realm);
-  put_text(s, c->username);
-  put(s, c->md5, sizeof c->md5);
-  put(s, c->sha256, sizeof c->sha256);
-  put_int(s, (uint64_t)c->expiry);
-  put_int(s, (uint64_t)c->pushed_at);
-  put_text(s, c->client_address);
-  return s->error == 0;
+  struct sealed *s = arg;
+  sealed_put_byte(s, 'C');
+  sealed_put_text(s, c->realm);
+  sealed_put_text(s, c->username);
+  sealed_put(s, c->md5, sizeof c->md5);
+  sealed_put(s, c->sha256, sizeof c->sha256);
+  sealed_put_int(s, (uint64_t)c->expiry);
+  sealed_put_int(s, (uint64_t)c->pushed_at);
+  sealed_put_text(s, c->client_address);
+  return sealed_error(s) == 0;
 }
 
-static int get_credential(struct stream *s, struct store_snapshot *to) {
+static int get_credential(struct sealed *s, struct store_snapshot *to) {
   char realm[TURNCRED_REALM_MAX + 1], username[TURNCRED_USERNAME_MAX + 1], address[46];
   struct store_credential c;
   memset(&c, 0, sizeof c);
-  get_text(s, realm, sizeof realm);
-  get_text(s, username, sizeof username);
-  get(s, c.md5, sizeof c.md5);
-  get(s, c.sha256, sizeof c.sha256);
-  c.expiry = (int64_t)get_int(s);
-  c.pushed_at = (int64_t)get_int(s);
-  get_text(s, address, sizeof address);
+  sealed_get_text(s, realm, sizeof realm);
+  sealed_get_text(s, username, sizeof username);
+  sealed_get(s, c.md5, sizeof c.md5);
+  sealed_get(s, c.sha256, sizeof c.sha256);
+  c.expiry = (int64_t)sealed_get_int(s);
+  c.pushed_at = (int64_t)sealed_get_int(s);
+  sealed_get_text(s, address, sizeof address);
   c.realm = realm;
   c.username = username;
   c.client_address = address;
-  int rc = s->error ? 0 : snapshot_put_credential(to, &c);
+  int rc = sealed_error(s) ? 0 : snapshot_put_credential(to, &c);
   turncred_cleanse(&c, sizeof c);
   return rc;
 }
@@ -350,47 +138,47 @@ static int get_credential(struct stream *s, struct store_snapshot *to) {
 static bool put_realm(const struct hamt_item *hamt, void *arg) {
   const struct realm_item *item = (const struct realm_item *)hamt;
   const struct store_realm *r = &item->realm;
-  struct stream *s = arg;
-  put_byte(s, 'R');
-  put_text(s, r->name);
-  put_text(s, r->server_name);
-  put(s, r->mechanisms, sizeof r->mechanisms);
+  struct sealed *s = arg;
+  sealed_put_byte(s, 'R');
+  sealed_put_text(s, r->name);
+  sealed_put_text(s, r->server_name);
+  sealed_put(s, r->mechanisms, sizeof r->mechanisms);
   for (int i = 0; i < 5; i++)
-    put_byte(s, r->expiry[i]);
-  put_int(s, r->grace_seconds);
-  put_int(s, r->max_ttl);
-  put_int(s, r->default_ttl);
-  put_int(s, r->user_quota);
-  put_int(s, r->total_quota);
-  put_int(s, r->max_bps);
-  put_byte(s, r->bind_address);
+    sealed_put_byte(s, r->expiry[i]);
+  sealed_put_int(s, r->grace_seconds);
+  sealed_put_int(s, r->max_ttl);
+  sealed_put_int(s, r->default_ttl);
+  sealed_put_int(s, r->user_quota);
+  sealed_put_int(s, r->total_quota);
+  sealed_put_int(s, r->max_bps);
+  sealed_put_byte(s, r->bind_address);
   put_list(s, r->guest_kids, r->guest_count);
   put_list(s, r->listen_addresses, r->listen_count);
   put_list(s, r->origins, r->origin_count);
   return hamt_each(&item->keys, put_key, s) && hamt_each(&item->credentials, put_credential, s);
 }
 
-static int get_realm(struct stream *s, struct store_snapshot *to) {
+static int get_realm(struct sealed *s, struct store_snapshot *to) {
   struct realm_fields fields;
   struct store_realm *r = &fields.realm;
   memset(&fields, 0, sizeof fields);
-  get_text(s, r->name, sizeof r->name);
-  get_text(s, r->server_name, sizeof r->server_name);
-  get(s, r->mechanisms, sizeof r->mechanisms);
+  sealed_get_text(s, r->name, sizeof r->name);
+  sealed_get_text(s, r->server_name, sizeof r->server_name);
+  sealed_get(s, r->mechanisms, sizeof r->mechanisms);
   for (int i = 0; i < 5; i++)
-    r->expiry[i] = get_byte(s);
-  r->grace_seconds = (uint32_t)get_int(s);
-  r->max_ttl = (uint32_t)get_int(s);
-  r->default_ttl = (uint32_t)get_int(s);
-  r->user_quota = (uint32_t)get_int(s);
-  r->total_quota = (uint32_t)get_int(s);
-  r->max_bps = get_int(s);
-  r->bind_address = get_byte(s) != 0;
+    r->expiry[i] = sealed_get_byte(s);
+  r->grace_seconds = (uint32_t)sealed_get_int(s);
+  r->max_ttl = (uint32_t)sealed_get_int(s);
+  r->default_ttl = (uint32_t)sealed_get_int(s);
+  r->user_quota = (uint32_t)sealed_get_int(s);
+  r->total_quota = (uint32_t)sealed_get_int(s);
+  r->max_bps = sealed_get_int(s);
+  r->bind_address = sealed_get_byte(s) != 0;
   char *guests = get_list(s), *listens = get_list(s), *origins = get_list(s);
   fields.guest_kids = guests;
   fields.listen_addresses = listens;
   fields.origins = origins;
-  int rc = s->error ? 0 : snapshot_put_realm(to, &fields);
+  int rc = sealed_error(s) ? 0 : snapshot_put_realm(to, &fields);
   free(guests);
   free(listens);
   free(origins);
@@ -399,177 +187,37 @@ static int get_realm(struct stream *s, struct store_snapshot *to) {
 
 static bool put_revocation(const struct hamt_item *hamt, void *arg) {
   const struct revocation_item *item = (const struct revocation_item *)hamt;
-  struct stream *s = arg;
-  put_byte(s, 'V');
-  put_byte(s, item->name.kind);
-  put_text(s, item->name.realm);
-  put_text(s, item->name.name);
-  put_int(s, (uint64_t)item->until);
-  return s->error == 0;
+  struct sealed *s = arg;
+  sealed_put_byte(s, 'V');
+  sealed_put_byte(s, item->name.kind);
+  sealed_put_text(s, item->name.realm);
+  sealed_put_text(s, item->name.name);
+  sealed_put_int(s, (uint64_t)item->until);
+  return sealed_error(s) == 0;
 }
 
-static int get_revocation(struct stream *s, struct store_snapshot *to) {
+static int get_revocation(struct sealed *s, struct store_snapshot *to) {
   char realm[TURNCRED_REALM_MAX + 1], text[TURNCRED_USERNAME_MAX + 1];
-  struct revocation_name name = {get_byte(s), realm, text};
-  get_text(s, realm, sizeof realm);
-  get_text(s, text, sizeof text);
-  int64_t until = (int64_t)get_int(s);
-  return s->error ? 0 : snapshot_put_revocation(to, &name, until);
-}
-
-/* --- header ----------------------------------------------------------------------------- */
-
-static void header_text(struct stream *s, const char *text) {
-  size_t n = strlen(text);
-  s->header[s->header_len++] = (uint8_t)(n >> 8);
-  s->header[s->header_len++] = (uint8_t)n;
-  memcpy(s->header + s->header_len, text, n);
-  s->header_len += n;
-}
-static void header_int(struct stream *s, uint64_t x) {
-  for (int i = 0; i < 8; i++)
-    s->header[s->header_len++] = (uint8_t)(x >> (56 - 8 * i));
-}
-
-static int make_header(struct stream *s, const struct disk_header *h) {
-  uint8_t salt[SALT];
-  if (RAND_bytes(salt, sizeof salt) != 1)
-    return EIO;
-  memcpy(s->header, magic, sizeof magic);
-  s->header_len = sizeof magic;
-  header_text(s, h->kek_id);
-  header_text(s, h->identity);
-  header_text(s, h->instance);
-  header_int(s, h->progress);
-  header_int(s, (uint64_t)h->time);
-  memcpy(s->header + s->header_len, salt, SALT);
-  s->header_len += SALT;
-  return 0;
-}
-
-static bool take(struct stream *s, size_t n) {
-  bool ok = s->header_len + n <= HEADER_MAX && fread(s->header + s->header_len, 1, n, s->file) == n;
-  if (ok)
-    s->header_len += n;
-  return ok;
-}
-static bool take_text(struct stream *s, char *out, size_t cap) {
-  if (!take(s, 2))
-    return false;
-  size_t n = (size_t)s->header[s->header_len - 2] << 8 | s->header[s->header_len - 1];
-  if (n >= cap || !take(s, n))
-    return false;
-  memcpy(out, s->header + s->header_len - n, n);
-  out[n] = 0;
-  return strlen(out) == n;
-}
-static bool take_int(struct stream *s, uint64_t *x) {
-  if (!take(s, 8))
-    return false;
-  *x = 0;
-  for (size_t i = 0; i < 8; i++)
-    *x = *x << 8 | s->header[s->header_len - 8 + i];
-  return true;
-}
-
-static bool read_header(struct stream *s, struct disk_header *h) {
-  uint64_t at = 0;
-  bool ok = take(s, sizeof magic) && memcmp(s->header, magic, sizeof magic) == 0 &&
-            take_text(s, h->kek_id, sizeof h->kek_id) &&
-            take_text(s, h->identity, sizeof h->identity) &&
-            take_text(s, h->instance, sizeof h->instance) && take_int(s, &h->progress) &&
-            take_int(s, &at) && take(s, SALT);
-  h->time = (int64_t)at;
-  return ok;
-}
-
-/* --- whole files ------------------------------------------------------------------------ */
-
-/* What a file holds between its header and the record 'E'. */
-typedef bool (*fill_fn)(struct stream *s, const void *arg);
-typedef int (*read_fn)(struct stream *s, void *arg);
-
-static int write_file(const char *path, const struct disk_header *header,
-                      const uint8_t kek[TURNCRED_KEK], fill_fn fill, const void *arg, char *err,
-                      size_t err_cap) {
-  char tmp[4096];
-  int n = snprintf(tmp, sizeof tmp, "%s.new", path);
-  if (n < 0 || (size_t)n >= sizeof tmp)
-    return fail(ENAMETOOLONG, err, err_cap, "snapshot: the path is too long");
-  struct stream *s = calloc(1, sizeof *s);
-  if (!s)
-    return fail(ENOMEM, err, err_cap, "snapshot: no memory");
-  unlink(tmp);
-  int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-  int rc = fd < 0 || !(s->file = fdopen(fd, "w")) ? errno : make_header(s, header);
-  if (fd >= 0 && !s->file)
-    close(fd);
-  if (rc == 0)
-    rc = stream_key(s, kek, 1);
-  if (rc == 0 && fwrite(s->header, 1, s->header_len, s->file) != s->header_len)
-    rc = errno;
-  if (rc == 0) {
-    if (fill(s, arg))
-      put_byte(s, 'E');
-    flush_chunk(s, true);
-    rc = s->error;
-  }
-  if (rc == 0 && (fflush(s->file) || fsync(fd)))
-    rc = errno;
-  stream_free(s);
-  if (rc == 0 && rename(tmp, path))
-    rc = errno;
-  if (rc) {
-    if (fd >= 0)
-      unlink(tmp);
-    return fail(rc, err, err_cap, "snapshot %s: %s", path, strerror(rc));
-  }
-  return 0;
-}
-
-static int read_file(const char *path, const struct disk_reading *how, read_fn read, void *arg,
-                     struct disk_header *header, char *err, size_t err_cap) {
-  struct stream *s = calloc(1, sizeof *s);
-  if (!s)
-    return fail(ENOMEM, err, err_cap, "snapshot: no memory");
-  memset(header, 0, sizeof *header);
-  const uint8_t *kek = NULL;
-  int rc = 0;
-  if (!(s->file = fopen(path, "re")))
-    rc = fail(errno, err, err_cap, "snapshot %s: %s", path, strerror(errno));
-  else if (!read_header(s, header))
-    rc = fail(EBADMSG, err, err_cap, "snapshot %s: not a snapshot of this program's format", path);
-  else if (!how->keks || !(kek = kek_ring_find(how->keks, header->kek_id)))
-    rc = fail(ENOKEY, err, err_cap,
-              "snapshot %s: sealed under key encryption key %.64s, which is not here", path,
-              kek_id_valid(header->kek_id) ? header->kek_id : "?");
-  else if (strcmp(header->instance, how->instance) != 0)
-    rc = fail(EPERM, err, err_cap, "snapshot %s: of another instance", path);
-  else if (header->time > how->now + AHEAD)
-    rc = fail(ESTALE, err, err_cap, "snapshot %s: from the future; is the clock right?", path);
-  else if (how->now - header->time > (int64_t)how->max_age)
-    rc = fail(ESTALE, err, err_cap, "snapshot %s: %lld seconds old, %u are allowed", path,
-              (long long)(how->now - header->time), how->max_age);
-  else if ((rc = stream_key(s, kek, 0)) || (rc = read(s, arg)))
-    fail(rc, err, err_cap, "snapshot %s: %s", path,
-         rc == ENOMEM ? "no memory" : "damaged, cut, or not made by this instance");
-  stream_free(s);
-  return rc;
+  struct revocation_name name = {sealed_get_byte(s), realm, text};
+  sealed_get_text(s, realm, sizeof realm);
+  sealed_get_text(s, text, sizeof text);
+  int64_t until = (int64_t)sealed_get_int(s);
+  return sealed_error(s) ? 0 : snapshot_put_revocation(to, &name, until);
 }
 
 /* --- of realms and keys ----------------------------------------------------------------- */
 
-static bool put_snapshot(struct stream *s, const void *arg) {
+static bool put_snapshot(struct sealed *s, const void *arg) {
   const struct store_snapshot *snapshot = arg;
   return hamt_each(&snapshot->realms, put_realm, s) &&
          hamt_each(&snapshot->revocations, put_revocation, s);
 }
 
-static int get_snapshot(struct stream *s, void *arg) {
+static int get_snapshot(struct sealed *s, void *arg) {
   struct store_snapshot *to = arg;
   int rc = 0;
-  while (rc == 0 && !s->error) {
-    switch (get_byte(s)) {
+  while (rc == 0 && !sealed_error(s)) {
+    switch (sealed_get_byte(s)) {
     case 'R':
       rc = get_realm(s, to);
       break;
@@ -583,93 +231,32 @@ static int get_snapshot(struct stream *s, void *arg) {
       rc = get_revocation(s, to);
       break;
     case 'E':
-      return s->last && s->pos == s->len ? 0 : EBADMSG;
+      return sealed_at_end(s) ? 0 : EBADMSG;
     default:
       return EBADMSG;
     }
   }
-  return rc ? rc : s->error;
+  return rc ? rc : sealed_error(s);
 }
 
 int disk_write(const char *path, const struct store_snapshot *snapshot,
-               const struct disk_header *header, const uint8_t kek[TURNCRED_KEK], char *err,
+               const struct sealed_header *header, const uint8_t kek[TURNCRED_KEK], char *err,
                size_t err_cap) {
-  return write_file(path, header, kek, put_snapshot, snapshot, err, err_cap);
+  return sealed_write(path, header, kek, put_snapshot, snapshot, err, err_cap);
 }
 
-int disk_read(const char *path, const struct kek_ring *keks, const char *instance, int64_t now,
-              uint32_t max_age, uint64_t seed, struct store_snapshot **out,
-              struct disk_header *header, char *err, size_t err_cap) {
-  const struct disk_reading how = {keks, instance, now, max_age};
+int disk_read(const char *path, const struct sealed_reading *how, uint64_t seed,
+              struct store_snapshot **out, struct sealed_header *header, char *err,
+              size_t err_cap) {
   struct store_snapshot *snapshot = snapshot_new(seed);
-  if (!snapshot)
-    return fail(ENOMEM, err, err_cap, "snapshot: no memory");
-  int rc = read_file(path, &how, get_snapshot, snapshot, header, err, err_cap);
+  if (!snapshot) {
+    snprintf(err, err_cap, "snapshot: out of memory");
+    return ENOMEM;
+  }
+  int rc = sealed_read(path, how, get_snapshot, snapshot, header, err, err_cap);
   if (rc)
     snapshot_free(snapshot);
   else
     *out = snapshot;
-  return rc;
-}
-
-/* --- of a text -------------------------------------------------------------------------- */
-
-static bool put_whole_text(struct stream *s, const void *arg) {
-  size_t n = strlen(arg);
-  put_byte(s, 'T');
-  put_int(s, n);
-  put(s, arg, n);
-  return s->error == 0;
-}
-
-static int get_whole_text(struct stream *s, void *arg) {
-  char **out = arg;
-  unsigned kind = get_byte(s);
-  uint64_t n = get_int(s);
-  if (s->error || kind != 'T' || n > DISK_TEXT_MAX)
-    return EBADMSG;
-  char *text = malloc((size_t)n + 1);
-  if (!text)
-    return ENOMEM;
-  get(s, text, (size_t)n);
-  text[n] = 0;
-  if (s->error || get_byte(s) != 'E' || !s->last || s->pos != s->len) {
-    free(text);
-    return EBADMSG;
-  }
-  *out = text;
-  return 0;
-}
-
-/* An older file shall not come back after a power cut. */
-static int sync_folder(const char *path, char *err, size_t err_cap) {
-  char folder[4096];
-  const char *slash = strrchr(path, '/');
-  snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
-  int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  int rc = fd < 0 || fsync(fd) ? errno : 0;
-  if (fd >= 0)
-    close(fd);
-  return rc ? fail(rc, err, err_cap, "snapshot %s: %s", path, strerror(rc)) : 0;
-}
-
-int disk_write_text(const char *path, const char *text, const struct disk_header *header,
-                    const uint8_t kek[TURNCRED_KEK], char *err, size_t err_cap) {
-  if (strlen(text) > DISK_TEXT_MAX)
-    return fail(EFBIG, err, err_cap, "snapshot %s: larger than %d octets", path, DISK_TEXT_MAX);
-  int rc = write_file(path, header, kek, put_whole_text, text, err, err_cap);
-  return rc ? rc : sync_folder(path, err, err_cap);
-}
-
-int disk_read_text(const char *path, const char *identity, const struct disk_reading *how,
-                   char **out, struct disk_header *header, char *err, size_t err_cap) {
-  char *text = NULL;
-  int rc = read_file(path, how, get_whole_text, &text, header, err, err_cap);
-  if (!rc && strcmp(header->identity, identity) != 0)
-    rc = fail(EBADMSG, err, err_cap, "snapshot %s: it is of something else", path);
-  if (rc)
-    free(text);
-  else
-    *out = text;
   return rc;
 }

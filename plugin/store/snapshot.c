@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * snapshot.c - makes the next snapshot from the one before, at the cost of what changes
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "snapshot.h"
@@ -174,15 +178,6 @@ static const struct hamt_type realm_type = {realm_same, realm_key, realm_copy, r
 
 /* --- snapshots -------------------------------------------------------------------------- */
 
-static uint32_t hash_text(const struct store_snapshot *snapshot, const char *s) {
-  return hamt_hash(snapshot->seed, s, strlen(s));
-}
-static uint32_t hash_revocation(const struct store_snapshot *snapshot,
-                                const struct revocation_name *name) {
-  return hamt_hash(snapshot->seed + name->kind, name->name, strlen(name->name)) ^
-         hash_text(snapshot, name->realm);
-}
-
 struct store_snapshot *snapshot_new(uint64_t seed) {
   struct store_snapshot *snapshot = calloc(1, sizeof *snapshot);
   if (!snapshot)
@@ -219,12 +214,12 @@ void snapshot_free(struct store_snapshot *snapshot) {
 }
 
 const struct realm_item *snapshot_realm(const struct store_snapshot *snapshot, const char *realm) {
-  return (const struct realm_item *)hamt_find(&snapshot->realms, hash_text(snapshot, realm), realm);
+  return (const struct realm_item *)hamt_find(&snapshot->realms, snapshot_hash(snapshot, realm), realm);
 }
 
 static struct realm_item *edit_realm(struct store_snapshot *snapshot, const char *realm, int *rc) {
   struct realm_item *item =
-      (struct realm_item *)hamt_edit(&snapshot->realms, hash_text(snapshot, realm), realm, rc);
+      (struct realm_item *)hamt_edit(&snapshot->realms, snapshot_hash(snapshot, realm), realm, rc);
   if (!item && *rc == 0)
     *rc = ENOENT;
   return item;
@@ -253,7 +248,7 @@ static int put_choice(struct store_snapshot *snapshot, struct hamt *map, const c
   struct choice_item *item = malloc(sizeof *item + n);
   if (!item)
     return ENOMEM;
-  item->hamt = (struct hamt_item){1, hash_text(snapshot, text)};
+  item->hamt = (struct hamt_item){1, snapshot_hash(snapshot, text)};
   item->realm = text_ref(realm);
   memcpy(item->text, text, n);
   return hamt_put(map, &item->hamt);
@@ -267,7 +262,7 @@ static int choices(struct store_snapshot *snapshot, const struct realm_item *ite
     struct hamt *map = listen ? &snapshot->listeners : &snapshot->origins;
     const char *text =
         listen ? realm->listen_addresses[i] : realm->origins[i - realm->listen_count];
-    uint32_t hash = hash_text(snapshot, text);
+    uint32_t hash = snapshot_hash(snapshot, text);
     int rc = 0;
     if (in) {
       rc = put_choice(snapshot, map, text, item->name);
@@ -295,7 +290,7 @@ static struct realm_item *realm_item_new(struct store_snapshot *snapshot, const 
   struct realm_item *item = calloc(1, sizeof *item);
   if (!item)
     return NULL;
-  item->hamt = (struct hamt_item){1, hash_text(snapshot, name)};
+  item->hamt = (struct hamt_item){1, snapshot_hash(snapshot, name)};
   hamt_init(&item->keys, &key_type);
   hamt_init(&item->credentials, &credential_type);
   item->name = text_new(name);
@@ -354,7 +349,7 @@ int snapshot_remove_realm(struct store_snapshot *snapshot, const char *realm) {
 
 /* --- keys ------------------------------------------------------------------------------- */
 
-static bool newer(const struct store_key *a, const struct store_key *b) {
+bool snapshot_key_newer(const struct store_key *a, const struct store_key *b) {
   return a->not_before != b->not_before ? a->not_before > b->not_before
                                         : strcmp(a->kid, b->kid) < 0;
 }
@@ -368,7 +363,7 @@ static struct key_list *list_with(const struct key_list *from, const char *kid,
   for (size_t i = 0; i < from->count; i++) {
     if (strcmp(from->key[i]->kid, kid) == 0)
       continue;
-    if (key && newer(key, from->key[i])) {
+    if (key && snapshot_key_newer(key, from->key[i])) {
       list->key[list->count++] = key;
       key = NULL;
     }
@@ -397,9 +392,9 @@ static int put_lists(struct realm_item *item, const char *kid, enum turncred_use
   return 0;
 }
 
-static const struct key_item *find_key(const struct store_snapshot *snapshot,
-                                       const struct realm_item *realm, const char *kid) {
-  return (const struct key_item *)hamt_find(&realm->keys, hash_text(snapshot, kid), kid);
+const struct key_item *snapshot_key(const struct store_snapshot *snapshot,
+                                    const struct realm_item *realm, const char *kid) {
+  return (const struct key_item *)hamt_find(&realm->keys, snapshot_hash(snapshot, kid), kid);
 }
 
 /* A new number each time, also for snapshots that are loaded anew. */
@@ -418,7 +413,7 @@ int snapshot_put_key(struct store_snapshot *snapshot, const struct store_key *ke
   struct key_item *item = malloc(sizeof *item + n + key->k_len);
   if (!item)
     return ENOMEM;
-  item->hamt = (struct hamt_item){1, hash_text(snapshot, key->kid)};
+  item->hamt = (struct hamt_item){1, snapshot_hash(snapshot, key->kid)};
   item->key = *key;
   item->realm = text_ref(realm->name);
   memcpy(item->kid, key->kid, n);
@@ -428,7 +423,7 @@ int snapshot_put_key(struct store_snapshot *snapshot, const struct store_key *ke
     memcpy(item->kid + n, key->k, key->k_len);
     item->key.k = (const uint8_t *)item->kid + n;
   }
-  const struct key_item *old = find_key(snapshot, realm, key->kid);
+  const struct key_item *old = snapshot_key(snapshot, realm, key->kid);
   enum turncred_use old_use = old ? old->key.key.use : 0;
   /* the lists first: they may point to the new item before the map does, never to a freed one */
   item->hamt.refs++;
@@ -448,15 +443,15 @@ int snapshot_put_key(struct store_snapshot *snapshot, const struct store_key *ke
 
 int snapshot_remove_key(struct store_snapshot *snapshot, const char *realm_name, const char *kid) {
   const struct realm_item *seen = snapshot_realm(snapshot, realm_name);
-  if (!seen || !find_key(snapshot, seen, kid))
+  if (!seen || !snapshot_key(snapshot, seen, kid))
     return 0;
   int rc = 0;
   struct realm_item *realm = edit_realm(snapshot, realm_name, &rc);
   if (rc)
     return rc;
-  rc = put_lists(realm, kid, find_key(snapshot, realm, kid)->key.key.use, NULL);
+  rc = put_lists(realm, kid, snapshot_key(snapshot, realm, kid)->key.key.use, NULL);
   if (rc == 0)
-    rc = hamt_remove(&realm->keys, hash_text(snapshot, kid), kid);
+    rc = hamt_remove(&realm->keys, snapshot_hash(snapshot, kid), kid);
   if (rc == 0)
     snapshot->keys--;
   return rc;
@@ -474,7 +469,7 @@ int snapshot_put_credential(struct store_snapshot *snapshot,
   struct credential_item *item = malloc(sizeof *item + n + m);
   if (!item)
     return ENOMEM;
-  item->hamt = (struct hamt_item){1, hash_text(snapshot, credential->username)};
+  item->hamt = (struct hamt_item){1, snapshot_hash(snapshot, credential->username)};
   item->credential = *credential;
   item->realm = text_ref(realm->name);
   memcpy(item->text, credential->username, n);
@@ -491,7 +486,7 @@ int snapshot_put_credential(struct store_snapshot *snapshot,
 int snapshot_remove_credential(struct store_snapshot *snapshot, const char *realm_name,
                                const char *username) {
   const struct realm_item *seen = snapshot_realm(snapshot, realm_name);
-  uint32_t hash = hash_text(snapshot, username);
+  uint32_t hash = snapshot_hash(snapshot, username);
   if (!seen || !hamt_find(&seen->credentials, hash, username))
     return 0;
   int rc = 0;
@@ -511,7 +506,7 @@ int snapshot_put_revocation(struct store_snapshot *snapshot, const struct revoca
   struct revocation_item *item = malloc(sizeof *item + n + m);
   if (!item)
     return ENOMEM;
-  item->hamt = (struct hamt_item){1, hash_revocation(snapshot, name)};
+  item->hamt = (struct hamt_item){1, snapshot_hash_revocation(snapshot, name)};
   memcpy(item->text, name->name, n);
   memcpy(item->text + n, name->realm, m);
   item->name = (struct revocation_name){name->kind, item->text + n, item->text};
@@ -522,7 +517,7 @@ int snapshot_put_revocation(struct store_snapshot *snapshot, const struct revoca
 
 int snapshot_remove_revocation(struct store_snapshot *snapshot,
                                const struct revocation_name *name) {
-  int rc = hamt_remove(&snapshot->revocations, hash_revocation(snapshot, name), name);
+  int rc = hamt_remove(&snapshot->revocations, snapshot_hash_revocation(snapshot, name), name);
   return rc == ENOENT ? 0 : rc;
 }
 
@@ -580,135 +575,4 @@ static int clear_each(struct store_snapshot *snapshot, bool keys) {
 int snapshot_clear_keys(struct store_snapshot *snapshot) { return clear_each(snapshot, true); }
 int snapshot_clear_credentials(struct store_snapshot *snapshot) {
   return clear_each(snapshot, false);
-}
-
-/* --- reading (store.h) ------------------------------------------------------------------ */
-
-uint64_t store_snapshot_subjects(const struct store_snapshot *snapshot) {
-  return snapshot->subjects;
-}
-
-uint64_t store_snapshot_generation(const struct store_snapshot *snapshot) {
-  return snapshot->generation;
-}
-
-const struct store_realm *store_realm_find(const struct store_snapshot *snapshot,
-                                           const char *realm) {
-  const struct realm_item *item = snapshot_realm(snapshot, realm);
-  return item ? &item->realm : NULL;
-}
-
-static const struct store_realm *chosen(const struct store_snapshot *snapshot,
-                                        const struct hamt *map, const char *text) {
-  const struct choice_item *item =
-      (const struct choice_item *)hamt_find(map, hash_text(snapshot, text), text);
-  return item ? store_realm_find(snapshot, item->realm->text) : NULL;
-}
-const struct store_realm *store_realm_by_listener(const struct store_snapshot *snapshot,
-                                                  const char *address) {
-  return chosen(snapshot, &snapshot->listeners, address);
-}
-const struct store_realm *store_realm_by_origin(const struct store_snapshot *snapshot,
-                                                const char *origin) {
-  return chosen(snapshot, &snapshot->origins, origin);
-}
-
-static const struct realm_item *item_of(const struct store_realm *realm) {
-  return (const struct realm_item *)((const char *)realm - offsetof(struct realm_item, realm));
-}
-
-const struct store_key *store_key_find(const struct store_snapshot *snapshot,
-                                       const struct store_realm *realm, const char *kid) {
-  const struct key_item *item = find_key(snapshot, item_of(realm), kid);
-  for (size_t i = 0; !item && i < realm->guest_count; i++) {
-    const char *guest = realm->guest_kids[i], *slash = strchr(guest, '/');
-    if (!slash || strcmp(slash + 1, kid) != 0 || slash - guest > TURNCRED_REALM_MAX)
-      continue;
-    char name[TURNCRED_REALM_MAX + 1];
-    memcpy(name, guest, (size_t)(slash - guest));
-    name[slash - guest] = 0;
-    const struct realm_item *home = snapshot_realm(snapshot, name);
-    if (home)
-      item = find_key(snapshot, home, kid);
-  }
-  return item ? &item->key : NULL;
-}
-
-bool store_key_accepts(const struct store_key *key, int64_t now) {
-  return key->state != STORE_KEY_DISABLED && (key->not_before == 0 || key->not_before <= now) &&
-         (key->accept_until == 0 || now < key->accept_until);
-}
-
-static bool signs(const struct store_key *key, int64_t now) {
-  return key->state == STORE_KEY_ACTIVE && store_key_accepts(key, now) &&
-         (key->sign_until == 0 || now < key->sign_until);
-}
-
-struct signing {
-  enum turncred_use use;
-  int64_t now;
-  const struct store_key *best;
-};
-static bool consider(const struct hamt_item *item, void *arg) {
-  struct signing *signing = arg;
-  const struct store_key *key = &((const struct key_item *)item)->key;
-  if (key->key.use == signing->use && signs(key, signing->now) &&
-      (!signing->best || newer(key, signing->best)))
-    signing->best = key;
-  return true;
-}
-
-const struct store_key *store_key_to_sign(const struct store_snapshot *snapshot,
-                                          const struct store_realm *realm, enum turncred_use use,
-                                          int64_t now) {
-  if (use == TURNCRED_USE_TAG) {
-    const struct key_item *item = find_key(snapshot, item_of(realm), TURNCRED_TAG_KID);
-    return item && item->key.key.use == use && signs(&item->key, now) ? &item->key : NULL;
-  }
-  if (use == TURNCRED_USE_TOKEN) {
-    struct signing signing = {use, now, NULL};
-    hamt_each(&item_of(realm)->keys, consider, &signing);
-    return signing.best;
-  }
-  const struct store_key *const *keys = use == TURNCRED_USE_REST ? realm->rest : realm->derived;
-  size_t count = use == TURNCRED_USE_REST ? realm->rest_count : realm->derived_count;
-  for (size_t i = 0; i < count; i++)
-    if (signs(keys[i], now))
-      return keys[i];
-  return NULL;
-}
-
-static bool consider_sharing(const struct hamt_item *item, void *arg) {
-  struct signing *sharing = arg;
-  const struct store_key *key = &((const struct key_item *)item)->key;
-  if (key->key.use == sharing->use &&
-      (key->state == STORE_KEY_ACTIVE || key->state == STORE_KEY_PUBLISHED) &&
-      (key->accept_until == 0 || sharing->now < key->accept_until) &&
-      (!sharing->best || newer(key, sharing->best)))
-    sharing->best = key;
-  return true;
-}
-
-const struct store_key *store_key_to_share(const struct store_snapshot *snapshot,
-                                           const struct store_realm *realm, int64_t now) {
-  struct signing sharing = {TURNCRED_USE_TOKEN, now, NULL};
-  (void)snapshot;
-  hamt_each(&item_of(realm)->keys, consider_sharing, &sharing);
-  return sharing.best;
-}
-
-const struct store_credential *store_credential_find(const struct store_snapshot *snapshot,
-                                                     const struct store_realm *realm,
-                                                     const char *username) {
-  const struct credential_item *item = (const struct credential_item *)hamt_find(
-      &item_of(realm)->credentials, hash_text(snapshot, username), username);
-  return item ? &item->credential : NULL;
-}
-
-int64_t store_revoked_at(const struct store_snapshot *snapshot, enum store_revocation_kind kind,
-                         const char *realm, const char *name) {
-  const struct revocation_name key = {kind, realm, name};
-  const struct revocation_item *item = (const struct revocation_item *)hamt_find(
-      &snapshot->revocations, hash_revocation(snapshot, &key), &key);
-  return item ? item->until : 0;
 }

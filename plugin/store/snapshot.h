@@ -12,6 +12,8 @@
 #include "hamt.h"
 #include "store.h"
 
+#include <string.h>
+
 struct store_snapshot {
   uint64_t generation;
   uint64_t seed;           /* of the hashes */
@@ -112,6 +114,20 @@ int snapshot_clear_keys(struct store_snapshot *snapshot);
 int snapshot_clear_credentials(struct store_snapshot *snapshot);
 void snapshot_clear_revocations(struct store_snapshot *snapshot);
 
+/* Finding: NULL if the snapshot has no such realm, or the realm itself no such key. */
 const struct realm_item *snapshot_realm(const struct store_snapshot *snapshot, const char *realm);
+const struct key_item *snapshot_key(const struct store_snapshot *snapshot,
+                                    const struct realm_item *realm, const char *kid);
+/* The order of a realm's keys: a comes before b. */
+bool snapshot_key_newer(const struct store_key *a, const struct store_key *b);
+
+static inline uint32_t snapshot_hash(const struct store_snapshot *snapshot, const char *s) {
+  return hamt_hash(snapshot->seed, s, strlen(s));
+}
+static inline uint32_t snapshot_hash_revocation(const struct store_snapshot *snapshot,
+                                                const struct revocation_name *name) {
+  return hamt_hash(snapshot->seed + name->kind, name->name, strlen(name->name)) ^
+         snapshot_hash(snapshot, name->realm);
+}
 
 #endif

@@ -494,13 +494,14 @@ static void choose_disk_kek(struct store *store) {
 }
 
 static void take_from_disk(struct store *store) {
-  struct disk_header header;
+  struct sealed_header header;
   struct store_snapshot *snapshot;
   char err[300];
   int64_t now = (int64_t)time(NULL);
-  int rc =
-      disk_read(store->config.snapshot_path, store->keks, store->config.instance, now,
-                store->config.snapshot_max_age, store->seed, &snapshot, &header, err, sizeof err);
+  const struct sealed_reading how = {store->keks, store->config.instance, now,
+                                     store->config.snapshot_max_age};
+  int rc = disk_read(store->config.snapshot_path, &how, store->seed, &snapshot, &header, err,
+                     sizeof err);
   if (rc) {
     say(store, STORE_LOG_WARNING, "%s", err);
     return;
@@ -528,7 +529,7 @@ static void take_from_disk(struct store *store) {
 
 /* false: it failed, or there is nothing to save. */
 static bool save(struct store *store, struct store_reader *reader, char *last_error, size_t cap) {
-  struct disk_header header;
+  struct sealed_header header;
   uint8_t kek[TURNCRED_KEK];
   char err[300] = "";
   memset(&header, 0, sizeof header);

@@ -147,7 +147,6 @@ void store_reader_free(struct store_reader *reader);
 const struct store_snapshot *store_acquire(struct store_reader *reader);
 void store_release(struct store_reader *reader);
 
-uint64_t store_snapshot_generation(const struct store_snapshot *snapshot);
 /* Differs from that of another snapshot if a key or a revocation was added or changed in between:
  * only then can something that was accepted be refused now, before its time. */
 uint64_t store_snapshot_subjects(const struct store_snapshot *snapshot);

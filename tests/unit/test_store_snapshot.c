@@ -222,7 +222,7 @@ static void disk(void **state) {
   snprintf(kek_path, sizeof kek_path, "%s/main", kekdir);
   assert_int_equal(kek_generate(kek_path, err, sizeof err), 0);
   assert_int_equal(kek_ring_load(&keks, kek_path, err, sizeof err), 0);
-  struct disk_header in = {"main", "db 1", "here", 77, 1000}, out;
+  struct sealed_header in = {"main", "db 1", "here", 77, 1000}, out;
   struct store_snapshot *s = snapshot_new(1), *back;
   put_realm(s, "r", "home/k", "192.0.2.1", "");
   for (int i = 0; i < 600; i++) {
@@ -238,7 +238,7 @@ static void disk(void **state) {
     name.name = text;
     assert_int_equal(snapshot_put_revocation(s, &name, i + 1), 0);
     assert_int_equal(disk_write(path, s, &in, kek_ring_find(keks, "main"), err, sizeof err), 0);
-    assert_int_equal(disk_read(path, keks, "here", 1010, 20, 9, &back, &out, err, sizeof err), 0);
+    assert_int_equal(disk_read(path, &(struct sealed_reading){keks, "here", 1010, 20}, 9, &back, &out, err, sizeof err), 0);
     assert_int_equal(back->credentials, 600);
     assert_int_equal(back->revocations.count, i + 1);
     assert_int_equal(store_revoked_at(back, STORE_REVOKED_USER, "r", text), i + 1);
@@ -248,34 +248,34 @@ static void disk(void **state) {
   }
   assert_int_equal(out.progress, 77);
   assert_string_equal(out.identity, "db 1");
-  assert_int_equal(disk_read(path, keks, "here", 1021, 20, 9, &back, &out, err, sizeof err),
+  assert_int_equal(disk_read(path, &(struct sealed_reading){keks, "here", 1021, 20}, 9, &back, &out, err, sizeof err),
                    ESTALE);
-  assert_int_equal(disk_read(path, keks, "here", 600, 20, 9, &back, &out, err, sizeof err), ESTALE);
-  assert_int_equal(disk_read(path, keks, "there", 1010, 20, 9, &back, &out, err, sizeof err),
+  assert_int_equal(disk_read(path, &(struct sealed_reading){keks, "here", 600, 20}, 9, &back, &out, err, sizeof err), ESTALE);
+  assert_int_equal(disk_read(path, &(struct sealed_reading){keks, "there", 1010, 20}, 9, &back, &out, err, sizeof err),
                    EPERM);
-  assert_int_equal(disk_read(path, NULL, "here", 1010, 20, 9, &back, &out, err, sizeof err),
+  assert_int_equal(disk_read(path, &(struct sealed_reading){NULL, "here", 1010, 20}, 9, &back, &out, err, sizeof err),
                    ENOKEY);
   assert_int_equal(disk_write("/nowhere/x", s, &in, kek_ring_find(keks, "main"), err, sizeof err),
                    ENOENT);
   snapshot_free(s);
   /* a text of a program's own, as long as it likes, is not taken for another one */
-  const struct disk_reading how = {keks, "here", 1010, 20};
+  const struct sealed_reading how = {keks, "here", 1010, 20};
   char *text = malloc(200001), *again = NULL;
   memset(text, 'x', 200000);
   for (size_t n = 0; n <= 200000; n = n ? n * 3 + 65000 : 1) {
     text[n] = '\0';
-    assert_int_equal(disk_write_text(path, text, &in, kek_ring_find(keks, "main"), err, sizeof err),
+    assert_int_equal(sealed_write_text(path, text, &in, kek_ring_find(keks, "main"), err, sizeof err),
                      0);
     text[n] = 'x';
-    assert_int_equal(disk_read_text(path, "db 1", &how, &again, &out, err, sizeof err), 0);
+    assert_int_equal(sealed_read_text(path, "db 1", &how, &again, &out, err, sizeof err), 0);
     assert_int_equal(strlen(again), n);
     free(again);
   }
-  assert_int_equal(disk_read_text(path, "db 2", &how, &again, &out, err, sizeof err), EBADMSG);
-  assert_int_equal(disk_read(path, keks, "here", 1010, 20, 9, &back, &out, err, sizeof err),
+  assert_int_equal(sealed_read_text(path, "db 2", &how, &again, &out, err, sizeof err), EBADMSG);
+  assert_int_equal(disk_read(path, &(struct sealed_reading){keks, "here", 1010, 20}, 9, &back, &out, err, sizeof err),
                    EBADMSG);
   assert_int_equal(truncate(path, 300), 0);
-  assert_int_equal(disk_read_text(path, "db 1", &how, &again, &out, err, sizeof err), EBADMSG);
+  assert_int_equal(sealed_read_text(path, "db 1", &how, &again, &out, err, sizeof err), EBADMSG);
   free(text);
   kek_ring_free(keks);
   unlink(path);

@@ -4,7 +4,7 @@
 #include "sealed_file.h"
 
 #include "turncredd/daemon.h"
-#include "store/disk.h"
+#include "store/sealed.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -24,14 +24,14 @@ bool keep_wanted(struct daemon *daemon) {
 
 int keep_write(struct daemon *daemon, const char *name, const char *text, char *err, size_t cap) {
   char path[CONF_VALUE_MAX + 64];
-  struct disk_header header = {.time = (int64_t)time(NULL)};
+  struct sealed_header header = {.time = (int64_t)time(NULL)};
   struct live *live = live_get(daemon);
   const char *id = kek_ring_id(live->keks, kek_ring_count(live->keks) - 1);
   path_of(live, name, path, sizeof path);
   snprintf(header.kek_id, sizeof header.kek_id, "%s", id);
   snprintf(header.identity, sizeof header.identity, "%s", name);
   snprintf(header.instance, sizeof header.instance, "%s", daemon->instance);
-  int rc = disk_write_text(path, text, &header, kek_ring_find(live->keks, id), err, cap);
+  int rc = sealed_write_text(path, text, &header, kek_ring_find(live->keks, id), err, cap);
   live_unref(live);
   return rc;
 }
@@ -39,11 +39,11 @@ int keep_write(struct daemon *daemon, const char *name, const char *text, char *
 int keep_read(struct daemon *daemon, const char *name, uint32_t max_age, char **text,
               int64_t *written, char *err, size_t cap) {
   char path[CONF_VALUE_MAX + 64];
-  struct disk_header header;
+  struct sealed_header header;
   struct live *live = live_get(daemon);
-  const struct disk_reading how = {live->keks, daemon->instance, (int64_t)time(NULL), max_age};
+  const struct sealed_reading how = {live->keks, daemon->instance, (int64_t)time(NULL), max_age};
   path_of(live, name, path, sizeof path);
-  int rc = disk_read_text(path, name, &how, text, &header, err, cap);
+  int rc = sealed_read_text(path, name, &how, text, &header, err, cap);
   *written = header.time;
   live_unref(live);
   return rc;

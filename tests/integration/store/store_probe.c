@@ -25,6 +25,7 @@
  */
 #include "config.h"
 
+#include "store/snapshot.h"
 #include "store/store.h"
 
 #include <errno.h>
@@ -203,7 +204,7 @@ static bool ask(const char *question, char *out, size_t cap) {
   } else if (strcmp(w[0], "error") == 0) {
     snprintf(out, cap, "%s", status.database_error);
   } else if (strcmp(w[0], "generation") == 0) {
-    snprintf(out, cap, "%" PRIu64, s ? store_snapshot_generation(s) : 0);
+    snprintf(out, cap, "%" PRIu64, s ? s->generation : 0);
   } else {
     known = false;
   }

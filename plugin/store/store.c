@@ -4,12 +4,12 @@
 #include "disk.h"
 #include "feed.h"
 #include "base/kek.h"
+#include "peers.h"
+#include "readers.h"
 #include "snapshot.h"
 #include "store.h"
 
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <openssl/rand.h>
 #include <poll.h>
 #include <pthread.h>
@@ -20,7 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,16 +28,9 @@
 #define SETTLE_MS       250   /* between looks while transactions are open */
 #define REPORT_EVERY_MS 10000 /* progress reports when nothing happens */
 #define CLOCK_AGAIN_MS  600000
-#define PEERS_MAX       32
 #define SAVE_EVERY_MS   10000 /* between snapshots on disk, and 20 times as long as one takes */
 #define SAVE_AT_END_MS  2000
 #define START_WAIT_MS   3000 /* for the database, before the snapshot on disk is taken */
-
-struct store_reader {
-  _Alignas(64) _Atomic(const struct store_snapshot *) using;
-  struct store *store;
-  struct store_reader *next;
-};
 
 struct store {
   struct store_config config; /* strings are ours */
@@ -48,11 +40,7 @@ struct store {
   bool started, saving;
   pthread_t thread, saver;
 
-  _Atomic(struct store_snapshot *) current;
-  struct store_snapshot *waiting; /* replaced, maybe still read */
-  pthread_mutex_t readers_lock;
-  struct store_reader *readers;
-
+  struct readers readers;
   pthread_mutex_t lock; /* of status */
   pthread_cond_t loaded;
   struct store_status status;
@@ -68,8 +56,7 @@ struct store {
   uint64_t clock_wait_ms; /* schema 2: the clock is not reported until then */
   char last_error[300], last_report_error[256];
   bool peers_told, write_peers_told;
-  size_t peers;
-  struct sockaddr_storage peer[PEERS_MAX];
+  struct peers peers;
 };
 
 static void say(struct store *store, enum store_log_level level, const char *format, ...)
@@ -84,83 +71,10 @@ static void say(struct store *store, enum store_log_level level, const char *for
     store->config.log(level, line, store->config.arg);
 }
 
-/* --- readers ---------------------------------------------------------------------------- */
-
-struct store_reader *store_reader_new(struct store *store) {
-  struct store_reader *reader = aligned_alloc(64, sizeof *reader);
-  if (!reader)
-    return NULL;
-  atomic_init(&reader->using, NULL);
-  reader->store = store;
-  pthread_mutex_lock(&store->readers_lock);
-  reader->next = store->readers;
-  store->readers = reader;
-  pthread_mutex_unlock(&store->readers_lock);
-  return reader;
-}
-
-void store_reader_free(struct store_reader *reader) {
-  if (!reader)
-    return;
-  struct store *store = reader->store;
-  pthread_mutex_lock(&store->readers_lock);
-  struct store_reader **at = &store->readers;
-  while (*at != reader)
-    at = &(*at)->next;
-  *at = reader->next;
-  pthread_mutex_unlock(&store->readers_lock);
-  free(reader);
-}
-
-const struct store_snapshot *store_acquire(struct store_reader *reader) {
-  struct store_snapshot *snapshot = atomic_load(&reader->store->current);
-  for (;;) {
-    atomic_store(&reader->using, snapshot);
-    struct store_snapshot *now = atomic_load(&reader->store->current);
-    if (now == snapshot)
-      return snapshot;
-    snapshot = now; /* replaced before it was marked: it may be gone */
-  }
-}
-
-void store_release(struct store_reader *reader) {
-  atomic_store_explicit(&reader->using, NULL, memory_order_release);
-}
-
-/* Frees replaced snapshots that nobody reads. */
-static void reap(struct store *store) {
-  struct store_snapshot **at = &store->waiting;
-  while (*at) {
-    struct store_snapshot *snapshot = *at;
-    bool in_use = false;
-    pthread_mutex_lock(&store->readers_lock);
-    for (struct store_reader *r = store->readers; r && !in_use; r = r->next)
-      in_use = atomic_load(&r->using) == snapshot;
-    pthread_mutex_unlock(&store->readers_lock);
-    if (in_use) {
-      at = &snapshot->next;
-    } else {
-      *at = snapshot->next;
-      snapshot_free(snapshot);
-    }
-  }
-}
-
-static void publish(struct store *store, struct store_snapshot *snapshot) {
-  struct store_snapshot *old = atomic_load(&store->current);
-  snapshot->generation = old ? old->generation + 1 : 1;
-  atomic_store(&store->current, snapshot);
-  if (old) {
-    old->next = store->waiting;
-    store->waiting = old;
-  }
-  reap(store);
-}
-
 /* --- status ----------------------------------------------------------------------------- */
 
 static void set_status(struct store *store, const char *error) {
-  const struct store_snapshot *snapshot = atomic_load(&store->current);
+  const struct store_snapshot *snapshot = readers_current(&store->readers);
   pthread_mutex_lock(&store->lock);
   struct store_status *status = &store->status;
   status->connected = !error;
@@ -221,76 +135,14 @@ static void pause_ms(struct store *store, uint32_t ms) {
   poll(&fd, 1, (int)ms);
 }
 
-/* The database's addresses are told to the host, each once. */
-static void tell_peer(struct store *store, const struct sockaddr *sa) {
-  struct sockaddr_storage addr;
-  memset(&addr, 0, sizeof addr);
-  if (sa->sa_family == AF_INET) {
-    memcpy(&addr, sa, sizeof(struct sockaddr_in));
-    ((struct sockaddr_in *)&addr)->sin_port = 0;
-  } else if (sa->sa_family == AF_INET6) {
-    memcpy(&addr, sa, sizeof(struct sockaddr_in6));
-    ((struct sockaddr_in6 *)&addr)->sin6_port = 0;
-  } else {
-    return;
-  }
-  for (size_t i = 0; i < store->peers; i++)
-    if (memcmp(&store->peer[i], &addr, sizeof addr) == 0)
-      return;
-  if (store->peers < PEERS_MAX)
-    store->peer[store->peers++] = addr;
-  store->config.peer((struct sockaddr *)&addr, store->config.arg);
-}
-
-/* false: its address is not known yet. */
-static bool tell_host(struct store *store, const char *host) {
-  struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
-  if (!*host || *host == '/' || *host == '@')
-    return true;
-  if (getaddrinfo(host, NULL, &hints, &found))
-    return false;
-  for (struct addrinfo *a = found; a; a = a->ai_next)
-    tell_peer(store, a->ai_addr);
-  freeaddrinfo(found);
-  return true;
-}
-
-/* Those that the connection string names: whether one of them answers now or not, and once each,
- * since names may have to be looked up. */
-static void tell_hosts(struct store *store, PGconn *conn, bool *all_told) {
-  if (!store->config.peer || *all_told)
-    return;
-  PQconninfoOption *options = PQconninfo(conn);
-  *all_told = options != NULL;
-  for (PQconninfoOption *o = options; o && o->keyword; o++) {
-    if (!o->val || (strcmp(o->keyword, "host") != 0 && strcmp(o->keyword, "hostaddr") != 0))
-      continue;
-    char *list = strdup(o->val), *save = NULL;
-    for (char *host = list ? strtok_r(list, ",", &save) : NULL; host;
-         host = strtok_r(NULL, ",", &save))
-      *all_told &= tell_host(store, host);
-    free(list);
-  }
-  PQconninfoFree(options);
-}
-
 static void reading_begun(PGconn *conn, void *arg) {
   struct store *store = arg;
-  tell_hosts(store, conn, &store->peers_told);
+  peers_tell_named(&store->peers, conn, &store->peers_told);
 }
 
 static void writing_begun(PGconn *conn, void *arg) {
   struct store *store = arg;
-  tell_hosts(store, conn, &store->write_peers_told);
-}
-
-/* The one in use: a name may lead elsewhere than it did. */
-static void report_peer(struct store *store, PGconn *conn) {
-  struct sockaddr_storage addr;
-  socklen_t len = sizeof addr;
-  memset(&addr, 0, sizeof addr);
-  if (store->config.peer && getpeername(PQsocket(conn), (struct sockaddr *)&addr, &len) == 0)
-    tell_peer(store, (struct sockaddr *)&addr);
+  peers_tell_named(&store->peers, conn, &store->write_peers_told);
 }
 
 static bool connect_database(struct store *store) {
@@ -302,7 +154,7 @@ static bool connect_database(struct store *store) {
     snprintf(feed->message, sizeof feed->message, "%s", feed->db.error);
     return false;
   }
-  report_peer(store, feed->db.conn);
+  peers_tell_connected(&store->peers, feed->db.conn);
   /* A hint only: a standby refuses it, a pooler swallows it. */
   if (store->config.listen && db_run(&feed->db, "LISTEN turncred") && !feed->db.conn) {
     snprintf(feed->message, sizeof feed->message, "%s", feed->db.error);
@@ -409,7 +261,7 @@ static void report(struct store *store, const char *state) {
   if (store->config.conninfo_write) {
     db = &store->write;
     if (!db->conn && db_connect(db, store->config.conninfo_write, "turncred progress") == 0)
-      report_peer(store, db->conn);
+      peers_tell_connected(&store->peers, db->conn);
     else if (db->conn && PQtransactionStatus(db->conn) == PQTRANS_UNKNOWN)
       db_close(db);
   } else if (store->feed.standby) {
@@ -437,7 +289,7 @@ static void failed(struct store *store) {
     say(store, STORE_LOG_WARNING, "database: %s; what is loaded stays in use", message);
   snprintf(store->last_error, sizeof store->last_error, "%s", message);
   /* the way to the primary may be open while a standby is away */
-  if (store->config.conninfo_write && atomic_load(&store->current) &&
+  if (store->config.conninfo_write && readers_current(&store->readers) &&
       monotonic_ms() - store->reported_ms >= REPORT_EVERY_MS)
     report(store, message);
 }
@@ -447,7 +299,7 @@ static bool look(struct store *store, bool *full) {
   struct feed *feed = &store->feed;
   struct store_snapshot *next;
   enum feed_result result =
-      feed_look(feed, atomic_load(&store->current), store->seed, *full, &next);
+      feed_look(feed, readers_current(&store->readers), store->seed, *full, &next);
   if (result == FEED_STOPPED)
     return true;
   if (result == FEED_FAILED) {
@@ -455,8 +307,8 @@ static bool look(struct store *store, bool *full) {
     return false;
   }
   if (result == FEED_CHANGED) {
-    bool all = *full || atomic_load(&store->current) == NULL;
-    publish(store, next);
+    bool all = *full || readers_current(&store->readers) == NULL;
+    readers_publish(&store->readers, next);
     for (size_t i = 0; i < feed->known_count; i++)
       if (feed->known[i].xid > store->changed_xid)
         store->changed_xid = feed->known[i].xid;
@@ -511,7 +363,7 @@ static void take_from_disk(struct store *store) {
   feed->xmin = snapshot->progress = header.progress;
   memcpy(feed->identity, header.identity, sizeof feed->identity);
   memcpy(snapshot->identity, header.identity, sizeof snapshot->identity);
-  publish(store, snapshot);
+  readers_publish(&store->readers, snapshot);
   pthread_mutex_lock(&store->lock);
   store->status.from_disk = true;
   store->status.loaded_at = header.time;
@@ -635,10 +487,10 @@ static void *run(void *arg) {
       disk = false;
       feed->db.connect_ms = connect_ms;
       feed->db.silence_ms = silence_ms;
-      if (!ok && !atomic_load(&store->current))
+      if (!ok && !readers_current(&store->readers))
         take_from_disk(store);
     }
-    reap(store);
+    readers_reap(&store->readers);
     if (atomic_load(&store->stop) || atomic_load(&store->reload))
       continue;
     if (!ok && feed->db.conn) { /* of no use now: a notification, or its end, may change that */
@@ -668,17 +520,11 @@ static char *copy_of(const char *s) { return s ? strdup(s) : NULL; }
 static void free_store(struct store *store) {
   feed_clear(&store->feed);
   db_close(&store->write);
-  snapshot_free(atomic_load(&store->current));
-  while (store->waiting) {
-    struct store_snapshot *next = store->waiting->next;
-    snapshot_free(store->waiting);
-    store->waiting = next;
-  }
+  readers_free(&store->readers);
   kek_ring_free(store->keks);
   turncred_cleanse(store->disk_kek, sizeof store->disk_kek);
   if (store->wake_fd >= 0)
     close(store->wake_fd);
-  pthread_mutex_destroy(&store->readers_lock);
   pthread_mutex_destroy(&store->lock);
   pthread_cond_destroy(&store->loaded);
   const struct store_config *c = &store->config;
@@ -752,10 +598,10 @@ int store_new(struct store **out, const struct store_config *config, char *err, 
   pthread_cond_init(&store->loaded, &attr);
   pthread_condattr_destroy(&attr);
   pthread_mutex_init(&store->lock, NULL);
-  pthread_mutex_init(&store->readers_lock, NULL);
-  atomic_init(&store->current, NULL);
+  readers_init(&store->readers);
   store->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   rc = copy_config(&store->config, config);
+  store->peers = (struct peers){.tell = config->peer, .arg = config->arg};
   bool server = !config->kind || strcmp(config->kind, "server") == 0;
   feed_init(&store->feed, store->wake_fd, server, NULL, config->log, config->arg);
   db_init(&store->write, store->wake_fd);
@@ -799,6 +645,8 @@ void store_reload(struct store *store) {
   atomic_store(&store->reload, true);
   wake(store);
 }
+
+struct store_reader *store_reader_new(struct store *store) { return readers_add(&store->readers); }
 
 void store_stop(struct store *store) {
   if (!store)

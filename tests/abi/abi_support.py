@@ -13,8 +13,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.environ.get("top_srcdir") or os.path.dirname(os.path.dirname(HERE))
 BUILD = os.environ.get("top_builddir") or os.environ.get("BUILDDIR") or os.path.join(TOP, "build")
 os.environ.setdefault("COTURN_DIR", os.path.join(BUILD, "coturn-patched"))
-sys.path.insert(0, os.path.join(TOP, "tests", "conformance"))
+sys.path[:0] = [os.path.join(TOP, "tests", folder) for folder in ("conformance", "versions")]
 
+import differences  # noqa: E402
 import server  # noqa: E402
 from credentials import Credential  # noqa: E402
 
@@ -82,6 +83,35 @@ def token(name, key, properties):
     """A token of the module rules: its octets say what it grants."""
     text = f"key={key.hex()}" + (f",{properties}" if properties else "")
     return Credential(name, mac_key=key, token=text.encode())
+
+
+def needs(check):
+    """Marks a test of what not every version of coturn has: `check` is the name of its rows in
+    differences.ABSENT, which says which versions have nothing to test. of_this_version() leaves it out there."""
+
+    def mark(test):
+        test.needs = check
+        return test
+
+    return mark
+
+
+def of_this_version(loader, tests, pattern):
+    """For the name load_tests of a file of tests: all of them but those of what the version of the patched server
+    has not. Where differences.py is wrong about a version, scripts/try-versions is red."""
+    program = server.patched()
+    if not program:
+        return tests  # each says by itself that there is no server
+    number = ".".join(map(str, server.version(program)))
+    absent = {row.check for row in differences.of_version(differences.ABSENT, number)}
+
+    def kept(part):
+        if isinstance(part, unittest.TestSuite):
+            return type(part)(one for one in map(kept, part) if one is not None)
+        method = getattr(part, part.id().rpartition(".")[2])
+        return None if getattr(method, "needs", None) in absent else part
+
+    return kept(tests)
 
 
 class Case(unittest.TestCase):

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
 """What other versions of coturn do otherwise than 4.6.1, and a session of a module must survive: nonces
-that are not kept, drain, the ways a mobile allocation is resumed. True of every version; what a version
-does not have is skipped."""
+that are not kept, drain, the ways a mobile allocation is resumed. True of every version; the tests
+of what a version does not have are left out by its number (differences.py)."""
 
 import os
 import signal
@@ -13,8 +13,7 @@ import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from abi_support import Case, password  # noqa: E402
-import server  # noqa: E402
+from abi_support import Case, needs, of_this_version, password  # noqa: E402
 import stun  # noqa: E402
 from stun import Attribute  # noqa: E402
 
@@ -25,10 +24,7 @@ TRANSPORT = Attribute("REQUESTED-TRANSPORT", stun.requested_transport(stun.UDP))
 ANOTHER_SECOND = 1.1
 
 
-def has_option(name):
-    """Whether the server's help names the option."""
-    done = subprocess.run([server.patched(), "--help"], capture_output=True, text=True, timeout=20)
-    return f"--{name}" in done.stdout + done.stderr
+load_tests = of_this_version
 
 
 class Nonces(Case):
@@ -59,14 +55,12 @@ class Nonces(Case):
     def test_observing(self):
         self.both_ways(["user=own:secret", "auth-module-observe"], [OWN])
 
+    @needs("nonce")
     def test_stateless(self):
-        if not has_option("stateless-nonce"):
-            self.skipTest("no stateless nonces in this version")
         self.both_ways(["stateless-nonce"])
 
+    @needs("nonce")
     def test_not_stateless(self):
-        if not has_option("stateless-nonce"):
-            self.skipTest("no stateless nonces in this version")
         self.both_ways(["stateless-nonce=false"])
 
     def test_every_session_can_log_in(self):
@@ -111,10 +105,8 @@ class Nonces(Case):
 
 
 class Drain(Case):
+    @needs("drain")
     def test_it_waits_for_the_sessions_of_a_module(self):
-        with open(server.patched(), "rb") as file:
-            if b"Drain complete" not in file.read():
-                self.skipTest("no drain in this version")
         running = self.serve("rules", USERS)
         clients = [self.client(running, ALICE, kind) for kind in ("udp", "udp", "tcp")]
         for client in clients:

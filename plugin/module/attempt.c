@@ -1,8 +1,13 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * attempt.c - one authentication on its way through the mechanisms: refusals, candidates, the grant
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "module.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,13 +27,13 @@ enum coturn_auth_reason reason_of(enum turncred_err err) {
     return COTURN_AUTH_REASON_LIFETIME_REFUSED;
   case TURNCRED_TOO_FAR_AHEAD:
     return COTURN_AUTH_REASON_TOO_FAR_AHEAD;
-  default: /* keys were checked when they were loaded: whatever is left is our fault */
+  default: /* keys were checked when they were loaded: any other error is the module's fault */
     return COTURN_AUTH_REASON_MODULE_ERROR;
   }
 }
 
-/* How much a reason tells when several mechanisms refuse the same request. */
-static int telling(enum coturn_auth_reason reason) {
+/* When several mechanisms refuse one request, the reason of the highest rank is reported. */
+static int rank(enum coturn_auth_reason reason) {
   switch (reason) {
   case COTURN_AUTH_REASON_MODULE_ERROR:
     return 8;
@@ -53,7 +58,7 @@ static int telling(enum coturn_auth_reason reason) {
 }
 
 void attempt_refuse(struct attempt *a, enum coturn_auth_reason reason) {
-  if (a->reason == COTURN_AUTH_REASON_NONE || telling(reason) > telling(a->reason))
+  if (a->reason == COTURN_AUTH_REASON_NONE || rank(reason) > rank(a->reason))
     a->reason = reason;
 }
 
@@ -73,7 +78,7 @@ enum coturn_auth_verdict attempt_deny(struct attempt *a, uint16_t error_code) {
   return COTURN_AUTH_DENIED;
 }
 
-/* SHA-256 over label, kind and realm, each with its NUL, and the name. */
+/* The identity is SHA-256 over a label, kind and realm, each with a NUL behind it, and the name. */
 int attempt_identity(struct attempt *a, const char *kind, const void *name, size_t name_len) {
   uint8_t text[32 + TURNCRED_REALM_MAX + 1 + TURNCRED_USERNAME_MAX];
   int head = snprintf((char *)text, sizeof text, "turncred-identity-v1%c%s%c%s", '\0', kind, '\0',
@@ -85,14 +90,6 @@ int attempt_identity(struct attempt *a, const char *kind, const void *name, size
     return -1;
   a->grant->identity_len = 32;
   return 0;
-}
-
-void copy_text(char *to, size_t cap, const char *from) {
-  size_t len = strlen(from);
-  if (len >= cap)
-    len = cap - 1;
-  memcpy(to, from, len);
-  to[len] = '\0';
 }
 
 static enum coturn_auth_expiry expiry_policy(enum store_expiry expiry) {
@@ -108,7 +105,7 @@ static enum coturn_auth_expiry expiry_policy(enum store_expiry expiry) {
 }
 
 void attempt_fill_grant(struct attempt *a, const struct subject *subject, int64_t expires) {
-  static uint64_t refs;
+  static _Atomic uint64_t refs;
   struct coturn_auth_grant *grant = a->grant;
   grant->expiry_policy = expiry_policy(a->realm->expiry[subject->mechanism]);
   grant->grace_seconds =
@@ -118,7 +115,7 @@ void attempt_fill_grant(struct attempt *a, const struct subject *subject, int64_
   if (COTURN_AUTH_HAS(grant, struct coturn_auth_grant, total_quota))
     grant->total_quota = a->realm->total_quota;
   grant->max_bps = a->realm->max_bps;
-  grant->ref = __atomic_add_fetch(&refs, 1, __ATOMIC_RELAXED);
+  grant->ref = atomic_fetch_add_explicit(&refs, 1, memory_order_relaxed) + 1; /* 0 is none */
 
   struct last_grant *last = &a->thread->last;
   copy_text(last->realm, sizeof last->realm, subject->realm);
@@ -133,8 +130,8 @@ void attempt_fill_grant(struct attempt *a, const struct subject *subject, int64_
   counter_granted(subject->mechanism);
 }
 
-/* A session is renewed by the mechanism that opened it, so that a secret of one kind does not
- * reach into sessions of another. */
+/* The kind is part of the identity: only credentials of the mechanism that opened a session renew it,
+ * so that the secret of one mechanism gives no power over sessions of another. */
 static const char *const identity_kinds[] = {
     [STORE_DERIVED] = "derived", [STORE_REST] = "rest", [STORE_PUSHED] = "pushed"};
 

@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * authenticate.c - the entry point authenticate(): finds the realm and asks its mechanisms in order
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "module.h"
@@ -20,7 +24,7 @@ static bool try_mechanism(struct attempt *a, enum store_mechanism mechanism) {
     return rest_candidates(a);
   case STORE_PUSHED:
     return pushed_candidates(a);
-  case STORE_TOKEN: /* needs ACCESS-TOKEN */
+  case STORE_TOKEN: /* the request has no ACCESS-TOKEN */
     break;
   }
   return false;
@@ -37,8 +41,8 @@ static enum coturn_auth_verdict authenticate_user(struct attempt *a) {
   return attempt_deny(a, a->reason == COTURN_AUTH_REASON_MODULE_ERROR ? 500 : 401);
 }
 
-/* A realm that the store knows is decided here alone: never declined, so that no secret of coturn's
- * own revives a revoked user. */
+/* Requests for a realm that the store knows are granted or denied here and never declined, so that no
+ * secret of coturn's own lets a revoked user in. */
 static enum coturn_auth_verdict decide(struct attempt *a) {
   const struct coturn_auth_request *request = a->request;
   if (!a->snapshot) {

@@ -1,12 +1,22 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * counters.c - counters and gauges, in static storage that the host reads
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "module.h"
 
-static uint64_t plain[COUNTER_PLAIN];
-static uint64_t granted[MECHANISM_COUNT];
-static uint64_t denied[COTURN_AUTH_REASON_COUNT];
-static uint64_t gauges[GAUGE_COUNT];
+#include <stdatomic.h>
+
+static _Atomic uint64_t plain[COUNTER_PLAIN];
+static _Atomic uint64_t granted[MECHANISM_COUNT];
+static _Atomic uint64_t denied[COTURN_AUTH_REASON_COUNT];
+static _Atomic uint64_t gauges[GAUGE_COUNT];
+
+/* The host reads them through pointers to uint64_t: the ABI has no atomic types. */
+_Static_assert(sizeof(_Atomic uint64_t) == sizeof(uint64_t) && ATOMIC_LLONG_LOCK_FREE == 2,
+               "an atomic 64-bit counter is a plain number");
 
 static const char *const reason_names[COTURN_AUTH_REASON_COUNT] = COTURN_AUTH_REASON_NAMES;
 static const char *const mechanism_names[MECHANISM_COUNT] = {
@@ -42,28 +52,22 @@ static const struct description gauge_descriptions[GAUGE_COUNT] = {
     [GAUGE_REFUSED_ROWS] = {"refused_rows", "Database rows that could not be used"},
 };
 
-const char *mechanism_name(enum store_mechanism mechanism) {
-  return (unsigned)mechanism < MECHANISM_COUNT && mechanism_names[mechanism]
-             ? mechanism_names[mechanism]
-             : "none";
-}
-
-void counter_add(enum counter counter) { __atomic_fetch_add(&plain[counter], 1, __ATOMIC_RELAXED); }
+void counter_add(enum counter counter) { atomic_fetch_add_explicit(&plain[counter], 1, memory_order_relaxed); }
 
 void counter_granted(enum store_mechanism mechanism) {
-  __atomic_fetch_add(&granted[mechanism], 1, __ATOMIC_RELAXED);
+  atomic_fetch_add_explicit(&granted[mechanism], 1, memory_order_relaxed);
 }
 
 void counter_denied(enum coturn_auth_reason reason) {
-  __atomic_fetch_add(&denied[reason], 1, __ATOMIC_RELAXED);
+  atomic_fetch_add_explicit(&denied[reason], 1, memory_order_relaxed);
 }
 
 void gauge_set(enum gauge gauge, uint64_t value) {
-  __atomic_store_n(&gauges[gauge], value, __ATOMIC_RELAXED);
+  atomic_store_explicit(&gauges[gauge], value, memory_order_relaxed);
 }
 
 void gauge_add(enum gauge gauge, int64_t delta) {
-  __atomic_fetch_add(&gauges[gauge], (uint64_t)delta, __ATOMIC_RELAXED);
+  atomic_fetch_add_explicit(&gauges[gauge], (uint64_t)delta, memory_order_relaxed);
 }
 
 void counters_refresh(const struct module *module) {
@@ -81,9 +85,9 @@ void counters_refresh(const struct module *module) {
 }
 
 static int add(const struct module *module, const struct description *what, const char *label,
-               const char *label_value, const uint64_t *value, int is_gauge) {
+               const char *label_value, const _Atomic uint64_t *value, int is_gauge) {
   struct coturn_auth_counter counter = {what->name,  what->help, label,
-                                        label_value, value,      is_gauge};
+                                        label_value, (const uint64_t *)value, is_gauge};
   return module->host->register_counter(&counter);
 }
 

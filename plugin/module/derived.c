@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * derived.c - the mechanisms derived and rest: keys from a shared secret and the USERNAME
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "module.h"
@@ -6,15 +10,16 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-/* A derived or REST credential does not say when it was issued. What is certain is that it was not
- * issued for longer than max_ttl, so a revocation after expiry - max_ttl may have come later than
- * the credential: it counts. */
-static int64_t issued_before(const struct attempt *a, int64_t expiry) {
+/* A derived or REST credential does not say when it was issued. No issuer gives it more than max_ttl,
+ * so expiry - max_ttl is the earliest time. A revocation that came after that time may have come
+ * after the credential, too, and therefore refuses it. */
+static int64_t earliest_issue(const struct attempt *a, int64_t expiry) {
   return expiry - (int64_t)a->realm->max_ttl;
 }
 
 /* In a realm with bind_address the user id of a derived credential is "USER|ADDRESS". Splits it at
- * the last bar: *user_len becomes that of USER. False: not there, or another client. */
+ * the last bar: *user_len becomes the length of USER. False: it has no address, or another one than
+ * the client's. */
 static bool bound_here(const struct attempt *a, const struct turncred_username *parsed,
                        size_t *user_len) {
   char text[INET6_ADDRSTRLEN], client[INET6_ADDRSTRLEN];
@@ -27,7 +32,7 @@ static bool bound_here(const struct attempt *a, const struct turncred_username *
     return false;
   memcpy(text, bar + 1, len);
   text[len] = '\0';
-  /* however the issuer spelled it */
+  /* an issuer may spell an IPv6 address in another way than inet_ntop does */
   int family = strchr(text, ':') ? AF_INET6 : AF_INET;
   if (inet_pton(family, text, address) != 1 || !inet_ntop(family, address, text, sizeof text))
     return false;
@@ -42,13 +47,13 @@ static bool user_revoked(struct attempt *a, const struct turncred_username *pars
   memcpy(user, parsed->user_id, user_len);
   user[user_len] = '\0';
   struct subject subject = {
-      .mechanism = STORE_DERIVED, /* does not matter here */
+      .mechanism = STORE_DERIVED, /* subject_refused() does not look at it */
       .realm = a->realm->name,
       .key_realm = key->realm,
       .kid = key->kid,
       .user = user,
       .fingerprint = "",
-      .issued = issued_before(a, parsed->expiry),
+      .issued = earliest_issue(a, parsed->expiry),
   };
   enum coturn_auth_reason reason = subject_refused(a->snapshot, &subject);
   if (reason)
@@ -62,7 +67,7 @@ static bool offer(struct attempt *a, enum store_mechanism mechanism, const struc
   struct candidate candidate = {
       .mechanism = mechanism,
       .expires = parsed->expiry,
-      .issued = issued_before(a, parsed->expiry),
+      .issued = earliest_issue(a, parsed->expiry),
       .user = parsed->user_id,
       .user_len = user_len,
       .store_key = key,
@@ -82,7 +87,8 @@ static bool offer(struct attempt *a, enum store_mechanism mechanism, const struc
   return found;
 }
 
-/* One key of the realm: does the USERNAME read as its kind, is the time right, nothing revoked? */
+/* Tries one key of the realm: reads the USERNAME in the key's format, checks time, client address and
+ * revocations, and offers a candidate. True: attempt_offer() said so. */
 static bool try_key(struct attempt *a, enum store_mechanism mechanism,
                     enum turncred_username_format format, const struct store_key *key) {
   struct turncred_username parsed;

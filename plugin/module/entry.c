@@ -1,8 +1,12 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * entry.c - the table that coturn loads; starts, reloads and stops the module
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "module.h"
-#include "settings.h"
+#include "module_settings.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -19,7 +23,7 @@ static void on_log(enum store_log_level level, const char *line, void *arg) {
   module_log(arg, levels[level], "%s", line);
 }
 
-/* On the store's thread, after a new snapshot is in place. */
+/* The store's thread calls this after it has published a snapshot. */
 static void on_changed(void *arg) {
   struct module *module = arg;
   pthread_mutex_lock(&module->stop_lock);
@@ -68,7 +72,8 @@ static int open_store(struct module *module) {
 static void module_free(struct module *module) {
   metrics_stop(module->metrics);
   if (module->store) {
-    /* the store's own thread is a reader too: on_changed() is over before the readers are freed */
+    /* on_changed() runs on the store's thread and has a reader, too: it is over before the readers
+     * are freed, and does nothing from now on */
     pthread_mutex_lock(&module->stop_lock);
     module->stopping = true;
     pthread_mutex_unlock(&module->stop_lock);
@@ -116,7 +121,7 @@ static int module_init(const struct coturn_auth_host *host, const char *path, vo
   module->sessions = sessions_new();
   char err[1024] = "";
   if (!module->config || !module->sessions) {
-    module_log(module, COTURN_AUTH_LOG_ERROR, "no memory");
+    module_log(module, COTURN_AUTH_LOG_ERROR, "out of memory");
   } else if (config_read(module->config, path, on_warning, module, err, sizeof err)) {
     module_log(module, COTURN_AUTH_LOG_ERROR, "%s", err);
   } else if (threads_init(module)) {
@@ -133,8 +138,8 @@ static int module_init(const struct coturn_auth_host *host, const char *path, vo
   return -1;
 }
 
-/* Key encryption keys and the whole snapshot are read again. Settings are told apart: a change that
- * needs a restart is named instead of half done. */
+/* Has key encryption keys and the whole database read again. Settings are only compared: the log names
+ * one that differs, because it takes effect at a restart. */
 static int module_reload(void *state) {
   struct module *module = state;
   struct config config;

@@ -1,13 +1,15 @@
 /*
+ * metrics.c - a Prometheus endpoint on a loopback address, for hosts that have none
+ *
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * Prometheus text format over HTTP on a loopback address: GET /metrics and nothing else. One
- * connection at a time, each with a limit of two seconds, on a thread of its own.
+ * A thread of its own answers GET /metrics and nothing else, one connection at a time, each within
+ * two seconds.
  */
 #include "config.h"
 
 #include "module.h"
-#include "settings.h"
+#include "module_settings.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,7 +38,7 @@ struct metrics {
 struct text {
   char *data;
   size_t len;
-  const char *last_name; /* HELP and TYPE stand once in front of a name's lines */
+  const char *last_name; /* HELP and TYPE are written once, before the first line of a name */
 };
 
 static void add(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -49,7 +51,8 @@ static void add(struct text *text, const char *format, ...) {
     text->len += (size_t)n;
 }
 
-/* The ABI's names have no prefix; Prometheus wants "_total" behind counters. */
+/* Counters of the ABI have no prefix in their names; in Prometheus they get one, and the suffix
+ * "_total". */
 static void add_counter(const struct coturn_auth_counter *counter, uint64_t value, void *arg) {
   struct text *text = arg;
   char name[128];
@@ -64,7 +67,7 @@ static void add_counter(const struct coturn_auth_counter *counter, uint64_t valu
     add(text, "%s %" PRIu64 "\n", name, value);
 }
 
-/* Reads until the blank line. 0, or -1 when it takes too long or is too large. */
+/* Reads a request up to its blank line. 0; -1: it takes too long, is too large, or the module stops. */
 static int read_request(struct metrics *metrics, int fd, char *request) {
   uint64_t end = metrics->module->host->monotonic_ms() + LIMIT_MS;
   size_t len = 0;
@@ -133,7 +136,7 @@ static void *run(void *arg) {
       continue;
     int fd = accept4(metrics->listener, NULL, NULL, SOCK_CLOEXEC);
     if (fd < 0) {
-      /* no descriptor left, and the connection is still there: not round and round meanwhile */
+      /* no descriptor is left and the connection waits on: a pause, or the loop would spin */
       if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
         poll(polled + 1, 1, RETRY_MS);
       continue;
@@ -170,7 +173,7 @@ struct metrics *metrics_start(struct module *module, const char *address, char *
                               size_t err_cap) {
   struct metrics *metrics = calloc(1, sizeof *metrics);
   if (!metrics) {
-    snprintf(err, err_cap, "no memory");
+    snprintf(err, err_cap, "out of memory");
     return NULL;
   }
   metrics->module = module;

@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * sessions.c - which live session belongs to which subject, so that a revocation can end it
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "module.h"
@@ -9,14 +13,14 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
-/* Many small tables, so that a sweep holds each lock for microseconds only. */
+/* Sessions are spread over many small tables, so that a sweep holds each lock for microseconds only. */
 #define SHARDS 256
 #define BATCH  64
 
 struct session {
   UT_hash_handle hh;
   uint64_t id;
-  uint64_t closed_in;     /* number of the last sweep that closed it */
+  uint64_t closed_in;     /* the number of the last sweep that had the host close this session */
   struct subject subject; /* points into text */
   char text[];
 };
@@ -28,7 +32,7 @@ struct shard {
 
 struct sessions {
   struct shard shards[SHARDS];
-  uint64_t sweeps; /* the store's thread alone */
+  uint64_t sweeps; /* counts sweeps; only the store's thread uses it */
 };
 
 static struct shard *shard_of(struct sessions *sessions, uint64_t id) {
@@ -49,7 +53,7 @@ void sessions_free(struct sessions *sessions) {
     return;
   for (size_t i = 0; i < SHARDS; i++) {
     struct session *next = sessions->shards[i].table;
-    HASH_CLEAR(hh, sessions->shards[i].table); /* the table alone; its list stays linked */
+    HASH_CLEAR(hh, sessions->shards[i].table); /* frees the table; the items stay linked in a list */
     while (next) {
       struct session *session = next;
       next = session->hh.next;
@@ -60,6 +64,7 @@ void sessions_free(struct sessions *sessions) {
   free(sessions);
 }
 
+/* Copies a text to *at, behind which the next one goes. Returns the copy. */
 static const char *pack(char **at, const char *text) {
   size_t size = strlen(text) + 1;
   char *start = *at;
@@ -85,9 +90,9 @@ static struct session *session_new(uint64_t id, const struct subject *subject) {
   return session;
 }
 
-/* The newest snapshot is looked at under the shard's lock. Either the sweep of a newer snapshot
- * comes later and finds the session, or that snapshot was in place before we looked: a grant that
- * races a revocation loses. */
+/* The newest snapshot is asked under the shard's lock. If a newer one is published afterwards, its sweep
+ * finds the session; if it was published before, it is the one that is asked. So a grant that races a
+ * revocation always loses. */
 enum coturn_auth_reason sessions_bind(struct sessions *sessions, struct thread *thread, uint64_t id,
                                       const struct last_grant *grant) {
   struct session *session = session_new(id, &grant->subject);
@@ -104,7 +109,7 @@ enum coturn_auth_reason sessions_bind(struct sessions *sessions, struct thread *
   HASH_FIND(hh, shard->table, &id, sizeof id, old);
   if (!reason) {
     HASH_ADD(hh, shard->table, id, sizeof id, session);
-    if (!session->hh.tbl) /* no memory */
+    if (!session->hh.tbl) /* out of memory: uthash has not added it */
       reason = COTURN_AUTH_REASON_MODULE_ERROR;
     else if (old)
       HASH_DEL(shard->table, old);
@@ -139,7 +144,7 @@ struct closing {
   enum coturn_auth_reason reason;
 };
 
-/* Fills batch with sessions to close; true if it may not have seen them all. */
+/* Fills batch with sessions to close. True: the batch is full, so there may be more. */
 static bool sweep_shard(struct shard *shard, uint64_t sweep, const struct store_snapshot *snapshot,
                         struct closing batch[BATCH], size_t *count) {
   *count = 0;
@@ -159,7 +164,7 @@ static bool sweep_shard(struct shard *shard, uint64_t sweep, const struct store_
 
 void sessions_sweep(struct sessions *sessions, const struct module *module,
                     const struct store_snapshot *snapshot) {
-  sessions->sweeps++; /* one that is still there at the next sweep is closed again */
+  sessions->sweeps++; /* a session that is still there at the next sweep is closed again */
   for (size_t i = 0; i < SHARDS; i++) {
     struct closing batch[BATCH];
     size_t count;

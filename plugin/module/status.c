@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * status.c - what the command am of turnserver's telnet interface shows
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "module.h"
@@ -8,7 +12,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "settings.h"
+#include "module_settings.h"
 
 struct emitter {
   coturn_auth_status_fn emit;
@@ -55,5 +59,5 @@ void module_status(void *state, coturn_auth_status_fn emit, void *arg) {
   if (!status.connected && status.database_error[0])
     line(&e, "database error", "%s", status.database_error);
   emit_snapshot(&e, &status, now);
-  counters_refresh(module); /* the host shows them */
+  counters_refresh(module); /* the host shows them next */
 }

@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * subject.c - whether a revocation or a disabled key refuses a subject
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "module.h"
@@ -27,7 +31,8 @@ enum coturn_auth_reason subject_refused(const struct store_snapshot *snapshot,
       (guest && revoked(snapshot, STORE_REVOKED_KID, s->realm, s->kid, s->issued)) ||
       (guest && revoked(snapshot, STORE_REVOKED_REALM, s->key_realm, "", s->issued)))
     return COTURN_AUTH_REASON_REVOKED;
-  /* a key that is gone was retired long ago; only disabling is meant to end sessions */
+  /* a key that is no longer in the database was retired long ago and ends no session; a disabled key
+   * does */
   const struct store_realm *realm = store_realm_find(snapshot, s->realm);
   const struct store_key *key = realm ? store_key_find(snapshot, realm, s->kid) : NULL;
   if (key && key->state == STORE_KEY_DISABLED)

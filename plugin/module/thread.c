@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * thread.c - what each thread of the host keeps: a reader, a workspace, its last grant
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "module.h"
@@ -17,7 +21,7 @@ static void thread_destroy(struct thread *thread) {
   free(thread);
 }
 
-/* At the end of a thread. */
+/* The destructor of thread_key: runs when a thread of the host ends. */
 static void thread_free(void *arg) {
   struct thread *thread = arg;
   if (!thread)
@@ -38,7 +42,8 @@ int threads_init(struct module *module) {
   return pthread_key_create(&module->thread_key, thread_free);
 }
 
-/* After this no destructor of a thread runs: the host may join its threads later than stop(). */
+/* Deletes the key first, so that no destructor runs any more: the host may end its threads only after
+ * stop(). */
 void threads_free(struct module *module) {
   pthread_key_delete(module->thread_key);
   struct thread *next = module->threads;

@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * token.c - the mechanism token: RFC 7635
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "module.h"
@@ -6,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SHORT_FINGERPRINT 12 /* digits in names for people */
+#define SHORT_FINGERPRINT 12 /* digits of the fingerprint in display names */
 
 static enum coturn_auth_verdict refuse(struct attempt *a, enum coturn_auth_reason reason,
                                        const char *kid, const char *fingerprint) {
@@ -16,8 +20,9 @@ static enum coturn_auth_verdict refuse(struct attempt *a, enum coturn_auth_reaso
   return attempt_deny(a, reason == COTURN_AUTH_REASON_MODULE_ERROR ? 500 : 401);
 }
 
-/* Who this is, for renewal and quota: the subject tag where tokens carry one, else the kid (any
- * token of the same key may renew) and the single token (for quota). */
+/* Names the holder of the token for renewal and quota. Where tokens carry a subject tag, the tag is
+ * both. Elsewhere the identity is the kid, so that any token of the same key renews, and the quota is
+ * counted for each token. */
 static int name_grant(struct attempt *a, const struct store_key *key,
                       const struct turncred_token *token, const char *fingerprint) {
   struct coturn_auth_grant *grant = a->grant;
@@ -37,7 +42,7 @@ static enum coturn_auth_verdict grant_token(struct attempt *a, const struct stor
                                             const char *fingerprint) {
   int64_t deadline;
   enum turncred_err err = turncred_token_check_time(token, a->now, a->realm->max_ttl, &deadline);
-  if (!err && deadline <= a->now) /* a fraction of a second is left */
+  if (!err && deadline <= a->now) /* only a fraction of a second is left */
     err = TURNCRED_EXPIRED;
   if (err)
     return refuse(a, reason_of(err), key->kid, fingerprint);
@@ -66,8 +71,8 @@ static enum coturn_auth_verdict grant_token(struct attempt *a, const struct stor
   return COTURN_AUTH_GRANTED;
 }
 
-/* RFC 7635 section 7, in its order: is the kid known, does the token decrypt, is its time right;
- * MESSAGE-INTEGRITY is the host's. */
+/* Checks in the order of RFC 7635 section 7: is the kid known, does the token decrypt, is its time
+ * right. The host verifies MESSAGE-INTEGRITY. */
 enum coturn_auth_verdict token_authenticate(struct attempt *a) {
   const struct coturn_auth_request *request = a->request;
   char fingerprint[33] = "";

@@ -8,6 +8,7 @@
 #include "snapshot.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -399,8 +400,8 @@ const struct key_item *snapshot_key(const struct store_snapshot *snapshot,
 
 /* A new number each time, also for snapshots that are loaded anew. */
 static void count_subjects(struct store_snapshot *snapshot) {
-  static uint64_t last;
-  snapshot->subjects = __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
+  static _Atomic uint64_t last;
+  snapshot->subjects = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
 }
 
 int snapshot_put_key(struct store_snapshot *snapshot, const struct store_key *key) {

@@ -31,7 +31,7 @@ ROW = re.compile(r'\{"(\w+)", SETTING_(\w+), FIELD\([\w.]+\), (true|false),\s+(N
 SHARED = re.sub(r"\\\n", "", open(top + "store/store_settings.h").read())
 failed = []
 for source, page in (
-    ("module/settings.c", "module/turncred.conf.5"),
+    ("module/module_settings.c", "module/turncred.conf.5"),
     ("turncredd/daemon_settings.c", "turncredd/turncredd.conf.5"),
 ):
     table = {m[1]: (m[3] == "true", None if m[4] == "NULL" else m[4].strip('"')) for m in ROW.finditer(SHARED + open(top + source).read())}
@@ -57,7 +57,7 @@ PY
 
 @test "every setting of the examples exists, and turncredd takes its own" {
   local name
-  for name in module/turncred.conf:module/settings.c turncredd/turncredd.conf:turncredd/daemon_settings.c; do
+  for name in module/turncred.conf:module/module_settings.c turncredd/turncredd.conf:turncredd/daemon_settings.c; do
     sed -n 's/^#\{0,1\}\([a-z_]*\) = .*/\1/p' "$TC_TOP/plugin/${name%:*}.example" | sort -u | while read -r setting; do
       grep -q "{\"$setting\", SETTING_" "$TC_TOP/plugin/${name#*:}" "$TC_TOP/plugin/store/store_settings.h" || { echo "$name: $setting" && exit 1; }
     done

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause */
 #include "config.h"
 
-#include "module/settings.h"
+#include "module/module_settings.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

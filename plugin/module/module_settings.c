@@ -1,7 +1,11 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * module_settings.c - the table of settings in the module's configuration file
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
-#include "settings.h"
+#include "module_settings.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,12 +1,13 @@
 /*
- * settings.h - the module's configuration file
+ * module_settings.h - the module's configuration file
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * As conf.h reads it; the table of settings is in settings.c.
+ * conf.h reads the file and says what its lines look like; the table of settings is in
+ * module_settings.c.
  */
-#ifndef TURNCRED_SETTINGS_H
-#define TURNCRED_SETTINGS_H
+#ifndef TURNCRED_MODULE_SETTINGS_H
+#define TURNCRED_MODULE_SETTINGS_H
 
 #include "store/store_settings.h"
 
@@ -20,17 +21,16 @@ struct config {
   int64_t wait_at_start; /* milliseconds */
 };
 
-/* Ends with a NULL name. */
+/* The table; its last row has the name NULL. */
 extern const struct setting config_settings[];
 
 typedef conf_warn_fn config_warn_fn;
 
-/* Reads path ("": CONFIG_DEFAULT_PATH). 0, or -1 with "FILE:LINE: what is wrong and what to do" in
- * err. No value of database is ever repeated in a message: it may hold a password. */
+/* Reads the file path (NULL or "": CONFIG_DEFAULT_PATH). 0, or -1 with "FILE:LINE: what is wrong and what to do" in
+ * err. A message never repeats a value of database, which may hold a password. */
 int config_read(struct config *config, const char *path, config_warn_fn warn, void *arg, char *err,
                 size_t err_cap);
-/* The first setting (of those that take effect only at a start) in which the two differ, or NULL.
- */
+/* The first setting in which the two differ; NULL: they are the same. */
 const struct setting *config_difference(const struct config *a, const struct config *b);
 
 #endif

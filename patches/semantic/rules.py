@@ -48,6 +48,31 @@ def if_listener_challenges(step):
 # the newest version on which what the rules make was built and tested
 TRIED = (4, 17, 1)
 
+# the host of the authentication module, from the ground up: no file uses one that stands after it
+HOST_HEADERS = ["auth_options.h", "auth_private.h", "auth_exchange.h", "auth_module.h"]
+FLOORS = [
+    "auth_clock.c",  # the monotonic clock
+    "auth_call.c",  # the module's table, and the gate of its calls
+    "auth_text.c",  # reasons by name, names made safe, faults at the start
+    "auth_options.c",
+    "auth_report.c",  # counters, and the log of refusals
+    "auth_peers.c",  # peer addresses that the module denies
+    "auth_state.c",  # what a session is, as the module sees it
+    "auth_stun.c",  # reads, verifies and writes STUN messages
+    "auth_pending.c",  # requests that are answered later
+    "auth_quota.c",
+    "auth_grant.c",  # puts a grant in force
+    "auth_ask.c",  # asks the module, and goes on with its answer
+    "auth_form.c",  # the checks of a request before its nonce
+    "auth_observe.c",  # auth-module-observe
+    "auth_listener.c",  # the same checks where coturn's listener challenges without a session
+    "auth_session.c",  # the rules, and the hooks
+    "auth_host.c",  # the host table
+    "auth_load.c",
+    "auth_module.c",  # start, signals, stop, state
+]
+HOST_FILES = [name for name in FLOORS if name != "auth_listener.c"]
+
 LISTENER = "src/apps/relay/dtls_listener.c"
 MAIN = "src/apps/relay/mainrelay.c"
 CLI = "src/apps/relay/turn_admin_server.c"
@@ -128,7 +153,7 @@ skipped then. Nothing that the server library calls is defined elsewhere.""",
 const struct turn_auth_hooks *turn_auth_hooks = NULL;
 
 const struct turn_auth_services turn_auth_services = {
-	check_stun_auth, get_session_from_map, read_client_connection, inc_quota, dec_quota
+	check_stun_auth, get_session_from_map, read_client_connection, dec_quota
 };
 
 /* <<== Authentication module */
@@ -142,25 +167,12 @@ const struct turn_auth_services turn_auth_services = {
         """\
 coturn_auth_module.h is the interface; auth_module.c loads a module and is
 its host; auth_session.c has the order of checks and the hooks, with what they
-need in auth_message.c, auth_state.c, auth_ask.c, auth_grant.c and auth_quota.c;
+need in auth_stun.c, auth_state.c, auth_ask.c, auth_grant.c and auth_quota.c;
 auth_pending.c keeps the requests that wait for an answer; auth_report.c counts
 and logs.""",
         [
             new("src/apps/relay/coturn_auth_module.h"),
-            new("src/apps/relay/auth_module.h"),
-            new("src/apps/relay/auth_private.h"),
-            new("src/apps/relay/auth_module.c"),
-            new("src/apps/relay/auth_session.h"),
-            new("src/apps/relay/auth_session.c"),
-            new("src/apps/relay/auth_message.c"),
-            new("src/apps/relay/auth_state.c"),
-            new("src/apps/relay/auth_grant.c"),
-            new("src/apps/relay/auth_quota.c"),
-            new("src/apps/relay/auth_ask.c"),
-            new("src/apps/relay/auth_observe.c"),
-            new("src/apps/relay/auth_peers.c"),
-            new("src/apps/relay/auth_pending.c"),
-            new("src/apps/relay/auth_report.c"),
+            *(new("src/apps/relay/" + name) for name in HOST_HEADERS + HOST_FILES),
             if_listener_challenges(new("src/apps/relay/auth_listener.c")),
             # a copy of the default realm's parameters must not count the default realm's allocations
             after(
@@ -197,23 +209,12 @@ and logs.""",
             after(
                 "Makefile.in",
                 r"SERVERAPP_HEADERS = src/apps/relay/userdb\.h",
-                " src/apps/relay/auth_module.h src/apps/relay/auth_private.h src/apps/relay/auth_session.h"
-                " src/apps/relay/coturn_auth_module.h",
+                "".join(" src/apps/relay/" + name for name in HOST_HEADERS + ["coturn_auth_module.h"]),
             ),
             after(
                 "Makefile.in",
                 r"SERVERAPP_MODS = src/apps/relay/mainrelay\.c",
-                " src/apps/relay/auth_module.c"
-                " src/apps/relay/auth_session.c"
-                " src/apps/relay/auth_message.c"
-                " src/apps/relay/auth_state.c"
-                " src/apps/relay/auth_grant.c"
-                " src/apps/relay/auth_quota.c"
-                " src/apps/relay/auth_ask.c"
-                " src/apps/relay/auth_observe.c"
-                " src/apps/relay/auth_peers.c"
-                " src/apps/relay/auth_pending.c"
-                " src/apps/relay/auth_report.c",
+                "".join(" src/apps/relay/" + name for name in HOST_FILES),
             ),
             if_listener_challenges(
                 after("Makefile.in", r"src/apps/relay/auth_report\.c", " src/apps/relay/auth_listener.c")
@@ -227,12 +228,12 @@ and logs.""",
             if_there(after(
                 "src/apps/relay/CMakeLists.txt",
                 r"set\(HEAD(ER)?_FILES\n",
-                "    auth_module.h\n    auth_private.h\n    auth_session.h\n    coturn_auth_module.h\n",
+                "".join(f"    {name}\n" for name in HOST_HEADERS + ["coturn_auth_module.h"]),
             )),
             if_there(after(
                 "src/apps/relay/CMakeLists.txt",
                 r"set\(SOURCE_FILES\n",
-                "    auth_module.c\n    auth_session.c\n    auth_message.c\n    auth_state.c\n    auth_grant.c\n    auth_quota.c\n    auth_ask.c\n    auth_observe.c\n    auth_peers.c\n    auth_pending.c\n    auth_report.c\n",
+                "".join(f"    {name}\n" for name in HOST_FILES),
             )),
             if_listener_challenges(after(
                 "src/apps/relay/CMakeLists.txt",

@@ -11,7 +11,7 @@
  * test_security_peers.py compiles it with ns_turn_ioaddr.c and auth_peers.c.
  */
 
-#include "auth_session.h"
+#include "auth_private.h"
 
 static unsigned long lines;
 

@@ -28,13 +28,16 @@ enum turn_auth_listener {
   TURN_AUTH_LISTENER_SESSION /* it needs a session */
 };
 
+/* check_stun_auth() of ns_turn_server.c */
+typedef int turn_auth_check(turn_turnserver *server, ts_ur_super_session *ss, stun_tid *tid,
+                            int *resp_constructed, int *err_code, const uint8_t **reason,
+                            ioa_net_data *in_buffer, ioa_network_buffer_handle nbh, uint16_t method,
+                            int *message_integrity, int *postpone_reply, int can_resume);
+
 struct turn_auth_hooks {
   /* Called in check_stun_auth, when the session has a nonce. 1: decided (the arguments are filled
    * in as check_stun_auth does); 0: coturn's own mechanisms go on. */
-  int (*check)(turn_turnserver *server, ts_ur_super_session *ss, stun_tid *tid,
-               int *resp_constructed, int *err_code, const uint8_t **reason,
-               ioa_net_data *in_buffer, ioa_network_buffer_handle nbh, uint16_t method,
-               int *message_integrity, int *postpone_reply, int can_resume);
+  turn_auth_check *check;
 
   /* 1 if a grant of the module is in force in the session. */
   int (*owns)(const ts_ur_super_session *ss);
@@ -66,14 +69,10 @@ struct turn_auth_hooks {
 
 /* What the hooks use of the server. */
 struct turn_auth_services {
-  int (*check)(turn_turnserver *server, ts_ur_super_session *ss, stun_tid *tid,
-               int *resp_constructed, int *err_code, const uint8_t **reason,
-               ioa_net_data *in_buffer, ioa_network_buffer_handle nbh, uint16_t method,
-               int *message_integrity, int *postpone_reply, int can_resume);
+  turn_auth_check *check;
   ts_ur_super_session *(*session)(turn_turnserver *server, turnsession_id sid);
   int (*read)(turn_turnserver *server, ts_ur_super_session *ss, ioa_net_data *in_buffer,
               int can_resume, int count_usage);
-  int (*inc_quota)(ts_ur_super_session *ss, uint8_t *username);
   void (*dec_quota)(ts_ur_super_session *ss);
 };
 

@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: BSD-3-Clause
  */
 
-#include "auth_session.h"
+#include "auth_exchange.h"
 
 #include <openssl/crypto.h>
 
@@ -31,7 +31,6 @@ int auth_check_integrity(const struct coturn_auth_request *request, const uint8_
 
 static const struct sockaddr *sockaddr_of(const ioa_addr *addr) { return addr ? &addr->ss : NULL; }
 
-/* 1: x->st says how to challenge; 0: coturn does; -1: nothing can be decided now. */
 int auth_ask_challenge(struct auth_exchange *x) {
   const struct auth_source *from = &x->from;
   struct auth_session *st = x->st;
@@ -121,47 +120,49 @@ static int use_answer(struct auth_exchange *x, struct auth_answer *answer, int v
   }
 }
 
-/* auth_authenticate() itself. *verified: the grant's key is known to verify the message. */
+static void fill_request(const struct auth_exchange *x, uint32_t why, uint64_t handle,
+                         struct coturn_auth_request *request) {
+  const struct auth_session *st = x->held->auth_session;
+  request->handle.session = x->ss->id;
+  request->handle.request = handle;
+  request->session = x->held->id;
+  request->why = why;
+  if (auth_has_allocation(x->held))
+    request->flags |= COTURN_AUTH_REQ_HAS_ALLOCATION;
+  if (x->a.wants_token)
+    request->flags |= COTURN_AUTH_REQ_WANTS_TOKEN;
+  if (x->held != x->ss)
+    request->flags |= COTURN_AUTH_REQ_MOBILITY;
+  request->method = x->method;
+  request->transport = x->from.transport;
+  request->username = x->username;
+  request->username_len = (uint32_t)strlen(x->username);
+  request->realm = st->realm;
+  if (why & COTURN_AUTH_WHY_TOKEN) {
+    request->access_token = stun_attr_get_value(x->a.token);
+    request->access_token_len = (size_t)stun_attr_get_len(x->a.token);
+    if (!request->access_token) /* an empty token is not an absent one */
+      request->access_token = (const uint8_t *)"";
+  }
+  request->message = x->message;
+  request->message_len = x->message_len;
+  request->client_addr = sockaddr_of(x->from.client);
+  request->local_addr = sockaddr_of(x->from.local);
+  request->grant_ref = st->granted ? st->ref : 0;
+  request->origin = x->from.origin;
+}
+
 enum coturn_auth_verdict auth_authenticate(struct auth_exchange *x, uint32_t why, uint32_t flags,
                                            uint64_t handle, struct auth_answer *answer,
                                            int *verified) {
-  const struct auth_session *st = x->held->auth_session;
-  struct coturn_auth_request request = {.header = COTURN_AUTH_HEADER(request)};
+  struct coturn_auth_request request = {.header = COTURN_AUTH_HEADER(request), .flags = flags};
   enum coturn_auth_verdict verdict;
 
   memset(answer, 0, sizeof(*answer));
   answer->grant.header = (struct coturn_auth_header)COTURN_AUTH_HEADER(answer->grant);
   answer->denial.header = (struct coturn_auth_header)COTURN_AUTH_HEADER(answer->denial);
   *verified = 0;
-
-  request.handle.session = x->ss->id;
-  request.handle.request = handle;
-  request.session = x->held->id;
-  request.why = why;
-  request.flags = flags;
-  if (auth_has_allocation(x->held))
-    request.flags |= COTURN_AUTH_REQ_HAS_ALLOCATION;
-  if (x->a.wants_token)
-    request.flags |= COTURN_AUTH_REQ_WANTS_TOKEN;
-  if (x->held != x->ss)
-    request.flags |= COTURN_AUTH_REQ_MOBILITY;
-  request.method = x->method;
-  request.transport = x->from.transport;
-  request.username = x->username;
-  request.username_len = (uint32_t)strlen(x->username);
-  request.realm = st->realm;
-  if (why & COTURN_AUTH_WHY_TOKEN) {
-    request.access_token = stun_attr_get_value(x->a.token);
-    request.access_token_len = (size_t)stun_attr_get_len(x->a.token);
-    if (!request.access_token) /* present and empty is not the same as absent */
-      request.access_token = (const uint8_t *)"";
-  }
-  request.message = x->message;
-  request.message_len = x->message_len;
-  request.client_addr = sockaddr_of(x->from.client);
-  request.local_addr = sockaddr_of(x->from.local);
-  request.grant_ref = st->granted ? st->ref : 0;
-  request.origin = x->from.origin;
+  fill_request(x, why, handle, &request);
 
   if (auth_module_enter() < 0) {
     answer->verdict = COTURN_AUTH_DENIED;

@@ -7,7 +7,7 @@
  * module has agreed once more (session_bound), is anything in the session changed.
  */
 
-#include "auth_session.h"
+#include "auth_exchange.h"
 
 const char *auth_display_of(const struct auth_exchange *x, const char *display_name) {
   return display_name[0] ? display_name : x->username;

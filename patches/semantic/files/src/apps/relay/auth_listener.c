@@ -8,7 +8,7 @@
  * this server may be anybody's, and costs nothing that lasts.
  */
 
-#include "auth_session.h"
+#include "auth_exchange.h"
 #include "ns_turn_ratelimit.h"
 
 /* As coturn chooses it for a new session: by ORIGIN in an Allocate. */

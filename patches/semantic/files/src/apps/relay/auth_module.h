@@ -1,5 +1,5 @@
 /*
- * auth_module.h - authentication modules: options, life cycle, state for the operator
+ * auth_module.h - the authentication module as turnserver sees it: start, signals, stop, state
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
@@ -12,25 +12,12 @@
 #include <event2/event.h>
 #include <sys/types.h>
 
+#include "auth_options.h"
 #include "coturn_auth_module.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-struct auth_module_options {
-  char *path;   /* auth-module */
-  char *config; /* auth-module-config */
-  int only;     /* auth-module-only */
-  int observe;  /* auth-module-observe */
-};
-
-extern struct auth_module_options auth_module_options;
-
-void auth_module_set_string(char **option, const char *value);
-
-/* Do the options fit together? 0, or -1 after logging why not. */
-int auth_module_check_options(int lt_cred_mech, int no_auth);
 
 /* Loads the module; owner may own the module's file beside root. 0, or -1 after logging why. Does
  * nothing without the option. */

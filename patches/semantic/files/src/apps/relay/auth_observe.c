@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: BSD-3-Clause
  */
 
-#include "auth_session.h"
+#include "auth_exchange.h"
 
 #include <openssl/crypto.h>
 
@@ -52,9 +52,8 @@ int auth_observe(struct auth_exchange *x) {
 
   if (st->observing)
     return 0;
-  if (!x->can_resume && stun_tid_equals(&st->observed_tid, x->tid))
-    ; /* the replayed packet */
-  else
+  /* coturn replays a request that it has asked its database about: the module has judged it before */
+  if (x->can_resume || !stun_tid_equals(&st->observed_tid, x->tid))
     observe_ask(x, st);
 
   /* coturn would accept it in a new session, but the session has its nonce by now */

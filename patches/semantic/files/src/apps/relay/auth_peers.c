@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: BSD-3-Clause
  */
 
-#include "auth_session.h"
+#include "auth_private.h"
 
 #define DENIED_PEERS_MAX (64)
 #define FORMS_MAX        (4)

@@ -21,12 +21,16 @@ struct pending {
   struct auth_answer *answer;
 };
 
+static auth_resume_fn resume = NULL;
 static ur_map *table = NULL;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t last_request = 0;
 static uint64_t waiting = 0;
 
-void auth_pending_init(void) { table = ur_map_create(); }
+void auth_pending_init(auth_resume_fn then) {
+  resume = then;
+  table = ur_map_create();
+}
 
 uint64_t auth_pending_count(void) { return __atomic_load_n(&waiting, __ATOMIC_RELAXED); }
 
@@ -114,9 +118,9 @@ static void on_event(evutil_socket_t fd, short what, void *arg) {
     timeout.verdict = COTURN_AUTH_DENIED;
     timeout.denial.error_code = 500;
     timeout.denial.reason = COTURN_AUTH_REASON_TIMEOUT;
-    auth_session_resume(p->server, p->session, &p->tid, &p->in_buffer, &timeout);
+    resume(p->server, p->session, &p->tid, &p->in_buffer, &timeout);
   } else {
-    auth_session_resume(p->server, p->session, &p->tid, &p->in_buffer, p->answer);
+    resume(p->server, p->session, &p->tid, &p->in_buffer, p->answer);
   }
   if (p->in_buffer.nbh)
     ioa_network_buffer_delete(p->server->e, p->in_buffer.nbh);

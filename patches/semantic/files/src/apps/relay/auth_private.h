@@ -1,5 +1,5 @@
 /*
- * auth_private.h - what the files of the authentication module share
+ * auth_private.h - what the files of the authentication module share and no session's state is needed for
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -7,7 +7,8 @@
 #ifndef __AUTH_PRIVATE__
 #define __AUTH_PRIVATE__
 
-#include "auth_module.h"
+#include "auth_options.h"
+#include "coturn_auth_module.h"
 #include "mainrelay.h"
 #include "ns_turn_auth_hooks.h"
 
@@ -18,48 +19,61 @@ struct auth_answer {
   struct coturn_auth_denial denial;
 };
 
-/* ---- auth_module.c: the module */
-
-extern struct coturn_auth_module auth_module; /* missing members are NULL */
-extern void *auth_module_state;
-
-/* No call of the module may begin once it is being stopped. 0: go on, and leave afterwards. */
-int auth_module_enter(void);
-void auth_module_leave(void);
+/* ---- auth_clock.c */
 
 int64_t auth_now(void);
 uint64_t auth_monotonic_ms(void);
 
-/* ---- auth_session.c: the hooks */
+/* ---- auth_text.c */
 
-extern const struct turn_auth_hooks auth_session_hooks;
+const char *auth_reason_name(unsigned reason);
+/* Makes a name safe for logs, keys and format strings. */
+void auth_escape(char *dst, size_t dst_size, const char *src);
+/* Logs an error of the configuration or of the module at the start. Always -1. */
+int auth_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Goes on with a request whose answer has come. On the relay thread of the session. */
-void auth_session_resume(turn_turnserver *server, turnsession_id session, const stun_tid *tid,
-                         ioa_net_data *in_buffer, const struct auth_answer *answer);
-turn_turnserver *auth_server_of(uint64_t session);
-int auth_check_integrity(const struct coturn_auth_request *request, const uint8_t *key,
-                         size_t key_len);
-int auth_deny_peer(const struct sockaddr *addr);
-void auth_peers_status(coturn_auth_status_fn emit, void *arg);
+/* ---- auth_call.c: the module's table and the gate of its calls */
 
-/* ---- auth_pending.c: requests that are asked or wait for their answer */
+extern struct coturn_auth_module auth_module; /* members that the module lacks are NULL */
+extern void *auth_module_state;
+
+/* A call of the module stands between these two. auth_module_enter(): 0, or -1 once the module is being stopped: then
+ * the call must not begin, and auth_module_leave() is not called. */
+int auth_module_enter(void);
+void auth_module_leave(void);
+/* Lets no further call begin and waits for those that have begun, two seconds at most. -1: it was called before. */
+int auth_module_close(void);
+
+/* ---- auth_pending.c: requests that the module is being asked about, or answers later */
 
 #define AUTH_PENDING_MAX     (10000)
-#define AUTH_PENDING_TIMEOUT (5)
+#define AUTH_PENDING_TIMEOUT (5) /* seconds */
 
-void auth_pending_init(void);
+/* Goes on with a request whose answer has come, on the relay thread of its session. */
+typedef void (*auth_resume_fn)(turn_turnserver *server, turnsession_id session, const stun_tid *tid,
+                               ioa_net_data *in_buffer, const struct auth_answer *answer);
+
+void auth_pending_init(auth_resume_fn resume);
+/* Enters a request before the module is asked. Its number, or 0 without memory. */
 uint64_t auth_pending_ask(uint64_t session);
-/* The module answered at once. */
+/* Removes a request that the module has answered at once. */
 void auth_pending_forget(uint64_t request);
-/* The module answers later. 1: waiting, and in_buffer is taken; 0: the answer has come already and
- * is copied; -1: there are too many. */
+/* The module answers later. 1: the request waits, and in_buffer is taken; 0: the answer has come meanwhile and
+ * is copied; -1: too many requests wait, or in_buffer is NULL. */
 int auth_pending_wait(uint64_t request, turn_turnserver *server, const stun_tid *tid,
                       ioa_net_data *in_buffer, struct auth_answer *answer);
+/* Removes a request whose session ends. */
 void auth_pending_drop(uint64_t request, turn_turnserver *server);
 int auth_complete(const struct coturn_auth_handle *handle, enum coturn_auth_verdict verdict,
                   const struct coturn_auth_grant *grant, const struct coturn_auth_denial *denial);
 uint64_t auth_pending_count(void);
+
+/* ---- auth_peers.c: peer addresses that the module denies */
+
+int auth_deny_peer(const struct sockaddr *addr);
+/* 1 if the module denies this peer; the refusal is logged. */
+int auth_denied_peer(const ioa_addr *addr);
+void auth_peers_status(coturn_auth_status_fn emit, void *arg);
 
 /* ---- auth_report.c: counters and the log of refusals */
 
@@ -82,11 +96,6 @@ enum auth_count {
 
 void auth_report_init(void);
 void auth_count(enum auth_count which);
-const char *auth_reason_name(unsigned reason);
-
-/* Makes a name safe for logs, keys and format strings. */
-void auth_escape(char *dst, size_t dst_size, const char *src);
-
 struct auth_refusal {
   const ioa_addr *client;
   const char *realm;

@@ -6,7 +6,7 @@
  * What was charged is written down and is what is released: names and realms of a session change.
  */
 
-#include "auth_session.h"
+#include "auth_exchange.h"
 
 /* 4.6.3 and 4.7.0 count for drain mode where they keep the quota of their own users */
 static void count_for_drain(int step) {

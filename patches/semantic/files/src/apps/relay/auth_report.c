@@ -14,8 +14,6 @@ static uint64_t counts[AUTH_COUNT_MAX];
 static uint64_t refused[COTURN_AUTH_REASON_COUNT];
 static uint64_t unlogged;
 
-static const char *const reason_names[] = COTURN_AUTH_REASON_NAMES;
-
 static struct coturn_auth_counter counters[COUNTERS_MAX];
 static size_t counters_number = 0;
 static pthread_mutex_t counters_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -38,10 +36,6 @@ static const struct {
     {"observed_only_module", "requests that only the module would have let in"},
     {"observed_only_coturn", "requests that only coturn let in"},
 };
-
-const char *auth_reason_name(unsigned reason) {
-  return reason < COTURN_AUTH_REASON_COUNT ? reason_names[reason] : "module_error";
-}
 
 void auth_count(enum auth_count which) { __atomic_fetch_add(&counts[which], 1, __ATOMIC_RELAXED); }
 
@@ -68,7 +62,7 @@ void auth_visit_counters(coturn_auth_counter_fn fn, void *arg) {
 }
 
 void auth_report_init(void) {
-  size_t i;
+  unsigned i;
   struct coturn_auth_counter c;
   for (i = 0; i < AUTH_COUNT_MAX; ++i) {
     memset(&c, 0, sizeof(c));
@@ -82,7 +76,7 @@ void auth_report_init(void) {
     c.name = "refused_requests";
     c.help = "requests refused, by reason";
     c.label = "reason";
-    c.label_value = reason_names[i];
+    c.label_value = auth_reason_name(i);
     c.value = &refused[i];
     auth_register_counter(&c);
   }
@@ -91,15 +85,6 @@ void auth_report_init(void) {
   c.help = "log lines left out because there were too many";
   c.value = &unlogged;
   auth_register_counter(&c);
-}
-
-void auth_escape(char *dst, size_t dst_size, const char *src) {
-  size_t i;
-  for (i = 0; src[i] && i + 1 < dst_size; ++i) {
-    unsigned char c = (unsigned char)src[i];
-    dst[i] = (c <= ' ' || c == 0x7f || strchr("\"'\\%<>`", c)) ? '_' : (char)c;
-  }
-  dst[i] = 0;
 }
 
 /* A token bucket: a flood of bad requests must not become a flood of log lines. */

@@ -9,7 +9,7 @@
  * session changes before that. Attributes behind MESSAGE-INTEGRITY do not exist (RFC 8489 14.5).
  */
 
-#include "auth_session.h"
+#include "auth_exchange.h"
 
 #include <openssl/crypto.h>
 
@@ -20,32 +20,6 @@ static int current_challenge(struct auth_exchange *x) {
   return auth_ask_challenge(x);
 }
 
-int auth_check_form(struct auth_exchange *x, int challenge) {
-  if (challenge < 0)
-    return auth_refuse(x, 500, COTURN_AUTH_REASON_STORE_UNAVAILABLE, "");
-
-  if (auth_takes_token(x) && !x->st->accepts_tokens)
-    return auth_refuse(x, 420, COTURN_AUTH_REASON_TOKEN_NOT_OFFERED, "");
-
-  if (!x->a.integrity || stun_attr_get_len(x->a.integrity) != SHA1SIZEBYTES) {
-    if (!challenge && !auth_module_options.only)
-      return 0;
-    *x->err_code = 401;
-    auth_challenge_response(x);
-    return 1;
-  }
-
-  if (!x->a.realm || !x->a.username || !x->a.nonce)
-    return auth_refuse(x, 400, COTURN_AUTH_REASON_MALFORMED, "");
-  /* coturn has read a mobile Refresh to its end before it asks who sent it */
-  if (x->held != x->ss && auth_has_addition(x))
-    return auth_refuse(x, 400, COTURN_AUTH_REASON_MALFORMED, "");
-  if (auth_attr_string(x->a.username, x->username, sizeof(x->username)) < 0 ||
-      !is_secure_string((const uint8_t *)x->username, 1))
-    return auth_refuse(x, 400, COTURN_AUTH_REASON_BAD_USERNAME, "");
-  return -1;
-}
-
 static int nonce_is_fresh(struct auth_exchange *x) {
   if (auth_attr_is(x->a.nonce, (const char *)x->ss->nonce))
     return 1;
@@ -54,54 +28,69 @@ static int nonce_is_fresh(struct auth_exchange *x) {
   return !auth_owns(x->ss) && auth_adopt_nonce(x);
 }
 
-static int session_check(struct auth_exchange *x) {
-  struct auth_session *own = x->ss->auth_session;
-  struct auth_session *st = x->st;
-  uint32_t why = 0;
-  int i, answered;
+/* 1 if the request is a retransmission of one whose answer is awaited. */
+static int is_awaited(const struct auth_exchange *x) {
+  const struct auth_session *own = x->ss->auth_session;
+  int i;
+  for (i = 0; i < SESSION_PENDING_MAX; ++i)
+    if (own->pending[i].request && stun_tid_equals(&own->pending[i].tid, x->tid))
+      return 1;
+  return 0;
+}
 
-  /* a mobile allocation of coturn's own users is nobody's whom the module has let in */
+/* 1 if no grant is in force and the request is coturn's to authenticate: the module has declined it before, or coturn
+ * has authenticated its session. */
+static int is_coturns(const struct auth_exchange *x) {
+  const struct auth_session *own = x->ss->auth_session;
+  if (x->st->granted)
+    return 0;
+  return (own->skip && stun_tid_equals(&own->skip_tid, x->tid)) ||
+         (x->held->hmackey_set && !auth_takes_token(x));
+}
+
+/* Why the module has to be asked: COTURN_AUTH_WHY_*; 0: the grant in force verifies the request. */
+static uint32_t why_ask(const struct auth_exchange *x) {
+  const struct auth_session *st = x->st;
+  uint32_t why = auth_takes_token(x) ? COTURN_AUTH_WHY_TOKEN : 0;
+  if (!st->granted)
+    return why | COTURN_AUTH_WHY_FIRST;
+  if (strcmp(st->username, x->username))
+    why |= COTURN_AUTH_WHY_USERNAME;
+  else if (!why && auth_verify(x, x->held->hmackey, st->key_len) != 1)
+    why |= COTURN_AUTH_WHY_INTEGRITY_MISMATCH;
+  if (auth_expired(st, x->method, auth_has_allocation(x->held)))
+    why |= COTURN_AUTH_WHY_EXPIRED;
+  return why;
+}
+
+static int session_check(struct auth_exchange *x) {
+  uint32_t why;
+  int answered;
+
+  /* whom the module has let in cannot resume a mobile allocation of coturn's own users */
   if (x->coturns)
     return auth_owns(x->ss) ? auth_refuse(x, 441, COTURN_AUTH_REASON_IDENTITY_MISMATCH, "") : 0;
-
-  for (i = 0; i < SESSION_PENDING_MAX; ++i) {
-    if (own->pending[i].request && stun_tid_equals(&own->pending[i].tid, x->tid)) {
-      *x->postpone_reply = 1;
-      auth_count(AUTH_COUNT_COALESCED);
-      return 1;
-    }
+  if (is_awaited(x)) {
+    *x->postpone_reply = 1;
+    auth_count(AUTH_COUNT_COALESCED);
+    return 1;
   }
-
-  if (!st->granted && own->skip && stun_tid_equals(&own->skip_tid, x->tid))
+  if (is_coturns(x))
     return 0;
-  if (!st->granted && x->held->hmackey_set && !auth_takes_token(x))
-    return 0; /* authenticated by coturn itself */
 
   answered = auth_check_form(x, current_challenge(x));
   if (answered >= 0)
     return answered;
   if (!nonce_is_fresh(x))
     return auth_refuse(x, 438, COTURN_AUTH_REASON_STALE_NONCE, x->username);
-  if (!auth_attr_is(x->a.realm, st->realm))
+  if (!auth_attr_is(x->a.realm, x->st->realm))
     return auth_refuse(x, 401, COTURN_AUTH_REASON_REALM_MISMATCH, x->username);
 
-  if (auth_takes_token(x))
-    why |= COTURN_AUTH_WHY_TOKEN;
-  if (!st->granted) {
-    why |= COTURN_AUTH_WHY_FIRST;
-  } else {
-    if (strcmp(st->username, x->username))
-      why |= COTURN_AUTH_WHY_USERNAME;
-    else if (!(why & COTURN_AUTH_WHY_TOKEN) && auth_verify(x, x->held->hmackey, st->key_len) != 1)
-      why |= COTURN_AUTH_WHY_INTEGRITY_MISMATCH;
-    if (auth_expired(st, x->method, auth_has_allocation(x->held)))
-      why |= COTURN_AUTH_WHY_EXPIRED;
-    if (!why) {
-      auth_count(AUTH_COUNT_IN_FORCE);
-      return auth_admit(x);
-    }
-  }
-  return auth_ask(x, why);
+  why = why_ask(x);
+  if (why)
+    return auth_ask(x, why);
+  auth_count(AUTH_COUNT_IN_FORCE);
+  return auth_admit(x);
 }
 
 /* ---- the hooks */
@@ -234,5 +223,7 @@ const struct turn_auth_hooks auth_session_hooks = {
     session_end,
 #ifdef TURN_STATELESS_NONCE_LENGTH
     auth_listener_check,
+#else
+    NULL,
 #endif
 };

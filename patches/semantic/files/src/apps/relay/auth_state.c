@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: BSD-3-Clause
  */
 
-#include "auth_session.h"
+#include "auth_exchange.h"
 
 #define SERVERS_MAX (1 + (turnserver_id)-1)
 

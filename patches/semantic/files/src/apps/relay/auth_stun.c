@@ -1,5 +1,5 @@
 /*
- * auth_message.c - reads, verifies and writes the STUN messages of a session that has an
+ * auth_stun.c - reads, verifies and writes the STUN messages of a session that has an
  * authentication module
  *
  * SPDX-License-Identifier: BSD-3-Clause
@@ -8,7 +8,7 @@
  * them without a key.
  */
 
-#include "auth_session.h"
+#include "auth_exchange.h"
 
 #include <openssl/crypto.h>
 #include <openssl/hmac.h>

@@ -1,11 +1,11 @@
 /*
- * auth_session.h - a session, and one request of it
+ * auth_exchange.h - what the module knows of a session, and one request that is being authenticated
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
 
-#ifndef __AUTH_SESSION__
-#define __AUTH_SESSION__
+#ifndef __AUTH_EXCHANGE__
+#define __AUTH_EXCHANGE__
 
 #include "auth_private.h"
 
@@ -68,7 +68,7 @@ struct auth_session {
   unsigned observed_reason;
 };
 
-/* One request, as far as it is authenticated. */
+/* The attributes of one request that say who sends it; NULL or 0: the attribute is absent. */
 struct auth_attributes {
   stun_attr_ref integrity;
   stun_attr_ref username;
@@ -89,13 +89,16 @@ struct auth_source {
   const uint8_t *nonce; /* of a challenge */
 };
 
+/* One request while it is authenticated. */
 struct auth_exchange {
   turn_turnserver *server;
   struct auth_source from;
-  struct auth_session *st;   /* of held, or the listener's own */
-  ts_ur_super_session *ss;   /* whose socket the request came from */
-  ts_ur_super_session *held; /* whose grant counts: ss, or the mobile session that it resumes */
-  int coturns;               /* it resumes one that coturn itself has authenticated */
+  ts_ur_super_session *ss;   /* the session whose socket the request came from */
+  ts_ur_super_session *held; /* the session whose grant counts: ss, or the mobile session that it resumes */
+  struct auth_session *st;   /* the module's state of held; in the listener, which has no session, a state of its own */
+  int coturns;               /* 1: it resumes a mobile session that coturn itself has authenticated */
+
+  /* the parameters of check_stun_auth() */
   stun_tid *tid;
   int *resp_constructed;
   int *err_code;
@@ -106,36 +109,42 @@ struct auth_exchange {
   int *message_integrity;
   int *postpone_reply;
   int can_resume;
+
   uint8_t *message;
   size_t message_len;
   struct auth_attributes a;
   char username[COTURN_AUTH_NAME_MAX + 1];
 };
 
-/* ---- auth_message.c */
+/* ---- auth_stun.c */
 void auth_parse(struct auth_exchange *x);
 /* 1 if the attribute has exactly this value. */
 int auth_attr_is(stun_attr_ref sar, const char *value);
-/* 0, or -1 if it is empty, too long or holds a NUL. */
+/* 0, or -1 if the attribute is empty, too long or holds a NUL. */
 int auth_attr_string(stun_attr_ref sar, char *dst, size_t dst_size);
-/* Copies the nonce if it is one that coturn has made for this address and has not kept (4.16 and
- * later). 0: it is not. nonce: TURN_STATELESS_NONCE_SIZE octets. */
+/* 1 if the nonce is one that coturn has made for this address without keeping it (4.16 and later): it is copied to
+ * nonce, TURN_STATELESS_NONCE_SIZE octets. 0: it is not. */
 int auth_stateless_nonce(const struct auth_exchange *x, turn_time_t now, char *nonce,
                          uint32_t *issued);
-/* 1 if the nonce is one that coturn accepts without having kept it: the session goes on with it. */
+/* 1 if the nonce is such a one: the session goes on with it. */
 int auth_adopt_nonce(struct auth_exchange *x);
-/* 1 if something else than FINGERPRINT stands behind MESSAGE-INTEGRITY. */
+/* 1 if another attribute than FINGERPRINT stands behind MESSAGE-INTEGRITY. */
 int auth_has_addition(const struct auth_exchange *x);
-/* Ends the message behind MESSAGE-INTEGRITY, for whoever reads it afterwards. */
+/* Truncates the message behind MESSAGE-INTEGRITY, so that coturn's handlers read nothing that is not verified. */
 void auth_cut(struct auth_exchange *x);
 /* 1: the key verifies the message, 0: it does not, -1: it cannot be checked. */
 int auth_verify(const struct auth_exchange *x, const uint8_t *key, size_t key_len);
-/* 1 if the request carries a token, and is one that may. */
+/* 1 if the request carries ACCESS-TOKEN and its method is one whose tokens count: Allocate or Refresh. */
 int auth_takes_token(const struct auth_exchange *x);
 int auth_add_integrity(ts_ur_super_session *ss, uint8_t *buf, size_t *len);
 void auth_challenge_response(struct auth_exchange *x);
-/* Refuses, counts and logs. Always 1: decided. */
+/* Refuses the request, counts and logs the refusal. Always 1: decided. */
 int auth_refuse(struct auth_exchange *x, int code, unsigned reason, const char *user);
+
+/* ---- auth_form.c */
+/* The checks in front of the nonce, which need no session. challenge: what auth_ask_challenge() has returned.
+ * 1: answered; 0: coturn's own mechanisms go on; -1: nothing is wrong so far. */
+int auth_check_form(struct auth_exchange *x, int challenge);
 
 /* ---- auth_state.c */
 struct auth_session *auth_state_of(ts_ur_super_session *ss);
@@ -143,7 +152,9 @@ int auth_owns(const ts_ur_super_session *ss);
 int auth_has_allocation(ts_ur_super_session *ss);
 void auth_source_of(ts_ur_super_session *ss, struct auth_source *from);
 void auth_know_server(turn_turnserver *server);
-/* Whole seconds until the deadline; 0: it is over, or nearly. */
+/* The relay of a session, or NULL. */
+turn_turnserver *auth_server_of(uint64_t session);
+/* Whole seconds until the deadline; 0: it has passed, or less than a second is left. */
 uint64_t auth_seconds_left(const struct auth_session *st);
 int auth_expired(const struct auth_session *st, uint16_t method, int allocation);
 uint64_t auth_deadline_of(const struct coturn_auth_grant *g);
@@ -165,29 +176,35 @@ int auth_check_grant(struct coturn_auth_grant *g);
 int auth_admit(struct auth_exchange *x);
 int auth_use_grant(struct auth_exchange *x, struct coturn_auth_grant *g, int verified);
 
-/* ---- auth_session.c */
-/* The checks in front of the nonce, after auth_ask_challenge(): they need no session. 1: answered;
- * 0: coturn's own mechanisms go on; -1: nothing is wrong so far. */
-int auth_check_form(struct auth_exchange *x, int challenge);
-
 /* ---- auth_ask.c */
-/* 1: x->st says how to challenge; 0: coturn does; -1: nothing can be decided now. */
+/* Asks the module how to challenge. 1: x->st has its answer; 0: coturn's own challenge is sent; -1: nothing can be
+ * decided now. */
 int auth_ask_challenge(struct auth_exchange *x);
-/* authenticate() itself. *verified: the grant's key is known to verify the message. */
+/* The host's check_integrity(). */
+int auth_check_integrity(const struct coturn_auth_request *request, const uint8_t *key,
+                         size_t key_len);
+/* Calls authenticate(). *verified: 1 if the grant's key is known to verify the message. */
 enum coturn_auth_verdict auth_authenticate(struct auth_exchange *x, uint32_t why, uint32_t flags,
                                            uint64_t handle, struct auth_answer *answer,
                                            int *verified);
+/* Asks the module and acts on its answer. 1: decided; 0: coturn's own mechanisms go on. */
 int auth_ask(struct auth_exchange *x, uint32_t why);
 
 /* ---- auth_observe.c */
 int auth_observe(struct auth_exchange *x);
+
+/* ---- auth_session.c */
+/* Goes on with a request whose answer has come, on the relay thread of its session. */
+void auth_session_resume(turn_turnserver *server, turnsession_id session, const stun_tid *tid,
+                         ioa_net_data *in_buffer, const struct auth_answer *answer);
 
 /* ---- auth_listener.c, where coturn's listener challenges without a session */
 enum turn_auth_listener auth_listener_check(turn_turnserver *server, ioa_net_data *in_buffer,
                                             const ioa_addr *local, ioa_network_buffer_handle nbh,
                                             int fingerprint);
 
-/* ---- auth_peers.c */
-int auth_denied_peer(const ioa_addr *addr);
+/* ---- auth_session.c and auth_host.c: the two tables */
+extern const struct turn_auth_hooks auth_session_hooks;
+extern const struct coturn_auth_host auth_host;
 
-#endif /* __AUTH_SESSION__ */
+#endif /* __AUTH_EXCHANGE__ */

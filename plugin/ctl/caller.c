@@ -17,16 +17,16 @@
 
 /* A text[] literal of "a,b". */
 static int array_of(const struct ctl *ctl, const char *option, char **out) {
-  struct pgarray array = {0};
+  struct pg_array array = {0};
   char *copy = strdup(ctl_get(ctl, option)), *rest = copy, *word;
   bool empty = false;
   while (copy && (word = strsep(&rest, ","))) {
     empty |= !*word;
-    pgarray_text(&array, word);
+    pg_array_text(&array, word);
   }
-  const char *text = copy ? pgarray_end(&array) : NULL;
+  const char *text = copy ? pg_array_end(&array) : NULL;
   *out = text ? strdup(text) : NULL;
-  pgarray_clear(&array);
+  pg_array_clear(&array);
   free(copy);
   if (!*out)
     return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
@@ -95,7 +95,7 @@ static const struct ctl_column columns[] = {
 
 int cmd_caller_add(struct ctl *ctl) {
   struct proof proof = {0};
-  struct db_params p = {0};
+  struct pg_params p = {0};
   char *scopes = NULL, *realms = NULL;
   json_t *row = NULL;
   int64_t not_after = 0;
@@ -106,27 +106,27 @@ int cmd_caller_add(struct ctl *ctl) {
     rc = ctl_get_time(ctl, "not-after", time(NULL), &not_after);
   if (!rc)
     rc = read_proof(ctl, &proof);
-  db_text(&p, ctl_operand(ctl, 0));
+  pg_text(&p, ctl_operand(ctl, 0));
   if (proof.has_key)
-    db_bytes(&p, proof.key_sha256, 32);
+    pg_octets(&p, proof.key_sha256, 32);
   else
-    db_text(&p, NULL);
+    pg_text(&p, NULL);
   if (proof.has_cert)
-    db_bytes(&p, proof.cert_sha256, 32);
+    pg_octets(&p, proof.cert_sha256, 32);
   else
-    db_text(&p, NULL);
-  db_text(&p, proof.has_subject ? proof.subject : NULL);
-  db_text(&p, scopes);
-  db_text(&p, realms);
-  db_time(&p, not_after);
+    pg_text(&p, NULL);
+  pg_text(&p, proof.has_subject ? proof.subject : NULL);
+  pg_text(&p, scopes);
+  pg_text(&p, realms);
+  pg_time(&p, not_after);
   if (!rc)
     rc = ctl_run(ctl,
                  "INSERT INTO turncred.caller (name, key_sha256, cert_sha256, cert_subject, "
                  "scopes, realms, not_after) VALUES ($1, $2, $3, $4, $5::text[], $6::text[], "
                  "to_timestamp($7::bigint))",
                  &p, NULL);
-  struct db_params q = {0};
-  db_text(&q, ctl_operand(ctl, 0));
+  struct pg_params q = {0};
+  pg_text(&q, ctl_operand(ctl, 0));
   if (!rc)
     rc = ctl_row(ctl, "SELECT " CALLER_MEMBERS " FROM turncred.caller WHERE name = $1", &q, &row);
   if (!rc && proof.has_key)
@@ -149,9 +149,9 @@ int cmd_caller_list(struct ctl *ctl) {
 int cmd_caller_remove(struct ctl *ctl) {
   static const struct ctl_column removed[] = {{"removed", "removed", CTL_TEXT},
                                               {NULL, NULL, CTL_TEXT}};
-  struct db_params p = {0};
+  struct pg_params p = {0};
   int64_t rows = 0;
-  db_text(&p, ctl_operand(ctl, 0));
+  pg_text(&p, ctl_operand(ctl, 0));
   int rc = ctl_run(ctl, "DELETE FROM turncred.caller WHERE name = $1", &p, &rows);
   if (!rc && !rows)
     rc = ctl_fail(ctl, CTL_REFUSED, "there is no caller \"%s\"; see turncredctl caller list",

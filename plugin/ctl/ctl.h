@@ -60,7 +60,7 @@ struct ctl {
   /* from option, environment or configuration file */
   char *database, *kek;
   bool settings_read;
-  struct db *db;
+  struct pg *db;
 };
 
 /* --- args.c --- */

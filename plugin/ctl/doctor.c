@@ -58,7 +58,7 @@ static json_int_t number_of(const json_t *row, const char *member) {
   return json_integer_value(json_object_get(row, member));
 }
 
-static void check_database(const struct db *db, struct doctor *d, bool connected) {
+static void check_database(const struct pg *db, struct doctor *d, bool connected) {
   if (connected)
     find(d, "database", FINE, "", "PostgreSQL %s answers",
          PQparameterStatus(db->conn, "server_version"));

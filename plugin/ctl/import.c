@@ -26,7 +26,7 @@
 #define REST_KEYS_MAX 4   /* of one realm that servers try */
 
 struct import {
-  struct db source;
+  struct pg source;
   struct kek_ring *ring;
   json_t *report;
   json_t *realms; /* name: {at_rest, kek_id, mechanisms} of those that are or will be there */
@@ -66,7 +66,7 @@ static void trim(char *text) {
 }
 
 static int source_query(struct ctl *ctl, struct import *im, const char *sql, PGresult **out) {
-  *out = db_query(&im->source, sql, NULL);
+  *out = pg_query(&im->source, sql, NULL);
   return *out ? 0 : ctl_fail(ctl, CTL_DATABASE, "the coturn database: %s", im->source.text);
 }
 
@@ -137,14 +137,14 @@ static int add_realms(struct ctl *ctl, struct import *im) {
   for (int i = 0; !rc && i < PQntuples(r); i++) {
     const char *realm = PQgetvalue(r, i, 0), *list = PQgetvalue(r, i, 1);
     char array[128];
-    struct db_params p = {0};
+    struct pg_params p = {0};
     if (!*realm)
       realm = im->default_realm;
     if (!realm || json_object_get(im->realms, realm))
       continue;
     snprintf(array, sizeof array, "{%s}", list);
-    db_text(&p, realm);
-    db_text(&p, array);
+    pg_text(&p, realm);
+    pg_text(&p, array);
     if (im->apply)
       rc = ctl_run(ctl,
                    "INSERT INTO turncred.realm (name, server_name, mechanisms) VALUES ($1, $1, "
@@ -209,15 +209,15 @@ static bool same_user(const struct import *im, const struct user *user, const PG
 }
 
 /* One row more for the statement that writes. */
-static bool add_user(const struct import *im, const struct user *user, struct pgarray values[5]) {
+static bool add_user(const struct import *im, const struct user *user, struct pg_array values[5]) {
   uint8_t plain[TURNCRED_CREDENTIAL_PLAIN] = {0}, sealed[TURNCRED_CREDENTIAL_SEALED], nonce[12];
   struct turncred_credential_row row = {user->kek_id, user->realm, user->name, 0, ""};
-  pgarray_text(&values[0], user->realm);
-  pgarray_text(&values[1], user->name);
-  pgarray_text(&values[2], user->kek_id);
+  pg_array_text(&values[0], user->realm);
+  pg_array_text(&values[1], user->name);
+  pg_array_text(&values[2], user->kek_id);
   if (!user->kek_id) {
-    pgarray_text(&values[3], NULL);
-    pgarray_octets(&values[4], user->md5, sizeof user->md5);
+    pg_array_text(&values[3], NULL);
+    pg_array_octets(&values[4], user->md5, sizeof user->md5);
     return true;
   }
   memcpy(plain, user->md5, sizeof user->md5); /* no SHA-256: the password is not known */
@@ -225,18 +225,18 @@ static bool add_user(const struct import *im, const struct user *user, struct pg
       RAND_bytes(nonce, sizeof nonce) == 1 &&
       !turncred_credential_seal(kek_ring_find(im->ring, user->kek_id), &row, nonce, plain, sealed);
   turncred_cleanse(plain, sizeof plain);
-  pgarray_octets(&values[3], sealed, sizeof sealed);
-  pgarray_text(&values[4], NULL);
+  pg_array_octets(&values[3], sealed, sizeof sealed);
+  pg_array_text(&values[4], NULL);
   return good;
 }
 
-static int write_users(struct ctl *ctl, struct pgarray values[5]) {
-  struct db_params p = {0};
+static int write_users(struct ctl *ctl, struct pg_array values[5]) {
+  struct pg_params p = {0};
   for (int i = 0; i < 5; i++) {
-    const char *text = pgarray_end(&values[i]);
+    const char *text = pg_array_end(&values[i]);
     if (!text)
       return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
-    db_text(&p, text);
+    pg_text(&p, text);
   }
   return ctl_run(ctl,
                  "INSERT INTO turncred.credential (realm, username, kek_id, sealed, md5) SELECT * "
@@ -249,19 +249,19 @@ static int write_users(struct ctl *ctl, struct pgarray values[5]) {
 
 /* What is there already, in the order of the batch. */
 static int query_users(struct ctl *ctl, const struct batch *batch, PGresult **out) {
-  struct pgarray realms = {0}, names = {0};
-  struct db_params p = {0};
+  struct pg_array realms = {0}, names = {0};
+  struct pg_params p = {0};
   for (size_t i = 0; i < batch->count; i++) {
-    pgarray_text(&realms, batch->users[i].realm);
-    pgarray_text(&names, batch->users[i].name);
+    pg_array_text(&realms, batch->users[i].realm);
+    pg_array_text(&names, batch->users[i].name);
   }
-  const char *a = pgarray_end(&realms), *b = pgarray_end(&names);
+  const char *a = pg_array_end(&realms), *b = pg_array_end(&names);
   *out = NULL;
   int rc = a && b ? 0 : ctl_fail(ctl, CTL_INTERNAL, "out of memory");
-  db_text(&p, a);
-  db_text(&p, b);
+  pg_text(&p, a);
+  pg_text(&p, b);
   if (!rc) {
-    *out = db_query(
+    *out = pg_query(
         ctl->db,
         "SELECT c.kek_id, encode(c.sealed, 'hex'), encode(c.md5, 'hex'), "
         "coalesce(extract(epoch FROM c.expiry)::bigint, 0), c.client_address, c.username IS NOT "
@@ -272,13 +272,13 @@ static int query_users(struct ctl *ctl, const struct batch *batch, PGresult **ou
     if (!*out)
       rc = ctl_db_error(ctl);
   }
-  pgarray_clear(&realms);
-  pgarray_clear(&names);
+  pg_array_clear(&realms);
+  pg_array_clear(&names);
   return rc;
 }
 
 static int flush_users(struct ctl *ctl, struct import *im, struct batch *batch) {
-  struct pgarray values[5] = {0};
+  struct pg_array values[5] = {0};
   PGresult *r = NULL;
   size_t wanted = 0;
   int rc = batch->count ? query_users(ctl, batch, &r) : 0;
@@ -298,7 +298,7 @@ static int flush_users(struct ctl *ctl, struct import *im, struct batch *batch) 
   if (!rc && wanted && im->apply)
     rc = write_users(ctl, values);
   for (int i = 0; i < 5; i++)
-    pgarray_clear(&values[i]);
+    pg_array_clear(&values[i]);
   PQclear(r);
   turncred_cleanse(batch->users, sizeof batch->users);
   batch->count = 0;
@@ -400,11 +400,11 @@ static int import_key(struct ctl *ctl, struct import *im, const char *kind, cons
                       struct stored_key *key, const char *kek_id, int64_t not_before,
                       int64_t accept_until) {
   struct stored_key *rows = NULL;
-  struct db_params p = {0};
+  struct pg_params p = {0};
   size_t count = 0, same_use = 0;
   bool found = false, taken = false;
   char other[TURNCRED_USERNAME_MAX + 1] = "";
-  db_text(&p, key->realm);
+  pg_text(&p, key->realm);
   int rc = keyring_rows(ctl, im->ring, "realm = $1", &p, &rows, &count);
   for (size_t i = 0; i < count; i++) {
     bool same = rows[i].k_len == key->k_len && !CRYPTO_memcmp(rows[i].k, key->k, key->k_len);
@@ -529,12 +529,12 @@ static int import_option(struct ctl *ctl, struct import *im, const char *realm, 
       {"total-quota", "UPDATE turncred.realm SET total_quota = $2::integer WHERE name = $1"},
       {"user-quota", "UPDATE turncred.realm SET user_quota = $2::integer WHERE name = $1"},
   };
-  struct db_params p = {0};
+  struct pg_params p = {0};
   int64_t number = 0;
   if (!target(im, "option", &realm, option))
     return 0;
-  db_text(&p, realm);
-  db_text(&p, value);
+  pg_text(&p, realm);
+  pg_text(&p, value);
   for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
     if (strcmp(known[i].option, option))
       continue;
@@ -551,11 +551,11 @@ static int import_option(struct ctl *ctl, struct import *im, const char *realm, 
 
 static int import_origin(struct ctl *ctl, struct import *im, const char *realm,
                          const char *origin) {
-  struct db_params p = {0};
+  struct pg_params p = {0};
   if (!target(im, "origin", &realm, origin))
     return 0;
-  db_text(&p, realm);
-  db_text(&p, origin);
+  pg_text(&p, realm);
+  pg_text(&p, origin);
   note(im, "origin", realm, origin, "set", "%s", "");
   return im->apply ? ctl_run(ctl,
                              "UPDATE turncred.realm SET origins = origins || $2::text WHERE name = "
@@ -624,9 +624,11 @@ int cmd_import_coturn(struct ctl *ctl) {
     rc = ctl_fail(ctl, CTL_USAGE, "--default-realm: 1 to %d octets", TURNCRED_REALM_MAX);
   if (!rc)
     rc = keyring_load_optional(ctl, &im.ring);
-  if (!rc && !db_open(&im.source, ctl_operand(ctl, 0), "turncredctl"))
+  pg_init(&im.source, -1);
+  pg_no_limits(&im.source);
+  if (!rc && pg_connect(&im.source, ctl_operand(ctl, 0), "turncredctl"))
     rc = ctl_fail(ctl, CTL_DATABASE, "cannot connect to the coturn database: %s", im.source.text);
-  if (!rc && !db_run(&im.source, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", NULL, NULL))
+  if (!rc && pg_run(&im.source, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", NULL, NULL))
     rc = ctl_fail(ctl, CTL_DATABASE, "the coturn database: %s", im.source.text);
   im.report = json_array();
   im.realms = json_object();
@@ -643,7 +645,7 @@ int cmd_import_coturn(struct ctl *ctl) {
     rc = ctl_commit(ctl);
   ctl_rollback(ctl);
   if (im.source.conn)
-    db_close(&im.source);
+    pg_close(&im.source);
   kek_ring_free(im.ring);
   turnserver_conf_free(&im.conf);
   json_decref(im.conf_users);

@@ -22,11 +22,11 @@ struct policy {
 
 static int read_policy(struct ctl *ctl, const char *realm, const char *mechanism,
                        struct policy *policy) {
-  struct db_params p = {0};
+  struct pg_params p = {0};
   json_t *row = NULL, *one;
   size_t i;
   bool offered = false;
-  db_text(&p, realm);
+  pg_text(&p, realm);
   int rc = ctl_row(ctl,
                    "SELECT server_name, max_ttl, default_ttl, mechanisms, bind_address FROM "
                    "turncred.realm WHERE name = $1",
@@ -62,10 +62,10 @@ static int read_lifetime(struct ctl *ctl, const struct policy *policy, int64_t *
  * to be newer beyond doubt, or servers take it for one of those that stay dead. */
 static int outlive_revocation(struct ctl *ctl, const struct policy *policy, const char *realm,
                               const char *user, int64_t *lifetime) {
-  struct db_params p = {0};
+  struct pg_params p = {0};
   char *ended = NULL;
-  db_text(&p, realm);
-  db_text(&p, user);
+  pg_text(&p, realm);
+  pg_text(&p, user);
   int rc =
       ctl_value(ctl,
                 "SELECT floor(extract(epoch FROM now() - max(least(lifted_at, until))))::bigint "
@@ -91,11 +91,11 @@ static int outlive_revocation(struct ctl *ctl, const struct policy *policy, cons
 /* Reserves (tokens) and writes issue_log, in one transaction; commits. */
 static int record(struct ctl *ctl, const struct stored_key *key, const char *subject,
                   const char *fingerprint, int64_t expiry) {
-  struct db_params p = {0}, r = {0};
+  struct pg_params p = {0}, r = {0};
   char *reserved = NULL;
   int rc = ctl_begin(ctl);
-  db_text(&r, key->realm);
-  db_text(&r, key->kid);
+  pg_text(&r, key->realm);
+  pg_text(&r, key->kid);
   if (!rc && key->use == TURNCRED_USE_TOKEN)
     rc = ctl_value(ctl, "SELECT turncred.tokens_reserve($1, $2, 1)", &r, &reserved);
   if (!rc && reserved && *reserved != 't')
@@ -103,12 +103,12 @@ static int record(struct ctl *ctl, const struct stored_key *key, const char *sub
                   "key \"%s\" has signed as many tokens as it may (2^32), or is no longer active; "
                   "rotate it: turncredctl key rotate %s",
                   key->kid, key->realm);
-  db_text(&p, key->realm);
-  db_text(&p, turncred_use_name(key->use));
-  db_text(&p, subject);
-  db_time(&p, expiry);
-  db_text(&p, key->kid);
-  db_text(&p, fingerprint);
+  pg_text(&p, key->realm);
+  pg_text(&p, turncred_use_name(key->use));
+  pg_text(&p, subject);
+  pg_time(&p, expiry);
+  pg_text(&p, key->kid);
+  pg_text(&p, fingerprint);
   if (!rc)
     rc = ctl_run(ctl,
                  "SELECT turncred.issue_record($1, $2, $3, to_timestamp($4::bigint), $5, $6, "

@@ -52,9 +52,9 @@ static int no_such_key(struct ctl *ctl, const char *realm, const char *kid) {
 }
 
 static int key_row(struct ctl *ctl, const char *realm, const char *kid, json_t **row) {
-  struct db_params p = {0};
-  db_text(&p, realm);
-  db_text(&p, kid);
+  struct pg_params p = {0};
+  pg_text(&p, realm);
+  pg_text(&p, kid);
   int rc = ctl_row(
       ctl, "SELECT " KEY_COLUMNS " FROM turncred.key_list WHERE realm = $1 AND kid = $2", &p, row);
   return rc || *row ? rc : no_such_key(ctl, realm, kid);
@@ -78,9 +78,9 @@ int cmd_key_list(struct ctl *ctl) {
       {"accept_until", "ACCEPT UNTIL", CTL_TIME},
       {NULL, NULL, CTL_TEXT},
   };
-  struct db_params p = {0};
+  struct pg_params p = {0};
   json_t *list = NULL;
-  db_text(&p, ctl_operand(ctl, 0));
+  pg_text(&p, ctl_operand(ctl, 0));
   int rc = ctl_operand(ctl, 0) ? ctl_need_realm(ctl, ctl_operand(ctl, 0)) : 0;
   if (!rc)
     rc = ctl_rows(ctl,
@@ -177,9 +177,9 @@ static int read_octets(const struct ctl *ctl, struct stored_key *key) {
 /* Where it is sealed: *kek_id NULL means plain. */
 static int choose_kek(struct ctl *ctl, const char *realm, struct kek_ring **ring, char **of_realm,
                       const char **kek_id) {
-  struct db_params p = {0};
+  struct pg_params p = {0};
   json_t *row = NULL;
-  db_text(&p, realm);
+  pg_text(&p, realm);
   int rc = ctl_row(ctl, "SELECT at_rest, kek_id FROM turncred.realm WHERE name = $1", &p, &row);
   if (!rc && !row)
     rc = ctl_need_realm(ctl, realm);
@@ -263,10 +263,10 @@ int cmd_key_add(struct ctl *ctl) {
 
 /* Whether servers take what the key signed; its use. No such key: no. */
 static int look_at(struct ctl *ctl, struct stored_key *key, bool *accepted) {
-  struct db_params p = {0};
+  struct pg_params p = {0};
   json_t *row = NULL;
-  db_text(&p, key->realm);
-  db_text(&p, key->kid);
+  pg_text(&p, key->realm);
+  pg_text(&p, key->kid);
   int rc = ctl_row(ctl,
                    "SELECT use, state <> 'disabled' AND coalesce(accept_until, 'infinity') > now() "
                    "AS accepted FROM turncred.key WHERE realm = $1 AND kid = $2",
@@ -279,7 +279,7 @@ static int look_at(struct ctl *ctl, struct stored_key *key, bool *accepted) {
 }
 
 /* One statement with realm and kid as $1 and $2, then what became of it. */
-static int change(struct ctl *ctl, const char *sql, struct db_params *extra, bool removed) {
+static int change(struct ctl *ctl, const char *sql, struct pg_params *extra, bool removed) {
   const char *realm = ctl_operand(ctl, 0), *kid = ctl_operand(ctl, 1);
   char *xid = NULL;
   json_t *row = NULL;
@@ -314,9 +314,9 @@ static int change(struct ctl *ctl, const char *sql, struct db_params *extra, boo
   return rc;
 }
 
-static void operands(struct ctl *ctl, struct db_params *p) {
-  db_text(p, ctl_operand(ctl, 0));
-  db_text(p, ctl_operand(ctl, 1));
+static void operands(struct ctl *ctl, struct pg_params *p) {
+  pg_text(p, ctl_operand(ctl, 0));
+  pg_text(p, ctl_operand(ctl, 1));
 }
 
 /* Its row has neither states nor windows. */
@@ -332,7 +332,7 @@ static int refuse_tag_key(const struct ctl *ctl) {
 }
 
 int cmd_key_disable(struct ctl *ctl) {
-  struct db_params p = {0};
+  struct pg_params p = {0};
   int rc = refuse_tag_key(ctl);
   if (rc)
     return rc;
@@ -346,7 +346,7 @@ int cmd_key_set(struct ctl *ctl) {
     const char *option, *column;
   } times[] = {
       {"not-before", "not_before"}, {"sign-until", "sign_until"}, {"accept-until", "accept_until"}};
-  struct db_params p = {0};
+  struct pg_params p = {0};
   char sql[512] = "UPDATE turncred.key SET ";
   size_t at = strlen(sql), start = at;
   const char *state = ctl_get(ctl, "state");
@@ -360,7 +360,7 @@ int cmd_key_set(struct ctl *ctl) {
     return ctl_fail(ctl, CTL_USAGE,
                     "--state: \"%s\" is not one of published, active, retired, disabled", state);
   if (state) {
-    db_text(&p, state);
+    pg_text(&p, state);
     at += (size_t)snprintf(sql + at, sizeof sql - at, "state = $%d", p.count);
   }
   for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
@@ -371,7 +371,7 @@ int cmd_key_set(struct ctl *ctl) {
     int rc = strcmp(text, "open") ? ctl_get_time(ctl, times[i].option, now, &value) : 0;
     if (rc)
       return rc;
-    db_time(&p, value);
+    pg_time(&p, value);
     at += (size_t)snprintf(sql + at, sizeof sql - at, "%s%s = to_timestamp($%d::bigint)",
                            at > start ? ", " : "", times[i].column, p.count);
   }
@@ -382,7 +382,7 @@ int cmd_key_set(struct ctl *ctl) {
 }
 
 int cmd_key_remove(struct ctl *ctl) {
-  struct db_params p = {0};
+  struct pg_params p = {0};
   json_t *row = NULL;
   operands(ctl, &p);
   int rc = key_row(ctl, ctl_operand(ctl, 0), ctl_operand(ctl, 1), &row);

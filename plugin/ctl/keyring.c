@@ -86,7 +86,7 @@ static bool read_row(const PGresult *r, int i, const struct kek_ring *ring,
 }
 
 int keyring_rows(struct ctl *ctl, const struct kek_ring *ring, const char *condition,
-                 const struct db_params *params, struct stored_key **out, size_t *count) {
+                 const struct pg_params *params, struct stored_key **out, size_t *count) {
   char sql[1024];
   *out = NULL;
   *count = 0;
@@ -98,7 +98,7 @@ int keyring_rows(struct ctl *ctl, const struct kek_ring *ring, const char *condi
            "allow_zero_iv, encode(wrapped, 'hex'), encode(plain, 'hex') FROM turncred.key k WHERE "
            "%s",
            condition);
-  PGresult *r = db_query(ctl->db, sql, params);
+  PGresult *r = pg_query(ctl->db, sql, params);
   if (!r)
     return ctl_db_error(ctl);
   int n = PQntuples(r);
@@ -125,11 +125,11 @@ int keyring_signer(struct ctl *ctl, const char *realm, enum turncred_use use, co
   struct kek_ring *ring = NULL;
   struct stored_key *rows = NULL;
   size_t count = 0;
-  struct db_params p = {0};
+  struct pg_params p = {0};
   int rc = keyring_load_optional(ctl, &ring);
-  db_text(&p, realm);
-  db_text(&p, turncred_use_name(use));
-  db_text(&p, kid);
+  pg_text(&p, realm);
+  pg_text(&p, turncred_use_name(use));
+  pg_text(&p, kid);
   if (!rc)
     rc = keyring_rows(ctl, ring,
                       "realm = $1 AND use = $2 AND ($3::text IS NULL OR kid = $3) AND state = "
@@ -189,13 +189,13 @@ int keyring_refuse_reuse(struct ctl *ctl, const struct kek_ring *ring,
 }
 
 int keyring_refuse_crowd(struct ctl *ctl, const struct stored_key *key) {
-  struct db_params p = {0};
+  struct pg_params p = {0};
   json_t *row = NULL;
   if (key->use != TURNCRED_USE_DERIVED && key->use != TURNCRED_USE_REST)
     return 0;
-  db_text(&p, key->realm);
-  db_text(&p, turncred_use_name(key->use));
-  db_text(&p, key->kid);
+  pg_text(&p, key->realm);
+  pg_text(&p, turncred_use_name(key->use));
+  pg_text(&p, key->kid);
   int rc = ctl_row(ctl,
                    "SELECT count(*), to_char(min(accept_until) AT TIME ZONE 'UTC', "
                    "'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS first FROM turncred.key WHERE realm = $1 "
@@ -221,32 +221,32 @@ int keyring_insert(struct ctl *ctl, const struct kek_ring *ring, const struct st
                    bool has_subject_tag) {
   uint8_t wrapped[TURNCRED_WRAPPED_MAX];
   size_t len = 0;
-  struct db_params p = {0};
+  struct pg_params p = {0};
   struct turncred_key_row row = {kek_id, key->realm, key->kid, key->use, key->alg, key->derivation};
   if (kek_id && turncred_key_seal(kek_ring_find(ring, kek_id), &row, key->k, key->k_len, wrapped,
                                   sizeof wrapped, &len))
     return ctl_fail(ctl, CTL_INTERNAL, "the key could not be sealed");
-  db_text(&p, key->realm);
-  db_text(&p, key->kid);
-  db_text(&p, turncred_use_name(key->use));
-  db_text(&p, turncred_alg_name(key->alg));
-  db_text(&p, turncred_derivation_name(key->derivation));
-  db_text(&p, turncred_username_format_name(key->username_format));
-  db_text(&p, kek_id);
+  pg_text(&p, key->realm);
+  pg_text(&p, key->kid);
+  pg_text(&p, turncred_use_name(key->use));
+  pg_text(&p, turncred_alg_name(key->alg));
+  pg_text(&p, turncred_derivation_name(key->derivation));
+  pg_text(&p, turncred_username_format_name(key->username_format));
+  pg_text(&p, kek_id);
   if (kek_id)
-    db_bytes(&p, wrapped, len);
+    pg_octets(&p, wrapped, len);
   else
-    db_text(&p, NULL);
+    pg_text(&p, NULL);
   if (kek_id)
-    db_text(&p, NULL);
+    pg_text(&p, NULL);
   else
-    db_bytes(&p, key->k, key->k_len);
-  db_text(&p, key->state);
-  db_time(&p, not_before);
-  db_time(&p, sign_until);
-  db_time(&p, accept_until);
-  db_text(&p, key->allow_zero_iv ? "t" : "f");
-  db_text(&p, has_subject_tag ? key->subject_tag ? "t" : "f" : NULL);
+    pg_octets(&p, key->k, key->k_len);
+  pg_text(&p, key->state);
+  pg_time(&p, not_before);
+  pg_time(&p, sign_until);
+  pg_time(&p, accept_until);
+  pg_text(&p, key->allow_zero_iv ? "t" : "f");
+  pg_text(&p, has_subject_tag ? key->subject_tag ? "t" : "f" : NULL);
   return ctl_run(ctl,
                  "INSERT INTO turncred.key (realm, kid, use, alg, derivation, username_format, "
                  "kek_id, wrapped, plain, state, not_before, sign_until, accept_until, "

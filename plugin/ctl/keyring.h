@@ -37,7 +37,7 @@ int keyring_choose(const struct ctl *ctl, const struct kek_ring *ring, const cha
 /* Rows of turncred.key by a condition over k with params ("k.realm = $1"). The caller frees *out
  * after keyring_clear of each. ring may be NULL. */
 int keyring_rows(struct ctl *ctl, const struct kek_ring *ring, const char *condition,
-                 const struct db_params *params, struct stored_key **out, size_t *count);
+                 const struct pg_params *params, struct stored_key **out, size_t *count);
 /* The key that issuers sign with now in this realm (or the named kid), opened. */
 int keyring_signer(struct ctl *ctl, const char *realm, enum turncred_use use, const char *kid,
                    struct stored_key *key);

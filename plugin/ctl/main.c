@@ -4,7 +4,7 @@
  */
 #include "config.h"
 
-#include "pg/params.h"
+#include "pg/pg.h"
 #include "base/secret.h"
 #include "ctl.h"
 #include "core/turncred.h"
@@ -63,7 +63,7 @@ int main(int argc, char **argv) {
   }
   rc = ctl.command->run(&ctl);
   if (ctl.db)
-    db_close(ctl.db);
+    pg_close(ctl.db);
   free(ctl.db);
   free(ctl.database);
   free(ctl.kek);

@@ -78,16 +78,16 @@ static int read_expiry(struct ctl *ctl, const json_t *realm, int64_t *expiry) {
 /* PostgreSQL's spelling, which the sealed row is bound to. */
 static int client_address(struct ctl *ctl, char **out) {
   const char *given = ctl_get(ctl, "client-address");
-  struct db_params p = {0};
+  struct pg_params p = {0};
   *out = NULL;
   if (!given || !*given)
     return (*out = strdup("")) ? 0 : ctl_fail(ctl, CTL_INTERNAL, "out of memory");
-  db_text(&p, given);
+  pg_text(&p, given);
   int rc = ctl_connect(ctl);
   if (rc)
     return rc;
-  PGresult *r = db_query(ctl->db, "SELECT host($1::inet)", &p);
-  if (!r && ctl->db->error == DB_REFUSED)
+  PGresult *r = pg_query(ctl->db, "SELECT host($1::inet)", &p);
+  if (!r && ctl->db->error == PG_REFUSED)
     return ctl_fail(ctl, CTL_USAGE, "--client-address: \"%s\" is not an IPv4 or IPv6 address",
                     given);
   if (!r)
@@ -112,16 +112,16 @@ static int push_sealed(struct ctl *ctl, const uint8_t *kek,
                        const struct turncred_credential_row *row,
                        const uint8_t keys[TURNCRED_CREDENTIAL_PLAIN], char **xid) {
   uint8_t nonce[12], sealed[TURNCRED_CREDENTIAL_SEALED];
-  struct db_params p = {0};
+  struct pg_params p = {0};
   if (RAND_bytes(nonce, sizeof nonce) != 1 ||
       turncred_credential_seal(kek, row, nonce, keys, sealed))
     return ctl_fail(ctl, CTL_INTERNAL, "the credential could not be sealed");
-  db_text(&p, row->realm);
-  db_text(&p, row->username);
-  db_bytes(&p, sealed, sizeof sealed);
-  db_text(&p, row->kek_id);
-  db_time(&p, row->expiry);
-  db_text(&p, row->client_address);
+  pg_text(&p, row->realm);
+  pg_text(&p, row->username);
+  pg_octets(&p, sealed, sizeof sealed);
+  pg_text(&p, row->kek_id);
+  pg_time(&p, row->expiry);
+  pg_text(&p, row->client_address);
   return ctl_value(ctl,
                    "SELECT turncred.credential_push($1, $2, $3, $4, to_timestamp($5::bigint), $6)",
                    &p, xid);
@@ -129,13 +129,13 @@ static int push_sealed(struct ctl *ctl, const uint8_t *kek,
 
 static int push_plain(struct ctl *ctl, const struct turncred_credential_row *row,
                       const uint8_t keys[TURNCRED_CREDENTIAL_PLAIN], char **xid) {
-  struct db_params p = {0};
-  db_text(&p, row->realm);
-  db_text(&p, row->username);
-  db_bytes(&p, keys, TURNCRED_LONG_TERM_MD5);
-  db_bytes(&p, keys + TURNCRED_LONG_TERM_MD5, TURNCRED_LONG_TERM_SHA256);
-  db_time(&p, row->expiry);
-  db_text(&p, row->client_address);
+  struct pg_params p = {0};
+  pg_text(&p, row->realm);
+  pg_text(&p, row->username);
+  pg_octets(&p, keys, TURNCRED_LONG_TERM_MD5);
+  pg_octets(&p, keys + TURNCRED_LONG_TERM_MD5, TURNCRED_LONG_TERM_SHA256);
+  pg_time(&p, row->expiry);
+  pg_text(&p, row->client_address);
   return ctl_value(ctl,
                    "SELECT turncred.credential_push_plain($1, $2, $3, $4, "
                    "to_timestamp($5::bigint), $6)",
@@ -144,13 +144,13 @@ static int push_plain(struct ctl *ctl, const struct turncred_credential_row *row
 
 int cmd_credential_push(struct ctl *ctl) {
   const char *realm = ctl_operand(ctl, 0), *username = ctl_operand(ctl, 1), *kek_id = NULL;
-  struct db_params p = {0};
+  struct pg_params p = {0};
   struct kek_ring *ring = NULL;
   json_t *policy = NULL;
   char password[PASSWORD_MAX] = "", *address = NULL, *xid = NULL;
   uint8_t keys[TURNCRED_CREDENTIAL_PLAIN];
   int64_t expiry = 0;
-  db_text(&p, realm);
+  pg_text(&p, realm);
   int rc = ctl_row(ctl,
                    "SELECT at_rest, kek_id, max_ttl, default_ttl, 'pushed' = ANY (mechanisms) AS "
                    "offered FROM turncred.realm WHERE name = $1",
@@ -213,13 +213,13 @@ int cmd_credential_list(struct ctl *ctl) {
       {"is_sealed", "SEALED", CTL_TEXT},
       {NULL, NULL, CTL_TEXT},
   };
-  struct db_params p = {0};
+  struct pg_params p = {0};
   json_t *list = NULL;
   int64_t limit = 1000;
   int rc = ctl_get_int(ctl, "limit", 1, 100000000, &limit);
-  db_text(&p, ctl_operand(ctl, 0));
-  db_text(&p, ctl_get(ctl, "user"));
-  db_int(&p, limit + 1);
+  pg_text(&p, ctl_operand(ctl, 0));
+  pg_text(&p, ctl_get(ctl, "user"));
+  pg_int(&p, limit + 1);
   if (!rc && ctl_operand(ctl, 0))
     rc = ctl_need_realm(ctl, ctl_operand(ctl, 0));
   if (!rc)
@@ -243,10 +243,10 @@ int cmd_credential_remove(struct ctl *ctl) {
                                               {"late", "late", CTL_TEXT},
                                               {NULL, NULL, CTL_TEXT}};
   const char *realm = ctl_operand(ctl, 0), *username = ctl_operand(ctl, 1);
-  struct db_params p = {0};
+  struct pg_params p = {0};
   char *removed = NULL, *xid = NULL;
-  db_text(&p, realm);
-  db_text(&p, username);
+  pg_text(&p, realm);
+  pg_text(&p, username);
   int rc = ctl_begin(ctl);
   if (!rc)
     rc = ctl_need_realm(ctl, realm);

@@ -80,35 +80,35 @@ static const struct ctl_column record_columns[] = {
 
 /* PostgreSQL's array literal; every item quoted. The caller frees. */
 static char *array_literal(const struct ctl *ctl, const struct setting *s) {
-  struct pgarray array = {0};
+  struct pg_array array = {0};
   const char *value;
   for (size_t n = 0; (value = ctl_get_nth(ctl, s->option, n)); n++) {
     char *copy = strdup(value), *rest = copy, *word;
     /* an empty value empties the list */
     while (copy && (word = s->kind == WORDS ? strsep(&rest, ",") : rest)) {
       if (*word || (s->kind == WORDS && *value))
-        pgarray_text(&array, word);
+        pg_array_text(&array, word);
       if (s->kind != WORDS)
         break;
     }
     array.failed |= !copy;
     free(copy);
   }
-  const char *text = pgarray_end(&array);
+  const char *text = pg_array_end(&array);
   char *out = text ? strdup(text) : NULL;
-  pgarray_clear(&array);
+  pg_array_clear(&array);
   return out;
 }
 
 /* Adds the setting's value to params; owned gets what must be freed. */
-static int add_value(const struct ctl *ctl, const struct setting *s, struct db_params *params,
+static int add_value(const struct ctl *ctl, const struct setting *s, struct pg_params *params,
                      char **owned) {
   const char *text = ctl_get(ctl, s->option);
   int64_t value = 0;
   int rc = 0;
   switch (s->kind) {
   case TEXT:
-    db_text(params, *text || (strcmp(s->option, "kek-id") && strcmp(s->option, "foreign-caller"))
+    pg_text(params, *text || (strcmp(s->option, "kek-id") && strcmp(s->option, "foreign-caller"))
                         ? text
                         : NULL);
     if (!strncmp(s->option, "expiry-", 7) && strcmp(text, "strict") && strcmp(text, "grace") &&
@@ -120,31 +120,31 @@ static int add_value(const struct ctl *ctl, const struct setting *s, struct db_p
     break;
   case NUMBER:
     rc = ctl_get_int(ctl, s->option, 0, strcmp(s->cast, "bigint") ? INT32_MAX : INT64_MAX, &value);
-    db_int(params, value);
+    pg_int(params, value);
     break;
   case DURATION:
     rc = ctl_get_duration(ctl, s->option, 0, 31536000, &value);
-    db_int(params, value);
+    pg_int(params, value);
     break;
   case YESNO:
     if (strcmp(text, "yes") && strcmp(text, "no"))
       rc = ctl_fail(ctl, CTL_USAGE, "--%s: \"%s\" is not yes or no", s->option, text);
-    db_text(params, text);
+    pg_text(params, text);
     break;
   case WORDS:
   case REPEATED:
     if (!(*owned = array_literal(ctl, s)))
       rc = ctl_fail(ctl, CTL_INTERNAL, "out of memory");
-    db_text(params, *owned);
+    pg_text(params, *owned);
     break;
   }
   return rc;
 }
 
 static int print_realm(struct ctl *ctl, const char *name) {
-  struct db_params p = {0};
+  struct pg_params p = {0};
   json_t *row = NULL;
-  db_text(&p, name);
+  pg_text(&p, name);
   int rc = ctl_row(ctl, "SELECT " REALM_COLUMNS " FROM turncred.realm WHERE name = $1", &p, &row);
   if (!rc && !row)
     rc = ctl_need_realm(ctl, name);
@@ -152,19 +152,19 @@ static int print_realm(struct ctl *ctl, const char *name) {
 }
 
 static int write_realm(struct ctl *ctl, bool fresh) {
-  struct db_params p = {0};
+  struct pg_params p = {0};
   char *owned[SETTINGS] = {0}, sql[4096], names[1024] = "", values[1024] = "";
   const char *name = ctl_operand(ctl, 0);
   size_t n = 0, v = 0;
   int rc = 0;
   int64_t rows = 0;
-  db_text(&p, name);
+  pg_text(&p, name);
   for (size_t i = 0; !rc && i < SETTINGS; i++) {
     const struct setting *s = &settings[i];
     if (ctl_has(ctl, s->option)) {
       rc = add_value(ctl, s, &p, &owned[i]);
     } else if (fresh && !strcmp(s->option, "server-name")) {
-      db_text(&p, name);
+      pg_text(&p, name);
     } else {
       continue;
     }
@@ -220,9 +220,9 @@ int cmd_realm_remove(struct ctl *ctl) {
                                               {"late", "late", CTL_TEXT},
                                               {NULL, NULL, CTL_TEXT}};
   const char *name = ctl_operand(ctl, 0);
-  struct db_params p = {0};
+  struct pg_params p = {0};
   char *held = NULL, *xid = NULL;
-  db_text(&p, name);
+  pg_text(&p, name);
   int rc = ctl_begin(ctl);
   if (!rc)
     rc = ctl_need_realm(ctl, name);

@@ -21,7 +21,7 @@ static const struct ctl_column columns[] = {
 };
 
 /* kind, realm and name from the operands: a realm needs no name, all others do. */
-static int subject(const struct ctl *ctl, struct db_params *p) {
+static int subject(const struct ctl *ctl, struct pg_params *p) {
   const char *kind = ctl_operand(ctl, 0), *name = ctl_operand(ctl, 2);
   if (strcmp(kind, "user") && strcmp(kind, "token") && strcmp(kind, "kid") && strcmp(kind, "realm"))
     return ctl_fail(ctl, CTL_USAGE, "KIND: \"%s\" is not one of user, token, kid, realm", kind);
@@ -29,9 +29,9 @@ static int subject(const struct ctl *ctl, struct db_params *p) {
     return ctl_fail(ctl, CTL_USAGE, "NAME: %s",
                     name ? "a whole realm is revoked without a name"
                          : "whom? A user id, a token's fingerprint or a kid");
-  db_text(p, kind);
-  db_text(p, ctl_operand(ctl, 1));
-  db_text(p, name ? name : "");
+  pg_text(p, kind);
+  pg_text(p, ctl_operand(ctl, 1));
+  pg_text(p, name ? name : "");
   return 0;
 }
 
@@ -52,19 +52,19 @@ static int warn_asynchronous(struct ctl *ctl) {
 }
 
 int cmd_revoke(struct ctl *ctl) {
-  struct db_params p = {0}, count = {0};
+  struct pg_params p = {0}, count = {0};
   char *xid = NULL, *tokens = NULL;
   int64_t until = 0;
   int rc = subject(ctl, &p);
   if (!rc)
     rc = ctl_get_time(ctl, "until", time(NULL), &until);
-  db_text(&p, ctl_has(ctl, "reason") ? ctl_get(ctl, "reason") : "");
-  db_time(&p, until);
+  pg_text(&p, ctl_has(ctl, "reason") ? ctl_get(ctl, "reason") : "");
+  pg_time(&p, until);
   if (!rc)
     rc = ctl_value(ctl, "SELECT turncred.revoke($1, $2, $3, $4, to_timestamp($5::bigint))", &p,
                    &xid);
-  db_text(&count, ctl_operand(ctl, 1));
-  db_text(&count, ctl_operand(ctl, 2));
+  pg_text(&count, ctl_operand(ctl, 1));
+  pg_text(&count, ctl_operand(ctl, 2));
   if (!rc && !strcmp(ctl_operand(ctl, 0), "user"))
     rc = ctl_value(ctl,
                    "SELECT count(DISTINCT fingerprint) FROM turncred.issue_log WHERE realm = $1 "
@@ -85,7 +85,7 @@ int cmd_revoke(struct ctl *ctl) {
 }
 
 int cmd_unrevoke(struct ctl *ctl) {
-  struct db_params p = {0};
+  struct pg_params p = {0};
   char *lifted = NULL, *xid = NULL;
   int rc = subject(ctl, &p);
   if (!rc)
@@ -119,10 +119,10 @@ int cmd_revocation_list(struct ctl *ctl) {
       {"revoked_by", "BY", CTL_TEXT}, {"reason", "REASON", CTL_TEXT},
       {NULL, NULL, CTL_TEXT},
   };
-  struct db_params p = {0};
+  struct pg_params p = {0};
   json_t *list = NULL;
-  db_text(&p, ctl_operand(ctl, 0));
-  db_text(&p, ctl_has(ctl, "all") ? "t" : "f");
+  pg_text(&p, ctl_operand(ctl, 0));
+  pg_text(&p, ctl_has(ctl, "all") ? "t" : "f");
   int rc = ctl_rows(
       ctl,
       "SELECT kind, realm, name, extract(epoch FROM revoked_at)::bigint AS revoked_at, "

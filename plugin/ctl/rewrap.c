@@ -25,7 +25,7 @@ struct rewrap {
 static int rewrap_key(struct ctl *ctl, struct rewrap *w, const struct stored_key *key) {
   uint8_t wrapped[TURNCRED_WRAPPED_MAX];
   size_t len = 0;
-  struct db_params p = {0};
+  struct pg_params p = {0};
   struct turncred_key_row row = {w->to, key->realm, key->kid, key->use, key->alg, key->derivation};
   int64_t rows = 0;
   if (!key->k_len) {
@@ -37,11 +37,11 @@ static int rewrap_key(struct ctl *ctl, struct rewrap *w, const struct stored_key
   if (turncred_key_seal(kek_ring_find(w->ring, w->to), &row, key->k, key->k_len, wrapped,
                         sizeof wrapped, &len))
     return ctl_fail(ctl, CTL_INTERNAL, "a key could not be sealed");
-  db_text(&p, key->realm);
-  db_text(&p, key->kid);
-  db_text(&p, key->kek_id);
-  db_text(&p, w->to);
-  db_bytes(&p, wrapped, len);
+  pg_text(&p, key->realm);
+  pg_text(&p, key->kid);
+  pg_text(&p, key->kek_id);
+  pg_text(&p, w->to);
+  pg_octets(&p, wrapped, len);
   int rc = ctl_run(ctl,
                    "UPDATE turncred.key SET kek_id = $4, wrapped = $5 WHERE realm = $1 AND kid = "
                    "$2 AND kek_id = $3",
@@ -53,9 +53,9 @@ static int rewrap_key(struct ctl *ctl, struct rewrap *w, const struct stored_key
 static int rewrap_keys(struct ctl *ctl, struct rewrap *w) {
   struct stored_key *rows = NULL;
   size_t count = 0;
-  struct db_params p = {0};
-  db_text(&p, w->to);
-  db_text(&p, w->realm);
+  struct pg_params p = {0};
+  pg_text(&p, w->to);
+  pg_text(&p, w->realm);
   int rc = ctl_begin(ctl);
   if (!rc)
     rc = keyring_rows(ctl, w->ring,
@@ -82,7 +82,7 @@ static int rewrap_credential(struct ctl *ctl, struct rewrap *w, const PGresult *
   size_t len = 0;
   const char *hex = PQgetvalue(r, i, 5);
   const uint8_t *kek = kek_ring_find(w->ring, kek_id);
-  struct db_params p = {0};
+  struct pg_params p = {0};
   if (!kek || turncred_hex_decode(hex, strlen(hex), sealed, sizeof sealed, &len) ||
       turncred_credential_unseal(NULL, kek, &row, sealed, len, plain)) {
     ctl_note(ctl, "credential of \"%s\" in realm \"%s\" does not open under \"%s\": left as it is",
@@ -96,10 +96,10 @@ static int rewrap_credential(struct ctl *ctl, struct rewrap *w, const PGresult *
   turncred_cleanse(plain, sizeof plain);
   if (!good)
     return ctl_fail(ctl, CTL_INTERNAL, "a credential could not be sealed");
-  db_text(&p, row.realm);
-  db_text(&p, row.username);
-  db_text(&p, w->to);
-  db_bytes(&p, sealed, sizeof sealed);
+  pg_text(&p, row.realm);
+  pg_text(&p, row.username);
+  pg_text(&p, w->to);
+  pg_octets(&p, sealed, sizeof sealed);
   w->credentials++;
   return ctl_run(ctl,
                  "UPDATE turncred.credential SET kek_id = $3, sealed = $4 WHERE realm = $1 AND "
@@ -112,15 +112,15 @@ static int rewrap_credentials(struct ctl *ctl, struct rewrap *w) {
   char *realm = strdup(""), *username = strdup("");
   int rc = realm && username ? 0 : ctl_fail(ctl, CTL_INTERNAL, "out of memory");
   for (int n = BATCH; !rc && n == BATCH;) {
-    struct db_params p = {0};
-    db_text(&p, w->to);
-    db_text(&p, w->realm);
-    db_text(&p, realm);
-    db_text(&p, username);
-    db_int(&p, BATCH);
+    struct pg_params p = {0};
+    pg_text(&p, w->to);
+    pg_text(&p, w->realm);
+    pg_text(&p, realm);
+    pg_text(&p, username);
+    pg_int(&p, BATCH);
     if ((rc = ctl_begin(ctl)))
       break;
-    PGresult *r = db_query(ctl->db,
+    PGresult *r = pg_query(ctl->db,
                            "SELECT realm, username, kek_id, coalesce(extract(epoch FROM "
                            "expiry)::bigint, 0), client_address, encode(sealed, 'hex') FROM "
                            "turncred.credential WHERE kek_id <> $1 AND ($2::text IS NULL OR realm "
@@ -152,9 +152,9 @@ static int rewrap_credentials(struct ctl *ctl, struct rewrap *w) {
 
 /* Instances that would lose rows. */
 static int refuse_without(struct ctl *ctl, const char *to) {
-  struct db_params p = {0};
+  struct pg_params p = {0};
   char *names = NULL;
-  db_text(&p, to);
+  pg_text(&p, to);
   int rc = ctl_value(ctl,
                      "SELECT string_agg(id, ', ' ORDER BY id) FROM turncred.instance WHERE NOT $1 "
                      "= ANY (kek_ids)",
@@ -177,7 +177,7 @@ int cmd_kek_rewrap(struct ctl *ctl) {
   };
   struct rewrap w = {.to = ctl_operand(ctl, 0), .realm = ctl_get(ctl, "realm")};
   struct kek_ring *ring = NULL;
-  struct db_params p = {0};
+  struct pg_params p = {0};
   int64_t realms = 0;
   int rc = keyring_load(ctl, &ring);
   w.ring = ring;
@@ -191,8 +191,8 @@ int cmd_kek_rewrap(struct ctl *ctl) {
   if (!rc && !ctl_has(ctl, "force"))
     rc = refuse_without(ctl, w.to);
   /* first the realms, so that nothing new is sealed under the old one */
-  db_text(&p, w.to);
-  db_text(&p, w.realm);
+  pg_text(&p, w.to);
+  pg_text(&p, w.realm);
   if (!rc)
     rc =
         ctl_run(ctl,

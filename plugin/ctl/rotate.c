@@ -45,9 +45,9 @@ static const struct ctl_column columns[] = {
 
 /* Two rotations of one realm at once would trip over one another. */
 static int lock_realm(struct ctl *ctl, const struct rotation *r) {
-  struct db_params p = {0};
+  struct pg_params p = {0};
   char *locked = NULL;
-  db_text(&p, r->realm);
+  pg_text(&p, r->realm);
   int rc = ctl_begin(ctl);
   if (!rc)
     rc = ctl_value(ctl, "SELECT 1 FROM turncred.realm WHERE name = $1 FOR NO KEY UPDATE NOWAIT", &p,
@@ -60,11 +60,11 @@ static int lock_realm(struct ctl *ctl, const struct rotation *r) {
 
 /* A new key that an earlier call published or activated but did not finish with. */
 static int find_unfinished(struct ctl *ctl, struct rotation *r) {
-  struct db_params p = {0};
+  struct pg_params p = {0};
   json_t *row = NULL;
-  db_text(&p, r->realm);
-  db_text(&p, turncred_use_name(r->use));
-  db_text(&p, r->old.kid);
+  pg_text(&p, r->realm);
+  pg_text(&p, turncred_use_name(r->use));
+  pg_text(&p, r->old.kid);
   int rc = ctl_row(ctl,
                    "SELECT n.kid, n.state FROM turncred.key n, turncred.key o WHERE n.realm = $1 "
                    "AND n.use = $2 AND n.state = 'published' AND o.realm = $1 AND o.kid = $3 AND "
@@ -104,13 +104,13 @@ static int new_octets(struct ctl *ctl, const struct rotation *r, struct stored_k
 
 /* Instances that could not open the new key. */
 static int refuse_without_kek(struct ctl *ctl, const struct rotation *r, const char *kek_id) {
-  struct db_params p = {0};
+  struct pg_params p = {0};
   json_t *rows = NULL, *row;
   size_t i;
   int rc;
   if (!kek_id)
     return 0;
-  db_text(&p, kek_id);
+  pg_text(&p, kek_id);
   rc = ctl_rows(ctl,
                 "SELECT id FROM turncred.instance WHERE kek_ids <> '{}' AND NOT $1 = ANY (kek_ids)",
                 &p, &rows);
@@ -132,7 +132,7 @@ static int refuse_without_kek(struct ctl *ctl, const struct rotation *r, const c
 
 static int publish(struct ctl *ctl, struct rotation *r) {
   struct stored_key key = r->old;
-  struct db_params p = {0};
+  struct pg_params p = {0};
   const char *kek_id = NULL;
   char *of_realm = NULL, *not_before = NULL;
   const char *kid = ctl_get(ctl, "kid");
@@ -144,8 +144,8 @@ static int publish(struct ctl *ctl, struct rotation *r) {
     snprintf(key.kid, sizeof key.kid, "%s", kid);
   else
     rc = keyring_new_kid(ctl, key.use, key.kid, sizeof key.kid);
-  db_text(&p, r->realm);
-  db_text(&p, r->old.kid);
+  pg_text(&p, r->realm);
+  pg_text(&p, r->old.kid);
   if (!rc)
     rc = keyring_refuse_crowd(ctl, &key);
   if (!rc)
@@ -192,20 +192,20 @@ static int settle(struct ctl *ctl, const struct rotation *r, json_t **late) {
 }
 
 static int set_state(struct ctl *ctl, const struct rotation *r, const char *state) {
-  struct db_params p = {0};
-  db_text(&p, r->realm);
-  db_text(&p, r->fresh);
-  db_text(&p, state);
+  struct pg_params p = {0};
+  pg_text(&p, r->realm);
+  pg_text(&p, r->fresh);
+  pg_text(&p, state);
   return ctl_run(ctl, "UPDATE turncred.key SET state = $3 WHERE realm = $1 AND kid = $2", &p, NULL);
 }
 
 /* Every older active key of this use. Its sign_until is now; what it signed last lives max_ttl. */
 static int retire(struct ctl *ctl, const struct rotation *r, json_t **retired) {
-  struct db_params p = {0};
-  db_text(&p, r->realm);
-  db_text(&p, turncred_use_name(r->use));
-  db_text(&p, r->fresh);
-  db_int(&p, SLACK_SECONDS);
+  struct pg_params p = {0};
+  pg_text(&p, r->realm);
+  pg_text(&p, turncred_use_name(r->use));
+  pg_text(&p, r->fresh);
+  pg_int(&p, SLACK_SECONDS);
   int rc = ctl_run(
       ctl,
       "UPDATE turncred.key k SET state = 'retired', sign_until = least(k.sign_until, now() + "

@@ -39,9 +39,9 @@ int cmd_server_list(struct ctl *ctl) {
 int cmd_server_forget(struct ctl *ctl) {
   static const struct ctl_column columns[] = {{"forgotten", "forgotten", CTL_TEXT},
                                               {NULL, NULL, CTL_TEXT}};
-  struct db_params p = {0};
+  struct pg_params p = {0};
   char *found = NULL;
-  db_text(&p, ctl_operand(ctl, 0));
+  pg_text(&p, ctl_operand(ctl, 0));
   int rc = ctl_value(ctl, "SELECT turncred.instance_forget($1)", &p, &found);
   if (!rc && *found != 't')
     rc = ctl_fail(ctl, CTL_REFUSED, "there is no instance \"%s\"; see turncredctl server list",
@@ -56,14 +56,14 @@ int cmd_server_forget(struct ctl *ctl) {
 int cmd_maintain(struct ctl *ctl) {
   static const struct ctl_column columns[] = {
       {"action", "ACTION", CTL_TEXT}, {"object", "OBJECT", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
-  struct db_params p = {0};
+  struct pg_params p = {0};
   int64_t keep_change = 7 * 86400, keep_issue_log = 90 * 86400, purged = 0;
   json_t *list = NULL;
   int rc = ctl_get_duration(ctl, "keep-changes", 3600, 31536000, &keep_change);
   if (!rc)
     rc = ctl_get_duration(ctl, "keep-issue-log", 3600, 315360000, &keep_issue_log);
-  db_int(&p, keep_change);
-  db_int(&p, keep_issue_log);
+  pg_int(&p, keep_change);
+  pg_int(&p, keep_issue_log);
   if (!rc)
     rc = ctl_rows(ctl,
                   "SELECT action, object FROM turncred.maintain_partitions(make_interval(secs => "

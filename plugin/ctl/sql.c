@@ -34,7 +34,9 @@ int ctl_connect(struct ctl *ctl) {
     return rc;
   if (!(ctl->db = calloc(1, sizeof *ctl->db)))
     return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
-  if (!db_open(ctl->db, ctl->database, "turncredctl"))
+  pg_init(ctl->db, -1);
+  pg_no_limits(ctl->db);
+  if (pg_connect(ctl->db, ctl->database, "turncredctl"))
     return ctl_fail(ctl, CTL_DATABASE,
                     "cannot connect to the database: %s\n  remedy: name it with --database, "
                     "TURNCRED_DATABASE, the configuration file or libpq's PG* variables",
@@ -88,8 +90,8 @@ static const struct {
 };
 
 int ctl_db_error(struct ctl *ctl) {
-  const struct db *db = ctl->db;
-  for (size_t i = 0; db->error == DB_REFUSED && i < sizeof rules / sizeof *rules; i++)
+  const struct pg *db = ctl->db;
+  for (size_t i = 0; db->error == PG_REFUSED && i < sizeof rules / sizeof *rules; i++)
     if (!strcmp(rules[i].constraint, db->constraint))
       return ctl_fail(ctl, CTL_REFUSED, "%s", rules[i].text);
   if (!strcmp(db->sqlstate, "55P03"))
@@ -98,31 +100,31 @@ int ctl_db_error(struct ctl *ctl) {
   if (!strcmp(db->sqlstate, "40001") || !strcmp(db->sqlstate, "40P01"))
     return ctl_fail(ctl, CTL_DATABASE, "%s: nothing was changed; try again", db->text);
   switch (db->error) {
-  case DB_REFUSED:
+  case PG_REFUSED:
     return ctl_fail(ctl, CTL_REFUSED, "%s", db->text);
-  case DB_DENIED:
+  case PG_DENIED:
     return ctl_fail(ctl, CTL_DATABASE,
                     "%s\n  remedy: connect as a member of turncred_admin (GRANT turncred_admin TO "
                     "...)",
                     db->text);
-  case DB_MISSING:
+  case PG_MISSING:
     return ctl_fail(ctl, CTL_DATABASE,
                     "%s\n  remedy: this database lacks the turncred schema or has an old one; run "
                     "turncredctl schema upgrade",
                     db->text);
-  case DB_LOST:
-  case DB_FAILED:
-  case DB_OK:
+  case PG_LOST:
+  case PG_FAILED:
+  case PG_OK:
     break;
   }
   return ctl_fail(ctl, CTL_DATABASE, "database: %s", db->text);
 }
 
-int ctl_run(struct ctl *ctl, const char *sql, const struct db_params *params, int64_t *rows) {
+int ctl_run(struct ctl *ctl, const char *sql, const struct pg_params *params, int64_t *rows) {
   int rc = ctl_connect(ctl);
   if (rc)
     return rc;
-  return db_run(ctl->db, sql, params, rows) ? 0 : ctl_db_error(ctl);
+  return pg_run(ctl->db, sql, params, rows) ? ctl_db_error(ctl) : 0;
 }
 
 int ctl_begin(struct ctl *ctl) { return ctl_run(ctl, "BEGIN", NULL, NULL); }
@@ -130,15 +132,15 @@ int ctl_commit(struct ctl *ctl) { return ctl_run(ctl, "COMMIT", NULL, NULL); }
 
 void ctl_rollback(struct ctl *ctl) {
   if (ctl->db && ctl->db->conn && PQtransactionStatus(ctl->db->conn) != PQTRANS_IDLE)
-    db_run(ctl->db, "ROLLBACK", NULL, NULL);
+    pg_run(ctl->db, "ROLLBACK", NULL, NULL);
 }
 
-int ctl_value(struct ctl *ctl, const char *sql, const struct db_params *params, char **out) {
+int ctl_value(struct ctl *ctl, const char *sql, const struct pg_params *params, char **out) {
   *out = NULL;
   int rc = ctl_connect(ctl);
   if (rc)
     return rc;
-  PGresult *result = db_query(ctl->db, sql, params);
+  PGresult *result = pg_query(ctl->db, sql, params);
   if (!result)
     return ctl_db_error(ctl);
   if (PQntuples(result) && !PQgetisnull(result, 0, 0) && !(*out = strdup(PQgetvalue(result, 0, 0))))
@@ -147,7 +149,7 @@ int ctl_value(struct ctl *ctl, const char *sql, const struct db_params *params, 
   return rc;
 }
 
-int ctl_rows(struct ctl *ctl, const char *sql, const struct db_params *params, json_t **out) {
+int ctl_rows(struct ctl *ctl, const char *sql, const struct pg_params *params, json_t **out) {
   size_t cap = strlen(sql) + 128;
   char *whole = malloc(cap), *text = NULL;
   *out = NULL;
@@ -163,7 +165,7 @@ int ctl_rows(struct ctl *ctl, const char *sql, const struct db_params *params, j
   return *out ? 0 : ctl_fail(ctl, CTL_INTERNAL, "out of memory");
 }
 
-int ctl_row(struct ctl *ctl, const char *sql, const struct db_params *params, json_t **out) {
+int ctl_row(struct ctl *ctl, const char *sql, const struct pg_params *params, json_t **out) {
   json_t *list = NULL;
   int rc = ctl_rows(ctl, sql, params, &list);
   *out = json_incref(json_array_get(list, 0));
@@ -172,9 +174,9 @@ int ctl_row(struct ctl *ctl, const char *sql, const struct db_params *params, js
 }
 
 int ctl_need_realm(struct ctl *ctl, const char *realm) {
-  struct db_params p = {0};
+  struct pg_params p = {0};
   char *found = NULL;
-  db_text(&p, realm);
+  pg_text(&p, realm);
   int rc = ctl_value(ctl, "SELECT 1 FROM turncred.realm WHERE name = $1", &p, &found);
   if (!rc && !found)
     rc = ctl_fail(ctl, CTL_REFUSED,

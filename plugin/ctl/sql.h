@@ -7,7 +7,7 @@
 #ifndef TURNCRED_CTL_SQL_H
 #define TURNCRED_CTL_SQL_H
 
-#include "pg/params.h"
+#include "pg/pg.h"
 #include "ctl.h"
 
 /* CTL_USAGE if a connection string from the command line holds a password. NULL is fine. */
@@ -20,13 +20,13 @@ int ctl_begin(struct ctl *ctl);
 int ctl_commit(struct ctl *ctl);
 void ctl_rollback(struct ctl *ctl);
 /* Runs; *rows may be NULL. */
-int ctl_run(struct ctl *ctl, const char *sql, const struct db_params *params, int64_t *rows);
+int ctl_run(struct ctl *ctl, const char *sql, const struct pg_params *params, int64_t *rows);
 /* One text value (NULL for no row or null) in *out, which the caller frees. */
-int ctl_value(struct ctl *ctl, const char *sql, const struct db_params *params, char **out);
+int ctl_value(struct ctl *ctl, const char *sql, const struct pg_params *params, char **out);
 /* The rows as an array of objects, made by PostgreSQL. */
-int ctl_rows(struct ctl *ctl, const char *sql, const struct db_params *params, json_t **out);
+int ctl_rows(struct ctl *ctl, const char *sql, const struct pg_params *params, json_t **out);
 /* Like ctl_rows, one object; NULL: no row. */
-int ctl_row(struct ctl *ctl, const char *sql, const struct db_params *params, json_t **out);
+int ctl_row(struct ctl *ctl, const char *sql, const struct pg_params *params, json_t **out);
 /* Fails with CTL_REFUSED unless the realm is there. */
 int ctl_need_realm(struct ctl *ctl, const char *realm);
 

@@ -33,11 +33,11 @@ static bool contains(const json_t *list, const char *id) {
 
 static int behind(struct ctl *ctl, const char *xid, const json_t *without, int64_t silent,
                   json_t **late) {
-  struct db_params p = {0};
+  struct pg_params p = {0};
   json_t *rows = NULL, *row;
   size_t i;
-  db_text(&p, xid);
-  db_time(&p, silent);
+  pg_text(&p, xid);
+  pg_time(&p, silent);
   int rc =
       ctl_rows(ctl, "SELECT id FROM turncred.behind($1::xid8, make_interval(secs => $2::bigint))",
                &p, &rows);
@@ -54,10 +54,10 @@ static int behind(struct ctl *ctl, const char *xid, const json_t *without, int64
 int ctl_wait(struct ctl *ctl, const char *xid, int64_t seconds, const json_t *without,
              int64_t silent, json_t **late, int64_t *alive) {
   int64_t deadline = clock_ms() + seconds * 1000;
-  struct db_params p = {0};
+  struct pg_params p = {0};
   char *count = NULL;
   *late = NULL;
-  db_time(&p, silent);
+  pg_time(&p, silent);
   int rc = ctl_value(ctl,
                      "SELECT count(*) FROM turncred.instance WHERE $1::bigint IS NULL OR last_seen "
                      "> now() - make_interval(secs => $1::bigint)",

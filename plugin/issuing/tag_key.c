@@ -12,7 +12,7 @@
 #include <string.h>
 
 struct job {
-  struct db *db;
+  struct pg *db;
   const struct kek_ring *ring;
   const char *realm, *kid;
   uint8_t *key;
@@ -67,9 +67,9 @@ static enum tag_key_result open_row(const struct job *job, const PGresult *r) {
 
 /* *found false: there is none. */
 static enum tag_key_result find(const struct job *job, bool *found) {
-  struct db_params p = {0};
-  db_text(&p, job->realm);
-  PGresult *r = db_query(job->db,
+  struct pg_params p = {0};
+  pg_text(&p, job->realm);
+  PGresult *r = pg_query(job->db,
                          "SELECT kek_id, encode(coalesce(wrapped, plain), 'hex') FROM turncred.key "
                          "WHERE realm = $1 AND use = 'tag'",
                          &p);
@@ -84,7 +84,7 @@ static enum tag_key_result find(const struct job *job, bool *found) {
 static enum tag_key_result add(const struct job *job, const char *kek_id) {
   uint8_t k[TAG_KEY_OCTETS], wrapped[TURNCRED_WRAPPED_MAX];
   size_t len = 0;
-  struct db_params p = {0};
+  struct pg_params p = {0};
   struct turncred_key_row row = {kek_id,           job->realm,           TURNCRED_TAG_KID,
                                  TURNCRED_USE_TAG, TURNCRED_HMAC_SHA256, TURNCRED_DERIVATION_NONE};
   const uint8_t *kek = kek_id && job->ring ? kek_ring_find(job->ring, kek_id) : NULL;
@@ -96,16 +96,16 @@ static enum tag_key_result add(const struct job *job, const char *kek_id) {
   if (RAND_priv_bytes(k, sizeof k) != 1)
     return say(job, TAG_KEY_FAILED, "the random number generator failed");
   bool good = !kek || !turncred_key_seal(kek, &row, k, sizeof k, wrapped, sizeof wrapped, &len);
-  db_text(&p, job->realm);
-  db_text(&p, kek_id);
+  pg_text(&p, job->realm);
+  pg_text(&p, kek_id);
   if (kek) {
-    db_bytes(&p, wrapped, len);
-    db_text(&p, NULL);
+    pg_octets(&p, wrapped, len);
+    pg_text(&p, NULL);
   } else {
-    db_text(&p, NULL);
-    db_bytes(&p, k, sizeof k);
+    pg_text(&p, NULL);
+    pg_octets(&p, k, sizeof k);
   }
-  bool done = good && db_run(job->db, "SELECT turncred.tag_key_add($1, $3, $2, $4)", &p, NULL);
+  bool done = good && !pg_run(job->db, "SELECT turncred.tag_key_add($1, $3, $2, $4)", &p, NULL);
   turncred_cleanse(k, sizeof k);
   if (!good)
     return say(job, TAG_KEY_FAILED, "the key of subject tags could not be sealed");
@@ -114,11 +114,11 @@ static enum tag_key_result add(const struct job *job, const char *kek_id) {
 
 /* Made like the key that signs. */
 static enum tag_key_result make(const struct job *job) {
-  struct db_params p = {0};
-  db_text(&p, job->realm);
-  db_text(&p, job->kid);
+  struct pg_params p = {0};
+  pg_text(&p, job->realm);
+  pg_text(&p, job->kid);
   PGresult *r =
-      db_query(job->db, "SELECT kek_id FROM turncred.key WHERE realm = $1 AND kid = $2", &p);
+      pg_query(job->db, "SELECT kek_id FROM turncred.key WHERE realm = $1 AND kid = $2", &p);
   if (!r)
     return database(job);
   enum tag_key_result result =
@@ -129,7 +129,7 @@ static enum tag_key_result make(const struct job *job) {
   return result;
 }
 
-enum tag_key_result tag_key_get(struct db *db, const struct kek_ring *ring, const char *realm,
+enum tag_key_result tag_key_get(struct pg *db, const struct kek_ring *ring, const char *realm,
                                 const char *kid, uint8_t key[TAG_KEY_OCTETS], char *text,
                                 size_t text_cap) {
   const struct job job = {db, ring, realm, kid, key, text, text_cap};

@@ -10,7 +10,7 @@
 #ifndef TURNCRED_TAG_KEY_H
 #define TURNCRED_TAG_KEY_H
 
-#include "pg/params.h"
+#include "pg/pg.h"
 #include "base/kek.h"
 #include "core/turncred.h"
 
@@ -28,7 +28,7 @@ enum tag_key_result {
  * plain as that one is, so whoever can sign can tag. ring: NULL where all is plain. Commits by
  * itself unless a transaction is open; two issuers at once end up with the same key. Needs the role
  * turncred_issuer or turncred_admin. On failure text has a sentence with the remedy. */
-enum tag_key_result tag_key_get(struct db *db, const struct kek_ring *ring, const char *realm,
+enum tag_key_result tag_key_get(struct pg *db, const struct kek_ring *ring, const char *realm,
                                 const char *kid, uint8_t key[TAG_KEY_OCTETS], char *text,
                                 size_t text_cap);
 

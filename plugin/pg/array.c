@@ -1,4 +1,4 @@
-/* pgarray.c - PostgreSQL array literals, for statements over many rows at once
+/* array.c - PostgreSQL array literals, for statements over many rows at once
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char *room(struct pgarray *array, size_t more) {
+static char *room(struct pg_array *array, size_t more) {
   if (array->failed)
     return NULL;
   if (array->cap - array->len < more) {
@@ -38,14 +38,14 @@ static char *put(char *at, const char *text) {
   return at;
 }
 
-static char *begin(struct pgarray *array, size_t more) {
+static char *begin(struct pg_array *array, size_t more) {
   char *at = room(array, more + 4);
   if (at)
     *at++ = array->len ? ',' : '{';
   return at;
 }
 
-void pgarray_text(struct pgarray *array, const char *text) {
+void pg_array_text(struct pg_array *array, const char *text) {
   char *at = begin(array, text ? 2 * strlen(text) : 4);
   if (!at)
     return;
@@ -63,7 +63,7 @@ void pgarray_text(struct pgarray *array, const char *text) {
   array->len = (size_t)(at - array->text);
 }
 
-void pgarray_octets(struct pgarray *array, const uint8_t *octets, size_t len) {
+void pg_array_octets(struct pg_array *array, const uint8_t *octets, size_t len) {
   static const char digits[] = "0123456789abcdef";
   char *at = begin(array, 2 * len + 5);
   if (!at)
@@ -77,7 +77,7 @@ void pgarray_octets(struct pgarray *array, const uint8_t *octets, size_t len) {
   array->len = (size_t)(at - array->text);
 }
 
-const char *pgarray_end(struct pgarray *array) {
+const char *pg_array_end(struct pg_array *array) {
   char *at = room(array, 3);
   if (!at)
     return NULL;
@@ -88,7 +88,7 @@ const char *pgarray_end(struct pgarray *array) {
   return array->text;
 }
 
-void pgarray_clear(struct pgarray *array) {
+void pg_array_clear(struct pg_array *array) {
   if (array->text)
     turncred_cleanse(array->text, array->cap); /* long-term keys may be in it */
   free(array->text);

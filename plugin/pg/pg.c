@@ -1,31 +1,45 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * pg.c - the one PostgreSQL connection: it never hangs, takes parameters and knows classes of errors
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "pg.h"
+
+#include "base/clock.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-uint64_t monotonic_ms(void) {
-  struct timespec ts;
-  clock_gettime(CLOCK_MONOTONIC, &ts);
-  return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+void pg_init(struct pg *pg, int wake_fd) {
+  memset(pg, 0, sizeof *pg);
+  pg->wake_fd = wake_fd;
+  pg->connect_ms = 10000;
+  pg->silence_ms = 15000;
 }
 
-void db_init(struct db *db, int wake_fd) {
-  memset(db, 0, sizeof *db);
-  db->wake_fd = wake_fd;
-  db->connect_ms = 10000;
-  db->silence_ms = 15000;
-}
+void pg_no_limits(struct pg *pg) { pg->connect_ms = pg->silence_ms = 0; }
 
-static void set_error(struct db *db, const char *message) {
+/* --- errors ------------------------------------------------------------------------------- */
+
+static void set_line(struct pg *pg, const char *message) {
   size_t n = strcspn(message, "\n");
-  snprintf(db->error, sizeof db->error, "%.*s", (int)n, message);
+  snprintf(pg->line, sizeof pg->line, "%.*s", (int)n, message);
+}
+
+/* The whole message of libpq, put on one line. */
+static void set_text(struct pg *pg, const char *message) {
+  size_t at = 0;
+  for (; *message && at + 1 < sizeof pg->text; message++) {
+    if (*message == '\n' && !message[1])
+      break;
+    pg->text[at++] = *message == '\n' || *message == '\t' ? ' ' : *message;
+  }
+  pg->text[at] = '\0';
 }
 
 /* "This probably means ...", "Is the server running ...?" begin with a tab. */
@@ -33,42 +47,86 @@ static bool is_addition(const char *line) {
   return *line == '\t' || strncmp(line, "DETAIL:", 7) == 0 || strncmp(line, "HINT:", 5) == 0;
 }
 
-/* Each host that was tried has a line with its reason; the last one counts. */
-static void set_conn_error(struct db *db) {
-  const char *message = PQerrorMessage(db->conn), *line = message;
+/* In libpq's message, each host that was tried has a line with its reason. The last one counts for a log. */
+static void set_connection_error(struct pg *pg) {
+  const char *message = PQerrorMessage(pg->conn), *line = message;
   for (const char *p = message; (p = strchr(p, '\n')) && p[1]; p++)
     if (!is_addition(p + 1))
       line = p + 1;
   while (*line == '\t' || *line == ' ')
     line++;
-  set_error(db, *line ? line : "the connection is lost");
+  set_line(pg, *line ? line : "the connection is lost");
+  set_text(pg, *message ? message : "the connection is lost");
 }
 
-void db_close(struct db *db) {
-  if (db->conn)
-    PQfinish(db->conn);
-  db->conn = NULL;
-}
-
-static int lost(struct db *db, int code, const char *message) {
-  if (message)
-    set_error(db, message);
-  else
-    set_conn_error(db);
-  db_close(db);
+/* message NULL: libpq's own. Returns code. */
+static int no_connection(struct pg *pg, int code, const char *message) {
+  pg->error = PG_LOST;
+  if (message) {
+    set_line(pg, message);
+    set_text(pg, message);
+  } else {
+    set_connection_error(pg);
+  }
   return code;
 }
 
-/* Waits until the socket can do what is asked (POLLIN, POLLOUT). 0 with *ready, ETIMEDOUT,
- * ECANCELED, EIO. */
-static int wait_socket(struct db *db, short events, uint64_t deadline, short *ready) {
+void pg_close(struct pg *pg) {
+  if (pg->conn)
+    PQfinish(pg->conn);
+  pg->conn = NULL;
+}
+
+static int lost(struct pg *pg, int code, const char *message) {
+  no_connection(pg, code, message);
+  pg_close(pg);
+  return code;
+}
+
+static enum pg_error class_of(const char *state) {
+  if (!strncmp(state, "08", 2) || !strncmp(state, "57P", 3) || !strncmp(state, "53", 2) ||
+      !strncmp(state, "58", 2) || !strcmp(state, "25006"))
+    return PG_LOST;
+  if (!strncmp(state, "23", 2) || !strncmp(state, "TC", 2) || !strncmp(state, "22", 2))
+    return PG_REFUSED;
+  if (!strcmp(state, "42501"))
+    return PG_DENIED;
+  if (!strcmp(state, "3F000") || !strcmp(state, "42P01") || !strcmp(state, "42703") || !strcmp(state, "42883"))
+    return PG_MISSING;
+  return PG_FAILED;
+}
+
+/* A statement failed. */
+static int failed(struct pg *pg, const PGresult *result) {
+  const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+  const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+  const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
+  const char *constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
+  char buf[1024];
+  if (!primary)
+    primary = PQresultErrorMessage(result);
+  snprintf(pg->sqlstate, sizeof pg->sqlstate, "%s", state ? state : "");
+  snprintf(pg->constraint, sizeof pg->constraint, "%s", constraint ? constraint : "");
+  pg->error = state ? class_of(state) : PG_LOST;
+  snprintf(buf, sizeof buf, "%s%s%s", primary, hint ? ". " : "", hint ? hint : "");
+  set_text(pg, buf);
+  snprintf(buf, sizeof buf, "%.*s (%s)", 200, primary, state ? state : "no SQLSTATE");
+  set_line(pg, buf);
+  return EIO;
+}
+
+/* --- waiting ------------------------------------------------------------------------------ */
+
+static int64_t deadline_in(uint32_t ms) { return ms ? clock_ms() + ms : INT64_MAX; }
+
+/* Waits until the socket can do one of events (POLLIN, POLLOUT), then *ready says which. 0, ETIMEDOUT, ECANCELED, EIO. */
+static int wait_socket(const struct pg *pg, short events, int64_t deadline, short *ready) {
   for (;;) {
-    uint64_t now = monotonic_ms();
-    struct pollfd fds[2] = {{PQsocket(db->conn), events, 0}, {db->wake_fd, POLLIN, 0}};
+    struct pollfd fds[2] = {{PQsocket(pg->conn), events, 0}, {pg->wake_fd, POLLIN, 0}};
     if (fds[0].fd < 0)
       return EIO;
-    uint64_t left = deadline > now ? deadline - now : 0;
-    int n = poll(fds, db->wake_fd < 0 ? 1 : 2, left > 60000 ? 60000 : (int)left);
+    int64_t left = deadline - clock_ms();
+    int n = poll(fds, pg->wake_fd < 0 ? 1 : 2, left > 60000 ? 60000 : left < 0 ? 0 : (int)left);
     if (n < 0 && errno != EINTR)
       return EIO;
     if (n > 0 && fds[1].revents)
@@ -77,12 +135,37 @@ static int wait_socket(struct db *db, short events, uint64_t deadline, short *re
       *ready = fds[0].revents;
       return 0;
     }
-    if (monotonic_ms() >= deadline)
+    if (clock_ms() >= deadline)
       return ETIMEDOUT;
   }
 }
 
-/* --- connecting ------------------------------------------------------------------------- */
+/* wait_socket in the middle of a statement: its failure is the end of the connection. */
+static int wait_or_lose(struct pg *pg, short events, int64_t deadline, short *ready) {
+  int rc = wait_socket(pg, events, deadline, ready);
+  return rc ? lost(pg, rc, rc == ETIMEDOUT ? "the database does not answer" : "interrupted") : 0;
+}
+
+/* Takes in what the server sends next. */
+static int consume(struct pg *pg) {
+  short ready;
+  int rc = wait_or_lose(pg, POLLIN, deadline_in(pg->silence_ms), &ready);
+  if (rc)
+    return rc;
+  return PQconsumeInput(pg->conn) ? 0 : lost(pg, EIO, NULL);
+}
+
+/* Waits until PQgetResult does not block. */
+static int receive(struct pg *pg) {
+  while (PQisBusy(pg->conn)) {
+    int rc = consume(pg);
+    if (rc)
+      return rc;
+  }
+  return 0;
+}
+
+/* --- connecting --------------------------------------------------------------------------- */
 
 static int parts(const char *list) {
   int n = 1;
@@ -109,24 +192,24 @@ static char *rotated(const char *list, unsigned by) {
   return out;
 }
 
-#define PARAMS_MAX 80
-struct params {
-  size_t count;
-  const char *key[PARAMS_MAX], *value[PARAMS_MAX];
-  char *own[3];
+/* The lists of hosts and ports in conninfo, turned by rotation. */
+struct hosts {
+  char *host, *hostaddr, *port; /* NULL: as conninfo has it */
 };
 
-static bool has(const struct params *params, const char *key) {
-  for (size_t i = 0; i < params->count; i++)
-    if (strcmp(params->key[i], key) == 0)
-      return true;
-  return false;
-}
-static void add(struct params *params, const char *key, const char *value) {
-  if (params->count + 1 < PARAMS_MAX) {
-    params->key[params->count] = key;
-    params->value[params->count++] = value;
+static void rotate(const struct pg *pg, const char *conninfo, struct hosts *hosts) {
+  PQconninfoOption *options = pg->rotation ? PQconninfoParse(conninfo, NULL) : NULL;
+  for (PQconninfoOption *o = options; o && o->keyword; o++) {
+    if (!o->val || !*o->val)
+      continue;
+    if (!strcmp(o->keyword, "host"))
+      hosts->host = rotated(o->val, pg->rotation);
+    else if (!strcmp(o->keyword, "hostaddr"))
+      hosts->hostaddr = rotated(o->val, pg->rotation);
+    else if (!strcmp(o->keyword, "port") && strchr(o->val, ','))
+      hosts->port = rotated(o->val, pg->rotation);
   }
+  PQconninfoFree(options);
 }
 
 static void no_notice(void *arg, const PGresult *result) {
@@ -134,169 +217,173 @@ static void no_notice(void *arg, const PGresult *result) {
   (void)result;
 }
 
-static int start(struct db *db, const char *conninfo, const char *application_name) {
-  static const char *const defaults[][2] = {
-      {"keepalives_idle", "10"},     {"keepalives_interval", "5"}, {"keepalives_count", "3"},
-      {"tcp_user_timeout", "15000"}, {"client_encoding", "UTF8"},
+static int start(struct pg *pg, const char *conninfo, const char *application_name) {
+  struct hosts hosts = {0};
+  rotate(pg, conninfo, &hosts);
+  /* libpq: conninfo stands in dbname; what comes before it is a default, what comes after it overrides; NULL is nothing */
+  const char *const options[][2] = {
+      {"keepalives_idle", "10"},
+      {"keepalives_interval", "5"},
+      {"keepalives_count", "3"},
+      {"tcp_user_timeout", "15000"},
+      {"client_encoding", "UTF8"},
+      {"fallback_application_name", application_name},
+      {"connect_timeout", "10"}, /* of libpq's own connecting */
+      {"dbname", conninfo},
+      {"host", hosts.host},
+      {"hostaddr", hosts.hostaddr},
+      {"port", hosts.port},
   };
-  struct params params = {0};
-  char *message = NULL;
-  PQconninfoOption *options = PQconninfoParse(conninfo, &message);
-  if (!options) {
-    set_error(db, message ? message : "no memory");
-    PQfreemem(message);
-    return EIO;
+  enum { COUNT = sizeof options / sizeof *options };
+  const char *keys[COUNT + 1] = {NULL}, *values[COUNT + 1] = {NULL};
+  for (size_t i = 0; i < COUNT; i++) {
+    keys[i] = options[i][0];
+    values[i] = options[i][1];
   }
-  int own = 0;
-  for (PQconninfoOption *o = options; o->keyword; o++) {
-    if (!o->val || !*o->val)
-      continue;
-    const char *value = o->val;
-    bool list = strcmp(o->keyword, "host") == 0 || strcmp(o->keyword, "hostaddr") == 0 ||
-                (strcmp(o->keyword, "port") == 0 && strchr(value, ','));
-    if (list && own < 3 && db->rotation > 0 && (params.own[own] = rotated(value, db->rotation)))
-      value = params.own[own++];
-    add(&params, o->keyword, value);
-  }
-  for (size_t i = 0; i < sizeof defaults / sizeof defaults[0]; i++)
-    if (!has(&params, defaults[i][0]))
-      add(&params, defaults[i][0], defaults[i][1]);
-  if (application_name && !has(&params, "application_name"))
-    add(&params, "fallback_application_name", application_name);
-  params.key[params.count] = params.value[params.count] = NULL;
-  db->conn = PQconnectStartParams(params.key, params.value, 0);
-  for (int i = 0; i < own; i++)
-    free(params.own[i]);
-  PQconninfoFree(options);
-  if (!db->conn) {
-    set_error(db, "no memory");
-    return EIO;
-  }
-  PQsetNoticeReceiver(db->conn, no_notice, NULL);
-  if (db->begun)
-    db->begun(db->conn, db->begun_arg);
-  return PQstatus(db->conn) == CONNECTION_BAD ? lost(db, EIO, NULL) : 0;
+  pg->conn = (pg->connect_ms ? PQconnectStartParams : PQconnectdbParams)(keys, values, 1);
+  free(hosts.host);
+  free(hosts.hostaddr);
+  free(hosts.port);
+  if (!pg->conn)
+    return no_connection(pg, EIO, "out of memory");
+  PQsetNoticeReceiver(pg->conn, no_notice, NULL);
+  if (pg->begun)
+    pg->begun(pg->conn, pg->begun_arg);
+  return PQstatus(pg->conn) == CONNECTION_BAD ? lost(pg, EIO, NULL) : 0;
 }
 
-int db_connect(struct db *db, const char *conninfo, const char *application_name) {
-  db_close(db);
-  int rc = start(db, conninfo, application_name);
-  if (rc)
-    return rc;
-  uint64_t deadline = monotonic_ms() + db->connect_ms;
+static int finish(struct pg *pg) {
+  int64_t deadline = deadline_in(pg->connect_ms);
   PostgresPollingStatusType status = PGRES_POLLING_WRITING;
   while (status != PGRES_POLLING_OK) {
     if (status == PGRES_POLLING_FAILED)
-      return lost(db, EIO, NULL);
+      return lost(pg, EIO, NULL);
     short ready;
-    rc = wait_socket(db, status == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline, &ready);
+    int rc = wait_socket(pg, status == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline, &ready);
     if (rc == ETIMEDOUT)
-      db->rotation++;
+      pg->rotation++;
     if (rc)
-      return lost(db, rc, rc == ETIMEDOUT ? "connecting: no answer in time" : "interrupted");
-    status = PQconnectPoll(db->conn);
+      return lost(pg, rc, rc == ETIMEDOUT ? "connecting: no answer in time" : "interrupted");
+    status = PQconnectPoll(pg->conn);
   }
-  if (PQsetnonblocking(db->conn, 1))
-    return lost(db, EIO, NULL);
   return 0;
 }
 
-/* --- statements ------------------------------------------------------------------------- */
+static void forget_error(struct pg *pg) {
+  pg->error = PG_OK;
+  pg->sqlstate[0] = pg->constraint[0] = pg->text[0] = '\0';
+}
 
-static int send_sql(struct db *db, const char *sql, int count, const char *const *values) {
-  db->sqlstate[0] = 0;
-  if (!db->conn) {
-    set_error(db, "not connected");
-    return EIO;
-  }
-  if (!(values ? PQsendQueryParams(db->conn, sql, count, NULL, values, NULL, NULL, 0)
-               : PQsendQuery(db->conn, sql)))
-    return lost(db, EIO, NULL);
-  uint64_t deadline = monotonic_ms() + db->silence_ms;
-  for (int more; (more = PQflush(db->conn)) != 0;) {
+int pg_connect(struct pg *pg, const char *conninfo, const char *application_name) {
+  pg_close(pg);
+  forget_error(pg);
+  int rc = start(pg, conninfo ? conninfo : "", application_name);
+  if (!rc && pg->connect_ms)
+    rc = finish(pg);
+  if (!rc && PQsetnonblocking(pg->conn, 1))
+    rc = lost(pg, EIO, NULL);
+  return rc;
+}
+
+/* --- statements --------------------------------------------------------------------------- */
+
+/* Puts what libpq holds back on the wire. */
+static int flush(struct pg *pg) {
+  int64_t deadline = deadline_in(pg->silence_ms);
+  for (int more; (more = PQflush(pg->conn)) != 0;) {
     if (more < 0)
-      return lost(db, EIO, NULL);
+      return lost(pg, EIO, NULL);
     short ready;
-    int rc = wait_socket(db, POLLIN | POLLOUT, deadline, &ready);
+    int rc = wait_or_lose(pg, POLLIN | POLLOUT, deadline, &ready);
     if (rc)
-      return lost(db, rc, rc == ETIMEDOUT ? "the database does not answer" : "interrupted");
-    if ((ready & POLLIN) && !PQconsumeInput(db->conn))
-      return lost(db, EIO, NULL);
+      return rc;
+    if ((ready & POLLIN) && !PQconsumeInput(pg->conn))
+      return lost(pg, EIO, NULL);
   }
   return 0;
 }
 
-/* Until a result can be had without waiting. */
-static int receive(struct db *db) {
-  while (PQisBusy(db->conn)) {
-    short ready;
-    int rc = wait_socket(db, POLLIN, monotonic_ms() + db->silence_ms, &ready);
-    if (rc)
-      return lost(db, rc, rc == ETIMEDOUT ? "the database does not answer" : "interrupted");
-    if (!PQconsumeInput(db->conn))
-      return lost(db, EIO, NULL);
-  }
-  return 0;
+/* params NULL: sql may be several statements. */
+static int send_sql(struct pg *pg, const char *sql, const struct pg_params *params) {
+  forget_error(pg);
+  if (!pg->conn)
+    return no_connection(pg, EIO, "not connected");
+  int sent = params ? PQsendQueryParams(pg->conn, sql, params->count, NULL, params->values, params->lengths,
+                                        params->formats, 0)
+                    : PQsendQuery(pg->conn, sql);
+  return sent ? flush(pg) : lost(pg, EIO, NULL);
 }
 
-static void failed(struct db *db, const PGresult *result) {
-  const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-  const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-  char line[240];
-  snprintf(line, sizeof line, "%s (%s)", primary ? primary : PQresultErrorMessage(result),
-           state ? state : "no SQLSTATE");
-  set_error(db, line);
-  snprintf(db->sqlstate, sizeof db->sqlstate, "%s", state ? state : "");
-}
-
-static int take_results(struct db *db, PGresult **results, size_t cap) {
-  int rc = 0;
-  for (size_t n = 0; rc == 0;) {
-    if ((rc = receive(db)))
+/* After a failed statement: the server aborts those that follow it; takes their results away. */
+static int take_rest(struct pg *pg) {
+  for (PGresult *more;; PQclear(more)) {
+    if (receive(pg))
+      return EIO;
+    if (!(more = PQgetResult(pg->conn)))
       break;
-    PGresult *result = PQgetResult(db->conn);
+  }
+  if (PQstatus(pg->conn) != CONNECTION_OK) {
+    pg->error = PG_LOST;
+    pg_close(pg);
+  }
+  return EIO;
+}
+
+static int take_results(struct pg *pg, PGresult **results, size_t cap) {
+  for (size_t n = 0;;) {
+    int rc = receive(pg);
+    if (rc)
+      return rc;
+    PGresult *result = PQgetResult(pg->conn);
     if (!result)
-      return PQstatus(db->conn) == CONNECTION_OK ? 0 : lost(db, EIO, NULL);
+      return PQstatus(pg->conn) == CONNECTION_OK ? 0 : lost(pg, EIO, NULL);
     ExecStatusType status = PQresultStatus(result);
     if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
-      failed(db, result);
+      failed(pg, result);
       PQclear(result);
-      /* the rest is aborted; take it away */
-      for (;;) {
-        if (receive(db))
-          return EIO;
-        PGresult *more = PQgetResult(db->conn);
-        if (!more)
-          break;
-        PQclear(more);
-      }
-      if (PQstatus(db->conn) != CONNECTION_OK)
-        db_close(db);
-      return EIO;
+      return take_rest(pg);
     }
     if (n < cap)
       results[n++] = result;
     else
       PQclear(result);
   }
+}
+
+int pg_batch(struct pg *pg, const char *sql, PGresult **results, size_t cap) {
+  for (size_t i = 0; i < cap; i++)
+    results[i] = NULL;
+  int rc = send_sql(pg, sql, NULL);
+  return rc ? rc : take_results(pg, results, cap);
+}
+
+static int query(struct pg *pg, const char *sql, const struct pg_params *params, PGresult **result) {
+  static const struct pg_params none;
+  *result = NULL;
+  int rc = send_sql(pg, sql, params ? params : &none);
+  if (!rc)
+    rc = take_results(pg, result, 1);
+  if (rc) {
+    PQclear(*result);
+    *result = NULL;
+  }
   return rc;
 }
 
-int db_query(struct db *db, const char *sql, PGresult **results, size_t cap) {
-  for (size_t i = 0; i < cap; i++)
-    results[i] = NULL;
-  int rc = send_sql(db, sql, 0, NULL);
-  return rc ? rc : take_results(db, results, cap);
+PGresult *pg_query(struct pg *pg, const char *sql, const struct pg_params *params) {
+  PGresult *result;
+  query(pg, sql, params, &result);
+  return result;
 }
 
-int db_query_params(struct db *db, const char *sql, int count, const char *const *values,
-                    PGresult **result) {
-  *result = NULL;
-  int rc = send_sql(db, sql, count, values);
-  return rc ? rc : take_results(db, result, 1);
+int pg_run(struct pg *pg, const char *sql, const struct pg_params *params, int64_t *rows) {
+  PGresult *result;
+  int rc = query(pg, sql, params, &result);
+  if (!rc && rows)
+    *rows = *PQcmdTuples(result) ? strtoll(PQcmdTuples(result), NULL, 10) : 0;
+  PQclear(result);
+  return rc;
 }
-
-int db_run(struct db *db, const char *sql) { return db_query(db, sql, NULL, 0); }
 
 /* --- COPY ------------------------------------------------------------------------------- */
 
@@ -306,7 +393,7 @@ static int32_t be32(const char *p) {
                    (uint32_t)(uint8_t)p[2] << 8 | (uint32_t)(uint8_t)p[3]);
 }
 
-int64_t db_int(const struct db_row *row, int field) {
+int64_t pg_row_int(const struct pg_row *row, int field) {
   uint64_t x = 0;
   int n = row->len[field];
   if (n != 1 && n != 4 && n != 8)
@@ -317,13 +404,13 @@ int64_t db_int(const struct db_row *row, int field) {
 }
 
 /* 1: a row, 0: the trailer, -1: not what COPY sends */
-static int parse_row(const char *p, int n, struct db_row *row) {
+static int parse_row(const char *p, int n, struct pg_row *row) {
   if (n < 2)
     return -1;
   row->count = be16(p);
   if (row->count == -1)
     return 0;
-  if (row->count < 0 || row->count > DB_FIELDS_MAX)
+  if (row->count < 0 || row->count > PG_FIELDS_MAX)
     return -1;
   p += 2;
   n -= 2;
@@ -345,102 +432,120 @@ static int parse_row(const char *p, int n, struct db_row *row) {
   return n == 0 ? 1 : -1;
 }
 
-int db_copy(struct db *db, const char *sql, db_row_fn fn, void *arg) {
+/* What take_message has seen of a COPY. */
+struct copy {
+  pg_row_fn fn;
+  void *arg;
+  bool header; /* is over */
+  bool whole;  /* the trailer came */
+  bool memory; /* fn never returned false */
+};
+
+/* One message of the COPY. false: it cannot be understood. */
+static bool take_message(struct copy *copy, const char *p, int len) {
+  struct pg_row row;
+  if (!copy->header) {
+    if (len < 19 || memcmp(p, "PGCOPY\n\377\r\n", 11) != 0)
+      return false;
+    int64_t skip = 19 + (int64_t)be32(p + 15);
+    copy->header = true;
+    if (skip == len) /* the header alone, as PostgreSQL 16 and later may send it */
+      return true;
+    if (skip <= 0 || skip > len)
+      return false;
+    p += skip;
+    len -= (int)skip;
+  }
+  int kind = parse_row(p, len, &row);
+  if (kind == 1 && copy->memory)
+    copy->memory = copy->fn(&row, copy->arg);
+  copy->whole |= kind == 0;
+  return kind >= 0;
+}
+
+/* Takes rows until the COPY ends. */
+static int take_rows(struct pg *pg, struct copy *copy) {
+  for (;;) {
+    char *buf = NULL;
+    int len = PQgetCopyData(pg->conn, &buf, 1);
+    if (len < 0)
+      return 0;
+    if (len == 0) {
+      int rc = consume(pg);
+      if (rc)
+        return rc;
+      continue;
+    }
+    bool good = take_message(copy, buf, len);
+    explicit_bzero(buf, (size_t)len); /* key octets of plain realms */
+    PQfreemem(buf);
+    if (!good)
+      return lost(pg, EIO, "COPY: the answer cannot be understood");
+  }
+}
+
+static int begin_copy(struct pg *pg, const char *sql) {
   size_t n = strlen(sql) + 40;
   char *copy = malloc(n);
   if (!copy)
     return ENOMEM;
   snprintf(copy, n, "COPY (%s) TO STDOUT (FORMAT binary)", sql);
-  int rc = send_sql(db, copy, 0, NULL);
+  int rc = send_sql(pg, copy, NULL);
   free(copy);
-  if (rc == 0)
-    rc = receive(db);
-  if (rc)
-    return rc;
-  PGresult *result = PQgetResult(db->conn);
-  bool copying = PQresultStatus(result) == PGRES_COPY_OUT;
-  if (!copying) {
-    failed(db, result);
-    rc = EIO;
-  }
-  PQclear(result);
-  bool header = true, whole = false, memory = true;
-  while (copying) {
-    char *buf = NULL;
-    int len = PQgetCopyData(db->conn, &buf, 1);
-    if (len == 0) {
-      short ready;
-      rc = wait_socket(db, POLLIN, monotonic_ms() + db->silence_ms, &ready);
-      if (rc)
-        return lost(db, rc, rc == ETIMEDOUT ? "the database does not answer" : "interrupted");
-      if (!PQconsumeInput(db->conn))
-        return lost(db, EIO, NULL);
-      continue;
-    }
-    if (len < 0)
-      break;
-    struct db_row row;
-    const char *p = buf;
-    int kind = -1;
-    if (header && len >= 19 && memcmp(p, "PGCOPY\n\377\r\n", 11) == 0) {
-      int skip = 19 + be32(p + 15);
-      header = false;
-      if (skip == len) { /* the header alone, as PostgreSQL 16 and later may send it */
-        PQfreemem(buf);
-        continue;
-      }
-      if (skip > 0 && skip < len)
-        kind = parse_row(p + skip, len - skip, &row);
-    } else if (!header) {
-      kind = parse_row(p, len, &row);
-    }
-    if (kind == 1 && memory)
-      memory = fn(&row, arg);
-    whole |= kind == 0;
-    explicit_bzero(buf, (size_t)len); /* key octets of plain realms */
-    PQfreemem(buf);
-    if (kind < 0)
-      return lost(db, EIO, "COPY: the answer cannot be understood");
-  }
-  for (;;) {
-    int again = receive(db);
+  return rc ? rc : receive(pg);
+}
+
+/* Takes the last results, when all rows have come. rc: 0, or the statement has failed already. */
+static int end_copy(struct pg *pg, int rc) {
+  for (PGresult *last;; PQclear(last)) {
+    int again = receive(pg);
     if (again)
       return again;
-    PGresult *last = PQgetResult(db->conn);
-    if (!last)
+    if (!(last = PQgetResult(pg->conn)))
       break;
-    if (PQresultStatus(last) != PGRES_COMMAND_OK && rc == 0) {
-      failed(db, last);
-      rc = EIO;
-    }
-    PQclear(last);
+    if (PQresultStatus(last) != PGRES_COMMAND_OK && rc == 0)
+      rc = failed(pg, last);
   }
-  if (PQstatus(db->conn) != CONNECTION_OK)
-    return lost(db, EIO, NULL);
-  if (rc == 0 && !memory)
-    rc = ENOMEM;
-  if (rc == 0 && !whole)
-    return lost(db, EIO, "COPY: the answer is cut short");
-  return rc;
+  return PQstatus(pg->conn) == CONNECTION_OK ? rc : lost(pg, EIO, NULL);
+}
+
+int pg_copy(struct pg *pg, const char *sql, pg_row_fn fn, void *arg) {
+  struct copy copy = {.fn = fn, .arg = arg, .memory = true};
+  int rc = begin_copy(pg, sql);
+  if (rc)
+    return rc;
+  PGresult *result = PQgetResult(pg->conn);
+  bool copying = PQresultStatus(result) == PGRES_COPY_OUT;
+  if (!copying)
+    rc = failed(pg, result);
+  PQclear(result);
+  if (copying && (rc = take_rows(pg, &copy)))
+    return rc;
+  rc = end_copy(pg, rc);
+  if (rc)
+    return rc;
+  if (!copy.memory)
+    return ENOMEM;
+  return copy.whole ? 0 : lost(pg, EIO, "COPY: the answer is cut short");
 }
 
 /* --- notifications ---------------------------------------------------------------------- */
 
-int db_wait(struct db *db, uint32_t timeout_ms) {
-  uint64_t deadline = monotonic_ms() + timeout_ms;
+int pg_wait(struct pg *pg, uint32_t timeout_ms) {
+  int64_t deadline = clock_ms() + timeout_ms;
   for (;;) {
     bool notified = false;
-    for (PGnotify *note; (note = PQnotifies(db->conn)); notified = true)
+    for (PGnotify *note; (note = PQnotifies(pg->conn)); notified = true)
       PQfreemem(note);
     if (notified)
-      return DB_NOTIFIED;
+      return PG_NOTIFIED;
     short ready;
-    int rc = wait_socket(db, POLLIN, deadline, &ready);
+    int rc = wait_socket(pg, POLLIN, deadline, &ready);
     if (rc == ETIMEDOUT)
       return 0;
     if (rc == ECANCELED)
       return rc;
-    if (rc || !PQconsumeInput(db->conn))
-      return lost(db, EIO, NULL);
+    if (rc || !PQconsumeInput(pg->conn))
+      return lost(pg, EIO, NULL);
   }
 }

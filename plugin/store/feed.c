@@ -3,6 +3,8 @@
 
 #include "feed.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,14 +18,14 @@
 void feed_init(struct feed *feed, int wake_fd, bool credentials, const struct kek_ring *keks,
                store_log_fn log, void *arg) {
   memset(feed, 0, sizeof *feed);
-  db_init(&feed->db, wake_fd);
+  pg_init(&feed->db, wake_fd);
   rows_init(&feed->rows, keks, log, arg);
   feed->credentials = credentials;
   feed->rows.keep_k = !credentials; /* an issuer */
 }
 
 void feed_clear(struct feed *feed) {
-  db_close(&feed->db);
+  pg_close(&feed->db);
   rows_clear(&feed->rows);
   free(feed->known);
   feed->known = NULL;
@@ -133,9 +135,9 @@ static bool is_known(const struct feed *feed, int64_t id, const char *random) {
 }
 
 static int query(struct feed *feed, const char *sql, PGresult **results, size_t cap) {
-  int rc = db_query(&feed->db, sql, results, cap);
+  int rc = pg_batch(&feed->db, sql, results, cap);
   if (rc)
-    snprintf(feed->message, sizeof feed->message, "%s", feed->db.error);
+    snprintf(feed->message, sizeof feed->message, "%s", feed->db.line);
   return rc;
 }
 
@@ -238,11 +240,11 @@ bool feed_unsettled(const struct feed *feed) {
 static int copy(struct feed *feed, char *sql, enum rows_table table) {
   if (!sql)
     return fail(feed, "no memory");
-  int rc = db_copy(&feed->db, sql, rows_take(table), &feed->rows);
+  int rc = pg_copy(&feed->db, sql, rows_take(table), &feed->rows);
   free(sql);
   if (rc)
     snprintf(feed->message, sizeof feed->message, "%s: %s", rows_table_name(table),
-             rc == ENOMEM ? "no memory" : feed->db.error);
+             rc == ENOMEM ? "no memory" : feed->db.line);
   return rc;
 }
 
@@ -396,7 +398,7 @@ static const char *doubt(const struct feed *feed, const struct look *look) {
 
 static enum feed_result ended(struct feed *feed, int rc) {
   if (feed->db.conn)
-    db_run(&feed->db, "ROLLBACK");
+    pg_run(&feed->db, "ROLLBACK", NULL, NULL);
   if (rc == ECANCELED)
     return FEED_STOPPED;
   return FEED_FAILED;
@@ -417,7 +419,7 @@ enum feed_result feed_look(struct feed *feed, const struct store_snapshot *from,
   const char *why = feed->loaded || feed->from_disk ? doubt(feed, &look) : NULL;
   if (why && look.standby) {
     /* most likely it has not caught up yet: what we have is newer */
-    uint64_t now = monotonic_ms();
+    int64_t now = clock_ms();
     if (feed->lag_since == 0)
       feed->lag_since = now;
     if (now - feed->lag_since < STANDBY_GRACE) {

@@ -20,7 +20,7 @@ struct feed_change {
 };
 
 struct feed {
-  struct db db;
+  struct pg db;
   struct rows rows;
   bool credentials; /* loads pushed credentials (servers do, issuers do not) */
   bool loaded;
@@ -31,7 +31,7 @@ struct feed {
   size_t known_count, known_cap;
   bool from_disk;     /* identity and xmin are those of a snapshot from the disk */
   bool lost_told;     /* the log knows that history was lost; it is not yet loaded anew */
-  uint64_t lag_since; /* monotonic_ms since a standby is behind what we have; 0: it is not */
+  int64_t lag_since; /* clock_ms since a standby is behind what we have; 0: it is not */
   char message[300];  /* why it failed, or what there is to say */
 };
 

@@ -163,7 +163,7 @@ static void accept(struct rows *rows, const struct table *t, const char *realm, 
 /* --- fields ------------------------------------------------------------------------------ */
 
 /* NULL in the database is "". False if it does not fit, or holds NUL. */
-static bool text(const struct db_row *row, int field, char *out, size_t cap) {
+static bool text(const struct pg_row *row, int field, char *out, size_t cap) {
   int n = row->len[field];
   if (n < 0)
     n = 0;
@@ -175,11 +175,11 @@ static bool text(const struct db_row *row, int field, char *out, size_t cap) {
   return true;
 }
 
-static bool is(const struct db_row *row, int field, const char *word) {
+static bool is(const struct pg_row *row, int field, const char *word) {
   return row->len[field] == (int)strlen(word) && memcmp(row->value[field], word, strlen(word)) == 0;
 }
 
-static char *text_of_any_length(const struct db_row *row, int field) {
+static char *text_of_any_length(const struct pg_row *row, int field) {
   int n = row->len[field] < 0 ? 0 : row->len[field];
   char *out = malloc((size_t)n + 1);
   if (out && !text(row, field, out, (size_t)n + 1))
@@ -192,14 +192,14 @@ struct named {
   char name[TURNCRED_USERNAME_MAX + 12];
 };
 /* Names that do not fit cannot be in a snapshot: such rows are passed over. */
-static bool names(const struct db_row *row, int fields, struct named *out) {
+static bool names(const struct pg_row *row, int fields, struct named *out) {
   return row->count == 2 + fields && text(row, 0, out->realm, sizeof out->realm) &&
          text(row, 1, out->name, sizeof out->name);
 }
 
 /* --- realm ------------------------------------------------------------------------------- */
 
-static bool expiry(const struct db_row *row, int field, enum store_expiry *out) {
+static bool expiry(const struct pg_row *row, int field, enum store_expiry *out) {
   static const char *const words[] = {"strict", "grace", "allocate"};
   for (int i = 0; i < 3; i++)
     if (is(row, field, words[i])) {
@@ -209,7 +209,7 @@ static bool expiry(const struct db_row *row, int field, enum store_expiry *out) 
   return false;
 }
 
-static bool mechanisms(const struct db_row *row, int field, uint8_t out[4]) {
+static bool mechanisms(const struct pg_row *row, int field, uint8_t out[4]) {
   static const char *const words[] = {"", "token", "derived", "rest", "pushed"};
   char list[64], *save = NULL;
   int n = 0;
@@ -226,13 +226,13 @@ static bool mechanisms(const struct db_row *row, int field, uint8_t out[4]) {
   return n > 0;
 }
 
-static bool number(const struct db_row *row, int field, int64_t max, uint64_t *out) {
-  int64_t x = db_int(row, field);
+static bool number(const struct pg_row *row, int field, int64_t max, uint64_t *out) {
+  int64_t x = pg_row_int(row, field);
   *out = (uint64_t)x;
   return row->len[field] > 0 && x >= 0 && x <= max;
 }
 
-static const char *read_realm(const struct db_row *row, struct store_realm *realm) {
+static const char *read_realm(const struct pg_row *row, struct store_realm *realm) {
   uint64_t grace, max_ttl, default_ttl, user_quota, total_quota, max_bps;
   if (!text(row, 2, realm->name, sizeof realm->name) || !*realm->name)
     return "name: 1 to 127 octets are needed";
@@ -255,11 +255,11 @@ static const char *read_realm(const struct db_row *row, struct store_realm *real
   realm->user_quota = (uint32_t)user_quota;
   realm->total_quota = (uint32_t)total_quota;
   realm->max_bps = max_bps;
-  realm->bind_address = db_int(row, 15) != 0;
+  realm->bind_address = pg_row_int(row, 15) != 0;
   return NULL;
 }
 
-bool rows_take_realm(const struct db_row *row, void *arg) {
+bool rows_take_realm(const struct pg_row *row, void *arg) {
   struct rows *rows = arg;
   const struct table *t = &tables[ROWS_REALM];
   struct named id;
@@ -294,12 +294,12 @@ bool rows_take_realm(const struct db_row *row, void *arg) {
 
 /* --- key --------------------------------------------------------------------------------- */
 
-static const uint8_t *octets(const struct db_row *row, int field) {
+static const uint8_t *octets(const struct pg_row *row, int field) {
   return (const uint8_t *)row->value[field];
 }
 
 /* The key encryption key that a row names; a message in why if there is none. */
-static const uint8_t *find_kek(const struct rows *rows, const struct db_row *row, int field,
+static const uint8_t *find_kek(const struct rows *rows, const struct pg_row *row, int field,
                                char id[KEK_ID_MAX + 1], char *why, size_t cap) {
   const uint8_t *kek = NULL;
   if (!text(row, field, id, KEK_ID_MAX + 1) || !kek_id_valid(id))
@@ -309,12 +309,12 @@ static const uint8_t *find_kek(const struct rows *rows, const struct db_row *row
   return kek;
 }
 
-static bool read_key(struct rows *rows, const struct db_row *row, const struct named *id,
+static bool read_key(struct rows *rows, const struct pg_row *row, const struct named *id,
                      struct store_key *key, uint8_t k[TURNCRED_KEY_MAX + 8], char *why,
                      size_t cap) {
   char use[16], alg[24], derivation[24], format[32], kek_id[KEK_ID_MAX + 1];
   struct turncred_key_row bound = {.realm = id->realm, .kid = id->name, .kek_id = kek_id};
-  bool zero_iv = db_int(row, 10) != 0;
+  bool zero_iv = pg_row_int(row, 10) != 0;
   if (!text(row, 3, use, sizeof use) || turncred_use_parse(use, &bound.use))
     return snprintf(why, cap, "use: token, derived or rest is needed"), false;
   if (!text(row, 4, alg, sizeof alg) || turncred_alg_parse(alg, &bound.alg))
@@ -335,10 +335,10 @@ static bool read_key(struct rows *rows, const struct db_row *row, const struct n
     key->state = STORE_KEY_DISABLED;
   else
     return snprintf(why, cap, "state: this program does not know it"), false;
-  key->subject_tag = db_int(row, 11) != 0;
-  key->not_before = db_int(row, 12);
-  key->sign_until = db_int(row, 13);
-  key->accept_until = db_int(row, 14);
+  key->subject_tag = pg_row_int(row, 11) != 0;
+  key->not_before = pg_row_int(row, 12);
+  key->sign_until = pg_row_int(row, 13);
+  key->accept_until = pg_row_int(row, 14);
 
   size_t k_len = 0;
   enum turncred_err err = TURNCRED_OK;
@@ -372,7 +372,7 @@ static bool read_key(struct rows *rows, const struct db_row *row, const struct n
   return err == TURNCRED_OK;
 }
 
-bool rows_take_key(const struct db_row *row, void *arg) {
+bool rows_take_key(const struct pg_row *row, void *arg) {
   struct rows *rows = arg;
   const struct table *t = &tables[ROWS_KEY];
   struct named id;
@@ -406,7 +406,7 @@ bool rows_take_key(const struct db_row *row, void *arg) {
 
 /* --- credential -------------------------------------------------------------------------- */
 
-static bool read_credential(struct rows *rows, const struct db_row *row,
+static bool read_credential(struct rows *rows, const struct pg_row *row,
                             struct store_credential *credential, char *why, size_t cap) {
   if (row->len[4] >= 0) {
     char kek_id[KEK_ID_MAX + 1];
@@ -439,7 +439,7 @@ static bool read_credential(struct rows *rows, const struct db_row *row,
   return true;
 }
 
-bool rows_take_credential(const struct db_row *row, void *arg) {
+bool rows_take_credential(const struct pg_row *row, void *arg) {
   struct rows *rows = arg;
   const struct table *t = &tables[ROWS_CREDENTIAL];
   struct named id;
@@ -455,8 +455,8 @@ bool rows_take_credential(const struct db_row *row, void *arg) {
   bool gone = row->len[2] < 0;
   if (!gone && !text(row, 8, address, sizeof address))
     snprintf(why, sizeof why, "client_address: longer than 45 octets");
-  credential.expiry = db_int(row, 7);
-  credential.pushed_at = db_int(row, 9);
+  credential.expiry = pg_row_int(row, 7);
+  credential.pushed_at = pg_row_int(row, 9);
   if (gone || *why || !snapshot_realm(rows->snapshot, id.realm) ||
       !read_credential(rows, row, &credential, why, sizeof why)) {
     bool ok = snapshot_remove_credential(rows->snapshot, id.realm, id.name) == 0;
@@ -473,7 +473,7 @@ bool rows_take_credential(const struct db_row *row, void *arg) {
 
 /* --- revocation -------------------------------------------------------------------------- */
 
-bool rows_take_revocation(const struct db_row *row, void *arg) {
+bool rows_take_revocation(const struct pg_row *row, void *arg) {
   static const char *const kinds[] = {"", "user", "token", "kid", "realm"};
   struct rows *rows = arg;
   struct named id;
@@ -493,12 +493,12 @@ bool rows_take_revocation(const struct db_row *row, void *arg) {
   struct revocation_name name = {(enum store_revocation_kind)kind, id.realm, colon + 1};
   if (row->len[2] < 0)
     return snapshot_remove_revocation(rows->snapshot, &name) == 0;
-  int64_t until = row->len[3] < 0 ? INT64_MAX : db_int(row, 3);
+  int64_t until = row->len[3] < 0 ? INT64_MAX : pg_row_int(row, 3);
   return snapshot_put_revocation(rows->snapshot, &name, until) == 0;
 }
 
-db_row_fn rows_take(enum rows_table table) {
-  static const db_row_fn fns[ROWS_TABLES] = {rows_take_realm, rows_take_key, rows_take_credential,
+pg_row_fn rows_take(enum rows_table table) {
+  static const pg_row_fn fns[ROWS_TABLES] = {rows_take_realm, rows_take_key, rows_take_credential,
                                              rows_take_revocation};
   return fns[table];
 }

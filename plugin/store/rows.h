@@ -41,10 +41,10 @@ char *rows_sql(enum rows_table table, const char *ids);
 /* All keys (or credentials) of the realms that the changes name. */
 char *rows_sql_of_realms(enum rows_table table, const char *ids);
 /* Takes a row of such a query. false: no memory. arg: struct rows. */
-bool rows_take_realm(const struct db_row *row, void *arg);
-bool rows_take_key(const struct db_row *row, void *arg);
-bool rows_take_credential(const struct db_row *row, void *arg);
-bool rows_take_revocation(const struct db_row *row, void *arg);
-db_row_fn rows_take(enum rows_table table);
+bool rows_take_realm(const struct pg_row *row, void *arg);
+bool rows_take_key(const struct pg_row *row, void *arg);
+bool rows_take_credential(const struct pg_row *row, void *arg);
+bool rows_take_revocation(const struct pg_row *row, void *arg);
+pg_row_fn rows_take(enum rows_table table);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "disk.h"
 #include "feed.h"
+#include "base/clock.h"
 #include "base/kek.h"
 #include "peers.h"
 #include "readers.h"
@@ -51,9 +52,10 @@ struct store {
   /* the thread's own */
   struct kek_ring *keks;
   struct feed feed;
-  struct db write; /* for progress reports, if conninfo_write is given */
-  uint64_t reported_xmin, reported_ms, changed_xid;
-  uint64_t clock_wait_ms; /* schema 2: the clock is not reported until then */
+  struct pg write; /* for progress reports, if conninfo_write is given */
+  uint64_t reported_xmin, changed_xid;
+  int64_t reported_ms;
+  int64_t clock_wait_ms;  /* schema 2: the clock is not reported until then */
   char last_error[300], last_report_error[256];
   bool peers_told, write_peers_told;
   struct peers peers;
@@ -149,15 +151,15 @@ static bool connect_database(struct store *store) {
   struct feed *feed = &store->feed;
   char name[80];
   snprintf(name, sizeof name, "turncred %s", store->config.kind);
-  int rc = db_connect(&feed->db, store->config.conninfo, name);
+  int rc = pg_connect(&feed->db, store->config.conninfo, name);
   if (rc) {
-    snprintf(feed->message, sizeof feed->message, "%s", feed->db.error);
+    snprintf(feed->message, sizeof feed->message, "%s", feed->db.line);
     return false;
   }
   peers_tell_connected(&store->peers, feed->db.conn);
   /* A hint only: a standby refuses it, a pooler swallows it. */
-  if (store->config.listen && db_run(&feed->db, "LISTEN turncred") && !feed->db.conn) {
-    snprintf(feed->message, sizeof feed->message, "%s", feed->db.error);
+  if (store->config.listen && pg_run(&feed->db, "LISTEN turncred", NULL, NULL) && !feed->db.conn) {
+    snprintf(feed->message, sizeof feed->message, "%s", feed->db.line);
     return false;
   }
   return true;
@@ -211,7 +213,7 @@ static void add_literal(struct statement *sql, const char *text) {
   PQfreemem(literal);
 }
 
-static bool report_on(struct store *store, struct db *db, const char *state, bool with_clock) {
+static bool report_on(struct store *store, struct pg *db, const char *state, bool with_clock) {
   const struct store_config *c = &store->config;
   struct statement sql = {.conn = db->conn, .ok = true};
   pthread_mutex_lock(&store->lock);
@@ -240,36 +242,36 @@ static bool report_on(struct store *store, struct db *db, const char *state, boo
     add_literal(&sql, c->instance);
     add(&sql, ", to_timestamp(%lld.%03ld))", (long long)now.tv_sec, now.tv_nsec / 1000000);
   }
-  return sql.ok && db_run(db, sql.text) == 0;
+  return sql.ok && pg_run(db, sql.text, NULL, NULL) == 0;
 }
 
 /* With the clock, where the schema knows of it (3 does). */
-static bool report_all(struct store *store, struct db *db, const char *state) {
-  bool with_clock = monotonic_ms() >= store->clock_wait_ms;
+static bool report_all(struct store *store, struct pg *db, const char *state) {
+  bool with_clock = clock_ms() >= store->clock_wait_ms;
   bool ok = report_on(store, db, state, with_clock);
   if (ok || !with_clock || strcmp(db->sqlstate, "42883") != 0)
     return ok;
-  store->clock_wait_ms = monotonic_ms() + CLOCK_AGAIN_MS;
+  store->clock_wait_ms = clock_ms() + CLOCK_AGAIN_MS;
   return report_on(store, db, state, false);
 }
 
 /* Tells the database how far we are. Failing is no harm to anything but rotation. state: of the
  * connection that we read from, for people. */
 static void report(struct store *store, const char *state) {
-  struct db *db = &store->feed.db;
+  struct pg *db = &store->feed.db;
   const char *error = NULL;
   if (store->config.conninfo_write) {
     db = &store->write;
-    if (!db->conn && db_connect(db, store->config.conninfo_write, "turncred progress") == 0)
+    if (!db->conn && pg_connect(db, store->config.conninfo_write, "turncred progress") == 0)
       peers_tell_connected(&store->peers, db->conn);
     else if (db->conn && PQtransactionStatus(db->conn) == PQTRANS_UNKNOWN)
-      db_close(db);
+      pg_close(db);
   } else if (store->feed.standby) {
     error = "the database is a standby; conninfo_write names no primary";
   }
-  store->reported_ms = monotonic_ms();
+  store->reported_ms = clock_ms();
   if (!error && (!db->conn || !report_all(store, db, state)))
-    error = db->error;
+    error = db->line;
   if (error && strcmp(error, store->last_report_error) != 0)
     say(store, STORE_LOG_WARNING, "progress is not reported: %s", error);
   snprintf(store->last_report_error, sizeof store->last_report_error, "%s", error ? error : "");
@@ -279,7 +281,7 @@ static void report(struct store *store, const char *state) {
 
 static bool report_due(const struct store *store) {
   return store->reported_ms == 0 || store->reported_xmin <= store->changed_xid ||
-         monotonic_ms() - store->reported_ms >= REPORT_EVERY_MS;
+         clock_ms() - store->reported_ms >= REPORT_EVERY_MS;
 }
 
 static void failed(struct store *store) {
@@ -290,7 +292,7 @@ static void failed(struct store *store) {
   snprintf(store->last_error, sizeof store->last_error, "%s", message);
   /* the way to the primary may be open while a standby is away */
   if (store->config.conninfo_write && readers_current(&store->readers) &&
-      monotonic_ms() - store->reported_ms >= REPORT_EVERY_MS)
+      clock_ms() - store->reported_ms >= REPORT_EVERY_MS)
     report(store, message);
 }
 
@@ -416,15 +418,16 @@ static void *run_saver(void *arg) {
   struct store *store = arg;
   struct store_reader *reader = store_reader_new(store);
   char last_error[300] = "";
-  uint64_t saved = 0, next = 0, saved_ms = 0, took = 0;
+  uint64_t saved = 0;
+  int64_t next = 0, saved_ms = 0, took = 0;
   bool end = !reader;
   while (!end) {
     pthread_mutex_lock(&store->lock);
-    uint64_t now = monotonic_ms();
+    int64_t now = clock_ms();
     bool fresh = store->status.generation > saved;
     /* data that does not change is saved again before it looks too old */
     bool stale = saved_ms > 0 && store->status.connected &&
-                 now - saved_ms > (uint64_t)store->config.snapshot_max_age * 250;
+                 now - saved_ms > (int64_t)store->config.snapshot_max_age * 250;
     if (!store->end_saver && !((fresh || stale) && now >= next)) {
       struct timespec until;
       clock_gettime(CLOCK_MONOTONIC, &until);
@@ -432,15 +435,15 @@ static void *run_saver(void *arg) {
       pthread_cond_timedwait(&store->loaded, &store->lock, &until);
     }
     end = store->end_saver;
-    now = monotonic_ms();
+    now = clock_ms();
     fresh = store->status.generation > saved;
     uint64_t generation = store->status.generation;
     pthread_mutex_unlock(&store->lock);
     /* at the end once more, unless whoever stops us would have to wait long for it */
     if ((end && fresh && took < SAVE_AT_END_MS) || (!end && (fresh || stale) && now >= next)) {
       bool done = save(store, reader, last_error, sizeof last_error);
-      took = monotonic_ms() - now;
-      next = monotonic_ms() + (took * 20 > SAVE_EVERY_MS ? took * 20 : SAVE_EVERY_MS);
+      took = clock_ms() - now;
+      next = clock_ms() + (took * 20 > SAVE_EVERY_MS ? took * 20 : SAVE_EVERY_MS);
       if (done) {
         saved = generation;
         saved_ms = now;
@@ -494,7 +497,7 @@ static void *run(void *arg) {
     if (atomic_load(&store->stop) || atomic_load(&store->reload))
       continue;
     if (!ok && feed->db.conn) { /* of no use now: a notification, or its end, may change that */
-      if (db_wait(&feed->db, backoff(&delay)) == EIO)
+      if (pg_wait(&feed->db, backoff(&delay)) == EIO)
         delay = BACKOFF_MIN_MS;
       continue;
     }
@@ -507,7 +510,7 @@ static void *run(void *arg) {
     settle = feed_unsettled(feed) ? settle * 2 : SETTLE_MS;
     if (feed_unsettled(feed) && settle / 2 < wait)
       wait = settle / 2;
-    if (db_wait(&feed->db, wait) == DB_NOTIFIED)
+    if (pg_wait(&feed->db, wait) == PG_NOTIFIED)
       settle = SETTLE_MS;
   }
   return NULL;
@@ -519,7 +522,7 @@ static char *copy_of(const char *s) { return s ? strdup(s) : NULL; }
 
 static void free_store(struct store *store) {
   feed_clear(&store->feed);
-  db_close(&store->write);
+  pg_close(&store->write);
   readers_free(&store->readers);
   kek_ring_free(store->keks);
   turncred_cleanse(store->disk_kek, sizeof store->disk_kek);
@@ -604,7 +607,7 @@ int store_new(struct store **out, const struct store_config *config, char *err, 
   store->peers = (struct peers){.tell = config->peer, .arg = config->arg};
   bool server = !config->kind || strcmp(config->kind, "server") == 0;
   feed_init(&store->feed, store->wake_fd, server, NULL, config->log, config->arg);
-  db_init(&store->write, store->wake_fd);
+  pg_init(&store->write, store->wake_fd);
   store->feed.db.begun = reading_begun;
   store->write.begun = writing_begun;
   store->feed.db.begun_arg = store->write.begun_arg = store;

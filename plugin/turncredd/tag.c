@@ -20,7 +20,7 @@ static void bytea(const uint8_t *octets, size_t len, char *out) {
   turncred_hex_encode(octets, len, out + 2, 2 * len + 1);
 }
 
-static int add(struct db *db, const struct kek_ring *keks, const char *realm, const char *kek_id,
+static int add(struct pg *db, const struct kek_ring *keks, const char *realm, const char *kek_id,
                char *err, size_t cap) {
   uint8_t k[32], octets[TURNCRED_WRAPPED_MAX];
   char text[2 * TURNCRED_WRAPPED_MAX + 3];
@@ -38,26 +38,27 @@ static int add(struct db *db, const struct kek_ring *keks, const char *realm, co
     return wrong(err, cap, realm, "the random number generator failed");
   bool good = !kek || !turncred_key_seal(kek, &row, k, sizeof k, octets, sizeof octets, &len);
   bytea(kek ? octets : k, len, text);
-  const char *values[] = {realm, kek ? text : NULL, kek_id, kek ? NULL : text};
-  PGresult *r = NULL;
-  int rc = good ? db_query_params(db, "SELECT turncred.tag_key_add($1, $2::bytea, $3, $4::bytea)",
-                                  4, values, &r)
+  struct pg_params p = {0};
+  pg_text(&p, realm);
+  pg_text(&p, kek ? text : NULL);
+  pg_text(&p, kek_id);
+  pg_text(&p, kek ? NULL : text);
+  int rc = good ? pg_run(db, "SELECT turncred.tag_key_add($1, $2::bytea, $3, $4::bytea)", &p, NULL)
                 : -1;
-  PQclear(r);
   turncred_cleanse(k, sizeof k);
   turncred_cleanse(text, sizeof text);
-  return rc ? wrong(err, cap, realm, good ? db->error : "it cannot be sealed") : 0;
+  return rc ? wrong(err, cap, realm, good ? db->line : "it cannot be sealed") : 0;
 }
 
-int tag_make(struct db *db, const struct kek_ring *keks, const char *realm, const char *kid,
+int tag_make(struct pg *db, const struct kek_ring *keks, const char *realm, const char *kid,
              char *err, size_t cap) {
-  const char *values[] = {realm, kid};
-  PGresult *r = NULL;
-  if (db_query_params(db, "SELECT kek_id FROM turncred.key WHERE realm = $1 AND kid = $2", 2,
-                      values, &r)) {
-    PQclear(r);
-    return wrong(err, cap, realm, db->error);
-  }
+  struct pg_params p = {0};
+  pg_text(&p, realm);
+  pg_text(&p, kid);
+  PGresult *r =
+      pg_query(db, "SELECT kek_id FROM turncred.key WHERE realm = $1 AND kid = $2", &p);
+  if (!r)
+    return wrong(err, cap, realm, db->line);
   int rc = PQntuples(r)
                ? add(db, keks, realm, PQgetisnull(r, 0, 0) ? NULL : PQgetvalue(r, 0, 0), err, cap)
                : 0; /* the key is gone: so is the need */

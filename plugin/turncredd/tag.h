@@ -13,7 +13,7 @@
 
 /* kid: the key that signs; the new one is sealed, or plain, as that one is. 0, also when there is
  * one already; else a sentence in err. */
-int tag_make(struct db *db, const struct kek_ring *keks, const char *realm, const char *kid,
+int tag_make(struct pg *db, const struct kek_ring *keks, const char *realm, const char *kid,
              char *err, size_t err_cap);
 
 #endif

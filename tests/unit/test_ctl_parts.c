@@ -26,25 +26,25 @@
 #include <unistd.h>
 
 static void array_literals(void **state) {
-  struct pgarray a = {0};
+  struct pg_array a = {0};
   (void)state;
-  assert_string_equal(pgarray_end(&a), "{}");
-  pgarray_clear(&a);
-  pgarray_text(&a, "plain");
-  pgarray_text(&a, "");
-  pgarray_text(&a, NULL);
-  pgarray_text(&a, "NULL");
-  pgarray_text(&a, "a\"b\\c,{d}");
-  assert_string_equal(pgarray_end(&a), "{\"plain\",\"\",NULL,\"NULL\",\"a\\\"b\\\\c,{d}\"}");
-  pgarray_clear(&a);
-  pgarray_octets(&a, (const uint8_t *)"\x00\xff\x10", 3);
-  pgarray_octets(&a, NULL, 0);
-  assert_string_equal(pgarray_end(&a), "{\"\\\\x00ff10\",\"\\\\x\"}");
-  pgarray_clear(&a);
+  assert_string_equal(pg_array_end(&a), "{}");
+  pg_array_clear(&a);
+  pg_array_text(&a, "plain");
+  pg_array_text(&a, "");
+  pg_array_text(&a, NULL);
+  pg_array_text(&a, "NULL");
+  pg_array_text(&a, "a\"b\\c,{d}");
+  assert_string_equal(pg_array_end(&a), "{\"plain\",\"\",NULL,\"NULL\",\"a\\\"b\\\\c,{d}\"}");
+  pg_array_clear(&a);
+  pg_array_octets(&a, (const uint8_t *)"\x00\xff\x10", 3);
+  pg_array_octets(&a, NULL, 0);
+  assert_string_equal(pg_array_end(&a), "{\"\\\\x00ff10\",\"\\\\x\"}");
+  pg_array_clear(&a);
   for (int i = 0; i < 10000; i++)
-    pgarray_text(&a, "\"\"\"\"");
-  assert_int_equal(strlen(pgarray_end(&a)), 10000 * 11 + 1);
-  pgarray_clear(&a);
+    pg_array_text(&a, "\"\"\"\"");
+  assert_int_equal(strlen(pg_array_end(&a)), 10000 * 11 + 1);
+  pg_array_clear(&a);
 }
 
 static void addresses(void **state) {

@@ -2,7 +2,7 @@
 #include "config.h"
 
 #include "delivery.h"
-
+#include "base/clock.h"
 #include "turncredd/daemon.h"
 #include "sealed_file.h"
 #include "reserve_file.h"
@@ -32,15 +32,15 @@
 
 struct courier {
   struct courier_config config;
-  struct db db;
+  struct pg db;
   int wake_fd, stop_fd;
   pthread_t thread;
   pthread_mutex_t lock;
   struct directory *directory; /* under lock */
   atomic_bool connected, stop;
   struct store_reader *reader;
-  uint64_t delivered_at_ms;
-  uint64_t directory_at_ms, kept_at_ms; /* 0: not yet */
+  int64_t delivered_at_ms;
+  int64_t directory_at_ms, kept_at_ms;  /* 0: not yet */
   struct purse *purse;                  /* NULL: nothing is kept */
   bool opened;                          /* the journal, on this connection */
   char last_error[300], last_used_up[700], last_tag_error[300], last_keep_error[300];
@@ -72,8 +72,8 @@ static void take_directory(struct courier *c, struct directory *fresh) {
 /* On disk when it has changed, and again before it looks too old. */
 static void keep_directory(struct courier *c, bool changed) {
   char err[300] = "";
-  uint64_t now = monotonic_ms(), age = c->kept_at_ms ? now - c->kept_at_ms : UINT64_MAX;
-  if (!c->purse || (!changed && age < (uint64_t)c->config.keep_max_age * 250))
+  int64_t now = clock_ms(), age = c->kept_at_ms ? now - c->kept_at_ms : INT64_MAX;
+  if (!c->purse || (!changed && age < (int64_t)c->config.keep_max_age * 250))
     return;
   char *text = directory_text(c->directory);
   if (text && !keep_write(c->config.daemon, CALLERS, text, err, sizeof err))
@@ -122,11 +122,11 @@ static bool load_directory(struct courier *c) {
     rc = EAGAIN;
   }
   if (rc) {
-    snprintf(c->db.error, sizeof c->db.error, "%.250s", err);
+    snprintf(c->db.line, sizeof c->db.line, "%.250s", err);
     c->directory_at_ms = 0; /* before anything else is done there */
     return false;
   }
-  c->directory_at_ms = monotonic_ms();
+  c->directory_at_ms = clock_ms();
   bool changed = !directory_equal(c->directory, fresh);
   if (changed) {
     say(SAY_INFO, "callers: %zu", directory_callers(fresh));
@@ -142,27 +142,29 @@ static bool load_directory(struct courier *c) {
 
 static bool reserve(struct courier *c, const char *realm, const char *kid, uint64_t count,
                     bool for_purse) {
-  char number[24], name[700];
-  const char *values[] = {realm, kid, number};
-  PGresult *r;
-  snprintf(number, sizeof number, "%" PRIu64, count);
-  int rc =
-      db_query_params(&c->db, "SELECT turncred.tokens_reserve($1, $2, $3::bigint)", 3, values, &r);
-  bool got = !rc && PQntuples(r) == 1 && *PQgetvalue(r, 0, 0) == 't';
+  char name[700];
+  struct pg_params p = {0};
+  pg_text(&p, realm);
+  pg_text(&p, kid);
+  pg_int(&p, (int64_t)count);
+  PGresult *r = pg_query(&c->db, "SELECT turncred.tokens_reserve($1, $2, $3::bigint)", &p);
+  if (!r)
+    return false;
+  bool got = PQntuples(r) == 1 && *PQgetvalue(r, 0, 0) == 't';
   if (got && for_purse)
     purse_add(c->purse, realm, kid, count);
-  else if (!rc)
+  else
     budget_add(c->config.budget, realm, kid, got ? count : 0);
   PQclear(r);
   snprintf(name, sizeof name, "%s/%s", realm, kid);
-  if (!rc && !got && strcmp(name, c->last_used_up) != 0) {
+  if (!got && strcmp(name, c->last_used_up) != 0) {
     say(SAY_ERROR,
         "key %s: no more tokens can be reserved (2^32 are the limit, or it is no longer active); "
         "turncredctl key rotate",
         name);
     snprintf(c->last_used_up, sizeof c->last_used_up, "%s", name);
   }
-  return !rc;
+  return true;
 }
 
 /* What the key that signs tokens of this realm now wants. */
@@ -231,9 +233,11 @@ static void spend(struct courier *c) {
 /* --- the journal -------------------------------------------------------------------------- */
 
 static bool open_journal(struct courier *c) {
-  const char *values[] = {journal_stream(c->config.journal), c->config.instance};
-  PGresult *r;
-  if (db_query_params(&c->db, "SELECT turncred.journal_open($1, $2)", 2, values, &r))
+  struct pg_params p = {0};
+  pg_text(&p, journal_stream(c->config.journal));
+  pg_text(&p, c->config.instance);
+  PGresult *r = pg_query(&c->db, "SELECT turncred.journal_open($1, $2)", &p);
+  if (!r)
     return false;
   uint64_t number = PQntuples(r) ? strtoull(PQgetvalue(r, 0, 0), NULL, 10) : 0;
   PQclear(r);
@@ -245,11 +249,11 @@ static bool open_journal(struct courier *c) {
 
 /* The first entry after a while goes at once; those that follow it wait for company. */
 static void pace(struct courier *c) {
-  uint64_t since = monotonic_ms() - c->delivered_at_ms;
+  int64_t since = clock_ms() - c->delivered_at_ms;
   struct pollfd fd = {c->stop_fd, POLLIN, 0};
   if (since < PACE_MS && journal_waiting(c->config.journal) < BATCH)
     poll(&fd, 1, (int)(PACE_MS - since));
-  c->delivered_at_ms = monotonic_ms();
+  c->delivered_at_ms = clock_ms();
 }
 
 /* One transaction at a time: what else is to be done does not wait for the end of a long load. */
@@ -263,11 +267,12 @@ static bool deliver(struct courier *c) {
   char *batch = journal_batch(c->config.journal, BATCH, &last);
   if (!batch)
     return true;
-  const char *values[] = {journal_stream(c->config.journal), batch};
-  PGresult *r;
-  int rc = db_query_params(&c->db, "SELECT turncred.journal_deliver($1, $2::jsonb)", 2, values, &r);
+  struct pg_params p = {0};
+  pg_text(&p, journal_stream(c->config.journal));
+  pg_text(&p, batch);
+  PGresult *r = pg_query(&c->db, "SELECT turncred.journal_deliver($1, $2::jsonb)", &p);
   free(batch);
-  if (rc)
+  if (!r)
     return false;
   uint64_t number = strtoull(PQgetvalue(r, 0, 0), NULL, 10);
   PQclear(r);
@@ -281,9 +286,9 @@ static bool connect_database(struct courier *c) {
   if (c->db.conn)
     return true;
   c->opened = false;
-  if (db_connect(&c->db, c->config.conninfo, "turncredd"))
+  if (pg_connect(&c->db, c->config.conninfo, "turncredd"))
     return false;
-  if (c->config.listen && db_run(&c->db, "LISTEN turncred_issuing") && !c->db.conn)
+  if (c->config.listen && pg_run(&c->db, "LISTEN turncred_issuing", NULL, NULL) && !c->db.conn)
     return false;
   return load_directory(c);
 }
@@ -300,14 +305,14 @@ static void rest(struct courier *c, uint32_t ms) {
                           {c->stop_fd, POLLIN, 0},
                           {c->db.conn ? PQsocket(c->db.conn) : -1, POLLIN, 0}};
   poll(fds, 3, (int)ms);
-  if (c->db.conn && fds[2].revents && db_wait(&c->db, 0) == DB_NOTIFIED)
+  if (c->db.conn && fds[2].revents && pg_wait(&c->db, 0) == PG_NOTIFIED)
     c->directory_at_ms = 0;
 }
 
 static bool work(struct courier *c) {
   if (!connect_database(c))
     return false;
-  bool due = monotonic_ms() - c->directory_at_ms >= c->config.poll_ms;
+  bool due = clock_ms() - c->directory_at_ms >= c->config.poll_ms;
   if ((due || !c->directory_at_ms) && !load_directory(c))
     return false;
   return deliver(c) && reserve_all(c);
@@ -315,8 +320,8 @@ static bool work(struct courier *c) {
 
 /* Until the database is tried again. */
 static void hold_out(struct courier *c, uint32_t ms) {
-  uint64_t now, end = monotonic_ms() + ms;
-  while (!atomic_load(&c->stop) && (now = monotonic_ms()) < end) {
+  int64_t now, end = clock_ms() + ms;
+  while (!atomic_load(&c->stop) && (now = clock_ms()) < end) {
     struct pollfd fds[2] = {{c->stop_fd, POLLIN, 0}, {c->wake_fd, POLLIN, 0}};
     spend(c);
     poll(fds, 2, (int)(end - now));
@@ -341,10 +346,10 @@ static void *run(void *arg) {
       rest(c, journal_waiting(c->config.journal) ? 0 : c->config.poll_ms);
       continue;
     }
-    if (!atomic_load(&c->stop) && strcmp(c->last_error, c->db.error) != 0) {
+    if (!atomic_load(&c->stop) && strcmp(c->last_error, c->db.line) != 0) {
       say(SAY_WARNING, "database: %s; issuing goes on, the journal keeps what is issued",
-          c->db.error);
-      snprintf(c->last_error, sizeof c->last_error, "%s", c->db.error);
+          c->db.line);
+      snprintf(c->last_error, sizeof c->last_error, "%s", c->db.line);
     }
     if (c->purse && !c->directory)
       directory_from_disk(c);
@@ -365,7 +370,7 @@ int courier_start(struct courier **out, const struct courier_config *config, cha
   pthread_mutex_init(&c->lock, NULL);
   atomic_init(&c->connected, false);
   atomic_init(&c->stop, false);
-  db_init(&c->db, c->stop_fd);
+  pg_init(&c->db, c->stop_fd);
   bool keep = keep_wanted(config->daemon);
   c->db.connect_ms = c->db.silence_ms = keep ? AT_START_MS : DATABASE_MS;
   if (keep)
@@ -386,16 +391,16 @@ int courier_start(struct courier **out, const struct courier_config *config, cha
 void courier_stop(struct courier *c, uint32_t wait_ms) {
   if (!c)
     return;
-  uint64_t end = monotonic_ms() + wait_ms;
+  int64_t end = clock_ms() + wait_ms;
   courier_wake(c);
-  while (courier_connected(c) && journal_waiting(c->config.journal) && monotonic_ms() < end)
+  while (courier_connected(c) && journal_waiting(c->config.journal) && clock_ms() < end)
     poll(NULL, 0, 10);
   const uint64_t one = 1;
   atomic_store(&c->stop, true);
   ssize_t done = write(c->stop_fd, &one, sizeof one);
   (void)done;
   pthread_join(c->thread, NULL);
-  db_close(&c->db);
+  pg_close(&c->db);
   store_reader_free(c->reader);
 }
 

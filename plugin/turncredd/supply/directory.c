@@ -123,17 +123,17 @@ static bool take_realms(struct directory *d) {
   return true;
 }
 
-int directory_load(struct directory **out, struct db *db, char *err, size_t cap) {
+int directory_load(struct directory **out, struct pg *db, char *err, size_t cap) {
   struct directory *d = calloc(1, sizeof *d);
   if (!d)
     return snprintf(err, cap, "out of memory"), ENOMEM;
   atomic_init(&d->refs, 1);
-  int rc = db_query_params(db, sql[0], 0, (const char *const[]){NULL}, &d->callers_result);
-  if (!rc)
-    rc = db_query_params(db, sql[1], 0, (const char *const[]){NULL}, &d->realms_result);
-  if (rc) {
+  int rc = 0;
+  if (!(d->callers_result = pg_query(db, sql[0], NULL)) ||
+      !(d->realms_result = pg_query(db, sql[1], NULL))) {
+    rc = EIO;
     bool old = !strcmp(db->sqlstate, "42P01") || !strcmp(db->sqlstate, "42703");
-    snprintf(err, cap, "%s%s", db->error,
+    snprintf(err, cap, "%s%s", db->line,
              old ? ": this program needs turncred schema 3; run turncredctl schema upgrade" : "");
   } else if (!take_callers(d) || !take_realms(d)) {
     rc = ENOMEM;

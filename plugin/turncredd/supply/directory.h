@@ -48,8 +48,8 @@ struct realm_info {
 
 struct directory;
 
-/* 0, or as db_query with a sentence in err. */
-int directory_load(struct directory **out, struct db *db, char *err, size_t err_cap);
+/* 0, EIO or ENOMEM with a sentence in err. */
+int directory_load(struct directory **out, struct pg *db, char *err, size_t err_cap);
 /* As text, to be kept, and back. The caller frees; NULL: no memory, or no such text. */
 char *directory_text(const struct directory *directory);
 struct directory *directory_from_text(const char *text);

@@ -2,7 +2,7 @@
 #include "config.h"
 
 #include "pusher.h"
-
+#include "base/clock.h"
 #include "pg/pg.h"
 #include "turncredd/log.h"
 
@@ -20,7 +20,7 @@
 
 struct pusher {
   const char *conninfo, *instance;
-  struct db db;
+  struct pg db;
   int wake_fd, stop_fd;
   pthread_t thread;
   pthread_mutex_t lock;
@@ -54,7 +54,7 @@ static void finish(struct push *push, enum push_result result) {
 }
 
 static enum push_result failed(const struct pusher *p, struct push *push) {
-  snprintf(push->text, sizeof push->text, "%s", p->db.error);
+  snprintf(push->text, sizeof push->text, "%s", p->db.line);
   if (!p->db.conn || !*p->db.sqlstate)
     return PUSH_UNKNOWN;
   if (!strcmp(p->db.sqlstate, "TC002"))
@@ -65,63 +65,58 @@ static enum push_result failed(const struct pusher *p, struct push *push) {
   return PUSH_UNKNOWN;
 }
 
-static void bytea(const uint8_t *octets, size_t len, char *out) {
-  memcpy(out, "\\x", 2);
-  turncred_hex_encode(octets, len, out + 2, 2 * len + 1);
-}
-
-static int put(struct pusher *p, const struct push *push, PGresult **r) {
-  char first[2 * TURNCRED_CREDENTIAL_SEALED + 3], second[2 * TURNCRED_CREDENTIAL_SEALED + 3],
-      expiry[24];
+static PGresult *put(struct pusher *p, const struct push *push) {
+  struct pg_params params = {0};
   bool sealed = *push->kek_id;
-  snprintf(expiry, sizeof expiry, "%" PRId64, push->expiry);
-  bytea(push->octets, sealed ? TURNCRED_CREDENTIAL_SEALED : TURNCRED_LONG_TERM_MD5, first);
-  bytea(push->octets + TURNCRED_LONG_TERM_MD5, TURNCRED_LONG_TERM_SHA256, second);
-  const char *values[] = {push->realm,
-                          push->username,
-                          sealed ? first : NULL,
-                          sealed ? push->kek_id : NULL,
-                          sealed ? NULL : first,
-                          sealed ? NULL : second,
-                          expiry,
-                          push->client_address,
-                          p->instance,
-                          push->caller};
-  int rc = db_query_params(
+  pg_text(&params, push->realm);
+  pg_text(&params, push->username);
+  if (sealed) {
+    pg_octets(&params, push->octets, TURNCRED_CREDENTIAL_SEALED);
+    pg_text(&params, push->kek_id);
+    pg_text(&params, NULL);
+    pg_text(&params, NULL);
+  } else {
+    pg_text(&params, NULL);
+    pg_text(&params, NULL);
+    pg_octets(&params, push->octets, TURNCRED_LONG_TERM_MD5);
+    pg_octets(&params, push->octets + TURNCRED_LONG_TERM_MD5, TURNCRED_LONG_TERM_SHA256);
+  }
+  pg_int(&params, push->expiry);
+  pg_text(&params, push->client_address);
+  pg_text(&params, p->instance);
+  pg_text(&params, push->caller);
+  return pg_query(
       &p->db,
       "SELECT turncred.credential_push_recorded($1, $2, $3::bytea, $4, $5::bytea, $6::bytea,"
       " to_timestamp($7::bigint), $8, $9, $10), true",
-      10, values, r);
-  turncred_cleanse(first, sizeof first);
-  turncred_cleanse(second, sizeof second);
-  return rc;
+      &params);
 }
 
-static int take_back(struct pusher *p, const struct push *push, PGresult **r) {
+static PGresult *take_back(struct pusher *p, const struct push *push) {
   char reason[120];
+  struct pg_params params = {0};
   snprintf(reason, sizeof reason, "asked for by caller %s", push->caller);
-  const char *values[] = {push->realm, push->username, push->kind == PUSH_REVOKE ? "t" : "f",
-                          reason};
-  return db_query_params(
-      &p->db, "SELECT xid, removed FROM turncred.credential_take_back($1, $2, $3::boolean, $4)", 4,
-      values, r);
+  pg_text(&params, push->realm);
+  pg_text(&params, push->username);
+  pg_text(&params, push->kind == PUSH_REVOKE ? "t" : "f");
+  pg_text(&params, reason);
+  return pg_query(
+      &p->db, "SELECT xid, removed FROM turncred.credential_take_back($1, $2, $3::boolean, $4)",
+      &params);
 }
 
 /* false: the database is away. */
 static bool carry_out(struct pusher *p, struct push *push) {
-  PGresult *r = NULL;
   if (p->db.conn)
-    db_wait(&p->db, 0); /* sees a connection that was lost while idle */
-  if (!p->db.conn && db_connect(&p->db, p->conninfo, "turncredd push")) {
-    snprintf(push->text, sizeof push->text, "%s", p->db.error);
+    pg_wait(&p->db, 0); /* sees a connection that was lost while idle */
+  if (!p->db.conn && pg_connect(&p->db, p->conninfo, "turncredd push")) {
+    snprintf(push->text, sizeof push->text, "%s", p->db.line);
     finish(push, PUSH_UNKNOWN);
     return false;
   }
-  int rc = push->kind == PUSH_PUT ? put(p, push, &r) : take_back(p, push, &r);
-  if (rc) {
-    enum push_result result = failed(p, push);
-    PQclear(r);
-    finish(push, result);
+  PGresult *r = push->kind == PUSH_PUT ? put(p, push) : take_back(p, push);
+  if (!r) {
+    finish(push, failed(p, push));
     return p->db.conn != NULL;
   }
   push->xid = strtoull(PQgetvalue(r, 0, 0), NULL, 10);
@@ -131,7 +126,7 @@ static bool carry_out(struct pusher *p, struct push *push) {
     finish(push, PUSH_MISSING);
     return true;
   }
-  push->deadline_ms = monotonic_ms() + push->wait_ms;
+  push->deadline_ms = clock_ms() + push->wait_ms;
   push->next = p->waiting;
   p->waiting = push;
   return true;
@@ -139,17 +134,17 @@ static bool carry_out(struct pusher *p, struct push *push) {
 
 /* Every change below this transaction is in force on all live servers. 0: not known. */
 static uint64_t progress(struct pusher *p) {
-  PGresult *r;
   uint64_t least = 0;
-  if (p->db.conn &&
-      !db_query_params(&p->db,
-                       "SELECT coalesce(min(progress::text::numeric), 18446744073709551615)"
-                       " FROM turncred.instance WHERE kind = 'server'"
-                       " AND last_seen > now() - interval '60 s'",
-                       0, (const char *const[]){NULL}, &r)) {
+  PGresult *r = NULL;
+  if (p->db.conn)
+    r = pg_query(&p->db,
+                 "SELECT coalesce(min(progress::text::numeric), 18446744073709551615)"
+                 " FROM turncred.instance WHERE kind = 'server'"
+                 " AND last_seen > now() - interval '60 s'",
+                 NULL);
+  if (r)
     least = strtoull(PQgetvalue(r, 0, 0), NULL, 10);
-    PQclear(r);
-  }
+  PQclear(r);
   return least;
 }
 
@@ -158,7 +153,7 @@ static void look(struct pusher *p) {
   for (struct push **at = &p->waiting; *at;) {
     struct push *push = *at;
     bool done = push->xid < least;
-    if (!done && monotonic_ms() < push->deadline_ms && p->db.conn) {
+    if (!done && clock_ms() < push->deadline_ms && p->db.conn) {
       at = &push->next;
       continue;
     }
@@ -180,11 +175,11 @@ static void *run(void *arg) {
     for (struct push *push = take_fresh(p), *next; push; push = next) {
       next = push->next;
       if (away) {
-        snprintf(push->text, sizeof push->text, "%s", p->db.error);
+        snprintf(push->text, sizeof push->text, "%s", p->db.line);
         finish(push, PUSH_UNKNOWN);
       } else if (!carry_out(p, push)) {
         away = true;
-        say(SAY_WARNING, "database: %s; pushes are answered with 503", p->db.error);
+        say(SAY_WARNING, "database: %s; pushes are answered with 503", p->db.line);
         if (!next) /* what came meanwhile waited as long */
           next = take_fresh(p);
       }
@@ -206,7 +201,7 @@ struct pusher *pusher_start(const char *conninfo, const char *instance, uint32_t
   p->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   pthread_mutex_init(&p->lock, NULL);
   atomic_init(&p->stop, false);
-  db_init(&p->db, p->stop_fd);
+  pg_init(&p->db, p->stop_fd);
   p->db.connect_ms = p->db.silence_ms = database_ms;
   if (p->wake_fd < 0 || p->stop_fd < 0 || pthread_create(&p->thread, NULL, run, p)) {
     free(p);
@@ -223,7 +218,7 @@ void pusher_stop(struct pusher *p) {
   ssize_t done = write(p->stop_fd, &one, sizeof one);
   (void)done;
   pthread_join(p->thread, NULL);
-  db_close(&p->db);
+  pg_close(&p->db);
   pthread_mutex_destroy(&p->lock);
   close(p->wake_fd);
   close(p->stop_fd);

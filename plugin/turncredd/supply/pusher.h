@@ -41,7 +41,8 @@ struct push {
   char text[256]; /* what the database said */
   /* the pusher's own */
   struct push *next;
-  uint64_t xid, deadline_ms;
+  uint64_t xid;
+  int64_t deadline_ms;
 };
 
 struct pusher;

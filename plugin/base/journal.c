@@ -151,7 +151,7 @@ static int read_segment(struct journal *journal, uint64_t first, bool newest) {
     journal->next = expect;
   struct stat st;
   if (!rc && fstat(fd, &st) == 0 && st.st_size > good) {
-    say(SAY_WARNING, "journal: %s has %lld octets after its last whole entry; they are cut off",
+    log_line(LOG_WARNING, "journal: %s has %lld octets after its last whole entry; they are cut off",
         name, (long long)(st.st_size - good));
     if (ftruncate(fd, good) || fsync(fd))
       rc = -1;
@@ -310,10 +310,10 @@ static int store(struct journal *journal, const struct queue *queue) {
     return 0;
   }
   /* what may have got there must not be found later */
-  say(SAY_ERROR, "journal: cannot be written: %s", strerror(rc));
+  log_line(LOG_ERR, "journal: cannot be written: %s", strerror(rc));
   if (ftruncate(journal->fd, journal->size) || lseek(journal->fd, journal->size, SEEK_SET) < 0 ||
       fsync(journal->fd))
-    say(SAY_ERROR, "journal: its file cannot be cut back: %s", strerror(errno));
+    log_line(LOG_ERR, "journal: its file cannot be cut back: %s", strerror(errno));
   return rc;
 }
 
@@ -376,7 +376,7 @@ static void *run(void *arg) {
     journal->writing = batch.count;
     pthread_mutex_unlock(&journal->lock);
     if (journal->size > SEGMENT_MAX && new_segment(journal, batch.first->number))
-      say(SAY_WARNING, "journal: no new file: %s; the old one goes on", strerror(errno));
+      log_line(LOG_WARNING, "journal: no new file: %s; the old one goes on", strerror(errno));
     finish(journal, &batch, store(journal, &batch));
   }
 }
@@ -546,7 +546,7 @@ size_t journal_delivered(struct journal *journal, uint64_t number) {
     next = done->next;
     segment_name(done->first, name);
     if (unlinkat(journal->dir_fd, name, 0))
-      say(SAY_WARNING, "journal: %s cannot be removed: %s", name, strerror(errno));
+      log_line(LOG_WARNING, "journal: %s cannot be removed: %s", name, strerror(errno));
     free(done);
   }
   return count;
@@ -555,7 +555,7 @@ size_t journal_delivered(struct journal *journal, uint64_t number) {
 void journal_skip(struct journal *journal, uint64_t number) {
   pthread_mutex_lock(&journal->lock);
   if (journal->next <= number) {
-    say(SAY_WARNING,
+    log_line(LOG_WARNING,
         "journal: the database has entries up to %" PRIu64
         " of this journal, which ends at %" PRIu64 ": an older copy of state_dir was put back",
         number, journal->next - 1);

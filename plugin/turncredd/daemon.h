@@ -24,7 +24,7 @@ struct fetcher;
 struct jwks;
 
 /* What a reload replaces at one stroke; requests keep the one they began with. */
-struct live {
+struct reloadable {
   atomic_uint refs;
   struct settings settings;
   struct jwks *jwks;     /* from a file; NULL: see fetcher, or no token exchange */
@@ -36,12 +36,12 @@ struct daemon {
   char instance[256];
   char conninfo[CONF_VALUE_MAX]; /* read-write; a reload does not change it */
   pthread_mutex_t lock;
-  struct live *live; /* under lock */
+  struct reloadable *reloadable; /* under lock */
   struct store *store;
   struct journal *journal;
-  struct budget *budget;
+  struct reserve *reserve;
   struct limits *limits;
-  struct courier *courier;
+  struct delivery *delivery;
   struct pusher *pusher;
   struct fetcher *fetcher;
   struct metrics metrics;
@@ -51,9 +51,9 @@ struct daemon {
 };
 
 /* Reads the settings file and what it names. NULL with a sentence in err. */
-struct live *live_read(const char *path, char *err, size_t err_cap);
-struct live *live_get(struct daemon *daemon); /* with a reference */
-void live_unref(struct live *live);
+struct reloadable *reloadable_read(const char *path, char *err, size_t err_cap);
+struct reloadable *reloadable_get(struct daemon *daemon); /* with a reference */
+void reloadable_unref(struct reloadable *reloadable);
 
 /* Of the calling thread; made at its first use, gone with the thread. NULL: no memory. */
 struct store_reader *thread_reader(struct daemon *daemon);

@@ -78,7 +78,7 @@ static const struct conf conf = {settings_table, "turncredd.conf(5)", "--config"
 
 static void warn(const char *line, void *arg) {
   (void)arg;
-  say(SAY_WARNING, "%s", line);
+  log_line(LOG_WARNING, "%s", line);
 }
 
 static int wrong(char *err, size_t cap, const char *path, const char *text) {

@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * log.c - the log of the daemon
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "log.h"
@@ -9,13 +13,12 @@
 #include <string.h>
 #include <unistd.h>
 
-void say(enum say_level level, const char *format, ...) {
-  static const char *const names[] = {[SAY_ERROR] = "error: ", [SAY_WARNING] = "warning: "};
+void log_line(int priority, const char *format, ...) {
+  const char *name = priority == LOG_ERR ? "error: " : priority == LOG_WARNING ? "warning: " : "";
   char line[1200];
   int n = getenv("JOURNAL_STREAM")
-              ? snprintf(line, sizeof line, "<%d>", (int)level)
-              : snprintf(line, sizeof line, "turncredd: %s",
-                         level <= SAY_WARNING && names[level] ? names[level] : "");
+              ? snprintf(line, sizeof line, "<%d>", priority)
+              : snprintf(line, sizeof line, "turncredd: %s", name);
   size_t at = (size_t)n;
   va_list args;
   va_start(args, format);
@@ -26,6 +29,6 @@ void say(enum say_level level, const char *format, ...) {
       *p = '?';
   at = strlen(line);
   line[at++] = '\n';
-  ssize_t done = write(STDERR_FILENO, line, at); /* one write: threads do not mix their lines */
+  ssize_t done = write(STDERR_FILENO, line, at); /* one write, so that lines of threads do not mix */
   (void)done;
 }

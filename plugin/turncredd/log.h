@@ -1,15 +1,16 @@
 /*
- * say.h - the daemon's log: lines on standard error
+ * log.h - the log of the daemon: lines on standard error
  *
  * SPDX-License-Identifier: BSD-3-Clause
- *
- * Control characters are replaced, so that names from outside make no lines of their own. Under
- * systemd each line begins with its priority. Never hand it a secret.
  */
-#ifndef TURNCREDD_SAY_H
-#define TURNCREDD_SAY_H
+#ifndef TURNCREDD_LOG_H
+#define TURNCREDD_LOG_H
 
-enum say_level { SAY_ERROR = 3, SAY_WARNING = 4, SAY_INFO = 6, SAY_DEBUG = 7 };
-void say(enum say_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+#include <syslog.h>
+
+/* Writes one line of at most 1200 octets. Control characters become "?", so that a name from outside
+ * cannot make a line of its own. Under systemd the line begins with its priority. The caller never
+ * hands it a secret. priority: LOG_ERR, LOG_WARNING or LOG_INFO. */
+void log_line(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

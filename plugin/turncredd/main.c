@@ -40,15 +40,15 @@ static void usage(FILE *out) {
 }
 
 static void from_store(enum store_log_level level, const char *line, void *arg) {
-  static const enum say_level levels[] = {SAY_DEBUG, SAY_INFO, SAY_WARNING, SAY_ERROR};
+  static const int priorities[] = {LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERR};
   (void)arg;
   if (level != STORE_LOG_DEBUG)
-    say(levels[level], "%s", line);
+    log_line(priorities[level], "%s", line);
 }
 
 static void store_has_changed(void *arg) {
   struct daemon *daemon = arg;
-  courier_wake(daemon->courier);
+  delivery_wake(daemon->delivery);
 }
 
 static int open_store(struct daemon *daemon, char *err, size_t cap) {
@@ -59,23 +59,23 @@ static int open_store(struct daemon *daemon, char *err, size_t cap) {
       .changed = store_has_changed,
       .arg = daemon,
   };
-  store_settings_apply(&daemon->live->settings.store, &config);
+  store_settings_apply(&daemon->reloadable->settings.store, &config);
   config.instance = daemon->instance;
   return store_new(&daemon->store, &config, err, cap) ? -1 : 0;
 }
 
 static int open_parts(struct daemon *daemon, char *err, size_t cap) {
-  const struct settings *s = &daemon->live->settings;
+  const struct settings *s = &daemon->reloadable->settings;
   snprintf(daemon->conninfo, sizeof daemon->conninfo, "%s",
            *s->store.database_write ? s->store.database_write : s->store.database);
   if (open_store(daemon, err, cap) ||
       journal_open(&daemon->journal, s->state_dir, (size_t)s->journal_entries, err, cap))
     return -1;
-  daemon->budget = budget_new((uint64_t)s->token_reserve);
+  daemon->reserve = reserve_new((uint64_t)s->token_reserve);
   daemon->limits = limits_new(NAMES_MAX);
-  if (!daemon->budget || !daemon->limits)
+  if (!daemon->reserve || !daemon->limits)
     return snprintf(err, cap, "out of memory"), -1;
-  struct courier_config config = {.conninfo = daemon->conninfo,
+  struct delivery_config config = {.conninfo = daemon->conninfo,
                                   .instance = daemon->instance,
                                   .poll_ms = (uint32_t)s->store.poll_interval,
                                   .listen = s->store.listen,
@@ -83,10 +83,10 @@ static int open_parts(struct daemon *daemon, char *err, size_t cap) {
                                   .token_reserve = (uint64_t)s->token_reserve,
                                   .store = daemon->store,
                                   .journal = daemon->journal,
-                                  .budget = daemon->budget,
+                                  .reserve = daemon->reserve,
                                   .metrics = &daemon->metrics,
                                   .daemon = daemon};
-  if (courier_start(&daemon->courier, &config, err, cap))
+  if (delivery_start(&daemon->delivery, &config, err, cap))
     return -1;
   if (!(daemon->pusher =
             pusher_start(daemon->conninfo, daemon->instance, (uint32_t)s->database_timeout)) ||
@@ -99,38 +99,38 @@ static int open_parts(struct daemon *daemon, char *err, size_t cap) {
 static void close_parts(struct daemon *daemon) {
   fetcher_stop(daemon->fetcher);
   pusher_stop(daemon->pusher);
-  courier_stop(daemon->courier, DELIVER_AT_STOP);
+  delivery_stop(daemon->delivery, DELIVER_AT_STOP);
   if (daemon->store)
     store_stop(daemon->store);
   journal_close(daemon->journal);
-  courier_free(daemon->courier);
-  budget_free(daemon->budget);
+  delivery_free(daemon->delivery);
+  reserve_free(daemon->reserve);
   limits_free(daemon->limits);
-  live_unref(daemon->live);
+  reloadable_unref(daemon->reloadable);
 }
 
 static void reload(struct daemon *daemon, struct server *server) {
   char err[1200];
   notify_reloading();
-  struct live *fresh = live_read(daemon->config_path, err, sizeof err);
+  struct reloadable *fresh = reloadable_read(daemon->config_path, err, sizeof err);
   if (!fresh) {
-    say(SAY_ERROR, "%s (the settings in force stay)", err);
+    log_line(LOG_ERR, "%s (the settings in force stay)", err);
   } else if (server_reload(server, fresh, err, sizeof err)) {
-    say(SAY_ERROR, "%s (the settings in force stay)", err);
-    live_unref(fresh);
+    log_line(LOG_ERR, "%s (the settings in force stay)", err);
+    reloadable_unref(fresh);
   } else {
-    const struct setting *s = settings_need_restart(&daemon->live->settings, &fresh->settings);
+    const struct setting *s = settings_need_restart(&daemon->reloadable->settings, &fresh->settings);
     if (s)
-      say(SAY_WARNING, "%s: the new value takes effect at a restart", s->name);
+      log_line(LOG_WARNING, "%s: the new value takes effect at a restart", s->name);
     pthread_mutex_lock(&daemon->lock);
-    struct live *old = daemon->live;
-    daemon->live = fresh;
+    struct reloadable *old = daemon->reloadable;
+    daemon->reloadable = fresh;
     pthread_mutex_unlock(&daemon->lock);
-    live_unref(old);
+    reloadable_unref(old);
     store_reload(daemon->store);
     fetcher_configure(daemon->fetcher, &fresh->settings);
-    courier_wake(daemon->courier);
-    say(SAY_INFO, "settings, keys and certificates have been read again");
+    delivery_wake(daemon->delivery);
+    log_line(LOG_INFO, "settings, keys and certificates have been read again");
   }
   notify("READY=1");
 }
@@ -146,10 +146,10 @@ static void wait_until_loaded(struct daemon *daemon) {
   int64_t end = clock_ms() + WAIT_AT_START;
   struct directory *directory = NULL;
   store_wait(daemon->store, WAIT_AT_START);
-  while (!(directory = courier_directory(daemon->courier)) && clock_ms() < end)
+  while (!(directory = delivery_directory(daemon->delivery)) && clock_ms() < end)
     poll(NULL, 0, 10);
   if (!directory)
-    say(SAY_WARNING, "the database has not answered; clients get 503 until it does");
+    log_line(LOG_WARNING, "the database has not answered; clients get 503 until it does");
   directory_unref(directory);
 }
 
@@ -170,11 +170,11 @@ static void serve(struct daemon *daemon, struct server *server, const sigset_t *
 }
 
 static void drain(struct daemon *daemon, struct server *server) {
-  struct live *live = live_get(daemon);
-  int64_t end = clock_ms() + live->settings.drain_timeout;
-  live_unref(live);
+  struct reloadable *reloadable = reloadable_get(daemon);
+  int64_t end = clock_ms() + reloadable->settings.drain_timeout;
+  reloadable_unref(reloadable);
   notify("STOPPING=1");
-  say(SAY_INFO, "stopping: requests that are here are answered");
+  log_line(LOG_INFO, "stopping: requests that are here are answered");
   atomic_store(&daemon->draining, true);
   server_quiesce(server);
   while (!server_quiet(server) && clock_ms() < end)
@@ -197,13 +197,13 @@ static int run(struct daemon *daemon) {
   int rc = open_parts(daemon, err, sizeof err);
   if (!rc) {
     wait_until_loaded(daemon);
-    rc = server_start(&server, daemon, daemon->live, err, sizeof err);
+    rc = server_start(&server, daemon, daemon->reloadable, err, sizeof err);
   }
   if (rc) {
-    say(SAY_ERROR, "%s", err);
+    log_line(LOG_ERR, "%s", err);
   } else {
-    say(SAY_INFO, "version " PACKAGE_VERSION " serves https://%s as %s",
-        daemon->live->settings.https, daemon->instance);
+    log_line(LOG_INFO, "version " PACKAGE_VERSION " serves https://%s as %s",
+        daemon->reloadable->settings.https, daemon->instance);
     notify("READY=1");
     serve(daemon, server, &set);
     drain(daemon, server);
@@ -216,8 +216,8 @@ static int run(struct daemon *daemon) {
 static void name_instance(struct daemon *daemon) {
   char host[200] = "localhost";
   gethostname(host, sizeof host - 1);
-  if (*daemon->live->settings.store.instance)
-    snprintf(daemon->instance, sizeof daemon->instance, "%.255s", daemon->live->settings.store.instance);
+  if (*daemon->reloadable->settings.store.instance)
+    snprintf(daemon->instance, sizeof daemon->instance, "%.255s", daemon->reloadable->settings.store.instance);
   else
     snprintf(daemon->instance, sizeof daemon->instance, "%s-issuer", host);
 }
@@ -257,8 +257,8 @@ int main(int argc, char **argv) {
     usage(stderr);
     return 2;
   }
-  if (!(daemon.live = live_read(daemon.config_path, err, sizeof err))) {
-    say(SAY_ERROR, "%s", err);
+  if (!(daemon.reloadable = reloadable_read(daemon.config_path, err, sizeof err))) {
+    log_line(LOG_ERR, "%s", err);
     return 2;
   }
   name_instance(&daemon);
@@ -266,11 +266,11 @@ int main(int argc, char **argv) {
   daemon.started_at = (int64_t)time(NULL);
   if (check) {
     printf("%s: ok\n", daemon.config_path);
-    live_unref(daemon.live);
+    reloadable_unref(daemon.reloadable);
     return EXIT_SUCCESS;
   }
   if (threads_init() || fetcher_init()) {
-    say(SAY_ERROR, "no thread keys or memory are left");
+    log_line(LOG_ERR, "no thread keys or memory are left");
     return EXIT_FAILURE;
   }
   return run(&daemon);

@@ -8,41 +8,41 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct live *live_read(const char *path, char *err, size_t cap) {
-  struct live *live = calloc(1, sizeof *live);
-  if (!live) {
+struct reloadable *reloadable_read(const char *path, char *err, size_t cap) {
+  struct reloadable *reloadable = calloc(1, sizeof *reloadable);
+  if (!reloadable) {
     snprintf(err, cap, "out of memory");
     return NULL;
   }
-  atomic_init(&live->refs, 1);
-  struct settings *s = &live->settings;
+  atomic_init(&reloadable->refs, 1);
+  struct settings *s = &reloadable->settings;
   int rc = settings_read(s, path, err, cap);
   if (!rc)
-    rc = kek_ring_load(&live->keks, s->store.kek, err, cap);
+    rc = kek_ring_load(&reloadable->keks, s->store.kek, err, cap);
   if (!rc && *s->jwt_issuer && !settings_is_url(s->jwt_jwks))
-    rc = jwks_read(&live->jwks, s->jwt_jwks, err, cap);
+    rc = jwks_read(&reloadable->jwks, s->jwt_jwks, err, cap);
   if (rc) {
-    live_unref(live);
+    reloadable_unref(reloadable);
     return NULL;
   }
-  return live;
+  return reloadable;
 }
 
-struct live *live_get(struct daemon *daemon) {
+struct reloadable *reloadable_get(struct daemon *daemon) {
   pthread_mutex_lock(&daemon->lock);
-  struct live *live = daemon->live;
-  atomic_fetch_add(&live->refs, 1);
+  struct reloadable *reloadable = daemon->reloadable;
+  atomic_fetch_add(&reloadable->refs, 1);
   pthread_mutex_unlock(&daemon->lock);
-  return live;
+  return reloadable;
 }
 
-void live_unref(struct live *live) {
-  if (!live || atomic_fetch_sub(&live->refs, 1) != 1)
+void reloadable_unref(struct reloadable *reloadable) {
+  if (!reloadable || atomic_fetch_sub(&reloadable->refs, 1) != 1)
     return;
-  jwks_unref(live->jwks);
-  kek_ring_free(live->keks);
-  explicit_bzero(&live->settings, sizeof live->settings); /* database may hold a password */
-  free(live);
+  jwks_unref(reloadable->jwks);
+  kek_ring_free(reloadable->keks);
+  explicit_bzero(&reloadable->settings, sizeof reloadable->settings); /* database may hold a password */
+  free(reloadable);
 }
 
 /* --- of each thread ----------------------------------------------------------------------- */

@@ -117,7 +117,7 @@ static void pushed(struct push *push, enum push_result result, void *arg) {
 static bool seal(struct request *r, const struct realm_info *info, struct work *work) {
   struct push *push = &work->push;
   uint8_t plain[TURNCRED_CREDENTIAL_PLAIN], nonce[12];
-  const struct kek_ring *keks = r->live->keks;
+  const struct kek_ring *keks = r->reloadable->keks;
   const char *kek_id = info->kek_id ? info->kek_id : kek_ring_default(keks);
   const uint8_t *kek = kek_id ? kek_ring_find(keks, kek_id) : NULL;
   enum turncred_err err = turncred_long_term_md5(
@@ -187,7 +187,7 @@ static void push(struct request *r, const json_t *body, const struct policy *pol
   snprintf(p->username, sizeof p->username, "%s", username);
   snprintf(p->caller, sizeof p->caller, "%s", r->caller->name);
   p->expiry = (int64_t)time(NULL) + ttl;
-  p->wait_ms = (uint32_t)r->live->settings.push_wait;
+  p->wait_ms = (uint32_t)r->reloadable->settings.push_wait;
   p->done = pushed;
   p->arg = work;
   if (!address_of(r, body, p->client_address, sizeof p->client_address))
@@ -225,7 +225,7 @@ void credential_put(struct request *r) {
   static const char *const members[] = {"password", "ttl", "client_address", NULL};
   struct policy policy = {0};
   bool ok = true;
-  if (!proof_required(r, SCOPE_PUSH, r->realm) || !issue_policy(r, r->realm, &policy) ||
+  if (!caller_auth_required(r, SCOPE_PUSH, r->realm) || !issue_policy(r, r->realm, &policy) ||
       !may_push(r, &policy, r->username))
     return;
   json_t *body = request_json(r, members);
@@ -260,7 +260,7 @@ static void issue(struct request *r, const json_t *body) {
     request_error(r, 400, "invalid_request", "user: name whom the credential is for");
     return;
   }
-  if (!proof_allows(r, scope, r->realm) || !issue_policy(r, r->realm, &policy))
+  if (!caller_auth_allows(r, scope, r->realm) || !issue_policy(r, r->realm, &policy))
     return;
   if (mechanism == STORE_PUSHED) {
     if (may_push(r, &policy, user))
@@ -279,7 +279,7 @@ static void issue(struct request *r, const json_t *body) {
 void credential_issue(struct request *r) {
   static const char *const members[] = {"user", "kind", "ttl", "client_address", NULL};
   json_t *body;
-  if (!proof_required(r, SCOPE_ANY, NULL) || !(body = request_json(r, members)))
+  if (!caller_auth_required(r, SCOPE_ANY, NULL) || !(body = request_json(r, members)))
     return;
   issue(r, body);
   json_decref(body);
@@ -311,7 +311,7 @@ void credential_delete(struct request *r) {
   const char *revoke = request_query(r, "revoke");
   struct policy policy = {0};
   bool yes = revoke && !strcmp(revoke, "true");
-  if (!proof_required(r, yes ? SCOPE_REVOKE : SCOPE_PUSH, r->realm) ||
+  if (!caller_auth_required(r, yes ? SCOPE_REVOKE : SCOPE_PUSH, r->realm) ||
       !issue_policy(r, r->realm, &policy))
     return;
   if (!strcmp(r->method, "POST") && (!action || strcmp(action, "delete") != 0)) {
@@ -335,7 +335,7 @@ void credential_delete(struct request *r) {
   snprintf(p->realm, sizeof p->realm, "%s", r->realm);
   snprintf(p->username, sizeof p->username, "%s", r->username);
   snprintf(p->caller, sizeof p->caller, "%s", r->caller->name);
-  p->wait_ms = (uint32_t)r->live->settings.push_wait;
+  p->wait_ms = (uint32_t)r->reloadable->settings.push_wait;
   p->done = taken_back;
   p->arg = work;
   request_wait(r);

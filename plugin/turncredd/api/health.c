@@ -16,7 +16,7 @@ void health_ready(struct request *r) {
   store_status(r->daemon->store, &status);
   bool draining = atomic_load(&r->daemon->draining);
   bool ready = status.generation > 0 && r->directory && !draining;
-  bool full = journal_waiting(r->daemon->journal) >= (size_t)r->live->settings.journal_entries;
+  bool full = journal_waiting(r->daemon->journal) >= (size_t)r->reloadable->settings.journal_entries;
   request_answer(r, ready && !full ? 200 : 503,
                  json_pack("{s:s, s:b, s:b, s:b, s:I}", "status",
                            draining ? "draining"
@@ -24,12 +24,12 @@ void health_ready(struct request *r) {
                            : full   ? "journal_full"
                                     : "ready",
                            "loaded", status.generation > 0 && r->directory, "database",
-                           status.connected, "journal", courier_connected(r->daemon->courier),
+                           status.connected, "journal", delivery_connected(r->daemon->delivery),
                            "undelivered", (json_int_t)journal_waiting(r->daemon->journal)));
 }
 
 void health_metrics(struct request *r) {
-  if (!r->monitor && !proof_required(r, SCOPE_METRICS, NULL))
+  if (!r->monitor && !caller_auth_required(r, SCOPE_METRICS, NULL))
     return;
   request_text(r, 200, metrics_page(r->daemon), "text/plain; version=0.0.4");
 }

@@ -107,7 +107,7 @@ bool issue_subject_rate(struct request *r, const char *realm, const char *subjec
   char name[TURNCRED_REALM_MAX + TURNCRED_USERNAME_MAX + 2];
   int64_t wait = 0;
   snprintf(name, sizeof name, "%s/%s", realm, subject);
-  if (limits_rate(r->daemon->limits, "subject", name, r->live->settings.subject_rate, 60000,
+  if (limits_rate(r->daemon->limits, "subject", name, r->reloadable->settings.subject_rate, 60000,
                   clock_ms(), &wait))
     return true;
   request_too_many(r, wait, "credentials for this user are asked for too often");
@@ -168,7 +168,7 @@ static void put_on_record(struct request *r, enum store_mechanism mechanism,
   int rc = journal_add(r->daemon->journal, issue, recorded, record);
   if (!rc)
     return;
-  if (rc == ENOSPC && !strcmp(r->live->settings.journal_full, "continue")) {
+  if (rc == ENOSPC && !strcmp(r->reloadable->settings.journal_full, "continue")) {
     metric_count(&r->daemon->metrics.unrecorded);
     recorded(0, record);
     return;
@@ -225,7 +225,7 @@ static bool find_signer(struct request *r, const char *realm, const char *user,
                   "the realm has no key to sign with now; the operator adds one with turncredctl "
                   "key add");
   else if (need_tag && !tag) {
-    courier_wake(r->daemon->courier);
+    delivery_wake(r->daemon->delivery);
     r->retry_after = 1;
     request_error(r, 503, "temporarily_unavailable",
                   "the realm's key of subject tags is not here yet; it is being made");
@@ -339,18 +339,18 @@ void issue_token(struct request *r, const struct policy *policy, const char *sub
       !find_signer(r, realm, subject, TURNCRED_USE_TOKEN, &signer))
     return;
   snprintf(name, sizeof name, "%s/%s", realm, subject);
-  bool reserved = budget_take(r->daemon->budget, realm, signer.kid, &low);
+  bool reserved = reserve_take(r->daemon->reserve, realm, signer.kid, &low);
   if (low)
-    courier_wake(r->daemon->courier);
-  if (!reserved && courier_connected(r->daemon->courier))
-    reserved = budget_take_within(r->daemon->budget, realm, signer.kid, RESERVE_WAIT_MS, &low);
+    delivery_wake(r->daemon->delivery);
+  if (!reserved && delivery_connected(r->daemon->delivery))
+    reserved = reserve_take_within(r->daemon->reserve, realm, signer.kid, RESERVE_WAIT_MS, &low);
   if (!reserved) {
     r->retry_after = 1;
     request_error(r, 503, "temporarily_unavailable",
                   "no tokens are reserved under the realm's key; the database is asked for more");
-  } else if (!limits_hold(r->daemon->limits, "tokens", name, r->live->settings.subject_tokens,
+  } else if (!limits_hold(r->daemon->limits, "tokens", name, r->reloadable->settings.subject_tokens,
                           expiry, (int64_t)now.tv_sec, &wait)) {
-    budget_return(r->daemon->budget, realm, signer.kid);
+    reserve_return(r->daemon->reserve, realm, signer.kid);
     request_too_many(r, wait, "this user holds as many unexpired tokens as it may");
   } else {
     enum turncred_err err =

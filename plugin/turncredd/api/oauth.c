@@ -55,7 +55,7 @@ static const struct caller *basic(struct request *r, const char *base64) {
     *colon = '\0';
     unescape(text);
     unescape(colon + 1);
-    caller = proof_of_key(r, text, colon + 1);
+    caller = caller_auth_by_key(r, text, colon + 1);
   }
   turncred_cleanse(text, sizeof text);
   return caller;
@@ -78,15 +78,15 @@ static bool authenticate(struct request *r, const struct form *form) {
   if (given)
     r->caller = !strncasecmp(given, "Basic ", 6) ? basic(r, given + 6) : NULL;
   else if (secret)
-    r->caller = id ? proof_of_key(r, id, secret) : NULL;
-  else if ((r->caller = proof_of_certificate(r)) && id && strcmp(id, r->caller->name) != 0)
+    r->caller = id ? caller_auth_by_key(r, id, secret) : NULL;
+  else if ((r->caller = caller_auth_by_certificate(r)) && id && strcmp(id, r->caller->name) != 0)
     r->caller = NULL;
   if (!r->caller && (given || secret)) {
     snprintf(r->www_authenticate, sizeof r->www_authenticate, "Basic realm=\"turncredd\"");
     request_error(r, 401, "invalid_client", "no caller has this id and key, or it has run out");
     return false;
   }
-  return proof_rate(r);
+  return caller_auth_rate(r);
 }
 
 static bool need_caller(struct request *r, enum scope scope) {
@@ -144,9 +144,9 @@ static void client_credentials(struct request *r, const struct form *form) {
 
 /* The user whom the portal's token names. false: an error has been prepared. */
 static bool user_of(struct request *r, const char *token, char *subject, size_t cap) {
-  const struct settings *s = &r->live->settings;
+  const struct settings *s = &r->reloadable->settings;
   struct jwks *keys =
-      settings_is_url(s->jwt_jwks) ? fetcher_keys(r->daemon->fetcher) : jwks_ref(r->live->jwks);
+      settings_is_url(s->jwt_jwks) ? fetcher_keys(r->daemon->fetcher) : jwks_ref(r->reloadable->jwks);
   bool unknown_key, none = !keys;
   const char *wrong = jwt_check(token, s, keys, (int64_t)time(NULL), &unknown_key, subject, cap);
   jwks_unref(keys);
@@ -161,7 +161,7 @@ static bool user_of(struct request *r, const char *token, char *subject, size_t 
 }
 
 static void exchange(struct request *r, const struct form *form) {
-  const struct settings *s = &r->live->settings;
+  const struct settings *s = &r->reloadable->settings;
   const char *token = form_get(form, "subject_token"), *type = form_get(form, "subject_token_type");
   char subject[TURNCRED_USER_ID_MAX + 1];
   struct policy policy = {0};

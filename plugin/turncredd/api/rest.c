@@ -62,18 +62,18 @@ void rest_call(struct request *r) {
     realm = NULL;
   if (key && !request_header(r, "Authorization")) {
     if (r->directory)
-      r->caller = proof_of_key(r, NULL, key);
+      r->caller = caller_auth_by_key(r, NULL, key);
     if (!r->caller)
       request_error(r, r->directory ? 401 : 503,
                     r->directory ? "invalid_token" : "temporarily_unavailable",
                     "key: no caller has it, or it has run out");
-  } else if (proof_required(r, SCOPE_REST, NULL)) {
+  } else if (caller_auth_required(r, SCOPE_REST, NULL)) {
     key = NULL;
   }
-  if (r->caller && !r->status && (!key || (proof_rate(r) && proof_allows(r, SCOPE_REST, NULL)))) {
+  if (r->caller && !r->status && (!key || (caller_auth_rate(r) && caller_auth_allows(r, SCOPE_REST, NULL)))) {
     if (!service || strcmp(service, "turn") != 0)
       request_error(r, 400, "invalid_request", "service: must be turn");
-    else if ((realm = realm_of(r, realm)) && proof_allows(r, SCOPE_REST, realm))
+    else if ((realm = realm_of(r, realm)) && caller_auth_allows(r, SCOPE_REST, realm))
       issue_for(r, realm, user);
   }
   form_free(&form);

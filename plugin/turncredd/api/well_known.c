@@ -13,7 +13,7 @@
 #include <time.h>
 
 void well_known_server(struct request *r) {
-  const struct settings *s = &r->live->settings;
+  const struct settings *s = &r->reloadable->settings;
   char endpoint[CONF_VALUE_MAX + 16];
   if (!*s->public_url) {
     request_error(r, 404, "not_found", "there is no such resource (public_url is not set)");
@@ -46,13 +46,13 @@ static bool prove(struct request *r) {
     request_error(r, 503, "temporarily_unavailable", "callers are not loaded yet");
     return false;
   }
-  r->caller = proof_of_certificate(r);
+  r->caller = caller_auth_by_certificate(r);
   if (!r->caller) {
     request_error(r, 403, "access_denied",
                   "a client certificate of a caller is needed: no bearer key opens this");
     return false;
   }
-  return proof_rate(r) && proof_allows(r, SCOPE_STUN_KEY, NULL);
+  return caller_auth_rate(r) && caller_auth_allows(r, SCOPE_STUN_KEY, NULL);
 }
 
 static const struct realm_info *realm_of(const struct request *r, const char *server_name) {
@@ -123,7 +123,7 @@ static void answer(struct request *r, const struct shared *key, const char *real
                  json_pack("{s:s, s:I, s:s, s:s}", "k", k, "exp", (json_int_t)key->accept_until,
                            "kid", key->kid, "enc", turncred_alg_name(key->alg)));
   turncred_cleanse(k, sizeof k);
-  say(SAY_INFO, "key %s of realm %s was told to caller %s", key->kid, realm, r->caller->name);
+  log_line(LOG_INFO, "key %s of realm %s was told to caller %s", key->kid, realm, r->caller->name);
 }
 
 void well_known_stun_key(struct request *r) {

@@ -16,7 +16,7 @@ static bool in_time(const struct caller *caller) {
   return caller && (!caller->not_after || caller->not_after > (int64_t)time(NULL));
 }
 
-const struct caller *proof_of_key(const struct request *r, const char *id, const char *key) {
+const struct caller *caller_auth_by_key(const struct request *r, const char *id, const char *key) {
   uint8_t digest[32];
   if (!r->directory || turncred_sha256(thread_ws(), (const uint8_t *)key, strlen(key), digest))
     return NULL;
@@ -24,12 +24,12 @@ const struct caller *proof_of_key(const struct request *r, const char *id, const
   return in_time(caller) && (!id || !strcmp(id, caller->name)) ? caller : NULL;
 }
 
-const struct caller *proof_of_certificate(const struct request *r) {
+const struct caller *caller_auth_by_certificate(const struct request *r) {
   const union MHD_ConnectionInfo *info =
       r->monitor ? NULL
                  : MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
   unsigned count = 0, status = ~0u;
-  if (!r->directory || !info || !*r->live->settings.tls_client_ca)
+  if (!r->directory || !info || !*r->reloadable->settings.tls_client_ca)
     return NULL;
   gnutls_session_t session = (gnutls_session_t)info->tls_session;
   const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
@@ -50,16 +50,16 @@ const struct caller *proof_of_certificate(const struct request *r) {
   return in_time(caller) ? caller : NULL;
 }
 
-bool proof_rate(struct request *r) {
+bool caller_auth_rate(struct request *r) {
   int64_t wait = 0;
   if (!r->caller || limits_rate(r->daemon->limits, "caller", r->caller->name,
-                                r->live->settings.caller_rate, 1000, clock_ms(), &wait))
+                                r->reloadable->settings.caller_rate, 1000, clock_ms(), &wait))
     return true;
   request_too_many(r, wait, "this caller asks too often");
   return false;
 }
 
-bool proof_allows(struct request *r, enum scope scope, const char *realm) {
+bool caller_auth_allows(struct request *r, enum scope scope, const char *realm) {
   const char *wrong = scope && !(r->caller->scopes & (unsigned)scope) ? "scope"
                       : realm && !caller_may(r->caller, realm)        ? "realm"
                                                                       : NULL;
@@ -82,7 +82,7 @@ static void unauthorised(struct request *r, bool shown) {
                         "certificate");
 }
 
-bool proof_required(struct request *r, enum scope scope, const char *realm) {
+bool caller_auth_required(struct request *r, enum scope scope, const char *realm) {
   const char *given = request_header(r, "Authorization");
   bool bearer = given && !strncasecmp(given, "Bearer ", 7);
   if (!r->directory) {
@@ -90,12 +90,12 @@ bool proof_required(struct request *r, enum scope scope, const char *realm) {
     request_error(r, 503, "temporarily_unavailable", "callers are not loaded yet");
     return false;
   }
-  r->caller = bearer  ? proof_of_key(r, NULL, given + 7 + strspn(given + 7, " "))
+  r->caller = bearer  ? caller_auth_by_key(r, NULL, given + 7 + strspn(given + 7, " "))
               : given ? NULL
-                      : proof_of_certificate(r);
+                      : caller_auth_by_certificate(r);
   if (!r->caller) {
     unauthorised(r, given != NULL);
     return false;
   }
-  return proof_rate(r) && proof_allows(r, scope, realm);
+  return caller_auth_rate(r) && caller_auth_allows(r, scope, realm);
 }

@@ -8,7 +8,7 @@
 
 static const char *allowed(const struct request *r) {
   const char *origin = request_header(r, "Origin");
-  return origin && settings_has_word(r->live->settings.cors_origins, origin) ? origin : NULL;
+  return origin && settings_has_word(r->reloadable->settings.cors_origins, origin) ? origin : NULL;
 }
 
 bool cors_check(struct request *r) {
@@ -25,7 +25,7 @@ bool cors_check(struct request *r) {
 }
 
 void cors_headers(const struct request *r, struct MHD_Response *response) {
-  const char *origin = r->live ? allowed(r) : NULL;
+  const char *origin = r->reloadable ? allowed(r) : NULL;
   MHD_add_response_header(response, "Vary", "Origin");
   if (!origin)
     return;

@@ -24,7 +24,7 @@ typedef void (*request_handler)(struct request *request);
 struct request {
   struct daemon *daemon;
   struct MHD_Connection *connection;
-  struct live *live;
+  struct reloadable *reloadable;
   struct directory *directory; /* may be NULL: none loaded yet */
   const struct caller *caller; /* who asks, once authorised; in directory */
   const struct route *route;

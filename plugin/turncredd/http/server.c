@@ -103,8 +103,8 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd) {
   r->connection = mhd;
   r->monitor = g->monitor;
   r->began_ms = (uint64_t)clock_ms();
-  r->live = live_get(r->daemon);
-  r->directory = courier_directory(r->daemon->courier);
+  r->reloadable = reloadable_get(r->daemon);
+  r->directory = delivery_directory(r->daemon->delivery);
   r->bad_uri = strstr(uri, "%00") != NULL;
   return r;
 }
@@ -128,7 +128,7 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
     free(r->answer);
   }
   directory_unref(r->directory);
-  live_unref(r->live);
+  reloadable_unref(r->reloadable);
   free(r);
   *context = NULL;
 }
@@ -181,15 +181,15 @@ static void begin(struct generation *g, struct request *r, const char *path) {
     request_error(r, 400, "invalid_request", "the path holds NUL");
   else if (!cors_check(r))
     return;
-  else if (length && strtoll(length, NULL, 10) > r->live->settings.body_octets)
+  else if (length && strtoll(length, NULL, 10) > r->reloadable->settings.body_octets)
     request_error(r, 413, "too_large", "the body may have %lld octets",
-                  (long long)r->live->settings.body_octets);
+                  (long long)r->reloadable->settings.body_octets);
   else if (route_find(r, path) && g->monitor && strchr("hrm", path[1] ? path[1] : 'x') == NULL)
     request_error(r, 404, "not_found", "only /healthz, /readyz and /metrics are here");
 }
 
 static void take_body(struct request *r, const char *data, size_t size) {
-  size_t max = (size_t)r->live->settings.body_octets;
+  size_t max = (size_t)r->reloadable->settings.body_octets;
   char *more = r->too_large || r->body_len + size > max ? NULL : malloc(r->body_len + size + 1);
   if (!more) {
     r->too_large = true;
@@ -229,7 +229,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
     set_phase(g, mhd, PHASE_ANSWERING);
     if (r->too_large)
       request_error(r, 413, "too_large", "the body may have %lld octets",
-                    (long long)r->live->settings.body_octets);
+                    (long long)r->reloadable->settings.body_octets);
     else
       r->route->run(r);
     if (r->suspended)
@@ -276,9 +276,9 @@ static void generation_free(struct generation *g) {
   free(g);
 }
 
-static struct generation *generation_start(struct server *server, const struct live *live,
+static struct generation *generation_start(struct server *server, const struct reloadable *reloadable,
                                            bool monitor, char *err, size_t cap) {
-  const struct settings *s = &live->settings;
+  const struct settings *s = &reloadable->settings;
   struct generation *g = calloc(1, sizeof *g);
   struct MHD_OptionItem options[12];
   size_t n = 0;
@@ -350,10 +350,10 @@ static int listen_on(const char *what, const char *address, char *err, size_t ca
   return fd;
 }
 
-int server_start(struct server **out, struct daemon *daemon, const struct live *live, char *err,
+int server_start(struct server **out, struct daemon *daemon, const struct reloadable *reloadable, char *err,
                  size_t cap) {
   struct server *server = calloc(1, sizeof *server);
-  const struct settings *s = &live->settings;
+  const struct settings *s = &reloadable->settings;
   if (!server)
     return snprintf(err, cap, "out of memory"), -1;
   server->daemon = daemon;
@@ -363,9 +363,9 @@ int server_start(struct server **out, struct daemon *daemon, const struct live *
   if (ok && *s->monitor)
     ok = (server->monitor_fd = listen_on("monitor", s->monitor, err, cap)) >= 0;
   if (ok)
-    ok = (server->https = generation_start(server, live, false, err, cap)) != NULL;
+    ok = (server->https = generation_start(server, reloadable, false, err, cap)) != NULL;
   if (ok && *s->monitor)
-    ok = (server->monitor = generation_start(server, live, true, err, cap)) != NULL;
+    ok = (server->monitor = generation_start(server, reloadable, true, err, cap)) != NULL;
   if (!ok) {
     server_stop(server);
     return -1;
@@ -382,8 +382,8 @@ static void retire(struct generation *g) {
     close(fd); /* a duplicate; ours goes on */
 }
 
-int server_reload(struct server *server, const struct live *live, char *err, size_t cap) {
-  struct generation *fresh = generation_start(server, live, false, err, cap);
+int server_reload(struct server *server, const struct reloadable *reloadable, char *err, size_t cap) {
+  struct generation *fresh = generation_start(server, reloadable, false, err, cap);
   if (!fresh)
     return -1;
   retire(server->https);
@@ -408,15 +408,15 @@ static size_t end_slow(struct generation *g, const struct settings *s) {
 }
 
 void server_tick(struct server *server) {
-  struct live *live = live_get(server->daemon);
+  struct reloadable *reloadable = reloadable_get(server->daemon);
   struct generation *done = NULL;
   pthread_mutex_lock(&server->lock);
-  end_slow(server->https, &live->settings);
+  end_slow(server->https, &reloadable->settings);
   if (server->monitor)
-    end_slow(server->monitor, &live->settings);
+    end_slow(server->monitor, &reloadable->settings);
   for (struct generation **at = &server->old; *at;) {
     struct generation *g = *at;
-    end_slow(g, &live->settings);
+    end_slow(g, &reloadable->settings);
     if (g->connections) {
       at = &g->next;
       continue;
@@ -429,21 +429,21 @@ void server_tick(struct server *server) {
   for (struct generation *next; done; done = next) {
     next = done->next;
     generation_free(done);
-    say(SAY_INFO, "the last connection with the old certificate has ended");
+    log_line(LOG_INFO, "the last connection with the old certificate has ended");
   }
-  live_unref(live);
+  reloadable_unref(reloadable);
 }
 
 void server_quiesce(struct server *server) { retire(server->https); }
 
 bool server_quiet(struct server *server) {
-  struct live *live = live_get(server->daemon);
+  struct reloadable *reloadable = reloadable_get(server->daemon);
   pthread_mutex_lock(&server->lock);
-  size_t busy = end_slow(server->https, &live->settings);
+  size_t busy = end_slow(server->https, &reloadable->settings);
   for (struct generation *g = server->old; g; g = g->next)
-    busy += end_slow(g, &live->settings);
+    busy += end_slow(g, &reloadable->settings);
   pthread_mutex_unlock(&server->lock);
-  live_unref(live);
+  reloadable_unref(reloadable);
   return busy == 0;
 }
 

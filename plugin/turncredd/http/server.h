@@ -14,9 +14,9 @@
 struct server;
 
 /* Both: 0, or -1 with a sentence in err. A failed reload leaves everything as it was. */
-int server_start(struct server **out, struct daemon *daemon, const struct live *live, char *err,
+int server_start(struct server **out, struct daemon *daemon, const struct reloadable *reloadable, char *err,
                  size_t err_cap);
-int server_reload(struct server *server, const struct live *live, char *err, size_t err_cap);
+int server_reload(struct server *server, const struct reloadable *reloadable, char *err, size_t err_cap);
 /* Several times a second: ends connections that take too long, and daemons that are done. */
 void server_tick(struct server *server);
 /* Accepts nothing more and tells clients to go; true when no request is being answered. */

@@ -160,9 +160,9 @@ static void *run(void *arg) {
     char err[700] = "";
     struct jwks *keys = fetch(f, &source, err, sizeof err), *old = keys;
     if (!keys && !atomic_load(&f->stop) && strcmp(err, last_error) != 0)
-      say(SAY_WARNING, "%s (keys in force stay)", err);
+      log_line(LOG_WARNING, "%s (keys in force stay)", err);
     if (keys && *last_error)
-      say(SAY_INFO, "jwt_jwks: %s is fetched again", source.url);
+      log_line(LOG_INFO, "jwt_jwks: %s is fetched again", source.url);
     memcpy(last_error, err, sizeof err);
     pthread_mutex_lock(&f->lock);
     f->fetching = false;

@@ -30,8 +30,8 @@
 #define AT_START_MS  2000 /* the same, where what was kept can be used instead */
 #define CALLERS      "callers"
 
-struct courier {
-  struct courier_config config;
+struct delivery {
+  struct delivery_config config;
   struct pg db;
   int wake_fd, stop_fd;
   pthread_t thread;
@@ -41,27 +41,27 @@ struct courier {
   struct store_reader *reader;
   int64_t delivered_at_ms;
   int64_t directory_at_ms, kept_at_ms;  /* 0: not yet */
-  struct purse *purse;                  /* NULL: nothing is kept */
+  struct reserve_file *reserve_file;                  /* NULL: nothing is kept */
   bool opened;                          /* the journal, on this connection */
   char last_error[300], last_used_up[700], last_tag_error[300], last_keep_error[300];
 };
 
-void courier_wake(struct courier *courier) {
+void delivery_wake(struct delivery *delivery) {
   const uint64_t one = 1;
-  ssize_t done = write(courier->wake_fd, &one, sizeof one);
+  ssize_t done = write(delivery->wake_fd, &one, sizeof one);
   (void)done; /* full: it is awake anyway */
 }
 
-struct directory *courier_directory(struct courier *courier) {
-  pthread_mutex_lock(&courier->lock);
-  struct directory *d = directory_ref(courier->directory);
-  pthread_mutex_unlock(&courier->lock);
+struct directory *delivery_directory(struct delivery *delivery) {
+  pthread_mutex_lock(&delivery->lock);
+  struct directory *d = directory_ref(delivery->directory);
+  pthread_mutex_unlock(&delivery->lock);
   return d;
 }
 
-bool courier_connected(struct courier *courier) { return atomic_load(&courier->connected); }
+bool delivery_connected(struct delivery *delivery) { return atomic_load(&delivery->connected); }
 
-static void take_directory(struct courier *c, struct directory *fresh) {
+static void take_directory(struct delivery *c, struct directory *fresh) {
   pthread_mutex_lock(&c->lock);
   struct directory *old = c->directory;
   c->directory = fresh;
@@ -70,33 +70,33 @@ static void take_directory(struct courier *c, struct directory *fresh) {
 }
 
 /* On disk when it has changed, and again before it looks too old. */
-static void keep_directory(struct courier *c, bool changed) {
+static void keep_directory(struct delivery *c, bool changed) {
   char err[300] = "";
   int64_t now = clock_ms(), age = c->kept_at_ms ? now - c->kept_at_ms : INT64_MAX;
-  if (!c->purse || (!changed && age < (int64_t)c->config.keep_max_age * 250))
+  if (!c->reserve_file || (!changed && age < (int64_t)c->config.keep_max_age * 250))
     return;
   char *text = directory_text(c->directory);
-  if (text && !keep_write(c->config.daemon, CALLERS, text, err, sizeof err))
+  if (text && !sealed_file_write(c->config.daemon, CALLERS, text, err, sizeof err))
     c->kept_at_ms = now;
   free(text);
   if (*err && strcmp(err, c->last_keep_error) != 0)
-    say(SAY_WARNING, "%s", err);
+    log_line(LOG_WARNING, "%s", err);
   snprintf(c->last_keep_error, sizeof c->last_keep_error, "%s", err);
 }
 
-static void directory_from_disk(struct courier *c) {
+static void directory_from_disk(struct delivery *c) {
   char err[300] = "damaged", *text = NULL;
   int64_t written;
   struct directory *d = NULL;
-  if (!keep_read(c->config.daemon, CALLERS, c->config.keep_max_age, &text, &written, err,
+  if (!sealed_file_read(c->config.daemon, CALLERS, c->config.keep_max_age, &text, &written, err,
                  sizeof err))
     d = directory_from_text(text);
   free(text);
   if (!d) {
-    say(SAY_WARNING, "callers that were kept cannot be used: %s", err);
+    log_line(LOG_WARNING, "callers that were kept cannot be used: %s", err);
     return;
   }
-  say(SAY_WARNING, "the database is away: using callers as they were %lld seconds ago: %zu",
+  log_line(LOG_WARNING, "the database is away: using callers as they were %lld seconds ago: %zu",
       (long long)(time(NULL) - written), directory_callers(d));
   take_directory(c, d);
 }
@@ -104,7 +104,7 @@ static void directory_from_disk(struct courier *c) {
 /* A database that was restarted empty, while the store stays with what it has: such a directory
  * would shut every caller out, and what is delivered there would be missing from the database that
  * is restored in its place. */
-static bool is_blank(const struct courier *c, const struct directory *fresh) {
+static bool is_blank(const struct delivery *c, const struct directory *fresh) {
   struct store_status status;
   size_t realms;
   directory_realms(fresh, &realms);
@@ -112,7 +112,7 @@ static bool is_blank(const struct courier *c, const struct directory *fresh) {
   return realms == 0 && status.realms > 0;
 }
 
-static bool load_directory(struct courier *c) {
+static bool load_directory(struct delivery *c) {
   struct directory *fresh;
   char err[300] = "";
   int rc = directory_load(&fresh, &c->db, err, sizeof err);
@@ -129,7 +129,7 @@ static bool load_directory(struct courier *c) {
   c->directory_at_ms = clock_ms();
   bool changed = !directory_equal(c->directory, fresh);
   if (changed) {
-    say(SAY_INFO, "callers: %zu", directory_callers(fresh));
+    log_line(LOG_INFO, "callers: %zu", directory_callers(fresh));
     take_directory(c, fresh);
   } else {
     directory_unref(fresh);
@@ -140,8 +140,8 @@ static bool load_directory(struct courier *c) {
 
 /* --- reserves ----------------------------------------------------------------------------- */
 
-static bool reserve(struct courier *c, const char *realm, const char *kid, uint64_t count,
-                    bool for_purse) {
+static bool reserve_tokens(struct delivery *c, const char *realm, const char *kid, uint64_t count,
+                    bool for_file) {
   char name[700];
   struct pg_params p = {0};
   pg_text(&p, realm);
@@ -151,14 +151,14 @@ static bool reserve(struct courier *c, const char *realm, const char *kid, uint6
   if (!r)
     return false;
   bool got = PQntuples(r) == 1 && *PQgetvalue(r, 0, 0) == 't';
-  if (got && for_purse)
-    purse_add(c->purse, realm, kid, count);
+  if (got && for_file)
+    reserve_file_add(c->reserve_file, realm, kid, count);
   else
-    budget_add(c->config.budget, realm, kid, got ? count : 0);
+    reserve_add(c->config.reserve, realm, kid, got ? count : 0);
   PQclear(r);
   snprintf(name, sizeof name, "%s/%s", realm, kid);
   if (!got && strcmp(name, c->last_used_up) != 0) {
-    say(SAY_ERROR,
+    log_line(LOG_ERR,
         "key %s: no more tokens can be reserved (2^32 are the limit, or it is no longer active); "
         "turncredctl key rotate",
         name);
@@ -174,7 +174,7 @@ struct want {
   bool tag;       /* the realm's key of subject tags is missing */
 };
 
-static void look(struct courier *c, const char *realm, struct want *want) {
+static void look(struct delivery *c, const char *realm, struct want *want) {
   const struct store_snapshot *snapshot = store_acquire(c->reader);
   int64_t now = (int64_t)time(NULL);
   memset(want, 0, sizeof *want);
@@ -184,32 +184,32 @@ static void look(struct courier *c, const char *realm, struct want *want) {
   const struct store_key *key = r ? store_key_to_sign(snapshot, r, TURNCRED_USE_TOKEN, now) : NULL;
   if (key) {
     snprintf(want->kid, sizeof want->kid, "%s", key->kid);
-    want->count = budget_wanted(c->config.budget, realm, key->kid);
+    want->count = reserve_wanted(c->config.reserve, realm, key->kid);
     want->tag = key->subject_tag && !store_key_to_sign(snapshot, r, TURNCRED_USE_TAG, now);
   }
   store_release(c->reader);
 }
 
-static bool make_tag_key(struct courier *c, const char *realm, const char *kid) {
+static bool make_tag_key(struct delivery *c, const char *realm, const char *kid) {
   char err[300];
-  struct live *live = live_get(c->config.daemon);
-  int rc = tag_make(&c->db, live->keks, realm, kid, err, sizeof err);
-  live_unref(live);
+  struct reloadable *reloadable = reloadable_get(c->config.daemon);
+  int rc = tag_make(&c->db, reloadable->keks, realm, kid, err, sizeof err);
+  reloadable_unref(reloadable);
   if (rc && strcmp(c->last_tag_error, err) != 0)
-    say(SAY_ERROR, "%s", err);
+    log_line(LOG_ERR, "%s", err);
   snprintf(c->last_tag_error, sizeof c->last_tag_error, "%s", rc ? err : "");
   return c->db.conn != NULL;
 }
 
-static bool reserve_all(struct courier *c) {
+static bool reserve_all(struct delivery *c) {
   struct want want;
   size_t n;
   const struct realm_info *realms = directory_realms(c->directory, &n);
   for (size_t i = 0; i < n; i++) {
     look(c, realms[i].name, &want);
-    uint64_t kept = c->purse && *want.kid ? purse_wanted(c->purse, realms[i].name, want.kid) : 0;
-    if ((want.count && !reserve(c, realms[i].name, want.kid, want.count, false)) ||
-        (kept && !reserve(c, realms[i].name, want.kid, kept, true)) ||
+    uint64_t kept = c->reserve_file && *want.kid ? reserve_file_wanted(c->reserve_file, realms[i].name, want.kid) : 0;
+    if ((want.count && !reserve_tokens(c, realms[i].name, want.kid, want.count, false)) ||
+        (kept && !reserve_tokens(c, realms[i].name, want.kid, kept, true)) ||
         (want.tag && !make_tag_key(c, realms[i].name, want.kid)))
       return false;
   }
@@ -217,22 +217,22 @@ static bool reserve_all(struct courier *c) {
 }
 
 /* Without the database: from what is on disk. */
-static void spend(struct courier *c) {
+static void spend(struct delivery *c) {
   struct want want;
   size_t n = 0;
   const struct realm_info *realms =
-      c->purse && c->directory ? directory_realms(c->directory, &n) : NULL;
+      c->reserve_file && c->directory ? directory_realms(c->directory, &n) : NULL;
   for (size_t i = 0; i < n; i++) {
     look(c, realms[i].name, &want);
-    if (*want.kid && budget_left(c->config.budget, realms[i].name, want.kid) < purse_part(c->purse))
-      budget_add(c->config.budget, realms[i].name, want.kid,
-                 purse_take(c->purse, realms[i].name, want.kid));
+    if (*want.kid && reserve_left(c->config.reserve, realms[i].name, want.kid) < reserve_file_part(c->reserve_file))
+      reserve_add(c->config.reserve, realms[i].name, want.kid,
+                 reserve_file_take(c->reserve_file, realms[i].name, want.kid));
   }
 }
 
 /* --- the journal -------------------------------------------------------------------------- */
 
-static bool open_journal(struct courier *c) {
+static bool open_journal(struct delivery *c) {
   struct pg_params p = {0};
   pg_text(&p, journal_stream(c->config.journal));
   pg_text(&p, c->config.instance);
@@ -248,7 +248,7 @@ static bool open_journal(struct courier *c) {
 }
 
 /* The first entry after a while goes at once; those that follow it wait for company. */
-static void pace(struct courier *c) {
+static void pace(struct delivery *c) {
   int64_t since = clock_ms() - c->delivered_at_ms;
   struct pollfd fd = {c->stop_fd, POLLIN, 0};
   if (since < PACE_MS && journal_waiting(c->config.journal) < BATCH)
@@ -257,7 +257,7 @@ static void pace(struct courier *c) {
 }
 
 /* One transaction at a time: what else is to be done does not wait for the end of a long load. */
-static bool deliver(struct courier *c) {
+static bool deliver(struct delivery *c) {
   uint64_t last = 0;
   if (!c->opened && !open_journal(c))
     return false;
@@ -282,7 +282,7 @@ static bool deliver(struct courier *c) {
 
 /* --- the thread --------------------------------------------------------------------------- */
 
-static bool connect_database(struct courier *c) {
+static bool connect_database(struct delivery *c) {
   if (c->db.conn)
     return true;
   c->opened = false;
@@ -300,7 +300,7 @@ static void drain(int fd) {
 }
 
 /* Until there is something to do. */
-static void rest(struct courier *c, uint32_t ms) {
+static void rest(struct delivery *c, uint32_t ms) {
   struct pollfd fds[3] = {{c->wake_fd, POLLIN, 0},
                           {c->stop_fd, POLLIN, 0},
                           {c->db.conn ? PQsocket(c->db.conn) : -1, POLLIN, 0}};
@@ -309,7 +309,7 @@ static void rest(struct courier *c, uint32_t ms) {
     c->directory_at_ms = 0;
 }
 
-static bool work(struct courier *c) {
+static bool work(struct delivery *c) {
   if (!connect_database(c))
     return false;
   bool due = clock_ms() - c->directory_at_ms >= c->config.poll_ms;
@@ -319,7 +319,7 @@ static bool work(struct courier *c) {
 }
 
 /* Until the database is tried again. */
-static void hold_out(struct courier *c, uint32_t ms) {
+static void hold_out(struct delivery *c, uint32_t ms) {
   int64_t now, end = clock_ms() + ms;
   while (!atomic_load(&c->stop) && (now = clock_ms()) < end) {
     struct pollfd fds[2] = {{c->stop_fd, POLLIN, 0}, {c->wake_fd, POLLIN, 0}};
@@ -330,9 +330,9 @@ static void hold_out(struct courier *c, uint32_t ms) {
 }
 
 static void *run(void *arg) {
-  struct courier *c = arg;
+  struct delivery *c = arg;
   uint32_t delay = RETRY_MIN_MS;
-  pthread_setname_np(pthread_self(), "courier");
+  pthread_setname_np(pthread_self(), "delivery");
   while (!atomic_load(&c->stop)) {
     drain(c->wake_fd);
     bool ok = work(c);
@@ -340,18 +340,18 @@ static void *run(void *arg) {
     atomic_store(&c->connected, ok);
     if (ok) {
       if (*c->last_error)
-        say(SAY_INFO, "database: the journal is being delivered again");
+        log_line(LOG_INFO, "database: the journal is being delivered again");
       *c->last_error = '\0';
       delay = RETRY_MIN_MS;
       rest(c, journal_waiting(c->config.journal) ? 0 : c->config.poll_ms);
       continue;
     }
     if (!atomic_load(&c->stop) && strcmp(c->last_error, c->db.line) != 0) {
-      say(SAY_WARNING, "database: %s; issuing goes on, the journal keeps what is issued",
+      log_line(LOG_WARNING, "database: %s; issuing goes on, the journal keeps what is issued",
           c->db.line);
       snprintf(c->last_error, sizeof c->last_error, "%s", c->db.line);
     }
-    if (c->purse && !c->directory)
+    if (c->reserve_file && !c->directory)
       directory_from_disk(c);
     hold_out(c, delay);
     delay = delay * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : delay * 2;
@@ -359,9 +359,9 @@ static void *run(void *arg) {
   return NULL;
 }
 
-int courier_start(struct courier **out, const struct courier_config *config, char *err,
+int delivery_start(struct delivery **out, const struct delivery_config *config, char *err,
                   size_t cap) {
-  struct courier *c = calloc(1, sizeof *c);
+  struct delivery *c = calloc(1, sizeof *c);
   if (!c)
     return snprintf(err, cap, "out of memory"), -1;
   c->config = *config;
@@ -371,29 +371,29 @@ int courier_start(struct courier **out, const struct courier_config *config, cha
   atomic_init(&c->connected, false);
   atomic_init(&c->stop, false);
   pg_init(&c->db, c->stop_fd);
-  bool keep = keep_wanted(config->daemon);
+  bool keep = sealed_file_wanted(config->daemon);
   c->db.connect_ms = c->db.silence_ms = keep ? AT_START_MS : DATABASE_MS;
   if (keep)
-    c->purse = purse_open(config->daemon, config->token_reserve);
+    c->reserve_file = reserve_file_open(config->daemon, config->token_reserve);
   c->reader = store_reader_new(config->store);
-  if (c->wake_fd < 0 || c->stop_fd < 0 || !c->reader || (keep && !c->purse) ||
+  if (c->wake_fd < 0 || c->stop_fd < 0 || !c->reader || (keep && !c->reserve_file) ||
       pthread_create(&c->thread, NULL, run, c)) {
     store_reader_free(c->reader);
-    purse_free(c->purse);
+    reserve_file_free(c->reserve_file);
     free(c);
     return snprintf(err, cap, "no memory, descriptors or threads"), -1;
   }
-  journal_watch(config->journal, (void (*)(void *))courier_wake, c);
+  journal_watch(config->journal, (void (*)(void *))delivery_wake, c);
   *out = c;
   return 0;
 }
 
-void courier_stop(struct courier *c, uint32_t wait_ms) {
+void delivery_stop(struct delivery *c, uint32_t wait_ms) {
   if (!c)
     return;
   int64_t end = clock_ms() + wait_ms;
-  courier_wake(c);
-  while (courier_connected(c) && journal_waiting(c->config.journal) && clock_ms() < end)
+  delivery_wake(c);
+  while (delivery_connected(c) && journal_waiting(c->config.journal) && clock_ms() < end)
     poll(NULL, 0, 10);
   const uint64_t one = 1;
   atomic_store(&c->stop, true);
@@ -404,11 +404,11 @@ void courier_stop(struct courier *c, uint32_t wait_ms) {
   store_reader_free(c->reader);
 }
 
-void courier_free(struct courier *c) {
+void delivery_free(struct delivery *c) {
   if (!c)
     return;
   directory_unref(c->directory);
-  purse_free(c->purse);
+  reserve_file_free(c->reserve_file);
   pthread_mutex_destroy(&c->lock);
   close(c->wake_fd);
   close(c->stop_fd);

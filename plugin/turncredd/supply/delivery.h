@@ -1,10 +1,10 @@
 /*
- * courier.h - the thread that takes the journal to the database, and brings callers and reserves
+ * delivery.h - the thread that takes the journal to the database, and brings callers and reserves
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
-#ifndef TURNCREDD_COURIER_H
-#define TURNCREDD_COURIER_H
+#ifndef TURNCREDD_DELIVERY_H
+#define TURNCREDD_DELIVERY_H
 
 #include "reserve.h"
 #include "directory.h"
@@ -12,9 +12,9 @@
 #include "turncredd/metrics.h"
 #include "store/store.h"
 
-struct courier;
+struct delivery;
 
-struct courier_config {
+struct delivery_config {
   const char *conninfo, *instance;
   uint32_t poll_ms;
   bool listen;
@@ -22,23 +22,23 @@ struct courier_config {
   uint64_t token_reserve; /* at a time */
   struct store *store;
   struct journal *journal;
-  struct budget *budget;
+  struct reserve *reserve;
   struct metrics *metrics;
   struct daemon *daemon; /* for the key encryption keys in force */
 };
 
-/* 0, or -1 with a sentence in err. All of config lives as long as the courier. */
-int courier_start(struct courier **out, const struct courier_config *config, char *err,
+/* 0, or -1 with a sentence in err. All of config lives as long as the delivery. */
+int delivery_start(struct delivery **out, const struct delivery_config *config, char *err,
                   size_t err_cap);
 /* Tries to deliver what is left, for so long at the most, then ends. Before the store is stopped;
  * NULL is fine. */
-void courier_stop(struct courier *courier, uint32_t wait_ms);
+void delivery_stop(struct delivery *delivery, uint32_t wait_ms);
 /* When nobody is left who could wake it: after the store and the journal. */
-void courier_free(struct courier *courier);
+void delivery_free(struct delivery *delivery);
 /* There is something to do: entries, a reserve that runs low, a new snapshot. From any thread. */
-void courier_wake(struct courier *courier);
+void delivery_wake(struct delivery *delivery);
 /* The newest directory, with a reference for the caller; NULL: none has been loaded. */
-struct directory *courier_directory(struct courier *courier);
-bool courier_connected(struct courier *courier);
+struct directory *delivery_directory(struct delivery *delivery);
+bool delivery_connected(struct delivery *delivery);
 
 #endif

@@ -179,7 +179,7 @@ static void *run(void *arg) {
         finish(push, PUSH_UNKNOWN);
       } else if (!carry_out(p, push)) {
         away = true;
-        say(SAY_WARNING, "database: %s; pushes are answered with 503", p->db.line);
+        log_line(LOG_WARNING, "database: %s; pushes are answered with 503", p->db.line);
         if (!next) /* what came meanwhile waited as long */
           next = take_fresh(p);
       }

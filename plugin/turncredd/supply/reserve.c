@@ -11,73 +11,73 @@
 #include <time.h>
 #include <uthash.h>
 
-struct reserve {
+struct key_reserve {
   UT_hash_handle hh;
   uint64_t left;
   char name[]; /* REALM/KID: a realm's name holds no slash */
 };
 
-struct budget {
+struct reserve {
   pthread_mutex_t lock;
   pthread_cond_t added;
-  struct reserve *keys;
+  struct key_reserve *keys;
   uint64_t block;
 };
 
-struct budget *budget_new(uint64_t block) {
-  struct budget *budget = calloc(1, sizeof *budget);
-  if (budget) {
-    pthread_mutex_init(&budget->lock, NULL);
+struct reserve *reserve_new(uint64_t block) {
+  struct reserve *reserve = calloc(1, sizeof *reserve);
+  if (reserve) {
+    pthread_mutex_init(&reserve->lock, NULL);
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&budget->added, &attr);
+    pthread_cond_init(&reserve->added, &attr);
     pthread_condattr_destroy(&attr);
-    budget->block = block;
+    reserve->block = block;
   }
-  return budget;
+  return reserve;
 }
 
-void budget_free(struct budget *budget) {
-  struct reserve *r, *next;
-  if (!budget)
+void reserve_free(struct reserve *reserve) {
+  struct key_reserve *r, *next;
+  if (!reserve)
     return;
-  HASH_ITER(hh, budget->keys, r, next) {
-    HASH_DEL(budget->keys, r);
+  HASH_ITER(hh, reserve->keys, r, next) {
+    HASH_DEL(reserve->keys, r);
     free(r);
   }
-  pthread_cond_destroy(&budget->added);
-  pthread_mutex_destroy(&budget->lock);
-  free(budget);
+  pthread_cond_destroy(&reserve->added);
+  pthread_mutex_destroy(&reserve->lock);
+  free(reserve);
 }
 
-static struct reserve *find(struct budget *budget, const char *realm, const char *kid) {
+static struct key_reserve *find(struct reserve *reserve, const char *realm, const char *kid) {
   char name[1024];
-  struct reserve *r = NULL;
+  struct key_reserve *r = NULL;
   snprintf(name, sizeof name, "%s/%s", realm, kid);
-  HASH_FIND_STR(budget->keys, name, r);
+  HASH_FIND_STR(reserve->keys, name, r);
   return r;
 }
 
-static bool take(struct budget *budget, struct reserve *r, bool *low) {
+static bool take(struct reserve *reserve, struct key_reserve *r, bool *low) {
   bool ok = r && r->left > 0;
   if (ok)
     r->left--;
-  *low = !r || r->left < budget->block / 2;
+  *low = !r || r->left < reserve->block / 2;
   return ok;
 }
 
-bool budget_take(struct budget *budget, const char *realm, const char *kid, bool *low) {
-  pthread_mutex_lock(&budget->lock);
-  bool ok = take(budget, find(budget, realm, kid), low);
-  pthread_mutex_unlock(&budget->lock);
+bool reserve_take(struct reserve *reserve, const char *realm, const char *kid, bool *low) {
+  pthread_mutex_lock(&reserve->lock);
+  bool ok = take(reserve, find(reserve, realm, kid), low);
+  pthread_mutex_unlock(&reserve->lock);
   return ok;
 }
 
-bool budget_take_within(struct budget *budget, const char *realm, const char *kid, uint32_t ms,
+bool reserve_take_within(struct reserve *reserve, const char *realm, const char *kid, uint32_t ms,
                         bool *low) {
   struct timespec until;
-  struct reserve *r;
+  struct key_reserve *r;
   int rc = 0;
   clock_gettime(CLOCK_MONOTONIC, &until);
   until.tv_sec += ms / 1000;
@@ -86,51 +86,51 @@ bool budget_take_within(struct budget *budget, const char *realm, const char *ki
     until.tv_sec++;
     until.tv_nsec -= 1000000000;
   }
-  pthread_mutex_lock(&budget->lock);
-  while (!(r = find(budget, realm, kid)) && rc != ETIMEDOUT)
-    rc = pthread_cond_timedwait(&budget->added, &budget->lock, &until);
-  bool ok = take(budget, r, low);
-  pthread_mutex_unlock(&budget->lock);
+  pthread_mutex_lock(&reserve->lock);
+  while (!(r = find(reserve, realm, kid)) && rc != ETIMEDOUT)
+    rc = pthread_cond_timedwait(&reserve->added, &reserve->lock, &until);
+  bool ok = take(reserve, r, low);
+  pthread_mutex_unlock(&reserve->lock);
   return ok;
 }
 
-void budget_return(struct budget *budget, const char *realm, const char *kid) {
-  pthread_mutex_lock(&budget->lock);
-  struct reserve *r = find(budget, realm, kid);
+void reserve_return(struct reserve *reserve, const char *realm, const char *kid) {
+  pthread_mutex_lock(&reserve->lock);
+  struct key_reserve *r = find(reserve, realm, kid);
   if (r)
     r->left++;
-  pthread_mutex_unlock(&budget->lock);
+  pthread_mutex_unlock(&reserve->lock);
 }
 
-uint64_t budget_wanted(struct budget *budget, const char *realm, const char *kid) {
-  pthread_mutex_lock(&budget->lock);
-  struct reserve *r = find(budget, realm, kid);
-  uint64_t n = !r || r->left == 0 || r->left < budget->block / 2 ? budget->block : 0;
-  pthread_mutex_unlock(&budget->lock);
+uint64_t reserve_wanted(struct reserve *reserve, const char *realm, const char *kid) {
+  pthread_mutex_lock(&reserve->lock);
+  struct key_reserve *r = find(reserve, realm, kid);
+  uint64_t n = !r || r->left == 0 || r->left < reserve->block / 2 ? reserve->block : 0;
+  pthread_mutex_unlock(&reserve->lock);
   return n;
 }
 
-uint64_t budget_left(struct budget *budget, const char *realm, const char *kid) {
-  pthread_mutex_lock(&budget->lock);
-  struct reserve *r = find(budget, realm, kid);
+uint64_t reserve_left(struct reserve *reserve, const char *realm, const char *kid) {
+  pthread_mutex_lock(&reserve->lock);
+  struct key_reserve *r = find(reserve, realm, kid);
   uint64_t n = r ? r->left : 0;
-  pthread_mutex_unlock(&budget->lock);
+  pthread_mutex_unlock(&reserve->lock);
   return n;
 }
 
-bool budget_add(struct budget *budget, const char *realm, const char *kid, uint64_t count) {
-  pthread_mutex_lock(&budget->lock);
-  struct reserve *r = find(budget, realm, kid);
+bool reserve_add(struct reserve *reserve, const char *realm, const char *kid, uint64_t count) {
+  pthread_mutex_lock(&reserve->lock);
+  struct key_reserve *r = find(reserve, realm, kid);
   if (!r) {
     size_t n = strlen(realm) + strlen(kid) + 2;
     if ((r = calloc(1, sizeof *r + n))) {
       snprintf(r->name, n, "%s/%s", realm, kid);
-      HASH_ADD_STR(budget->keys, name, r);
+      HASH_ADD_STR(reserve->keys, name, r);
     }
   }
   if (r)
     r->left += count;
-  pthread_cond_broadcast(&budget->added);
-  pthread_mutex_unlock(&budget->lock);
+  pthread_cond_broadcast(&reserve->added);
+  pthread_mutex_unlock(&reserve->lock);
   return r != NULL;
 }

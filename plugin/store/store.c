@@ -5,6 +5,7 @@
 #include "feed.h"
 #include "base/clock.h"
 #include "base/kek.h"
+#include "pg/array.h"
 #include "peers.h"
 #include "readers.h"
 #include "snapshot.h"
@@ -183,66 +184,53 @@ static void read_keks(struct store *store) {
   store->reported_ms = 0; /* whoever waits to use a new one shall not have to guess */
 }
 
-/* A statement being put together. */
-struct statement {
-  PGconn *conn;
-  bool ok; /* everything fitted */
-  size_t len;
-  char text[4096];
-};
-
-static void add(struct statement *sql, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static void add(struct statement *sql, const char *format, ...) {
-  size_t room = sizeof sql->text - sql->len;
-  va_list args;
-  va_start(args, format);
-  int n = vsnprintf(sql->text + sql->len, room, format, args);
-  va_end(args);
-  if (n < 0 || (size_t)n >= room)
-    sql->ok = false;
-  else
-    sql->len += (size_t)n;
+/* Seconds since the snapshot was last known to be current, as the column takes them. */
+static int64_t snapshot_age(struct store *store) {
+  pthread_mutex_lock(&store->lock);
+  int64_t age = (int64_t)time(NULL) - store->status.loaded_at;
+  pthread_mutex_unlock(&store->lock);
+  return age < 0 ? 0 : age > INT32_MAX ? INT32_MAX : age;
 }
-static void add_literal(struct statement *sql, const char *text) {
-  char *literal = PQescapeLiteral(sql->conn, text, strlen(text));
-  if (literal)
-    add(sql, "%s", literal);
-  else
-    sql->ok = false;
-  PQfreemem(literal);
+
+/* The ids of the key encryption keys (16 at most) as an array literal, which the caller clears. NULL: out of memory. */
+static const char *kek_ids(const struct store *store, struct pg_array *ids) {
+  for (size_t i = 0; store->keks && i < kek_ring_count(store->keks) && i < 16; i++)
+    pg_array_text(ids, kek_ring_id(store->keks, i));
+  return pg_array_end(ids);
 }
 
 static bool report_on(struct store *store, struct pg *db, const char *state, bool with_clock) {
   const struct store_config *c = &store->config;
-  struct statement sql = {.conn = db->conn, .ok = true};
-  pthread_mutex_lock(&store->lock);
-  long long age = (long long)(time(NULL) - store->status.loaded_at);
-  pthread_mutex_unlock(&store->lock);
-  add(&sql, "SELECT turncred.instance_report(");
-  add_literal(&sql, c->instance);
-  add(&sql, ", ");
-  add_literal(&sql, c->kind);
-  add(&sql, ", ");
-  add_literal(&sql, c->version);
-  add(&sql, ", '%llu'::xid8, %lld, ", (unsigned long long)store->feed.xmin,
-      age < 0           ? 0
-      : age > INT32_MAX ? INT32_MAX
-                        : age);
-  add_literal(&sql, state);
-  /* ids need no quoting: see kek_id_valid */
-  add(&sql, ", '{");
-  for (size_t i = 0; store->keks && i < kek_ring_count(store->keks) && i < 16; i++)
-    add(&sql, "%s%s", i ? "," : "", kek_ring_id(store->keks, i));
-  add(&sql, "}', %zu, %d)", store->feed.rows.refused.count, STORE_SCHEMA_VERSION);
-  if (with_clock) {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    add(&sql, ", turncred.instance_clock(");
-    add_literal(&sql, c->instance);
-    add(&sql, ", to_timestamp(%lld.%03ld))", (long long)now.tv_sec, now.tv_nsec / 1000000);
+  struct pg_params params = {0};
+  struct pg_array array = {0};
+  struct timespec now;
+  char clock[40];
+  const char *ids = kek_ids(store, &array);
+  if (!ids) {
+    snprintf(db->line, sizeof db->line, "out of memory");
+    return false;
   }
-  return sql.ok && pg_run(db, sql.text, NULL, NULL) == 0;
+  pg_text(&params, c->instance);
+  pg_text(&params, c->kind);
+  pg_text(&params, c->version);
+  pg_int(&params, (int64_t)store->feed.xmin);
+  pg_int(&params, snapshot_age(store));
+  pg_text(&params, state);
+  pg_text(&params, ids);
+  pg_int(&params, (int64_t)store->feed.rows.refused.count);
+  pg_int(&params, STORE_SCHEMA_VERSION);
+  if (with_clock) {
+    clock_gettime(CLOCK_REALTIME, &now);
+    snprintf(clock, sizeof clock, "%lld.%03ld", (long long)now.tv_sec, now.tv_nsec / 1000000);
+    pg_text(&params, clock);
+  }
+  int rc = pg_run(db,
+                  with_clock ? "SELECT turncred.instance_report($1, $2, $3, $4::xid8, $5, $6, $7, $8, $9),"
+                               " turncred.instance_clock($1, to_timestamp($10::float8))"
+                             : "SELECT turncred.instance_report($1, $2, $3, $4::xid8, $5, $6, $7, $8, $9)",
+                  &params, NULL);
+  pg_array_clear(&array);
+  return rc == 0;
 }
 
 /* With the clock, where the schema knows of it (3 does). */

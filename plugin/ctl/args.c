@@ -1,4 +1,5 @@
-/* args.c - the command line, sorted by the table of commands
+/*
+ * args.c - the command line, sorted by the table of commands
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -63,7 +64,7 @@ static void operand_limits(const char *operands, size_t *min, size_t *max) {
   }
 }
 
-static int take_option(struct ctl *ctl, int argc, char **argv, int *i) {
+static enum ctl_exit take_option(struct ctl *ctl, int argc, char **argv, int *i) {
   const char *name = argv[*i] + 2, *equals = strchr(name, '=');
   size_t len = equals ? (size_t)(equals - name) : strlen(name);
   const struct ctl_option *option = find_option(ctl, name, len);
@@ -88,10 +89,10 @@ static int take_option(struct ctl *ctl, int argc, char **argv, int *i) {
     ctl->json = true;
   if (!strcmp(option->name, "help"))
     ctl->help = true;
-  return 0;
+  return CTL_OK;
 }
 
-static int find_command(struct ctl *ctl, int argc, char **argv, int *skip) {
+static enum ctl_exit find_command(struct ctl *ctl, int argc, char **argv, int *skip) {
   size_t best = 0;
   for (const struct ctl_command *c = ctl_commands; c->name; c++) {
     if (words(c->name) > best && matches(c->name, argc, argv)) {
@@ -100,15 +101,15 @@ static int find_command(struct ctl *ctl, int argc, char **argv, int *skip) {
     }
   }
   *skip = (int)best;
-  return 0;
+  return CTL_OK;
 }
 
-int ctl_parse(struct ctl *ctl, int argc, char **argv) {
+enum ctl_exit ctl_parse(struct ctl *ctl, int argc, char **argv) {
   memset(ctl, 0, sizeof *ctl);
   int i = 1, skip = 0;
   /* options of every command may stand in front of its name */
   while (i < argc && !strncmp(argv[i], "--", 2) && argv[i][2]) {
-    int rc = take_option(ctl, argc, argv, &i);
+    enum ctl_exit rc = take_option(ctl, argc, argv, &i);
     if (rc)
       return rc;
     i++;
@@ -119,14 +120,14 @@ int ctl_parse(struct ctl *ctl, int argc, char **argv) {
       ctl->operands[ctl->operand_count++] = argv[i];
     for (int j = i; j < argc; j++)
       ctl->help |= !strcmp(argv[j], "--help");
-    return 0; /* main.c says what there is */
+    return CTL_OK; /* main.c says what there is */
   }
   bool only_operands = false;
   for (i += skip; i < argc; i++) {
     if (!only_operands && !strcmp(argv[i], "--")) {
       only_operands = true;
     } else if (!only_operands && !strncmp(argv[i], "--", 2)) {
-      int rc = take_option(ctl, argc, argv, &i);
+      enum ctl_exit rc = take_option(ctl, argc, argv, &i);
       if (rc)
         return rc;
     } else if (!only_operands && argv[i][0] == '-' && argv[i][1]) {
@@ -138,7 +139,7 @@ int ctl_parse(struct ctl *ctl, int argc, char **argv) {
     }
   }
   if (ctl->help)
-    return 0;
+    return CTL_OK;
   size_t min, max;
   operand_limits(ctl->command->operands, &min, &max);
   if (ctl->operand_count < min || ctl->operand_count > max)
@@ -150,7 +151,7 @@ int ctl_parse(struct ctl *ctl, int argc, char **argv) {
     if (o->flags & CTL_REQUIRED && !ctl_has(ctl, o->name))
       return ctl_fail(ctl, CTL_USAGE, "--%s %s is missing: %s", o->name, o->value ? o->value : "",
                       o->help);
-  return 0;
+  return CTL_OK;
 }
 
 const char *ctl_get_nth(const struct ctl *ctl, const char *name, size_t n) {
@@ -179,12 +180,13 @@ bool ctl_number(const char *text, int64_t min, int64_t max, int64_t *out) {
   return true;
 }
 
-int ctl_get_int(const struct ctl *ctl, const char *name, int64_t min, int64_t max, int64_t *out) {
+enum ctl_exit ctl_get_int(const struct ctl *ctl, const char *name, int64_t min, int64_t max,
+                          int64_t *out) {
   const char *text = ctl_get(ctl, name);
   if (text && !ctl_number(text, min, max, out))
     return ctl_fail(ctl, CTL_USAGE, "--%s: \"%s\" is not a whole number from %lld to %lld", name,
                     text, (long long)min, (long long)max);
-  return 0;
+  return CTL_OK;
 }
 
 static bool duration(const char *text, int64_t *out) {
@@ -214,44 +216,44 @@ static bool duration(const char *text, int64_t *out) {
   return true;
 }
 
-int ctl_get_duration(const struct ctl *ctl, const char *name, int64_t min, int64_t max,
-                     int64_t *out) {
+enum ctl_exit ctl_get_duration(const struct ctl *ctl, const char *name, int64_t min, int64_t max,
+                               int64_t *out) {
   const char *text = ctl_get(ctl, name);
   int64_t value = 0;
   if (!text)
-    return 0;
+    return CTL_OK;
   if (!duration(text, &value) || value < min || value > max)
     return ctl_fail(ctl, CTL_USAGE,
                     "--%s: \"%s\" is not a duration from %lld to %lld seconds (90, 90s, 15m, 12h, "
                     "30d)",
                     name, text, (long long)min, (long long)max);
   *out = value;
-  return 0;
+  return CTL_OK;
 }
 
-int ctl_get_time(const struct ctl *ctl, const char *name, int64_t now, int64_t *out) {
+enum ctl_exit ctl_get_time(const struct ctl *ctl, const char *name, int64_t now, int64_t *out) {
   static const char *const formats[] = {"%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S",
                                         "%Y-%m-%dT%H:%MZ", "%Y-%m-%dT%H:%M:%SZ"};
   const char *text = ctl_get(ctl, name);
   if (!text)
-    return 0;
+    return CTL_OK;
   int64_t value = 0;
   if (!strcmp(text, "now")) {
     *out = now;
-    return 0;
+    return CTL_OK;
   }
   if (*text == '+' && duration(text + 1, &value)) {
     *out = now + value;
-    return 0;
+    return CTL_OK;
   }
   if (ctl_number(text, 0, 999999999999999, out))
-    return 0;
+    return CTL_OK;
   for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
     struct tm tm = {0};
     const char *end = strptime(text, formats[i], &tm);
     if (end && !*end) {
       *out = timegm(&tm);
-      return 0;
+      return CTL_OK;
     }
   }
   return ctl_fail(ctl, CTL_USAGE,

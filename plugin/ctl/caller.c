@@ -1,4 +1,6 @@
-/* caller.c - turncredctl caller: programs that may ask turncredd for credentials
+/*
+ * caller.c - turncredctl caller add, list and remove: programs that may ask turncredd for
+ * credentials
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -16,7 +18,7 @@
 #include <time.h>
 
 /* A text[] literal of "a,b". */
-static int array_of(const struct ctl *ctl, const char *option, char **out) {
+static enum ctl_exit array_of(const struct ctl *ctl, const char *option, char **out) {
   struct pg_array array = {0};
   char *copy = strdup(ctl_get(ctl, option)), *rest = copy, *word;
   bool empty = false;
@@ -30,16 +32,17 @@ static int array_of(const struct ctl *ctl, const char *option, char **out) {
   free(copy);
   if (!*out)
     return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
-  return empty ? ctl_fail(ctl, CTL_USAGE, "--%s: names separated by commas", option) : 0;
+  return empty ? ctl_fail(ctl, CTL_USAGE, "--%s: names separated by commas", option) : CTL_OK;
 }
 
 /* SHA-256 and subject (RFC 4514) of a certificate in PEM. */
-static int read_certificate(struct ctl *ctl, uint8_t digest[32], char *subject, size_t cap) {
+static enum ctl_exit read_certificate(struct ctl *ctl, uint8_t digest[32], char *subject,
+                                      size_t cap) {
   const char *path = ctl_get(ctl, "certificate");
   BIO *file = BIO_new_file(path, "r"), *text = BIO_new(BIO_s_mem());
   X509 *crt = file ? PEM_read_bio_X509(file, NULL, NULL, NULL) : NULL;
   unsigned len = 32;
-  int rc = 0;
+  enum ctl_exit rc = CTL_OK;
   if (!crt || !text || X509_digest(crt, EVP_sha256(), digest, &len) != 1 ||
       X509_NAME_print_ex(text, X509_get_subject_name(crt), 0,
                          XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB) < 0)
@@ -59,9 +62,9 @@ struct proof {
   bool has_key, has_cert, has_subject;
 };
 
-static int read_proof(struct ctl *ctl, struct proof *proof) {
+static enum ctl_exit read_proof(struct ctl *ctl, struct proof *proof) {
   const char *subject = ctl_get(ctl, "certificate-subject");
-  int rc = 0;
+  enum ctl_exit rc = CTL_OK;
   proof->has_cert = ctl_has(ctl, "certificate");
   proof->has_subject = subject != NULL;
   proof->has_key = !proof->has_cert && !proof->has_subject;
@@ -93,13 +96,13 @@ static const struct ctl_column columns[] = {
   "'certificate ' || encode(cert_sha256, 'hex') ELSE 'subject ' || cert_subject END AS proof, "    \
   "scopes, realms, extract(epoch FROM not_after)::bigint AS not_after"
 
-int cmd_caller_add(struct ctl *ctl) {
+enum ctl_exit cmd_caller_add(struct ctl *ctl) {
   struct proof proof = {0};
   struct pg_params p = {0};
   char *scopes = NULL, *realms = NULL;
   json_t *row = NULL;
   int64_t not_after = 0;
-  int rc = array_of(ctl, "scopes", &scopes);
+  enum ctl_exit rc = array_of(ctl, "scopes", &scopes);
   if (!rc)
     rc = array_of(ctl, "realms", &realms);
   if (!rc)
@@ -139,20 +142,20 @@ int cmd_caller_add(struct ctl *ctl) {
   return rc;
 }
 
-int cmd_caller_list(struct ctl *ctl) {
+enum ctl_exit cmd_caller_list(struct ctl *ctl) {
   json_t *list = NULL;
-  int rc =
+  enum ctl_exit rc =
       ctl_rows(ctl, "SELECT " CALLER_MEMBERS " FROM turncred.caller ORDER BY name", NULL, &list);
   return rc ? rc : ctl_print_list(ctl, list, columns);
 }
 
-int cmd_caller_remove(struct ctl *ctl) {
+enum ctl_exit cmd_caller_remove(struct ctl *ctl) {
   static const struct ctl_column removed[] = {{"removed", "removed", CTL_TEXT},
                                               {NULL, NULL, CTL_TEXT}};
   struct pg_params p = {0};
   int64_t rows = 0;
   pg_text(&p, ctl_operand(ctl, 0));
-  int rc = ctl_run(ctl, "DELETE FROM turncred.caller WHERE name = $1", &p, &rows);
+  enum ctl_exit rc = ctl_run(ctl, "DELETE FROM turncred.caller WHERE name = $1", &p, &rows);
   if (!rc && !rows)
     rc = ctl_fail(ctl, CTL_REFUSED, "there is no caller \"%s\"; see turncredctl caller list",
                   ctl_operand(ctl, 0));

@@ -1,4 +1,5 @@
-/* commands.c - every command and option there is; help, completion and manual follow this table
+/*
+ * commands.c - the table of all commands and options; help, completion and manual are made from it
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */

@@ -1,10 +1,12 @@
 /*
- * ctl.h - turncredctl from the inside: commands are rows of one table (commands.c)
+ * ctl.h - what the commands of turncredctl share: the table of commands, arguments, answers
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
 #ifndef TURNCRED_CTL_H
 #define TURNCRED_CTL_H
+
+#include "core/turncred.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -27,7 +29,7 @@ struct ctl;
 enum { CTL_REQUIRED = 1, CTL_REPEAT = 2 };
 struct ctl_option {
   const char *name;  /* without "--" */
-  const char *value; /* what stands in the help; NULL: a flag */
+  const char *value; /* what the help calls the value; NULL: the option is a flag */
   unsigned flags;
   const char *help;
 };
@@ -37,7 +39,7 @@ struct ctl_command {
   const char *operands; /* "REALM [KID]"; NULL: none */
   const char *summary;
   const struct ctl_option *options; /* ends with a NULL name; may be NULL */
-  int (*run)(struct ctl *ctl);
+  enum ctl_exit (*run)(struct ctl *ctl);
   const char *details; /* more lines for --help; may be NULL */
 };
 
@@ -66,7 +68,7 @@ struct ctl {
 /* --- args.c --- */
 
 /* Finds the command and sorts the arguments. 0, or CTL_USAGE with a message on stderr. */
-int ctl_parse(struct ctl *ctl, int argc, char **argv);
+enum ctl_exit ctl_parse(struct ctl *ctl, int argc, char **argv);
 /* The option's value, NULL if it was not given; for a flag "" when it was. */
 const char *ctl_get(const struct ctl *ctl, const char *name);
 bool ctl_has(const struct ctl *ctl, const char *name);
@@ -75,26 +77,22 @@ const char *ctl_get_nth(const struct ctl *ctl, const char *name, size_t n);
 /* Operand n or NULL. */
 const char *ctl_operand(const struct ctl *ctl, size_t n);
 /* A whole number from min to max. 0, or CTL_USAGE with a message. Untouched if not given. */
-int ctl_get_int(const struct ctl *ctl, const char *name, int64_t min, int64_t max, int64_t *out);
+enum ctl_exit ctl_get_int(const struct ctl *ctl, const char *name, int64_t min, int64_t max,
+                          int64_t *out);
 /* Decimal digits alone, from min to max. */
 bool ctl_number(const char *text, int64_t min, int64_t max, int64_t *out);
 /* Seconds with an optional unit: 90, 90s, 15m, 12h, 30d. */
-int ctl_get_duration(const struct ctl *ctl, const char *name, int64_t min, int64_t max,
-                     int64_t *out);
+enum ctl_exit ctl_get_duration(const struct ctl *ctl, const char *name, int64_t min, int64_t max,
+                               int64_t *out);
 /* A time: UTC seconds, now, +DURATION, or YYYY-MM-DD[THH:MM[:SS]][Z] in UTC. */
-int ctl_get_time(const struct ctl *ctl, const char *name, int64_t now, int64_t *out);
+enum ctl_exit ctl_get_time(const struct ctl *ctl, const char *name, int64_t now, int64_t *out);
 
 /* --- help.c --- */
 void ctl_help(const struct ctl_command *command); /* NULL: all */
-void ctl_help_topic(const char *topic);           /* "key": its commands; false: none */
-
-/* --- fail.c --- */
-/* "turncredctl key add: ..." on stderr; returns code. */
-int ctl_fail(const struct ctl *ctl, enum ctl_exit code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-void ctl_note(const struct ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void ctl_help_topic(const char *topic);           /* "key": lists the commands key add, ... */
 
 /* --- output.c --- */
+
 enum ctl_column_kind { CTL_TEXT = 0, CTL_TIME, CTL_SECONDS };
 struct ctl_column {
   const char *member; /* of the JSON object; stable */
@@ -102,56 +100,66 @@ struct ctl_column {
   enum ctl_column_kind kind; /* times are UTC seconds in JSON */
 };
 /* Prints and releases: the JSON as it is, or a table of an array of objects. */
-int ctl_print_list(const struct ctl *ctl, json_t *list, const struct ctl_column *columns);
+enum ctl_exit ctl_print_list(const struct ctl *ctl, json_t *list, const struct ctl_column *columns);
 /* The same for one object: a line per member. */
-int ctl_print_record(const struct ctl *ctl, json_t *record, const struct ctl_column *columns);
+enum ctl_exit ctl_print_record(const struct ctl *ctl, json_t *record,
+                               const struct ctl_column *columns);
 /* Text of a member for people; out of at least 32 octets. Tests use it. */
 void ctl_cell(const json_t *value, enum ctl_column_kind kind, char *out, size_t cap);
 /* "2025-11-24T17:00:00Z" */
 void ctl_time_text(int64_t seconds, char *out, size_t cap);
 
+/* Writes "turncredctl key add: ..." to standard error; returns code. */
+enum ctl_exit ctl_fail(const struct ctl *ctl, enum ctl_exit code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The same for what libturncred refused: "what: bad_key: ...". CTL_INTERNAL if memory or OpenSSL
+ * failed, else CTL_REFUSED. */
+enum ctl_exit ctl_core_error(const struct ctl *ctl, const char *what, enum turncred_err err);
+/* A remark beside the answer, on standard error. */
+void ctl_note(const struct ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* --- settings.c --- */
 /* database and kek from options, environment and configuration file. */
-int ctl_settings(struct ctl *ctl);
+enum ctl_exit ctl_settings(struct ctl *ctl);
 
 /* --- the commands --- */
-int cmd_probe(struct ctl *ctl);
-int cmd_token_encode(struct ctl *ctl);
-int cmd_token_decode(struct ctl *ctl);
-int cmd_credential_derive(struct ctl *ctl);
-int cmd_kek_generate(struct ctl *ctl);
-int cmd_schema_status(struct ctl *ctl);
-int cmd_schema_upgrade(struct ctl *ctl);
-int cmd_realm_add(struct ctl *ctl);
-int cmd_realm_set(struct ctl *ctl);
-int cmd_realm_list(struct ctl *ctl);
-int cmd_realm_show(struct ctl *ctl);
-int cmd_realm_remove(struct ctl *ctl);
-int cmd_key_add(struct ctl *ctl);
-int cmd_key_set(struct ctl *ctl);
-int cmd_key_list(struct ctl *ctl);
-int cmd_key_show(struct ctl *ctl);
-int cmd_key_disable(struct ctl *ctl);
-int cmd_key_remove(struct ctl *ctl);
-int cmd_token_issue(struct ctl *ctl);
-int cmd_credential_issue(struct ctl *ctl);
-int cmd_credential_push(struct ctl *ctl);
-int cmd_credential_list(struct ctl *ctl);
-int cmd_credential_remove(struct ctl *ctl);
-int cmd_revoke(struct ctl *ctl);
-int cmd_unrevoke(struct ctl *ctl);
-int cmd_revocation_list(struct ctl *ctl);
-int cmd_server_list(struct ctl *ctl);
-int cmd_server_forget(struct ctl *ctl);
-int cmd_maintain(struct ctl *ctl);
-int cmd_caller_add(struct ctl *ctl);
-int cmd_caller_list(struct ctl *ctl);
-int cmd_caller_remove(struct ctl *ctl);
-int cmd_import_coturn(struct ctl *ctl);
-int cmd_doctor(struct ctl *ctl);
-int cmd_manual(struct ctl *ctl);
-int cmd_completion(struct ctl *ctl);
-int cmd_key_rotate(struct ctl *ctl);
-int cmd_kek_rewrap(struct ctl *ctl);
+enum ctl_exit cmd_probe(struct ctl *ctl);
+enum ctl_exit cmd_token_encode(struct ctl *ctl);
+enum ctl_exit cmd_token_decode(struct ctl *ctl);
+enum ctl_exit cmd_credential_derive(struct ctl *ctl);
+enum ctl_exit cmd_kek_generate(struct ctl *ctl);
+enum ctl_exit cmd_schema_status(struct ctl *ctl);
+enum ctl_exit cmd_schema_upgrade(struct ctl *ctl);
+enum ctl_exit cmd_realm_add(struct ctl *ctl);
+enum ctl_exit cmd_realm_set(struct ctl *ctl);
+enum ctl_exit cmd_realm_list(struct ctl *ctl);
+enum ctl_exit cmd_realm_show(struct ctl *ctl);
+enum ctl_exit cmd_realm_remove(struct ctl *ctl);
+enum ctl_exit cmd_key_add(struct ctl *ctl);
+enum ctl_exit cmd_key_set(struct ctl *ctl);
+enum ctl_exit cmd_key_list(struct ctl *ctl);
+enum ctl_exit cmd_key_show(struct ctl *ctl);
+enum ctl_exit cmd_key_disable(struct ctl *ctl);
+enum ctl_exit cmd_key_remove(struct ctl *ctl);
+enum ctl_exit cmd_token_issue(struct ctl *ctl);
+enum ctl_exit cmd_credential_issue(struct ctl *ctl);
+enum ctl_exit cmd_credential_push(struct ctl *ctl);
+enum ctl_exit cmd_credential_list(struct ctl *ctl);
+enum ctl_exit cmd_credential_remove(struct ctl *ctl);
+enum ctl_exit cmd_revoke(struct ctl *ctl);
+enum ctl_exit cmd_unrevoke(struct ctl *ctl);
+enum ctl_exit cmd_revocation_list(struct ctl *ctl);
+enum ctl_exit cmd_server_list(struct ctl *ctl);
+enum ctl_exit cmd_server_forget(struct ctl *ctl);
+enum ctl_exit cmd_maintain(struct ctl *ctl);
+enum ctl_exit cmd_caller_add(struct ctl *ctl);
+enum ctl_exit cmd_caller_list(struct ctl *ctl);
+enum ctl_exit cmd_caller_remove(struct ctl *ctl);
+enum ctl_exit cmd_import_coturn(struct ctl *ctl);
+enum ctl_exit cmd_doctor(struct ctl *ctl);
+enum ctl_exit cmd_manual(struct ctl *ctl);
+enum ctl_exit cmd_completion(struct ctl *ctl);
+enum ctl_exit cmd_key_rotate(struct ctl *ctl);
+enum ctl_exit cmd_kek_rewrap(struct ctl *ctl);
 
 #endif

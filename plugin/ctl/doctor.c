@@ -1,15 +1,16 @@
-/* doctor.c - turncredctl doctor: looks at everything and says what to do
+/*
+ * doctor.c - turncredctl doctor: checks database, keys, servers and issuers, and names remedies
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
 #include "config.h"
 
+#include "keyring.h"
+#include "migrate.h"
+#include "readyz.h"
+#include "store/store.h"
 #include "turn/error_text.h"
 #include "turn/probe.h"
-#include "keyring.h"
-#include "readyz.h"
-#include "migrate.h"
-#include "store/store.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -67,7 +68,7 @@ static void check_database(const struct pg *db, struct doctor *d, bool connected
          "no connection: %.600s", db->text);
 }
 
-static int check_schema(struct ctl *ctl, struct doctor *d, bool *usable) {
+static enum ctl_exit check_schema(struct ctl *ctl, struct doctor *d, bool *usable) {
   struct schema_status status = {0};
   char text[1024];
   int err = schema_status(ctl->db->conn, NULL, &status, text, sizeof text);
@@ -90,15 +91,16 @@ static int check_schema(struct ctl *ctl, struct doctor *d, bool *usable) {
            "migration %d was applied from another file than the one here",
            status.migrations[i].version);
   schema_status_clear(&status);
-  return 0;
+  return CTL_OK;
 }
 
-static int check_role(struct ctl *ctl, struct doctor *d, bool *usable) {
+static enum ctl_exit check_role(struct ctl *ctl, struct doctor *d, bool *usable) {
   json_t *row = NULL;
-  int rc = ctl_row(ctl,
-                   "SELECT session_user::text AS name, pg_has_role(session_user, 'turncred_admin', "
-                   "'MEMBER') AS admin, pg_is_in_recovery() AS standby",
-                   NULL, &row);
+  enum ctl_exit rc =
+      ctl_row(ctl,
+              "SELECT session_user::text AS name, pg_has_role(session_user, 'turncred_admin', "
+              "'MEMBER') AS admin, pg_is_in_recovery() AS standby",
+              NULL, &row);
   if (rc)
     return rc;
   if (json_is_true(json_object_get(row, "admin")))
@@ -112,13 +114,14 @@ static int check_role(struct ctl *ctl, struct doctor *d, bool *usable) {
     find(d, "role", WARN, "name the primary: target_session_attrs=read-write",
          "this is a standby server: nothing can be changed here");
   json_decref(row);
-  return 0;
+  return CTL_OK;
 }
 
-static int check_clock(struct ctl *ctl, struct doctor *d) {
+static enum ctl_exit check_clock(struct ctl *ctl, struct doctor *d) {
   char *now = NULL;
   int64_t before = time(NULL);
-  int rc = ctl_value(ctl, "SELECT extract(epoch FROM clock_timestamp())::bigint", NULL, &now);
+  enum ctl_exit rc =
+      ctl_value(ctl, "SELECT extract(epoch FROM clock_timestamp())::bigint", NULL, &now);
   if (rc)
     return rc;
   int64_t offset = strtoll(now, NULL, 10) - before;
@@ -129,17 +132,17 @@ static int check_clock(struct ctl *ctl, struct doctor *d) {
          offset < 0 ? "behind" : "ahead of");
   else
     find(d, "clock", FINE, "", "the database's clock and ours agree");
-  return 0;
+  return CTL_OK;
 }
 
-static int check_keys(struct ctl *ctl, struct doctor *d) {
+static enum ctl_exit check_keys(struct ctl *ctl, struct doctor *d) {
   struct kek_ring *ring = NULL;
   struct stored_key *rows = NULL;
   size_t count = 0, closed = 0, plain = 0;
-  int rc = keyring_load_optional(ctl, &ring);
+  enum ctl_exit rc = keyring_load_optional(ctl, &ring);
   if (rc == CTL_USAGE) {
     find(d, "key encryption key", FAIL, "see the message above", "--kek cannot be used");
-    rc = 0;
+    rc = CTL_OK;
   }
   if (!rc)
     rc = keyring_rows(ctl, ring, "true", NULL, &rows, &count);
@@ -166,14 +169,14 @@ static int check_keys(struct ctl *ctl, struct doctor *d) {
   if (plain)
     find(d, "keys at rest", WARN, "realm set --at-rest sealed, after adding them anew",
          "%zu keys are stored plain: whoever reads a backup can make credentials", plain);
-  return 0;
+  return CTL_OK;
 }
 
 /* Each mechanism of each realm needs a key that signs and is accepted. */
-static int check_realms(struct ctl *ctl, struct doctor *d) {
+static enum ctl_exit check_realms(struct ctl *ctl, struct doctor *d) {
   json_t *rows = NULL, *row;
   size_t i;
-  int rc = ctl_rows(
+  enum ctl_exit rc = ctl_rows(
       ctl,
       "SELECT r.name, m.use, count(k.kid) FILTER (WHERE k.state = 'active' AND "
       "coalesce(k.not_before, now()) <= now() AND coalesce(k.sign_until, 'infinity') > now() AND "
@@ -221,10 +224,10 @@ static int check_realms(struct ctl *ctl, struct doctor *d) {
   return rc;
 }
 
-static int check_instances(struct ctl *ctl, struct doctor *d) {
+static enum ctl_exit check_instances(struct ctl *ctl, struct doctor *d) {
   json_t *rows = NULL, *row;
   size_t i, servers = 0;
-  int rc = ctl_rows(
+  enum ctl_exit rc = ctl_rows(
       ctl,
       "SELECT id, kind, (to_jsonb(i)->>'clock_offset_ms')::bigint AS clock, progress > "
       "coalesce((SELECT max(xid) FROM turncred.change WHERE at < now() "
@@ -270,9 +273,9 @@ static int check_instances(struct ctl *ctl, struct doctor *d) {
   return rc;
 }
 
-static int check_housekeeping(struct ctl *ctl, struct doctor *d) {
+static enum ctl_exit check_housekeeping(struct ctl *ctl, struct doctor *d) {
   json_t *row = NULL;
-  int rc =
+  enum ctl_exit rc =
       ctl_row(ctl,
               "SELECT (SELECT count(*) FROM turncred.credential_list WHERE expiry < now() - "
               "interval '2 days') AS expired, (SELECT count(*) FROM pg_inherits h JOIN pg_class "
@@ -290,7 +293,7 @@ static int check_housekeeping(struct ctl *ctl, struct doctor *d) {
   else
     find(d, "housekeeping", FINE, "", "has run: partitions are made ahead");
   json_decref(row);
-  return 0;
+  return CTL_OK;
 }
 
 static void check_certificate(struct doctor *d, const char *server, int64_t until) {
@@ -353,7 +356,7 @@ static void check_issuer(struct doctor *d, const char *server, const char *ca_fi
   check_certificate(d, server, until);
 }
 
-int cmd_doctor(struct ctl *ctl) {
+enum ctl_exit cmd_doctor(struct ctl *ctl) {
   static const struct ctl_column columns[] = {
       {"check", "CHECK", CTL_TEXT},     {"result", "RESULT", CTL_TEXT},
       {"finding", "FINDING", CTL_TEXT}, {"remedy", "REMEDY", CTL_TEXT},
@@ -362,14 +365,14 @@ int cmd_doctor(struct ctl *ctl) {
   struct doctor d = {.findings = json_array()};
   const char *server;
   bool usable = false;
-  int rc = ctl_connect(ctl);
+  enum ctl_exit rc = ctl_connect(ctl);
   if (rc && rc != CTL_DATABASE) {
     json_decref(d.findings);
     return rc;
   }
   bool connected = !rc;
   check_database(ctl->db, &d, connected);
-  rc = 0;
+  rc = CTL_OK;
   if (connected)
     rc = check_schema(ctl, &d, &usable);
   if (!rc && usable)

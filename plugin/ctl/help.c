@@ -1,4 +1,5 @@
-/* help.c - --help, made of the table of commands
+/*
+ * help.c - --help, made from the table of commands
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */

@@ -1,4 +1,5 @@
-/* issue.c - turncredctl token issue and credential issue
+/*
+ * issue.c - turncredctl token issue and credential issue
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -20,17 +21,18 @@ struct policy {
   bool bind_address; /* derived credentials carry the client's address */
 };
 
-static int read_policy(struct ctl *ctl, const char *realm, const char *mechanism,
-                       struct policy *policy) {
+static enum ctl_exit read_policy(struct ctl *ctl, const char *realm, const char *mechanism,
+                                 struct policy *policy) {
   struct pg_params p = {0};
   json_t *row = NULL, *one;
   size_t i;
   bool offered = false;
   pg_text(&p, realm);
-  int rc = ctl_row(ctl,
-                   "SELECT server_name, max_ttl, default_ttl, mechanisms, bind_address FROM "
-                   "turncred.realm WHERE name = $1",
-                   &p, &row);
+  enum ctl_exit rc =
+      ctl_row(ctl,
+              "SELECT server_name, max_ttl, default_ttl, mechanisms, bind_address FROM "
+              "turncred.realm WHERE name = $1",
+              &p, &row);
   if (!rc && !row)
     rc = ctl_need_realm(ctl, realm);
   if (rc)
@@ -49,10 +51,11 @@ static int read_policy(struct ctl *ctl, const char *realm, const char *mechanism
                     "realm \"%s\" does not offer the mechanism %s, so its servers would refuse the "
                     "credential; change it with turncredctl realm set --mechanisms",
                     realm, mechanism);
-  return 0;
+  return CTL_OK;
 }
 
-static int read_lifetime(struct ctl *ctl, const struct policy *policy, int64_t *lifetime) {
+static enum ctl_exit read_lifetime(struct ctl *ctl, const struct policy *policy,
+                                   int64_t *lifetime) {
   *lifetime = policy->default_ttl;
   return ctl_get_duration(ctl, "lifetime", 1, policy->max_ttl, lifetime);
 }
@@ -60,13 +63,13 @@ static int read_lifetime(struct ctl *ctl, const struct policy *policy, int64_t *
 /* A derived or REST credential does not say when it was issued, only that it cannot be older than
  * its expiry less the realm's max ttl. After a revocation was lifted, one has to live long enough
  * to be newer beyond doubt, or servers take it for one of those that stay dead. */
-static int outlive_revocation(struct ctl *ctl, const struct policy *policy, const char *realm,
-                              const char *user, int64_t *lifetime) {
+static enum ctl_exit outlive_revocation(struct ctl *ctl, const struct policy *policy,
+                                        const char *realm, const char *user, int64_t *lifetime) {
   struct pg_params p = {0};
   char *ended = NULL;
   pg_text(&p, realm);
   pg_text(&p, user);
-  int rc =
+  enum ctl_exit rc =
       ctl_value(ctl,
                 "SELECT floor(extract(epoch FROM now() - max(least(lifted_at, until))))::bigint "
                 "FROM turncred.revocation WHERE realm = $1 AND (kind = 'realm' OR (kind = 'user' "
@@ -85,15 +88,15 @@ static int outlive_revocation(struct ctl *ctl, const struct policy *policy, cons
         "the credential for an older one, unless it lives for %lld s or longer",
         user, (long long)needed);
   *lifetime = needed;
-  return 0;
+  return CTL_OK;
 }
 
 /* Reserves (tokens) and writes issue_log, in one transaction; commits. */
-static int record(struct ctl *ctl, const struct stored_key *key, const char *subject,
-                  const char *fingerprint, int64_t expiry) {
+static enum ctl_exit record(struct ctl *ctl, const struct stored_key *key, const char *subject,
+                            const char *fingerprint, int64_t expiry) {
   struct pg_params p = {0}, r = {0};
   char *reserved = NULL;
-  int rc = ctl_begin(ctl);
+  enum ctl_exit rc = ctl_begin(ctl);
   pg_text(&r, key->realm);
   pg_text(&r, key->kid);
   if (!rc && key->use == TURNCRED_USE_TOKEN)
@@ -129,9 +132,10 @@ struct made_token {
 };
 
 /* tag_key NULL: no subject tag. */
-static int make_token(struct ctl *ctl, const struct stored_key *key, const uint8_t *tag_key,
-                      const struct policy *policy, const char *subject, int64_t lifetime,
-                      size_t mac_key_len, struct made_token *made) {
+static enum ctl_exit make_token(struct ctl *ctl, const struct stored_key *key,
+                                const uint8_t *tag_key, const struct policy *policy,
+                                const char *subject, int64_t lifetime, size_t mac_key_len,
+                                struct made_token *made) {
   struct turncred_key ready = {0};
   uint8_t nonce[16];
   size_t nonce_len = key->alg == TURNCRED_A256CBC_HS512 ? 16 : 12;
@@ -157,7 +161,7 @@ static int make_token(struct ctl *ctl, const struct stored_key *key, const uint8
     err = turncred_token_fingerprint(NULL, made->octets, made->len, made->fingerprint);
   turncred_ws_free(ws);
   turncred_key_clear(&ready);
-  return err ? ctl_fail(ctl, CTL_INTERNAL, "%s", turncred_err_text(err)) : 0;
+  return err ? ctl_fail(ctl, CTL_INTERNAL, "%s", turncred_err_text(err)) : CTL_OK;
 }
 
 static const struct ctl_column token_columns[] = {
@@ -173,14 +177,14 @@ static const struct ctl_column token_columns[] = {
     {NULL, NULL, CTL_TEXT},
 };
 
-int cmd_token_issue(struct ctl *ctl) {
+enum ctl_exit cmd_token_issue(struct ctl *ctl) {
   const char *realm = ctl_operand(ctl, 0), *subject = ctl_operand(ctl, 1);
   struct policy policy = {0};
   struct stored_key key = {0};
   struct made_token made = {0};
   uint8_t tag_key[TAG_KEY_OCTETS];
   int64_t lifetime = 0, mac_key_len = 20;
-  int rc = ctl_get_int(ctl, "session-key-octets", 20, 32, &mac_key_len);
+  enum ctl_exit rc = ctl_get_int(ctl, "session-key-octets", 20, 32, &mac_key_len);
   if (!rc && mac_key_len != 20 && mac_key_len != 32)
     rc = ctl_fail(ctl, CTL_USAGE, "--session-key-octets: 20 or 32");
   if (!rc && !*subject)
@@ -239,8 +243,8 @@ static json_t *uris_of(const struct ctl *ctl) {
 }
 
 /* In a realm that binds addresses the user id is "USER|ADDRESS". */
-static int user_id_of(struct ctl *ctl, const struct policy *policy, enum turncred_use use,
-                      const char *user, char *out, size_t cap) {
+static enum ctl_exit user_id_of(struct ctl *ctl, const struct policy *policy, enum turncred_use use,
+                                const char *user, char *out, size_t cap) {
   const char *given = ctl_get(ctl, "client-address");
   char text[INET6_ADDRSTRLEN];
   uint8_t address[16];
@@ -250,7 +254,7 @@ static int user_id_of(struct ctl *ctl, const struct policy *policy, enum turncre
           ctl, CTL_USAGE,
           "--client-address: only for derived credentials of a realm with bind-address");
     return (size_t)snprintf(out, cap, "%s", user) < cap
-               ? 0
+               ? CTL_OK
                : ctl_fail(ctl, CTL_USAGE, "USER: longer than %d octets", TURNCRED_USER_ID_MAX);
   }
   if (!given)
@@ -262,11 +266,11 @@ static int user_id_of(struct ctl *ctl, const struct policy *policy, enum turncre
     return ctl_fail(ctl, CTL_USAGE, "--client-address: \"%s\" is not an IPv4 or IPv6 address",
                     given);
   return (size_t)snprintf(out, cap, "%s|%s", user, text) < cap
-             ? 0
+             ? CTL_OK
              : ctl_fail(ctl, CTL_USAGE, "USER: too long with the address behind it");
 }
 
-int cmd_credential_issue(struct ctl *ctl) {
+enum ctl_exit cmd_credential_issue(struct ctl *ctl) {
   const char *realm = ctl_operand(ctl, 0), *user = ctl_operand(ctl, 1);
   const char *kind = ctl_has(ctl, "kind") ? ctl_get(ctl, "kind") : "derived";
   enum turncred_use use = TURNCRED_USE_DERIVED;
@@ -279,7 +283,7 @@ int cmd_credential_issue(struct ctl *ctl) {
   int64_t lifetime = 0, expiry = 0;
   if (keyring_use_parse(kind, &use) || use == TURNCRED_USE_TOKEN)
     return ctl_fail(ctl, CTL_USAGE, "--kind: \"%s\" is not one of derived, rest", kind);
-  int rc = read_policy(ctl, realm, kind, &policy);
+  enum ctl_exit rc = read_policy(ctl, realm, kind, &policy);
   if (!rc)
     rc = read_lifetime(ctl, &policy, &lifetime);
   if (!rc)

@@ -1,4 +1,5 @@
-/* key.c - turncredctl key
+/*
+ * key.c - turncredctl key add, list, show, set, disable and remove
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -42,8 +43,8 @@ static const struct ctl_column record_columns[] = {
     {NULL, NULL, CTL_TEXT},
 };
 
-static int no_such_key(struct ctl *ctl, const char *realm, const char *kid) {
-  int rc = ctl_need_realm(ctl, realm);
+static enum ctl_exit no_such_key(struct ctl *ctl, const char *realm, const char *kid) {
+  enum ctl_exit rc = ctl_need_realm(ctl, realm);
   return rc ? rc
             : ctl_fail(ctl, CTL_REFUSED,
                        "realm \"%s\" has no key \"%s\"; turncredctl key list %s shows what there "
@@ -51,22 +52,22 @@ static int no_such_key(struct ctl *ctl, const char *realm, const char *kid) {
                        realm, kid, realm);
 }
 
-static int key_row(struct ctl *ctl, const char *realm, const char *kid, json_t **row) {
+static enum ctl_exit key_row(struct ctl *ctl, const char *realm, const char *kid, json_t **row) {
   struct pg_params p = {0};
   pg_text(&p, realm);
   pg_text(&p, kid);
-  int rc = ctl_row(
+  enum ctl_exit rc = ctl_row(
       ctl, "SELECT " KEY_COLUMNS " FROM turncred.key_list WHERE realm = $1 AND kid = $2", &p, row);
   return rc || *row ? rc : no_such_key(ctl, realm, kid);
 }
 
-int cmd_key_show(struct ctl *ctl) {
+enum ctl_exit cmd_key_show(struct ctl *ctl) {
   json_t *row = NULL;
-  int rc = key_row(ctl, ctl_operand(ctl, 0), ctl_operand(ctl, 1), &row);
+  enum ctl_exit rc = key_row(ctl, ctl_operand(ctl, 0), ctl_operand(ctl, 1), &row);
   return rc ? rc : ctl_print_record(ctl, row, record_columns);
 }
 
-int cmd_key_list(struct ctl *ctl) {
+enum ctl_exit cmd_key_list(struct ctl *ctl) {
   static const struct ctl_column columns[] = {
       {"realm", "REALM", CTL_TEXT},
       {"kid", "KID", CTL_TEXT},
@@ -81,7 +82,7 @@ int cmd_key_list(struct ctl *ctl) {
   struct pg_params p = {0};
   json_t *list = NULL;
   pg_text(&p, ctl_operand(ctl, 0));
-  int rc = ctl_operand(ctl, 0) ? ctl_need_realm(ctl, ctl_operand(ctl, 0)) : 0;
+  enum ctl_exit rc = ctl_operand(ctl, 0) ? ctl_need_realm(ctl, ctl_operand(ctl, 0)) : CTL_OK;
   if (!rc)
     rc = ctl_rows(ctl,
                   "SELECT " KEY_COLUMNS " FROM turncred.key_list WHERE $1::text IS NULL OR realm = "
@@ -91,7 +92,7 @@ int cmd_key_list(struct ctl *ctl) {
 }
 
 /* use, alg, derivation, username format and flags of the new key. */
-static int read_kind(const struct ctl *ctl, struct stored_key *key) {
+static enum ctl_exit read_kind(const struct ctl *ctl, struct stored_key *key) {
   const char *text = ctl_get(ctl, "use");
   key->use = TURNCRED_USE_TOKEN;
   if (text && keyring_use_parse(text, &key->use))
@@ -128,11 +129,11 @@ static int read_kind(const struct ctl *ctl, struct stored_key *key) {
     return ctl_fail(ctl, CTL_USAGE, "--subject-tag: \"%s\" is not yes or no", text);
   key->subject_tag = text && !strcmp(text, "yes");
   key->allow_zero_iv = ctl_has(ctl, "allow-zero-iv");
-  return 0;
+  return CTL_OK;
 }
 
 /* K from --from, or new. */
-static int read_octets(const struct ctl *ctl, struct stored_key *key) {
+static enum ctl_exit read_octets(const struct ctl *ctl, struct stored_key *key) {
   size_t need = turncred_key_length(key->use, key->alg, key->derivation);
   const char *from = ctl_get(ctl, "from");
   char text[512];
@@ -153,7 +154,7 @@ static int read_octets(const struct ctl *ctl, struct stored_key *key) {
       return ctl_fail(ctl, CTL_REFUSED,
                       "--from: the secret ends with a newline, which would be part of it; write it "
                       "with printf %%s");
-    return 0;
+    return CTL_OK;
   }
   if (key->use == TURNCRED_USE_REST) {
     /* other programs take it as text: 64 hexadecimal digits */
@@ -166,21 +167,22 @@ static int read_octets(const struct ctl *ctl, struct stored_key *key) {
     key->k_len = TURNCRED_KEY_MAX;
     turncred_cleanse(random, sizeof random);
     turncred_cleanse(hex, sizeof hex);
-    return 0;
+    return CTL_OK;
   }
   if (RAND_priv_bytes(key->k, (int)need) != 1)
     return ctl_fail(ctl, CTL_INTERNAL, "the random number generator failed");
   key->k_len = need;
-  return 0;
+  return CTL_OK;
 }
 
 /* Where it is sealed: *kek_id NULL means plain. */
-static int choose_kek(struct ctl *ctl, const char *realm, struct kek_ring **ring, char **of_realm,
-                      const char **kek_id) {
+static enum ctl_exit choose_kek(struct ctl *ctl, const char *realm, struct kek_ring **ring,
+                                char **of_realm, const char **kek_id) {
   struct pg_params p = {0};
   json_t *row = NULL;
   pg_text(&p, realm);
-  int rc = ctl_row(ctl, "SELECT at_rest, kek_id FROM turncred.realm WHERE name = $1", &p, &row);
+  enum ctl_exit rc =
+      ctl_row(ctl, "SELECT at_rest, kek_id FROM turncred.realm WHERE name = $1", &p, &row);
   if (!rc && !row)
     rc = ctl_need_realm(ctl, realm);
   bool plain = !rc && !strcmp(json_string_value(json_object_get(row, "at_rest")), "plain");
@@ -196,24 +198,24 @@ static int choose_kek(struct ctl *ctl, const char *realm, struct kek_ring **ring
 }
 
 /* --save: a new file for the other program that shares the key. */
-static int save(const struct ctl *ctl, const struct stored_key *key) {
+static enum ctl_exit save(const struct ctl *ctl, const struct stored_key *key) {
   const char *path = ctl_get(ctl, "save");
   char text[512];
   if (!path)
-    return 0;
+    return CTL_OK;
   return secret_write_new(path, key->k, key->k_len, text, sizeof text)
              ? ctl_fail(ctl, CTL_REFUSED, "--save: %s", text)
-             : 0;
+             : CTL_OK;
 }
 
-int cmd_key_add(struct ctl *ctl) {
+enum ctl_exit cmd_key_add(struct ctl *ctl) {
   const char *realm = ctl_operand(ctl, 0), *kid = ctl_operand(ctl, 1), *kek_id = NULL;
   struct stored_key key = {0};
   struct kek_ring *ring = NULL;
   char *of_realm = NULL, *xid = NULL;
   json_t *row = NULL;
   int64_t now = time(NULL), not_before = 0, sign_until = 0, accept_until = 0;
-  int rc = read_kind(ctl, &key);
+  enum ctl_exit rc = read_kind(ctl, &key);
   if (!rc)
     rc = ctl_get_time(ctl, "not-before", now, &not_before);
   if (!rc)
@@ -262,15 +264,16 @@ int cmd_key_add(struct ctl *ctl) {
 }
 
 /* Whether servers take what the key signed; its use. No such key: no. */
-static int look_at(struct ctl *ctl, struct stored_key *key, bool *accepted) {
+static enum ctl_exit look_at(struct ctl *ctl, struct stored_key *key, bool *accepted) {
   struct pg_params p = {0};
   json_t *row = NULL;
   pg_text(&p, key->realm);
   pg_text(&p, key->kid);
-  int rc = ctl_row(ctl,
-                   "SELECT use, state <> 'disabled' AND coalesce(accept_until, 'infinity') > now() "
-                   "AS accepted FROM turncred.key WHERE realm = $1 AND kid = $2",
-                   &p, &row);
+  enum ctl_exit rc =
+      ctl_row(ctl,
+              "SELECT use, state <> 'disabled' AND coalesce(accept_until, 'infinity') > now() "
+              "AS accepted FROM turncred.key WHERE realm = $1 AND kid = $2",
+              &p, &row);
   *accepted = json_is_true(json_object_get(row, "accepted"));
   if (row)
     turncred_use_parse(json_string_value(json_object_get(row, "use")), &key->use);
@@ -279,7 +282,8 @@ static int look_at(struct ctl *ctl, struct stored_key *key, bool *accepted) {
 }
 
 /* One statement with realm and kid as $1 and $2, then what became of it. */
-static int change(struct ctl *ctl, const char *sql, struct pg_params *extra, bool removed) {
+static enum ctl_exit change(struct ctl *ctl, const char *sql, struct pg_params *extra,
+                            bool removed) {
   const char *realm = ctl_operand(ctl, 0), *kid = ctl_operand(ctl, 1);
   char *xid = NULL;
   json_t *row = NULL;
@@ -288,7 +292,7 @@ static int change(struct ctl *ctl, const char *sql, struct pg_params *extra, boo
   bool before = false, after = false;
   snprintf(key.realm, sizeof key.realm, "%s", realm);
   snprintf(key.kid, sizeof key.kid, "%s", kid);
-  int rc = ctl_begin(ctl);
+  enum ctl_exit rc = ctl_begin(ctl);
   if (!rc)
     rc = look_at(ctl, &key, &before);
   if (!rc)
@@ -320,9 +324,9 @@ static void operands(struct ctl *ctl, struct pg_params *p) {
 }
 
 /* Its row has neither states nor windows. */
-static int refuse_tag_key(const struct ctl *ctl) {
+static enum ctl_exit refuse_tag_key(const struct ctl *ctl) {
   return strcmp(ctl_operand(ctl, 1), TURNCRED_TAG_KID)
-             ? 0
+             ? CTL_OK
              : ctl_fail(
                    ctl, CTL_REFUSED,
                    "key \"" TURNCRED_TAG_KID "\" makes the tags by which servers tell the "
@@ -331,9 +335,9 @@ static int refuse_tag_key(const struct ctl *ctl) {
                    "rotate");
 }
 
-int cmd_key_disable(struct ctl *ctl) {
+enum ctl_exit cmd_key_disable(struct ctl *ctl) {
   struct pg_params p = {0};
-  int rc = refuse_tag_key(ctl);
+  enum ctl_exit rc = refuse_tag_key(ctl);
   if (rc)
     return rc;
   operands(ctl, &p);
@@ -341,7 +345,7 @@ int cmd_key_disable(struct ctl *ctl) {
                 false);
 }
 
-int cmd_key_set(struct ctl *ctl) {
+enum ctl_exit cmd_key_set(struct ctl *ctl) {
   static const struct {
     const char *option, *column;
   } times[] = {
@@ -368,7 +372,8 @@ int cmd_key_set(struct ctl *ctl) {
     int64_t value = 0;
     if (!text)
       continue;
-    int rc = strcmp(text, "open") ? ctl_get_time(ctl, times[i].option, now, &value) : 0;
+    enum ctl_exit rc =
+        strcmp(text, "open") ? ctl_get_time(ctl, times[i].option, now, &value) : CTL_OK;
     if (rc)
       return rc;
     pg_time(&p, value);
@@ -381,11 +386,11 @@ int cmd_key_set(struct ctl *ctl) {
   return change(ctl, sql, &p, false);
 }
 
-int cmd_key_remove(struct ctl *ctl) {
+enum ctl_exit cmd_key_remove(struct ctl *ctl) {
   struct pg_params p = {0};
   json_t *row = NULL;
   operands(ctl, &p);
-  int rc = key_row(ctl, ctl_operand(ctl, 0), ctl_operand(ctl, 1), &row);
+  enum ctl_exit rc = key_row(ctl, ctl_operand(ctl, 0), ctl_operand(ctl, 1), &row);
   if (!rc) {
     const char *state = json_string_value(json_object_get(row, "state"));
     json_int_t until = json_integer_value(json_object_get(row, "accept_until"));

@@ -1,4 +1,5 @@
-/* keyring.c - stored keys opened, new keys sealed
+/*
+ * keyring.c - rows of turncred.key with their octets: unsealed when read, sealed when added
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -16,19 +17,19 @@
 
 void keyring_clear(struct stored_key *key) { turncred_cleanse(key, sizeof *key); }
 
-int keyring_load_optional(struct ctl *ctl, struct kek_ring **ring) {
+enum ctl_exit keyring_load_optional(struct ctl *ctl, struct kek_ring **ring) {
   char text[512];
   *ring = NULL;
-  int rc = ctl_settings(ctl);
+  enum ctl_exit rc = ctl_settings(ctl);
   if (rc || !ctl->kek)
     return rc;
   if (kek_ring_load(ring, ctl->kek, text, sizeof text))
     return ctl_fail(ctl, CTL_USAGE, "%s", text);
-  return 0;
+  return CTL_OK;
 }
 
-int keyring_load(struct ctl *ctl, struct kek_ring **ring) {
-  int rc = keyring_load_optional(ctl, ring);
+enum ctl_exit keyring_load(struct ctl *ctl, struct kek_ring **ring) {
+  enum ctl_exit rc = keyring_load_optional(ctl, ring);
   if (!rc && !*ring)
     rc = ctl_fail(ctl, CTL_USAGE,
                   "the key encryption key is needed: name its file with --kek, TURNCRED_KEK or in "
@@ -36,8 +37,8 @@ int keyring_load(struct ctl *ctl, struct kek_ring **ring) {
   return rc;
 }
 
-int keyring_choose(const struct ctl *ctl, const struct kek_ring *ring, const char *named,
-                   const char *of_realm, const char **id) {
+enum ctl_exit keyring_choose(const struct ctl *ctl, const struct kek_ring *ring, const char *named,
+                             const char *of_realm, const char **id) {
   const char *wanted = named ? named : of_realm;
   *id = wanted ? wanted : kek_ring_default(ring);
   if (!*id)
@@ -47,7 +48,7 @@ int keyring_choose(const struct ctl *ctl, const struct kek_ring *ring, const cha
   if (!kek_ring_find(ring, *id))
     return ctl_fail(ctl, CTL_REFUSED, "key encryption key \"%s\"%s is not among those of --kek",
                     *id, named || !of_realm ? "" : " (the realm's)");
-  return 0;
+  return CTL_OK;
 }
 
 /* Fills key from a row of the query below; octets stay out when they do not open. */
@@ -77,20 +78,20 @@ static bool read_row(const PGresult *r, int i, const struct kek_ring *ring,
   if (!sealed && len <= sizeof key->k) {
     memcpy(key->k, octets, len);
     key->k_len = len;
-  } else if (kek &&
-             turncred_key_unseal(NULL, kek, &row, octets, len, key->k, sizeof key->k, &key->k_len)) {
+  } else if (kek && turncred_key_unseal(NULL, kek, &row, octets, len, key->k, sizeof key->k,
+                                        &key->k_len)) {
     key->k_len = 0;
   }
   turncred_cleanse(octets, sizeof octets);
   return true;
 }
 
-int keyring_rows(struct ctl *ctl, const struct kek_ring *ring, const char *condition,
-                 const struct pg_params *params, struct stored_key **out, size_t *count) {
+enum ctl_exit keyring_rows(struct ctl *ctl, const struct kek_ring *ring, const char *condition,
+                           const struct pg_params *params, struct stored_key **out, size_t *count) {
   char sql[1024];
   *out = NULL;
   *count = 0;
-  int rc = ctl_connect(ctl);
+  enum ctl_exit rc = ctl_connect(ctl);
   if (rc)
     return rc;
   snprintf(sql, sizeof sql,
@@ -120,13 +121,13 @@ static void free_rows(struct stored_key *rows, size_t count) {
   free(rows);
 }
 
-int keyring_signer(struct ctl *ctl, const char *realm, enum turncred_use use, const char *kid,
-                   struct stored_key *key) {
+enum ctl_exit keyring_signer(struct ctl *ctl, const char *realm, enum turncred_use use,
+                             const char *kid, struct stored_key *key) {
   struct kek_ring *ring = NULL;
   struct stored_key *rows = NULL;
   size_t count = 0;
   struct pg_params p = {0};
-  int rc = keyring_load_optional(ctl, &ring);
+  enum ctl_exit rc = keyring_load_optional(ctl, &ring);
   pg_text(&p, realm);
   pg_text(&p, turncred_use_name(use));
   pg_text(&p, kid);
@@ -165,11 +166,11 @@ int keyring_signer(struct ctl *ctl, const char *realm, enum turncred_use use, co
   return rc;
 }
 
-int keyring_refuse_reuse(struct ctl *ctl, const struct kek_ring *ring,
-                         const struct stored_key *key) {
+enum ctl_exit keyring_refuse_reuse(struct ctl *ctl, const struct kek_ring *ring,
+                                   const struct stored_key *key) {
   struct stored_key *rows = NULL;
   size_t count = 0;
-  int rc = keyring_rows(ctl, ring, "true", NULL, &rows, &count);
+  enum ctl_exit rc = keyring_rows(ctl, ring, "true", NULL, &rows, &count);
   for (size_t i = 0; !rc && i < count; i++) {
     const struct stored_key *other = &rows[i];
     if (other->k_len != key->k_len || CRYPTO_memcmp(other->k, key->k, key->k_len))
@@ -188,20 +189,21 @@ int keyring_refuse_reuse(struct ctl *ctl, const struct kek_ring *ring,
   return rc;
 }
 
-int keyring_refuse_crowd(struct ctl *ctl, const struct stored_key *key) {
+enum ctl_exit keyring_refuse_crowd(struct ctl *ctl, const struct stored_key *key) {
   struct pg_params p = {0};
   json_t *row = NULL;
   if (key->use != TURNCRED_USE_DERIVED && key->use != TURNCRED_USE_REST)
-    return 0;
+    return CTL_OK;
   pg_text(&p, key->realm);
   pg_text(&p, turncred_use_name(key->use));
   pg_text(&p, key->kid);
-  int rc = ctl_row(ctl,
-                   "SELECT count(*), to_char(min(accept_until) AT TIME ZONE 'UTC', "
-                   "'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS first FROM turncred.key WHERE realm = $1 "
-                   "AND use = $2 AND kid <> $3 AND state <> 'disabled' AND "
-                   "coalesce(accept_until, 'infinity') > now()",
-                   &p, &row);
+  enum ctl_exit rc =
+      ctl_row(ctl,
+              "SELECT count(*), to_char(min(accept_until) AT TIME ZONE 'UTC', "
+              "'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS first FROM turncred.key WHERE realm = $1 "
+              "AND use = $2 AND kid <> $3 AND state <> 'disabled' AND "
+              "coalesce(accept_until, 'infinity') > now()",
+              &p, &row);
   const char *first = rc ? NULL : json_string_value(json_object_get(row, "first"));
   if (!rc && json_integer_value(json_object_get(row, "count")) >= STORE_DERIVED_KEYS_MAX)
     rc =
@@ -216,9 +218,9 @@ int keyring_refuse_crowd(struct ctl *ctl, const struct stored_key *key) {
   return rc;
 }
 
-int keyring_insert(struct ctl *ctl, const struct kek_ring *ring, const struct stored_key *key,
-                   const char *kek_id, int64_t not_before, int64_t sign_until, int64_t accept_until,
-                   bool has_subject_tag) {
+enum ctl_exit keyring_insert(struct ctl *ctl, const struct kek_ring *ring,
+                             const struct stored_key *key, const char *kek_id, int64_t not_before,
+                             int64_t sign_until, int64_t accept_until, bool has_subject_tag) {
   uint8_t wrapped[TURNCRED_WRAPPED_MAX];
   size_t len = 0;
   struct pg_params p = {0};
@@ -266,10 +268,11 @@ enum turncred_err keyring_use_parse(const char *text, enum turncred_use *use) {
   return err;
 }
 
-int keyring_tag_key(struct ctl *ctl, const struct stored_key *signer, uint8_t key[TAG_KEY_OCTETS]) {
+enum ctl_exit keyring_tag_key(struct ctl *ctl, const struct stored_key *signer,
+                              uint8_t key[TAG_KEY_OCTETS]) {
   struct kek_ring *ring = NULL;
   char text[1024];
-  int rc = keyring_load_optional(ctl, &ring);
+  enum ctl_exit rc = keyring_load_optional(ctl, &ring);
   if (!rc)
     rc = ctl_connect(ctl);
   if (rc)
@@ -290,7 +293,7 @@ int keyring_tag_key(struct ctl *ctl, const struct stored_key *signer, uint8_t ke
   return rc;
 }
 
-int keyring_new_kid(const struct ctl *ctl, enum turncred_use use, char *out, size_t cap) {
+enum ctl_exit keyring_new_kid(const struct ctl *ctl, enum turncred_use use, char *out, size_t cap) {
   uint8_t random[4];
   char hex[9], day[16] = "";
   time_t now = time(NULL);
@@ -301,5 +304,5 @@ int keyring_new_kid(const struct ctl *ctl, enum turncred_use use, char *out, siz
   if (gmtime_r(&now, &tm))
     strftime(day, sizeof day, "%Y%m%d", &tm);
   snprintf(out, cap, "%s-%s-%s", turncred_use_name(use), day, hex);
-  return 0;
+  return CTL_OK;
 }

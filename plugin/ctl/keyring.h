@@ -1,14 +1,15 @@
-/* keyring.h - stored keys opened, new keys sealed
+/*
+ * keyring.h - rows of turncred.key with their octets: unsealed when read, sealed when added
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
 #ifndef TURNCRED_CTL_KEYRING_H
 #define TURNCRED_CTL_KEYRING_H
 
-#include "issuing/tag_key.h"
 #include "base/kek.h"
-#include "sql.h"
 #include "core/turncred.h"
+#include "issuing/tag_key.h"
+#include "sql.h"
 
 /* A row of turncred.key with its octets; cleanse it with keyring_clear. */
 struct stored_key {
@@ -28,36 +29,37 @@ struct stored_key {
 void keyring_clear(struct stored_key *key);
 
 /* --kek, TURNCRED_KEK or the configuration file. */
-int keyring_load(struct ctl *ctl, struct kek_ring **ring);
+enum ctl_exit keyring_load(struct ctl *ctl, struct kek_ring **ring);
 /* The same, but *ring is NULL without a message when none is named. */
-int keyring_load_optional(struct ctl *ctl, struct kek_ring **ring);
+enum ctl_exit keyring_load_optional(struct ctl *ctl, struct kek_ring **ring);
 /* The id to seal with: named, else the realm's (may be NULL), else the ring's only one. */
-int keyring_choose(const struct ctl *ctl, const struct kek_ring *ring, const char *named,
-                   const char *of_realm, const char **id);
+enum ctl_exit keyring_choose(const struct ctl *ctl, const struct kek_ring *ring, const char *named,
+                             const char *of_realm, const char **id);
 /* Rows of turncred.key by a condition over k with params ("k.realm = $1"). The caller frees *out
  * after keyring_clear of each. ring may be NULL. */
-int keyring_rows(struct ctl *ctl, const struct kek_ring *ring, const char *condition,
-                 const struct pg_params *params, struct stored_key **out, size_t *count);
+enum ctl_exit keyring_rows(struct ctl *ctl, const struct kek_ring *ring, const char *condition,
+                           const struct pg_params *params, struct stored_key **out, size_t *count);
 /* The key that issuers sign with now in this realm (or the named kid), opened. */
-int keyring_signer(struct ctl *ctl, const char *realm, enum turncred_use use, const char *kid,
-                   struct stored_key *key);
+enum ctl_exit keyring_signer(struct ctl *ctl, const char *realm, enum turncred_use use,
+                             const char *kid, struct stored_key *key);
 /* Refuses octets that serve another purpose already, in any realm that our keys can open. */
-int keyring_refuse_reuse(struct ctl *ctl, const struct kek_ring *ring,
-                         const struct stored_key *key);
+enum ctl_exit keyring_refuse_reuse(struct ctl *ctl, const struct kek_ring *ring,
+                                   const struct stored_key *key);
 /* Derived and rest credentials do not name their key: servers try STORE_DERIVED_KEYS_MAX of a
  * realm. Refuses this one beside so many others, which would shut out what the oldest one signed.
  */
-int keyring_refuse_crowd(struct ctl *ctl, const struct stored_key *key);
+enum ctl_exit keyring_refuse_crowd(struct ctl *ctl, const struct stored_key *key);
 /* Adds the row: sealed under kek_id, or plain (NULL). Times 0: open. */
-int keyring_insert(struct ctl *ctl, const struct kek_ring *ring, const struct stored_key *key,
-                   const char *kek_id, int64_t not_before, int64_t sign_until, int64_t accept_until,
-                   bool has_subject_tag);
+enum ctl_exit keyring_insert(struct ctl *ctl, const struct kek_ring *ring,
+                             const struct stored_key *key, const char *kek_id, int64_t not_before,
+                             int64_t sign_until, int64_t accept_until, bool has_subject_tag);
 /* token, derived or rest; TURNCRED_BAD_ALGORITHM for others: the key of subject tags is not made,
  * rotated or issued with by hand. */
 enum turncred_err keyring_use_parse(const char *text, enum turncred_use *use);
 /* The realm's key of subject tags, made if there is none yet; signer is the key that signs. */
-int keyring_tag_key(struct ctl *ctl, const struct stored_key *signer, uint8_t key[TAG_KEY_OCTETS]);
+enum ctl_exit keyring_tag_key(struct ctl *ctl, const struct stored_key *signer,
+                              uint8_t key[TAG_KEY_OCTETS]);
 /* A KID nobody has: the use, the day, random digits. */
-int keyring_new_kid(const struct ctl *ctl, enum turncred_use use, char *out, size_t cap);
+enum ctl_exit keyring_new_kid(const struct ctl *ctl, enum turncred_use use, char *out, size_t cap);
 
 #endif

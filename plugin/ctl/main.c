@@ -1,13 +1,14 @@
-/* main.c - turncredctl
+/*
+ * main.c - turncredctl: parses the command line and runs one command
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
 #include "config.h"
 
-#include "pg/pg.h"
 #include "base/secret.h"
-#include "ctl.h"
 #include "core/turncred.h"
+#include "ctl.h"
+#include "pg/pg.h"
 
 #include <malloc.h>
 #include <signal.h>
@@ -16,7 +17,7 @@
 #include <string.h>
 
 /* No such command: name those that begin like it. */
-static int no_command(struct ctl *ctl) {
+static enum ctl_exit no_command(struct ctl *ctl) {
   const char *topic = ctl_operand(ctl, 0);
   if (!topic) {
     ctl_help(NULL);
@@ -48,7 +49,7 @@ int main(int argc, char **argv) {
   secret_harden();
   json_set_alloc_funcs(malloc, cleanse_and_free);
   signal(SIGPIPE, SIG_IGN); /* a peer that hangs up is an error like any other */
-  int rc = ctl_parse(&ctl, argc, argv);
+  enum ctl_exit rc = ctl_parse(&ctl, argc, argv);
   if (rc)
     return rc;
   if (ctl_has(&ctl, "version")) {

@@ -1,4 +1,5 @@
-/* manual.c - turncredctl manual and completion: made of the table of commands, so that they agree
+/*
+ * manual.c - turncredctl manual: turncredctl(1), made from the table of commands
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -170,7 +171,7 @@ static const char tail[] =
     ".Sh STANDARDS\nRFC 7635 (tokens), RFC 8489 (STUN), RFC 8656 (TURN), 3GPP TS 33.203 annex "
     "X.5.\n";
 
-int cmd_manual(struct ctl *ctl) {
+enum ctl_exit cmd_manual(struct ctl *ctl) {
   (void)ctl;
   fputs(head, stdout);
   puts(".Sh OPTIONS OF EVERY COMMAND");
@@ -187,51 +188,5 @@ int cmd_manual(struct ctl *ctl) {
   }
   fputs(guide, stdout);
   fputs(tail, stdout);
-  return CTL_OK;
-}
-
-static const char completion[] =
-    "_turncredctl() {\n"
-    "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} line best='' words='' "
-    "i\n"
-    "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
-    "    [[ ${COMP_WORDS[i]} == -* ]] || line+=\"${line:+ }${COMP_WORDS[i]}\"\n"
-    "  done\n"
-    "  for i in \"${!_turncredctl_options[@]}\"; do\n"
-    "    [[ \"$line \" == \"$i \"* && ${#i} -gt ${#best} ]] && best=$i\n"
-    "    # the next word of a command that the line begins\n"
-    "    if [[ -z $line ]]; then words+=\" ${i%% *}\"\n"
-    "    elif [[ $i == \"$line \"* ]]; then i=${i#\"$line \"}; words+=\" ${i%% *}\"; fi\n"
-    "  done\n"
-    "  case $prev in\n"
-    "  --*file | --from | --save | --kek | --config | --credential | --renew | --directory)\n"
-    "    mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n"
-    "    return ;;\n"
-    "  esac\n"
-    "  if [[ $cur == -* ]]; then words=\"$_turncredctl_global ${_turncredctl_options[$best]}\"\n"
-    "  elif [[ -n $best ]]; then words=''; fi\n"
-    "  mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
-    "}\n"
-    "complete -o bashdefault -o default -F _turncredctl turncredctl\n";
-
-static void put_option_names(const struct ctl_option *options) {
-  for (const struct ctl_option *o = options; o && o->name; o++)
-    printf("%s--%s", o == options ? "" : " ", o->name);
-}
-
-int cmd_completion(struct ctl *ctl) {
-  if (strcmp(ctl_operand(ctl, 0), "bash"))
-    return ctl_fail(ctl, CTL_USAGE, "SHELL: \"%s\" is not bash", ctl_operand(ctl, 0));
-  puts("# bash completion for turncredctl; written by: turncredctl completion bash");
-  fputs("_turncredctl_global='", stdout);
-  put_option_names(ctl_global_options);
-  puts("'\ndeclare -gA _turncredctl_options=(");
-  for (const struct ctl_command *c = ctl_commands; c->name; c++) {
-    printf("  ['%s']='", c->name);
-    put_option_names(c->options);
-    puts("'");
-  }
-  puts(")");
-  fputs(completion, stdout);
   return CTL_OK;
 }

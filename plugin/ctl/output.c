@@ -1,4 +1,5 @@
-/* output.c - the same answer as a table for people or as JSON for programs
+/*
+ * output.c - answers on standard output, as a table or as JSON; messages on standard error
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -6,6 +7,7 @@
 
 #include "ctl.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,14 +81,14 @@ static void put_padded(const char *text, int to, bool last) {
     putchar(' ');
 }
 
-static int finish(const struct ctl *ctl, json_t *value) {
+static enum ctl_exit finish(const struct ctl *ctl, json_t *value) {
   json_decref(value);
   if (fflush(stdout) || ferror(stdout))
     return ctl_fail(ctl, CTL_INTERNAL, "cannot write the answer to standard output");
-  return 0;
+  return CTL_OK;
 }
 
-static int print_json(const struct ctl *ctl, json_t *value) {
+static enum ctl_exit print_json(const struct ctl *ctl, json_t *value) {
   json_dumpf(value, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6));
   putchar('\n');
   return finish(ctl, value);
@@ -100,7 +102,8 @@ static void cell_of(const json_t *row, const struct ctl_column *column, char *ou
     snprintf(out, cap, "-");
 }
 
-int ctl_print_list(const struct ctl *ctl, json_t *list, const struct ctl_column *columns) {
+enum ctl_exit ctl_print_list(const struct ctl *ctl, json_t *list,
+                             const struct ctl_column *columns) {
   if (!list)
     return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
   if (ctl->json)
@@ -140,7 +143,8 @@ int ctl_print_list(const struct ctl *ctl, json_t *list, const struct ctl_column 
   return finish(ctl, list);
 }
 
-int ctl_print_record(const struct ctl *ctl, json_t *record, const struct ctl_column *columns) {
+enum ctl_exit ctl_print_record(const struct ctl *ctl, json_t *record,
+                               const struct ctl_column *columns) {
   if (!record)
     return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
   if (ctl->json)
@@ -159,4 +163,35 @@ int ctl_print_record(const struct ctl *ctl, json_t *record, const struct ctl_col
     putchar('\n');
   }
   return finish(ctl, record);
+}
+
+/* --- messages on standard error --- */
+
+__attribute__((format(printf, 2, 0))) static void put_message(const struct ctl *ctl,
+                                                              const char *format, va_list args) {
+  fprintf(stderr, "turncredctl%s%s: ", ctl->command ? " " : "",
+          ctl->command ? ctl->command->name : "");
+  vfprintf(stderr, format, args);
+  fputc('\n', stderr);
+}
+
+enum ctl_exit ctl_fail(const struct ctl *ctl, enum ctl_exit code, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  put_message(ctl, format, args);
+  va_end(args);
+  return code;
+}
+
+void ctl_note(const struct ctl *ctl, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  put_message(ctl, format, args);
+  va_end(args);
+}
+
+enum ctl_exit ctl_core_error(const struct ctl *ctl, const char *what, enum turncred_err err) {
+  bool internal = err == TURNCRED_NO_MEMORY || err == TURNCRED_CRYPTO;
+  return ctl_fail(ctl, internal ? CTL_INTERNAL : CTL_REFUSED, "%s: %s: %s", what,
+                  turncred_err_name(err), turncred_err_text(err));
 }

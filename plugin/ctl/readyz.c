@@ -1,4 +1,5 @@
-/* readyz.c - asks an HTTPS daemon whether it is ready
+/*
+ * readyz.c - asks turncredd over HTTPS whether it is ready
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */

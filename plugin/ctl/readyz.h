@@ -1,4 +1,5 @@
-/* readyz.h - asks an HTTPS daemon whether it is ready
+/*
+ * readyz.h - asks turncredd over HTTPS whether it is ready
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */

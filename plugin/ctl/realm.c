@@ -1,4 +1,5 @@
-/* realm.c - turncredctl realm
+/*
+ * realm.c - turncredctl realm add, set, list, show and remove
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -101,11 +102,11 @@ static char *array_literal(const struct ctl *ctl, const struct setting *s) {
 }
 
 /* Adds the setting's value to params; owned gets what must be freed. */
-static int add_value(const struct ctl *ctl, const struct setting *s, struct pg_params *params,
-                     char **owned) {
+static enum ctl_exit add_value(const struct ctl *ctl, const struct setting *s,
+                               struct pg_params *params, char **owned) {
   const char *text = ctl_get(ctl, s->option);
   int64_t value = 0;
-  int rc = 0;
+  enum ctl_exit rc = CTL_OK;
   switch (s->kind) {
   case TEXT:
     pg_text(params, *text || (strcmp(s->option, "kek-id") && strcmp(s->option, "foreign-caller"))
@@ -141,22 +142,23 @@ static int add_value(const struct ctl *ctl, const struct setting *s, struct pg_p
   return rc;
 }
 
-static int print_realm(struct ctl *ctl, const char *name) {
+static enum ctl_exit print_realm(struct ctl *ctl, const char *name) {
   struct pg_params p = {0};
   json_t *row = NULL;
   pg_text(&p, name);
-  int rc = ctl_row(ctl, "SELECT " REALM_COLUMNS " FROM turncred.realm WHERE name = $1", &p, &row);
+  enum ctl_exit rc =
+      ctl_row(ctl, "SELECT " REALM_COLUMNS " FROM turncred.realm WHERE name = $1", &p, &row);
   if (!rc && !row)
     rc = ctl_need_realm(ctl, name);
   return rc ? rc : ctl_print_record(ctl, row, record_columns);
 }
 
-static int write_realm(struct ctl *ctl, bool fresh) {
+static enum ctl_exit write_realm(struct ctl *ctl, bool fresh) {
   struct pg_params p = {0};
   char *owned[SETTINGS] = {0}, sql[4096], names[1024] = "", values[1024] = "";
   const char *name = ctl_operand(ctl, 0);
   size_t n = 0, v = 0;
-  int rc = 0;
+  enum ctl_exit rc = CTL_OK;
   int64_t rows = 0;
   pg_text(&p, name);
   for (size_t i = 0; !rc && i < SETTINGS; i++) {
@@ -191,11 +193,11 @@ static int write_realm(struct ctl *ctl, bool fresh) {
   return rc ? rc : print_realm(ctl, name);
 }
 
-int cmd_realm_add(struct ctl *ctl) { return write_realm(ctl, true); }
-int cmd_realm_set(struct ctl *ctl) { return write_realm(ctl, false); }
-int cmd_realm_show(struct ctl *ctl) { return print_realm(ctl, ctl_operand(ctl, 0)); }
+enum ctl_exit cmd_realm_add(struct ctl *ctl) { return write_realm(ctl, true); }
+enum ctl_exit cmd_realm_set(struct ctl *ctl) { return write_realm(ctl, false); }
+enum ctl_exit cmd_realm_show(struct ctl *ctl) { return print_realm(ctl, ctl_operand(ctl, 0)); }
 
-int cmd_realm_list(struct ctl *ctl) {
+enum ctl_exit cmd_realm_list(struct ctl *ctl) {
   static const struct ctl_column columns[] = {
       {"name", "REALM", CTL_TEXT},
       {"server_name", "SERVER NAME", CTL_TEXT},
@@ -206,7 +208,7 @@ int cmd_realm_list(struct ctl *ctl) {
       {NULL, NULL, CTL_TEXT},
   };
   json_t *list = NULL;
-  int rc =
+  enum ctl_exit rc =
       ctl_rows(ctl,
                "SELECT " REALM_COLUMNS ", (SELECT count(*) FROM turncred.key_list k WHERE "
                "k.realm = r.name AND k.use <> 'tag') AS keys FROM turncred.realm r ORDER BY name",
@@ -214,7 +216,7 @@ int cmd_realm_list(struct ctl *ctl) {
   return rc ? rc : ctl_print_list(ctl, list, columns);
 }
 
-int cmd_realm_remove(struct ctl *ctl) {
+enum ctl_exit cmd_realm_remove(struct ctl *ctl) {
   static const struct ctl_column columns[] = {{"removed", "removed", CTL_TEXT},
                                               {"in_force", "in force everywhere", CTL_TEXT},
                                               {"late", "late", CTL_TEXT},
@@ -223,7 +225,7 @@ int cmd_realm_remove(struct ctl *ctl) {
   struct pg_params p = {0};
   char *held = NULL, *xid = NULL;
   pg_text(&p, name);
-  int rc = ctl_begin(ctl);
+  enum ctl_exit rc = ctl_begin(ctl);
   if (!rc)
     rc = ctl_need_realm(ctl, name);
   if (!rc)

@@ -1,4 +1,5 @@
-/* rewrap.c - turncredctl kek rewrap: everything sealed under another key encryption key, online
+/*
+ * rewrap.c - turncredctl kek rewrap: seals all rows anew under another key encryption key
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
@@ -22,7 +23,7 @@ struct rewrap {
   int64_t keys, credentials, failed;
 };
 
-static int rewrap_key(struct ctl *ctl, struct rewrap *w, const struct stored_key *key) {
+static enum ctl_exit rewrap_key(struct ctl *ctl, struct rewrap *w, const struct stored_key *key) {
   uint8_t wrapped[TURNCRED_WRAPPED_MAX];
   size_t len = 0;
   struct pg_params p = {0};
@@ -32,7 +33,7 @@ static int rewrap_key(struct ctl *ctl, struct rewrap *w, const struct stored_key
     ctl_note(ctl, "key \"%s\" of realm \"%s\" does not open under \"%s\": left as it is", key->kid,
              key->realm, key->kek_id);
     w->failed++;
-    return 0;
+    return CTL_OK;
   }
   if (turncred_key_seal(kek_ring_find(w->ring, w->to), &row, key->k, key->k_len, wrapped,
                         sizeof wrapped, &len))
@@ -42,21 +43,22 @@ static int rewrap_key(struct ctl *ctl, struct rewrap *w, const struct stored_key
   pg_text(&p, key->kek_id);
   pg_text(&p, w->to);
   pg_octets(&p, wrapped, len);
-  int rc = ctl_run(ctl,
-                   "UPDATE turncred.key SET kek_id = $4, wrapped = $5 WHERE realm = $1 AND kid = "
-                   "$2 AND kek_id = $3",
-                   &p, &rows);
+  enum ctl_exit rc =
+      ctl_run(ctl,
+              "UPDATE turncred.key SET kek_id = $4, wrapped = $5 WHERE realm = $1 AND kid = "
+              "$2 AND kek_id = $3",
+              &p, &rows);
   w->keys += rows;
   return rc;
 }
 
-static int rewrap_keys(struct ctl *ctl, struct rewrap *w) {
+static enum ctl_exit rewrap_keys(struct ctl *ctl, struct rewrap *w) {
   struct stored_key *rows = NULL;
   size_t count = 0;
   struct pg_params p = {0};
   pg_text(&p, w->to);
   pg_text(&p, w->realm);
-  int rc = ctl_begin(ctl);
+  enum ctl_exit rc = ctl_begin(ctl);
   if (!rc)
     rc = keyring_rows(ctl, w->ring,
                       "kek_id <> $1 AND ($2::text IS NULL OR realm = $2) ORDER BY realm, kid FOR "
@@ -74,7 +76,8 @@ static int rewrap_keys(struct ctl *ctl, struct rewrap *w) {
 }
 
 /* One row of the query below. */
-static int rewrap_credential(struct ctl *ctl, struct rewrap *w, const PGresult *r, int i) {
+static enum ctl_exit rewrap_credential(struct ctl *ctl, struct rewrap *w, const PGresult *r,
+                                       int i) {
   const char *kek_id = PQgetvalue(r, i, 2), *expiry = PQgetvalue(r, i, 3);
   struct turncred_credential_row row = {kek_id, PQgetvalue(r, i, 0), PQgetvalue(r, i, 1),
                                         strtoll(expiry, NULL, 10), PQgetvalue(r, i, 4)};
@@ -88,7 +91,7 @@ static int rewrap_credential(struct ctl *ctl, struct rewrap *w, const PGresult *
     ctl_note(ctl, "credential of \"%s\" in realm \"%s\" does not open under \"%s\": left as it is",
              row.username, row.realm, kek_id);
     w->failed++;
-    return 0;
+    return CTL_OK;
   }
   row.kek_id = w->to;
   bool good = RAND_bytes(nonce, sizeof nonce) == 1 &&
@@ -108,9 +111,9 @@ static int rewrap_credential(struct ctl *ctl, struct rewrap *w, const PGresult *
 }
 
 /* Batch by batch in order of (realm, username). */
-static int rewrap_credentials(struct ctl *ctl, struct rewrap *w) {
+static enum ctl_exit rewrap_credentials(struct ctl *ctl, struct rewrap *w) {
   char *realm = strdup(""), *username = strdup("");
-  int rc = realm && username ? 0 : ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+  enum ctl_exit rc = realm && username ? CTL_OK : ctl_fail(ctl, CTL_INTERNAL, "out of memory");
   for (int n = BATCH; !rc && n == BATCH;) {
     struct pg_params p = {0};
     pg_text(&p, w->to);
@@ -151,14 +154,15 @@ static int rewrap_credentials(struct ctl *ctl, struct rewrap *w) {
 }
 
 /* Instances that would lose rows. */
-static int refuse_without(struct ctl *ctl, const char *to) {
+static enum ctl_exit refuse_without(struct ctl *ctl, const char *to) {
   struct pg_params p = {0};
   char *names = NULL;
   pg_text(&p, to);
-  int rc = ctl_value(ctl,
-                     "SELECT string_agg(id, ', ' ORDER BY id) FROM turncred.instance WHERE NOT $1 "
-                     "= ANY (kek_ids)",
-                     &p, &names);
+  enum ctl_exit rc =
+      ctl_value(ctl,
+                "SELECT string_agg(id, ', ' ORDER BY id) FROM turncred.instance WHERE NOT $1 "
+                "= ANY (kek_ids)",
+                &p, &names);
   if (!rc && names)
     rc = ctl_fail(ctl, CTL_REFUSED,
                   "these do not hold key encryption key \"%s\" and could not open anything sealed "
@@ -169,7 +173,7 @@ static int refuse_without(struct ctl *ctl, const char *to) {
   return rc;
 }
 
-int cmd_kek_rewrap(struct ctl *ctl) {
+enum ctl_exit cmd_kek_rewrap(struct ctl *ctl) {
   static const struct ctl_column columns[] = {
       {"kek_id", "kek id", CTL_TEXT},           {"keys", "keys sealed anew", CTL_TEXT},
       {"credentials", "credentials", CTL_TEXT}, {"realms", "realms set to it", CTL_TEXT},
@@ -179,7 +183,7 @@ int cmd_kek_rewrap(struct ctl *ctl) {
   struct kek_ring *ring = NULL;
   struct pg_params p = {0};
   int64_t realms = 0;
-  int rc = keyring_load(ctl, &ring);
+  enum ctl_exit rc = keyring_load(ctl, &ring);
   w.ring = ring;
   if (!rc && !kek_ring_find(ring, w.to))
     rc = ctl_fail(ctl, CTL_USAGE,

@@ -1,4 +1,5 @@
-/* rotate.c - turncredctl key rotate: a new key without a refused login
+/*
+ * rotate.c - turncredctl key rotate: replaces the key that signs, without a refused login
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
@@ -44,11 +45,11 @@ static const struct ctl_column columns[] = {
 };
 
 /* Two rotations of one realm at once would trip over one another. */
-static int lock_realm(struct ctl *ctl, const struct rotation *r) {
+static enum ctl_exit lock_realm(struct ctl *ctl, const struct rotation *r) {
   struct pg_params p = {0};
   char *locked = NULL;
   pg_text(&p, r->realm);
-  int rc = ctl_begin(ctl);
+  enum ctl_exit rc = ctl_begin(ctl);
   if (!rc)
     rc = ctl_value(ctl, "SELECT 1 FROM turncred.realm WHERE name = $1 FOR NO KEY UPDATE NOWAIT", &p,
                    &locked);
@@ -59,20 +60,21 @@ static int lock_realm(struct ctl *ctl, const struct rotation *r) {
 }
 
 /* A new key that an earlier call published or activated but did not finish with. */
-static int find_unfinished(struct ctl *ctl, struct rotation *r) {
+static enum ctl_exit find_unfinished(struct ctl *ctl, struct rotation *r) {
   struct pg_params p = {0};
   json_t *row = NULL;
   pg_text(&p, r->realm);
   pg_text(&p, turncred_use_name(r->use));
   pg_text(&p, r->old.kid);
-  int rc = ctl_row(ctl,
-                   "SELECT n.kid, n.state FROM turncred.key n, turncred.key o WHERE n.realm = $1 "
-                   "AND n.use = $2 AND n.state = 'published' AND o.realm = $1 AND o.kid = $3 AND "
-                   "n.created_at >= o.created_at AND n.not_before > coalesce(o.not_before, "
-                   "'-infinity') AND n.alg = o.alg AND n.derivation = o.derivation AND "
-                   "n.username_format = o.username_format AND coalesce(n.accept_until, 'infinity') "
-                   "> now() ORDER BY n.created_at DESC LIMIT 1",
-                   &p, &row);
+  enum ctl_exit rc =
+      ctl_row(ctl,
+              "SELECT n.kid, n.state FROM turncred.key n, turncred.key o WHERE n.realm = $1 "
+              "AND n.use = $2 AND n.state = 'published' AND o.realm = $1 AND o.kid = $3 AND "
+              "n.created_at >= o.created_at AND n.not_before > coalesce(o.not_before, "
+              "'-infinity') AND n.alg = o.alg AND n.derivation = o.derivation AND "
+              "n.username_format = o.username_format AND coalesce(n.accept_until, 'infinity') "
+              "> now() ORDER BY n.created_at DESC LIMIT 1",
+              &p, &row);
   if (row) {
     snprintf(r->fresh, sizeof r->fresh, "%s", json_string_value(json_object_get(row, "kid")));
     snprintf(r->state, sizeof r->state, "%s", json_string_value(json_object_get(row, "state")));
@@ -81,7 +83,7 @@ static int find_unfinished(struct ctl *ctl, struct rotation *r) {
   return rc;
 }
 
-static int new_octets(struct ctl *ctl, const struct rotation *r, struct stored_key *key) {
+static enum ctl_exit new_octets(struct ctl *ctl, const struct rotation *r, struct stored_key *key) {
   const char *from = ctl_get(ctl, "from");
   char text[512];
   size_t need = turncred_key_length(key->use, key->alg, key->derivation);
@@ -98,18 +100,19 @@ static int new_octets(struct ctl *ctl, const struct rotation *r, struct stored_k
                     "a rest secret is shared with other programs: give the new one with --from");
   key->k_len = need;
   return RAND_priv_bytes(key->k, (int)need) == 1
-             ? 0
+             ? CTL_OK
              : ctl_fail(ctl, CTL_INTERNAL, "the random number generator failed");
 }
 
 /* Instances that could not open the new key. */
-static int refuse_without_kek(struct ctl *ctl, const struct rotation *r, const char *kek_id) {
+static enum ctl_exit refuse_without_kek(struct ctl *ctl, const struct rotation *r,
+                                        const char *kek_id) {
   struct pg_params p = {0};
   json_t *rows = NULL, *row;
   size_t i;
-  int rc;
+  enum ctl_exit rc;
   if (!kek_id)
-    return 0;
+    return CTL_OK;
   pg_text(&p, kek_id);
   rc = ctl_rows(ctl,
                 "SELECT id FROM turncred.instance WHERE kek_ids <> '{}' AND NOT $1 = ANY (kek_ids)",
@@ -130,7 +133,7 @@ static int refuse_without_kek(struct ctl *ctl, const struct rotation *r, const c
   return rc;
 }
 
-static int publish(struct ctl *ctl, struct rotation *r) {
+static enum ctl_exit publish(struct ctl *ctl, struct rotation *r) {
   struct stored_key key = r->old;
   struct pg_params p = {0};
   const char *kek_id = NULL;
@@ -139,7 +142,7 @@ static int publish(struct ctl *ctl, struct rotation *r) {
   key.k_len = 0;
   turncred_cleanse(key.k, sizeof key.k);
   snprintf(key.state, sizeof key.state, "published");
-  int rc = 0;
+  enum ctl_exit rc = CTL_OK;
   if (kid)
     snprintf(key.kid, sizeof key.kid, "%s", kid);
   else
@@ -175,14 +178,14 @@ static int publish(struct ctl *ctl, struct rotation *r) {
 }
 
 /* Commits, then waits for every instance, however long it has been silent. */
-static int settle(struct ctl *ctl, const struct rotation *r, json_t **late) {
+static enum ctl_exit settle(struct ctl *ctl, const struct rotation *r, json_t **late) {
   char *xid = NULL;
   int64_t alive = 0;
   json_decref(*late);
   *late = NULL;
   /* of the last change: where this call changed nothing, nobody would hurry to report */
-  int rc = ctl_value(ctl, "SELECT coalesce(max(xid), pg_current_xact_id()) FROM turncred.change",
-                     NULL, &xid);
+  enum ctl_exit rc = ctl_value(
+      ctl, "SELECT coalesce(max(xid), pg_current_xact_id()) FROM turncred.change", NULL, &xid);
   if (!rc)
     rc = ctl_commit(ctl);
   if (!rc)
@@ -191,7 +194,7 @@ static int settle(struct ctl *ctl, const struct rotation *r, json_t **late) {
   return rc;
 }
 
-static int set_state(struct ctl *ctl, const struct rotation *r, const char *state) {
+static enum ctl_exit set_state(struct ctl *ctl, const struct rotation *r, const char *state) {
   struct pg_params p = {0};
   pg_text(&p, r->realm);
   pg_text(&p, r->fresh);
@@ -200,13 +203,13 @@ static int set_state(struct ctl *ctl, const struct rotation *r, const char *stat
 }
 
 /* Every older active key of this use. Its sign_until is now; what it signed last lives max_ttl. */
-static int retire(struct ctl *ctl, const struct rotation *r, json_t **retired) {
+static enum ctl_exit retire(struct ctl *ctl, const struct rotation *r, json_t **retired) {
   struct pg_params p = {0};
   pg_text(&p, r->realm);
   pg_text(&p, turncred_use_name(r->use));
   pg_text(&p, r->fresh);
   pg_int(&p, SLACK_SECONDS);
-  int rc = ctl_run(
+  enum ctl_exit rc = ctl_run(
       ctl,
       "UPDATE turncred.key k SET state = 'retired', sign_until = least(k.sign_until, now() + "
       "interval '1 second'), accept_until = least(k.accept_until, now() + make_interval(secs => "
@@ -227,8 +230,8 @@ static int retire(struct ctl *ctl, const struct rotation *r, json_t **retired) {
                   &p, retired);
 }
 
-static int report(struct ctl *ctl, const struct rotation *r, json_t *retired, json_t *late,
-                  bool complete) {
+static enum ctl_exit report(struct ctl *ctl, const struct rotation *r, json_t *retired,
+                            json_t *late, bool complete) {
   json_t *kids = json_array(), *row;
   json_int_t until = 0;
   size_t i;
@@ -239,11 +242,12 @@ static int report(struct ctl *ctl, const struct rotation *r, json_t *retired, js
       until = json_integer_value(json_object_get(row, "accept_until"));
   }
   ctl_cell(late, CTL_TEXT, names, sizeof names);
-  int rc = ctl_print_record(ctl,
-                            json_pack("{s:s, s:s, s:s, s:o, s:I, s:b, s:O}", "realm", r->realm,
-                                      "kid", r->fresh, "state", r->state, "retired", kids,
-                                      "accept_until", until, "complete", complete, "late", late),
-                            columns);
+  enum ctl_exit rc =
+      ctl_print_record(ctl,
+                       json_pack("{s:s, s:s, s:s, s:o, s:I, s:b, s:O}", "realm", r->realm, "kid",
+                                 r->fresh, "state", r->state, "retired", kids, "accept_until",
+                                 until, "complete", complete, "late", late),
+                       columns);
   if (!rc && !complete)
     rc = ctl_fail(ctl, CTL_LATE,
                   "not complete: key \"%s\" is %s, and these have not reported it: %s\n  remedy: "
@@ -255,9 +259,9 @@ static int report(struct ctl *ctl, const struct rotation *r, json_t *retired, js
   return rc;
 }
 
-static int run(struct ctl *ctl, struct rotation *r, json_t **late, json_t **retired) {
+static enum ctl_exit run(struct ctl *ctl, struct rotation *r, json_t **late, json_t **retired) {
   bool complete = false;
-  int rc = lock_realm(ctl, r);
+  enum ctl_exit rc = lock_realm(ctl, r);
   if (!rc && !r->fresh[0])
     rc = find_unfinished(ctl, r);
   if (!rc && !r->fresh[0])
@@ -287,7 +291,7 @@ static int run(struct ctl *ctl, struct rotation *r, json_t **late, json_t **reti
   return rc ? rc : report(ctl, r, *retired, *late, complete);
 }
 
-int cmd_key_rotate(struct ctl *ctl) {
+enum ctl_exit cmd_key_rotate(struct ctl *ctl) {
   struct rotation r = {.realm = ctl_operand(ctl, 0), .use = TURNCRED_USE_TOKEN};
   const char *use = ctl_get(ctl, "use"), *id;
   json_t *late = NULL, *retired = NULL;
@@ -302,7 +306,7 @@ int cmd_key_rotate(struct ctl *ctl) {
   r.without = json_array();
   for (size_t i = 0; (id = ctl_get_nth(ctl, "without", i)); i++)
     json_array_append_new(r.without, json_string(id));
-  int rc = ctl_get_wait(ctl, WAIT_SECONDS, &r.seconds);
+  enum ctl_exit rc = ctl_get_wait(ctl, WAIT_SECONDS, &r.seconds);
   if (!rc)
     rc = keyring_load_optional(ctl, &r.ring);
   if (!rc)

@@ -1,4 +1,5 @@
-/* schema.c - turncredctl schema: brings the database's schema up to date
+/*
+ * schema.c - turncredctl schema upgrade and schema status
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -20,10 +21,10 @@ static json_t *migration_json(const struct schema_migration *m) {
                    m->applied, "applied_at", m->applied_at, "changed", m->changed);
 }
 
-int cmd_schema_status(struct ctl *ctl) {
+enum ctl_exit cmd_schema_status(struct ctl *ctl) {
   struct schema_status status = {0};
   char text[1024];
-  int rc = ctl_connect(ctl);
+  enum ctl_exit rc = ctl_connect(ctl);
   if (rc)
     return rc;
   int err = schema_status(ctl->db->conn, ctl_get(ctl, "directory"), &status, text, sizeof text);
@@ -61,11 +62,11 @@ static void applied(const struct schema_migration *migration, void *arg) {
       arg, json_pack("{s:i, s:s}", "version", migration->version, "name", migration->name));
 }
 
-int cmd_schema_upgrade(struct ctl *ctl) {
+enum ctl_exit cmd_schema_upgrade(struct ctl *ctl) {
   static const struct ctl_column done[] = {
       {"version", "APPLIED", CTL_TEXT}, {"name", "NAME", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
   char text[1024];
-  int rc = ctl_connect(ctl);
+  enum ctl_exit rc = ctl_connect(ctl);
   if (rc)
     return rc;
   json_t *list = json_array();

@@ -1,4 +1,5 @@
-/* settings.c - where the database and the key encryption key are
+/*
+ * settings.c - where the database and the key encryption key are
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
@@ -23,15 +24,15 @@ static char *trim(char *text) {
   return text;
 }
 
-static int read_file(struct ctl *ctl, const char *path, bool named) {
+static enum ctl_exit read_file(struct ctl *ctl, const char *path, bool named) {
   FILE *f = fopen(path, "re");
   if (!f) {
     if (errno == ENOENT && !named)
-      return 0;
+      return CTL_OK;
     return ctl_fail(ctl, CTL_USAGE, "configuration file %s: %s", path, strerror(errno));
   }
   char line[1024];
-  int rc = 0;
+  enum ctl_exit rc = CTL_OK;
   for (unsigned n = 1; !rc && fgets(line, sizeof line, f); n++) {
     char *name = trim(line), *equals = strchr(name, '=');
     if (!*name || *name == '#')
@@ -54,23 +55,23 @@ static int read_file(struct ctl *ctl, const char *path, bool named) {
   return rc;
 }
 
-static int take(struct ctl *ctl, char **slot, const char *option, const char *variable) {
+static enum ctl_exit take(struct ctl *ctl, char **slot, const char *option, const char *variable) {
   const char *value = ctl_get(ctl, option);
   if (!value)
     value = getenv(variable);
   if (value && *value && !(*slot = strdup(value)))
     return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
-  return 0;
+  return CTL_OK;
 }
 
-int ctl_settings(struct ctl *ctl) {
+enum ctl_exit ctl_settings(struct ctl *ctl) {
   if (ctl->settings_read)
-    return 0;
+    return CTL_OK;
   ctl->settings_read = true;
   const char *path = ctl_get(ctl, "config");
   if (!path)
     path = getenv("TURNCRED_CONFIG");
-  int rc = take(ctl, &ctl->database, "database", "TURNCRED_DATABASE");
+  enum ctl_exit rc = take(ctl, &ctl->database, "database", "TURNCRED_DATABASE");
   if (!rc)
     rc = take(ctl, &ctl->kek, "kek", "TURNCRED_KEK");
   if (!rc)

@@ -1,4 +1,5 @@
-/* turnserver_conf.c - what a turnserver.conf itself holds: realm, static users and secrets
+/*
+ * turnserver_conf.c - realm, static users and static secrets of a turnserver.conf
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
@@ -48,9 +49,10 @@ static bool split(char *line, char **name, char **value) {
   return true;
 }
 
-int turnserver_conf_read(const struct ctl *ctl, const char *path, struct turnserver_conf *out) {
+enum ctl_exit turnserver_conf_read(const struct ctl *ctl, const char *path,
+                                   struct turnserver_conf *out) {
   char line[1026], *name, *value;
-  int rc = 0;
+  enum ctl_exit rc = CTL_OK;
   *out = (struct turnserver_conf){.realm = ""};
   FILE *f = fopen(path, "re");
   if (!f)

@@ -1,4 +1,5 @@
-/* turnserver_conf.h - what a turnserver.conf itself holds: realm, static users and secrets
+/*
+ * turnserver_conf.h - realm, static users and static secrets of a turnserver.conf
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -21,7 +22,8 @@ struct turnserver_conf {
 };
 
 /* Reads path, which --turnserver-conf named. 0, or an exit code with a message. */
-int turnserver_conf_read(const struct ctl *ctl, const char *path, struct turnserver_conf *out);
+enum ctl_exit turnserver_conf_read(const struct ctl *ctl, const char *path,
+                                   struct turnserver_conf *out);
 /* Cleanses and frees what it points to. */
 void turnserver_conf_free(struct turnserver_conf *conf);
 

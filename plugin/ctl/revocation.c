@@ -1,4 +1,5 @@
-/* revoke.c - turncredctl revoke, unrevoke and revocation list
+/*
+ * revocation.c - turncredctl revoke, unrevoke and revocation list
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -21,7 +22,7 @@ static const struct ctl_column columns[] = {
 };
 
 /* kind, realm and name from the operands: a realm needs no name, all others do. */
-static int subject(const struct ctl *ctl, struct pg_params *p) {
+static enum ctl_exit subject(const struct ctl *ctl, struct pg_params *p) {
   const char *kind = ctl_operand(ctl, 0), *name = ctl_operand(ctl, 2);
   if (strcmp(kind, "user") && strcmp(kind, "token") && strcmp(kind, "kid") && strcmp(kind, "realm"))
     return ctl_fail(ctl, CTL_USAGE, "KIND: \"%s\" is not one of user, token, kid, realm", kind);
@@ -32,16 +33,17 @@ static int subject(const struct ctl *ctl, struct pg_params *p) {
   pg_text(p, kind);
   pg_text(p, ctl_operand(ctl, 1));
   pg_text(p, name ? name : "");
-  return 0;
+  return CTL_OK;
 }
 
 /* A revocation that a failover loses is no revocation: say when one could. */
-static int warn_asynchronous(struct ctl *ctl) {
+static enum ctl_exit warn_asynchronous(struct ctl *ctl) {
   char *standbys = NULL;
-  int rc = ctl_value(ctl,
-                     "SELECT count(*) FROM pg_stat_replication WHERE "
-                     "current_setting('synchronous_standby_names') = '' HAVING count(*) > 0",
-                     NULL, &standbys);
+  enum ctl_exit rc =
+      ctl_value(ctl,
+                "SELECT count(*) FROM pg_stat_replication WHERE "
+                "current_setting('synchronous_standby_names') = '' HAVING count(*) > 0",
+                NULL, &standbys);
   if (!rc && standbys)
     ctl_note(ctl,
              "%s standby servers replicate asynchronously: a failover right now could lose this "
@@ -51,11 +53,11 @@ static int warn_asynchronous(struct ctl *ctl) {
   return rc;
 }
 
-int cmd_revoke(struct ctl *ctl) {
+enum ctl_exit cmd_revoke(struct ctl *ctl) {
   struct pg_params p = {0}, count = {0};
   char *xid = NULL, *tokens = NULL;
   int64_t until = 0;
-  int rc = subject(ctl, &p);
+  enum ctl_exit rc = subject(ctl, &p);
   if (!rc)
     rc = ctl_get_time(ctl, "until", time(NULL), &until);
   pg_text(&p, ctl_has(ctl, "reason") ? ctl_get(ctl, "reason") : "");
@@ -84,10 +86,10 @@ int cmd_revoke(struct ctl *ctl) {
   return rc;
 }
 
-int cmd_unrevoke(struct ctl *ctl) {
+enum ctl_exit cmd_unrevoke(struct ctl *ctl) {
   struct pg_params p = {0};
   char *lifted = NULL, *xid = NULL;
-  int rc = subject(ctl, &p);
+  enum ctl_exit rc = subject(ctl, &p);
   if (!rc)
     rc = ctl_begin(ctl);
   if (!rc)
@@ -111,7 +113,7 @@ int cmd_unrevoke(struct ctl *ctl) {
   return rc;
 }
 
-int cmd_revocation_list(struct ctl *ctl) {
+enum ctl_exit cmd_revocation_list(struct ctl *ctl) {
   static const struct ctl_column list_columns[] = {
       {"kind", "KIND", CTL_TEXT},     {"realm", "REALM", CTL_TEXT},
       {"name", "NAME", CTL_TEXT},     {"revoked_at", "REVOKED AT", CTL_TIME},
@@ -123,7 +125,7 @@ int cmd_revocation_list(struct ctl *ctl) {
   json_t *list = NULL;
   pg_text(&p, ctl_operand(ctl, 0));
   pg_text(&p, ctl_has(ctl, "all") ? "t" : "f");
-  int rc = ctl_rows(
+  enum ctl_exit rc = ctl_rows(
       ctl,
       "SELECT kind, realm, name, extract(epoch FROM revoked_at)::bigint AS revoked_at, "
       "extract(epoch FROM until)::bigint AS until, extract(epoch FROM lifted_at)::bigint AS "

@@ -1,4 +1,5 @@
-/* cmd_probe.c - turncredctl probe: a real client against a server, and what became of it
+/*
+ * probe.c - turncredctl probe: a TURN client against a server, and how far it got
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -6,9 +7,9 @@
 
 #include "ctl.h"
 
+#include "probe_credential.h"
 #include "turn/error_text.h"
 #include "turn/probe.h"
-#include "shown.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,8 +37,8 @@ static json_t *error_json(const struct turn_probe_report *r) {
                  : json_null();
 }
 
-static int print_json(const struct ctl *ctl, const struct turn_probe_report *r, bool verdict,
-                      const char *protocol) {
+static enum ctl_exit print_json(const struct ctl *ctl, const struct turn_probe_report *r,
+                                bool verdict, const char *protocol) {
   char transport[8];
   snprintf(transport, sizeof transport, "%s", protocol);
   for (char *c = transport; *c; c++)
@@ -55,7 +56,7 @@ static int print_json(const struct ctl *ctl, const struct turn_probe_report *r, 
   return ctl_print_record(ctl, all, NULL);
 }
 
-static int print_table(const struct ctl *ctl, const struct turn_probe_report *r) {
+static enum ctl_exit print_table(const struct ctl *ctl, const struct turn_probe_report *r) {
   json_t *list = json_array();
   static const struct ctl_column columns[] = {
       {"step", "STEP", CTL_TEXT},     {"result", "RESULT", CTL_TEXT}, {"ms", "MS", CTL_TEXT},
@@ -71,7 +72,8 @@ static int print_table(const struct ctl *ctl, const struct turn_probe_report *r)
 }
 
 /* The verdict: exit code, with a sentence for people. */
-static int conclude(const struct ctl *ctl, const struct turn_probe_report *r, int64_t expected) {
+static enum ctl_exit conclude(const struct ctl *ctl, const struct turn_probe_report *r,
+                              int64_t expected) {
   const struct turn_probe_step *last = r->count ? &r->steps[r->count - 1] : NULL;
   const struct turn_error_text *text = turn_error_text(r->code);
   if (expected) {
@@ -99,7 +101,7 @@ static bool find_protocol(const char *name, enum turn_protocol *out) {
   return false;
 }
 
-static int read_options(const struct ctl *ctl, struct turn_probe_options *o) {
+static enum ctl_exit read_options(const struct ctl *ctl, struct turn_probe_options *o) {
   const char *transport = ctl_get(ctl, "transport"), *family = ctl_get(ctl, "family");
   int64_t count = 1, bytes = 100, keep = 0, refresh = 0, lifetime = 0, timeout = 0;
   if (!find_protocol(transport ? transport : "udp", &o->protocol))
@@ -107,7 +109,7 @@ static int read_options(const struct ctl *ctl, struct turn_probe_options *o) {
                     transport);
   if (family && strcmp(family, "4") && strcmp(family, "6"))
     return ctl_fail(ctl, CTL_USAGE, "--family: \"%s\" is not one of 4, 6", family);
-  int rc = ctl_get_int(ctl, "count", 1, 1000000, &count);
+  enum ctl_exit rc = ctl_get_int(ctl, "count", 1, 1000000, &count);
   if (!rc)
     rc = ctl_get_int(ctl, "data-bytes", 4, 1400, &bytes);
   if (!rc)
@@ -141,22 +143,22 @@ static int read_options(const struct ctl *ctl, struct turn_probe_options *o) {
     return ctl_fail(ctl, CTL_USAGE, "--origin: at most 255 octets");
   if (keep && o->allocate_only)
     return ctl_fail(ctl, CTL_USAGE, "--keep relays data and does not go with --allocate-only");
-  return 0;
+  return CTL_OK;
 }
 
-int cmd_probe(struct ctl *ctl) {
+enum ctl_exit cmd_probe(struct ctl *ctl) {
   struct turn_probe_options options = {0};
   struct turn_credential renew = {0};
   int64_t expected = 0;
-  int rc = ctl_get_int(ctl, "expect-error", 300, 699, &expected);
+  enum ctl_exit rc = ctl_get_int(ctl, "expect-error", 300, 699, &expected);
   if (!rc)
     rc = read_options(ctl, &options);
   if (!rc)
-    rc = shown_from_options(ctl, &options.credential);
+    rc = probe_credential_from_options(ctl, &options.credential);
   if (!rc && options.eager && !options.credential.is_token)
     rc = ctl_fail(ctl, CTL_USAGE, "--eager shows a token; this credential is none");
   if (!rc && ctl_has(ctl, "renew")) {
-    rc = shown_from_json(ctl, "--renew", ctl_get(ctl, "renew"), &renew);
+    rc = probe_credential_from_json(ctl, "--renew", ctl_get(ctl, "renew"), &renew);
     options.renew = &renew;
   }
   struct turn_probe_report *report = rc ? NULL : calloc(1, sizeof *report);

@@ -1,4 +1,6 @@
-/* push.c - turncredctl credential push, list and remove: credentials that the servers look up
+/*
+ * credential.c - turncredctl credential push, list and remove: credentials that TURN servers look
+ * up
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -28,14 +30,14 @@ static const struct ctl_column push_columns[] = {
 };
 
 /* From --password-file, else 256 random bits in base64url. */
-static int read_password(const struct ctl *ctl, char password[PASSWORD_MAX]) {
+static enum ctl_exit read_password(const struct ctl *ctl, char password[PASSWORD_MAX]) {
   const char *file = ctl_get(ctl, "password-file");
   char text[512];
   if (file) {
     if (secret_read_line(file, "--password-file", password, PASSWORD_MAX, text, sizeof text))
       return ctl_fail(ctl, CTL_USAGE, "%s", text);
     return strlen(password) >= PASSWORD_MIN
-               ? 0
+               ? CTL_OK
                : ctl_fail(ctl, CTL_REFUSED,
                           "--password-file: %zu octets are too few; use at least %d of random "
                           "characters, or leave the option out to have one made",
@@ -52,19 +54,19 @@ static int read_password(const struct ctl *ctl, char password[PASSWORD_MAX]) {
     else if (*c == '/')
       *c = '_';
   }
-  return 0;
+  return CTL_OK;
 }
 
-static int read_expiry(struct ctl *ctl, const json_t *realm, int64_t *expiry) {
+static enum ctl_exit read_expiry(struct ctl *ctl, const json_t *realm, int64_t *expiry) {
   int64_t now = time(NULL), ttl = json_integer_value(json_object_get(realm, "default_ttl"));
   int64_t max = json_integer_value(json_object_get(realm, "max_ttl"));
   if (ctl_has(ctl, "lifetime") + ctl_has(ctl, "expiry") + ctl_has(ctl, "no-expiry") > 1)
     return ctl_fail(ctl, CTL_USAGE, "give one of --lifetime, --expiry and --no-expiry");
   if (ctl_has(ctl, "no-expiry")) {
     *expiry = 0;
-    return 0;
+    return CTL_OK;
   }
-  int rc = ctl_get_duration(ctl, "lifetime", 1, max, &ttl);
+  enum ctl_exit rc = ctl_get_duration(ctl, "lifetime", 1, max, &ttl);
   *expiry = now + ttl;
   if (!rc)
     rc = ctl_get_time(ctl, "expiry", now, expiry);
@@ -76,14 +78,14 @@ static int read_expiry(struct ctl *ctl, const json_t *realm, int64_t *expiry) {
 }
 
 /* PostgreSQL's spelling, which the sealed row is bound to. */
-static int client_address(struct ctl *ctl, char **out) {
+static enum ctl_exit client_address(struct ctl *ctl, char **out) {
   const char *given = ctl_get(ctl, "client-address");
   struct pg_params p = {0};
   *out = NULL;
   if (!given || !*given)
-    return (*out = strdup("")) ? 0 : ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+    return (*out = strdup("")) ? CTL_OK : ctl_fail(ctl, CTL_INTERNAL, "out of memory");
   pg_text(&p, given);
-  int rc = ctl_connect(ctl);
+  enum ctl_exit rc = ctl_connect(ctl);
   if (rc)
     return rc;
   PGresult *r = pg_query(ctl->db, "SELECT host($1::inet)", &p);
@@ -94,23 +96,23 @@ static int client_address(struct ctl *ctl, char **out) {
     return ctl_db_error(ctl);
   *out = strdup(PQgetvalue(r, 0, 0));
   PQclear(r);
-  return *out ? 0 : ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+  return *out ? CTL_OK : ctl_fail(ctl, CTL_INTERNAL, "out of memory");
 }
 
 /* Long-term keys of the password: MD5, then SHA-256. */
-static int long_term_keys(const struct ctl *ctl, const char *username, const char *realm,
-                          const char *password, uint8_t keys[TURNCRED_CREDENTIAL_PLAIN]) {
+static enum ctl_exit long_term_keys(const struct ctl *ctl, const char *username, const char *realm,
+                                    const char *password, uint8_t keys[TURNCRED_CREDENTIAL_PLAIN]) {
   enum turncred_err err =
       turncred_long_term_md5(NULL, username, strlen(username), realm, password, keys);
   if (!err)
     err = turncred_long_term_sha256(NULL, username, strlen(username), realm, password,
                                     keys + TURNCRED_LONG_TERM_MD5);
-  return err ? ctl_fail(ctl, CTL_REFUSED, "%s", turncred_err_text(err)) : 0;
+  return err ? ctl_fail(ctl, CTL_REFUSED, "%s", turncred_err_text(err)) : CTL_OK;
 }
 
-static int push_sealed(struct ctl *ctl, const uint8_t *kek,
-                       const struct turncred_credential_row *row,
-                       const uint8_t keys[TURNCRED_CREDENTIAL_PLAIN], char **xid) {
+static enum ctl_exit push_sealed(struct ctl *ctl, const uint8_t *kek,
+                                 const struct turncred_credential_row *row,
+                                 const uint8_t keys[TURNCRED_CREDENTIAL_PLAIN], char **xid) {
   uint8_t nonce[12], sealed[TURNCRED_CREDENTIAL_SEALED];
   struct pg_params p = {0};
   if (RAND_bytes(nonce, sizeof nonce) != 1 ||
@@ -127,8 +129,8 @@ static int push_sealed(struct ctl *ctl, const uint8_t *kek,
                    &p, xid);
 }
 
-static int push_plain(struct ctl *ctl, const struct turncred_credential_row *row,
-                      const uint8_t keys[TURNCRED_CREDENTIAL_PLAIN], char **xid) {
+static enum ctl_exit push_plain(struct ctl *ctl, const struct turncred_credential_row *row,
+                                const uint8_t keys[TURNCRED_CREDENTIAL_PLAIN], char **xid) {
   struct pg_params p = {0};
   pg_text(&p, row->realm);
   pg_text(&p, row->username);
@@ -142,7 +144,7 @@ static int push_plain(struct ctl *ctl, const struct turncred_credential_row *row
                    &p, xid);
 }
 
-int cmd_credential_push(struct ctl *ctl) {
+enum ctl_exit cmd_credential_push(struct ctl *ctl) {
   const char *realm = ctl_operand(ctl, 0), *username = ctl_operand(ctl, 1), *kek_id = NULL;
   struct pg_params p = {0};
   struct kek_ring *ring = NULL;
@@ -151,10 +153,11 @@ int cmd_credential_push(struct ctl *ctl) {
   uint8_t keys[TURNCRED_CREDENTIAL_PLAIN];
   int64_t expiry = 0;
   pg_text(&p, realm);
-  int rc = ctl_row(ctl,
-                   "SELECT at_rest, kek_id, max_ttl, default_ttl, 'pushed' = ANY (mechanisms) AS "
-                   "offered FROM turncred.realm WHERE name = $1",
-                   &p, &policy);
+  enum ctl_exit rc =
+      ctl_row(ctl,
+              "SELECT at_rest, kek_id, max_ttl, default_ttl, 'pushed' = ANY (mechanisms) AS "
+              "offered FROM turncred.realm WHERE name = $1",
+              &p, &policy);
   if (!rc && !policy)
     rc = ctl_need_realm(ctl, realm);
   if (!rc && !json_is_true(json_object_get(policy, "offered")))
@@ -203,7 +206,7 @@ int cmd_credential_push(struct ctl *ctl) {
   return rc;
 }
 
-int cmd_credential_list(struct ctl *ctl) {
+enum ctl_exit cmd_credential_list(struct ctl *ctl) {
   static const struct ctl_column columns[] = {
       {"realm", "REALM", CTL_TEXT},
       {"username", "USERNAME", CTL_TEXT},
@@ -216,7 +219,7 @@ int cmd_credential_list(struct ctl *ctl) {
   struct pg_params p = {0};
   json_t *list = NULL;
   int64_t limit = 1000;
-  int rc = ctl_get_int(ctl, "limit", 1, 100000000, &limit);
+  enum ctl_exit rc = ctl_get_int(ctl, "limit", 1, 100000000, &limit);
   pg_text(&p, ctl_operand(ctl, 0));
   pg_text(&p, ctl_get(ctl, "user"));
   pg_int(&p, limit + 1);
@@ -236,7 +239,7 @@ int cmd_credential_list(struct ctl *ctl) {
   return rc ? rc : ctl_print_list(ctl, list, columns);
 }
 
-int cmd_credential_remove(struct ctl *ctl) {
+enum ctl_exit cmd_credential_remove(struct ctl *ctl) {
   static const struct ctl_column columns[] = {{"removed", "removed", CTL_TEXT},
                                               {"realm", "realm", CTL_TEXT},
                                               {"in_force", "in force everywhere", CTL_TEXT},
@@ -247,7 +250,7 @@ int cmd_credential_remove(struct ctl *ctl) {
   char *removed = NULL, *xid = NULL;
   pg_text(&p, realm);
   pg_text(&p, username);
-  int rc = ctl_begin(ctl);
+  enum ctl_exit rc = ctl_begin(ctl);
   if (!rc)
     rc = ctl_need_realm(ctl, realm);
   if (!rc)

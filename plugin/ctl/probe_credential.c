@@ -1,10 +1,11 @@
-/* shown.c - the credential that a probe shows, from JSON or from files
+/*
+ * probe_credential.c - the credential that a probe shows to the server, from JSON or from files
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
 #include "config.h"
 
-#include "shown.h"
+#include "probe_credential.h"
 
 #include "base/secret.h"
 
@@ -14,32 +15,32 @@
 
 #define JSON_MAX 16384
 
-static int copy_name(const struct ctl *ctl, const char *what, const char *member, const char *text,
-                     char *out, size_t cap) {
+static enum ctl_exit copy_name(const struct ctl *ctl, const char *what, const char *member,
+                               const char *text, char *out, size_t cap) {
   if (!*text || strlen(text) >= cap)
     return ctl_fail(ctl, CTL_USAGE, "%s: %s has %zu octets; 1 to %zu are possible", what, member,
                     strlen(text), cap - 1);
   memcpy(out, text, strlen(text) + 1);
-  return 0;
+  return CTL_OK;
 }
 
-static int decode(const struct ctl *ctl, const char *what, const char *member, const char *text,
-                  uint8_t *out, size_t cap, size_t *len) {
+static enum ctl_exit decode(const struct ctl *ctl, const char *what, const char *member,
+                            const char *text, uint8_t *out, size_t cap, size_t *len) {
   if (turncred_base64_decode(text, strlen(text), out, cap, len) || !*len)
     return ctl_fail(ctl, CTL_USAGE, "%s: %s is not standard base64 with padding of 1 to %zu octets",
                     what, member, cap);
-  return 0;
+  return CTL_OK;
 }
 
-static int mac_key_length(const struct ctl *ctl, const char *what, size_t len) {
+static enum ctl_exit mac_key_length(const struct ctl *ctl, const char *what, size_t len) {
   return len == 20 || len == 32
-             ? 0
+             ? CTL_OK
              : ctl_fail(ctl, CTL_USAGE, "%s: a session key has 20 or 32 octets, not %zu", what,
                         len);
 }
 
-static int from_object(const struct ctl *ctl, const char *what, json_t *object,
-                       struct turn_credential *out) {
+static enum ctl_exit from_object(const struct ctl *ctl, const char *what, json_t *object,
+                                 struct turn_credential *out) {
   json_t *servers = json_object_get(object, "iceServers");
   if (!json_object_get(object, "access_token") && !json_object_get(object, "username") &&
       json_is_array(servers) && json_array_size(servers))
@@ -49,7 +50,7 @@ static int from_object(const struct ctl *ctl, const char *what, json_t *object,
   const char *key = json_string_value(json_object_get(object, "key"));
   const char *username = json_string_value(json_object_get(object, "username"));
   const char *password = json_string_value(json_object_get(object, "password"));
-  int rc;
+  enum ctl_exit rc;
   if (!password)
     password = json_string_value(json_object_get(object, "credential"));
   if (token) {
@@ -72,8 +73,8 @@ static int from_object(const struct ctl *ctl, const char *what, json_t *object,
   return rc ? rc : copy_name(ctl, what, "password", password, out->password, sizeof out->password);
 }
 
-int shown_from_json(const struct ctl *ctl, const char *what, const char *file,
-                    struct turn_credential *out) {
+enum ctl_exit probe_credential_from_json(const struct ctl *ctl, const char *what, const char *file,
+                                         struct turn_credential *out) {
   char text[512];
   size_t len = 0;
   uint8_t *octets = malloc(JSON_MAX);
@@ -81,7 +82,7 @@ int shown_from_json(const struct ctl *ctl, const char *what, const char *file,
   if (!octets)
     return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
   memset(out, 0, sizeof *out);
-  int rc = 0;
+  enum ctl_exit rc = CTL_OK;
   if (secret_read(file, what, octets, JSON_MAX, &len, text, sizeof text))
     rc = ctl_fail(ctl, CTL_USAGE, "%s", text);
   json_t *object =
@@ -100,7 +101,7 @@ int shown_from_json(const struct ctl *ctl, const char *what, const char *file,
   return rc;
 }
 
-int shown_from_options(const struct ctl *ctl, struct turn_credential *out) {
+enum ctl_exit probe_credential_from_options(const struct ctl *ctl, struct turn_credential *out) {
   const char *json = ctl_get(ctl, "credential"), *kid = ctl_get(ctl, "kid");
   const char *user = ctl_get(ctl, "user");
   bool token = kid || ctl_has(ctl, "token-file") || ctl_has(ctl, "key-file");
@@ -112,11 +113,12 @@ int shown_from_options(const struct ctl *ctl, struct turn_credential *out) {
                     "give one credential: --credential FILE, or --kid, --token-file and "
                     "--key-file, or --user and --password-file");
   if (json)
-    return shown_from_json(ctl, "--credential", json, out);
+    return probe_credential_from_json(ctl, "--credential", json, out);
   if (plain) {
     if (!user || !ctl_has(ctl, "password-file"))
       return ctl_fail(ctl, CTL_USAGE, "--user and --password-file go together");
-    int rc = copy_name(ctl, "--user", "the name", user, out->username, sizeof out->username);
+    enum ctl_exit rc =
+        copy_name(ctl, "--user", "the name", user, out->username, sizeof out->username);
     if (!rc && secret_read_line(ctl_get(ctl, "password-file"), "--password-file", out->password,
                                 sizeof out->password, text, sizeof text))
       rc = ctl_fail(ctl, CTL_USAGE, "%s", text);
@@ -128,7 +130,8 @@ int shown_from_options(const struct ctl *ctl, struct turn_credential *out) {
                     "together");
   char line[2048];
   out->is_token = true;
-  int rc = copy_name(ctl, "--kid", "the key id", kid, out->username, sizeof out->username);
+  enum ctl_exit rc =
+      copy_name(ctl, "--kid", "the key id", kid, out->username, sizeof out->username);
   if (!rc && secret_read_line(ctl_get(ctl, "token-file"), "--token-file", line, sizeof line, text,
                               sizeof text))
     rc = ctl_fail(ctl, CTL_USAGE, "%s", text);

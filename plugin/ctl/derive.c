@@ -1,0 +1,89 @@
+/*
+ * derive.c - turncredctl credential derive: a username and password from a shared key, no database
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#include "config.h"
+
+#include "key_file.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum ctl_exit cmd_credential_derive(struct ctl *ctl) {
+  static const struct ctl_column columns[] = {
+      {"username", "username", CTL_TEXT},
+      {"password", "password", CTL_TEXT},
+      {"long_term_key_md5", "long-term key (MD5)", CTL_TEXT},
+      {NULL, NULL, CTL_TEXT}};
+  enum turncred_use use = TURNCRED_USE_DERIVED;
+  enum turncred_alg alg = TURNCRED_HMAC_SHA256;
+  enum turncred_username_format format = TURNCRED_USER_ID_TIMESTAMP;
+  const char *text = ctl_get(ctl, "kind");
+  if (text &&
+      (turncred_use_parse(text, &use) || (use != TURNCRED_USE_DERIVED && use != TURNCRED_USE_REST)))
+    return ctl_fail(ctl, CTL_USAGE, "--kind: \"%s\" is not one of derived, rest", text);
+  bool rest = use == TURNCRED_USE_REST;
+  if (!rest && (ctl_has(ctl, "hash") || ctl_has(ctl, "username-format")))
+    return ctl_fail(ctl, CTL_USAGE, "--hash and --username-format belong to --kind rest");
+  if (rest)
+    alg = TURNCRED_HMAC_SHA1;
+  text = ctl_get(ctl, "hash");
+  if (text && (turncred_alg_parse(text, &alg) || alg < TURNCRED_HMAC_SHA1))
+    return ctl_fail(ctl, CTL_USAGE, "--hash: \"%s\" is not one of sha1, sha256, sha384, sha512",
+                    text);
+  text = ctl_get(ctl, "username-format");
+  if (rest)
+    format = TURNCRED_TIMESTAMP_USER_ID;
+  if (text && turncred_username_format_parse(text, &format))
+    return ctl_fail(ctl, CTL_USAGE,
+                    "--username-format: \"%s\" is not one of timestamp:user-id, user-id:timestamp",
+                    text);
+  const char *realm = ctl_get(ctl, "realm"), *expiry_text = ctl_get(ctl, "expiry");
+  if (!*realm || strlen(realm) > TURNCRED_REALM_MAX)
+    return ctl_fail(ctl, CTL_USAGE, "--realm: 1 to %d octets", TURNCRED_REALM_MAX);
+  int64_t expiry = 0;
+  if (!ctl_number(expiry_text, 0, 999999999999999, &expiry) ||
+      (expiry_text[0] == '0' && expiry_text[1]))
+    return ctl_fail(ctl, CTL_USAGE,
+                    "--expiry: \"%s\" is not a time in UTC seconds of 1 to 15 digits without "
+                    "leading zero",
+                    expiry_text);
+
+  char username[TURNCRED_USERNAME_MAX + 1], password[TURNCRED_PASSWORD_MAX], hex[33];
+  uint8_t md5[TURNCRED_LONG_TERM_MD5];
+  struct turncred_username parsed;
+  struct turncred_key key = {0};
+  enum turncred_err err =
+      turncred_username_format(ctl_get(ctl, "user"), expiry, format, username, sizeof username);
+  if (!err)
+    err = turncred_username_parse(username, strlen(username), format, &parsed);
+  if (err)
+    return ctl_core_error(ctl, "--user", err);
+  enum ctl_exit rc = key_file_read(ctl, use, alg, TURNCRED_DERIVATION_NONE, &key);
+  if (rc)
+    return rc;
+  struct turncred_ws *ws = turncred_ws_new(1);
+  if (!ws)
+    err = TURNCRED_NO_MEMORY;
+  else if (rest)
+    err = turncred_rest_password(ws, &key, username, strlen(username), password);
+  else
+    err = turncred_derived_password(ws, &key, parsed.user_id, parsed.user_id_len, realm, expiry,
+                                    password);
+  if (!err)
+    err = turncred_long_term_md5(ws, username, strlen(username), realm, password, md5);
+  turncred_ws_free(ws);
+  turncred_key_clear(&key);
+  if (err)
+    return ctl_core_error(ctl, "credential", err);
+  turncred_hex_encode(md5, sizeof md5, hex, sizeof hex);
+  rc = ctl_print_record(ctl,
+                        json_pack("{s:s, s:s, s:s}", "username", username, "password", password,
+                                  "long_term_key_md5", hex),
+                        columns);
+  turncred_cleanse(password, sizeof password);
+  turncred_cleanse(md5, sizeof md5);
+  turncred_cleanse(hex, sizeof hex);
+  return rc;
+}

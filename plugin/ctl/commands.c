@@ -19,7 +19,7 @@ const struct ctl_option ctl_global_options[] = {
 };
 
 #define TOKEN_KEY_OPTIONS                                                                          \
-  {"algorithm", "A", 0, "A256GCM (default), A128GCM or A256CBC-HS512"},                            \
+  {"alg", "A", 0, "A256GCM (default), A128GCM or A256CBC-HS512"},                                  \
       {"derivation", "D", 0, "none (default) or hkdf-sha256"},                                     \
       {"key-file", "FILE", CTL_REQUIRED, "K: raw octets"}, {                                       \
     "server-name", "N", CTL_REQUIRED, "name of the TURN server, which the token is bound to"       \
@@ -37,7 +37,7 @@ static const struct ctl_option token_encode_options[] = {
 
 static const struct ctl_option derive_options[] = {
     {"kind", "K", 0, "derived (default) or rest"},
-    {"hash", "H", 0, "rest: sha1 (default), sha256, sha384 or sha512"},
+    {"alg", "A", 0, "rest: sha1 (default), sha256, sha384 or sha512"},
     {"username-format", "F", 0, "rest: timestamp:user-id (default) or user-id:timestamp"},
     {"key-file", "FILE", CTL_REQUIRED, "shared key: raw octets, 32 for derived, 1 to 64 for rest"},
     {"realm", "R", CTL_REQUIRED, "realm of the TURN server"},

@@ -24,13 +24,13 @@ enum ctl_exit cmd_credential_derive(struct ctl *ctl) {
       (turncred_use_parse(text, &use) || (use != TURNCRED_USE_DERIVED && use != TURNCRED_USE_REST)))
     return ctl_fail(ctl, CTL_USAGE, "--kind: \"%s\" is not one of derived, rest", text);
   bool rest = use == TURNCRED_USE_REST;
-  if (!rest && (ctl_has(ctl, "hash") || ctl_has(ctl, "username-format")))
-    return ctl_fail(ctl, CTL_USAGE, "--hash and --username-format belong to --kind rest");
+  if (!rest && (ctl_has(ctl, "alg") || ctl_has(ctl, "username-format")))
+    return ctl_fail(ctl, CTL_USAGE, "--alg and --username-format belong to --kind rest");
   if (rest)
     alg = TURNCRED_HMAC_SHA1;
-  text = ctl_get(ctl, "hash");
+  text = ctl_get(ctl, "alg");
   if (text && (turncred_alg_parse(text, &alg) || alg < TURNCRED_HMAC_SHA1))
-    return ctl_fail(ctl, CTL_USAGE, "--hash: \"%s\" is not one of sha1, sha256, sha384, sha512",
+    return ctl_fail(ctl, CTL_USAGE, "--alg: \"%s\" is not one of sha1, sha256, sha384, sha512",
                     text);
   text = ctl_get(ctl, "username-format");
   if (rest)

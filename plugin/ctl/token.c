@@ -18,7 +18,7 @@
 static enum ctl_exit token_key(const struct ctl *ctl, struct turncred_key *key) {
   enum turncred_alg alg = TURNCRED_A256GCM;
   enum turncred_derivation derivation = TURNCRED_DERIVATION_NONE;
-  const char *text = ctl_get(ctl, "algorithm");
+  const char *text = ctl_get(ctl, "alg");
   if (text && (turncred_alg_parse(text, &alg) ||
                !turncred_key_length(TURNCRED_USE_TOKEN, alg, TURNCRED_DERIVATION_NONE)))
     return ctl_fail(ctl, CTL_USAGE, "--alg: \"%s\" is not one of A256GCM, A128GCM, A256CBC-HS512",

@@ -38,7 +38,7 @@ static void finds_commands_and_options(void **state) {
   assert_true(ctl.json);
   assert_string_equal(ctl_get(&ctl, "expiry"), "17");
   assert_string_equal(ctl_get(&ctl, "user"), "u");
-  assert_null(ctl_get(&ctl, "hash"));
+  assert_null(ctl_get(&ctl, "alg"));
   assert_int_equal(parse(&ctl, "kek generate -- --odd-name"), 0);
   assert_string_equal(ctl_operand(&ctl, 0), "--odd-name");
   assert_null(ctl_operand(&ctl, 1));

@@ -218,7 +218,7 @@ LINES
   [ "$(value .key | base64 -d | xxd -p | cut -c1-8)" != "${first:0:8}" ]
   ctl token issue ims.example alice --kid k3 --session-key-octets 32
   [ "$(value .key | base64 -d | wc -c)" = 32 ]
-  value .access_token | "$CTL" token decode --algorithm A256CBC-HS512 --key-file "$TC_DIR/k3" --server-name turn.ims.example >/dev/null
+  value .access_token | "$CTL" token decode --alg A256CBC-HS512 --key-file "$TC_DIR/k3" --server-name turn.ims.example >/dev/null
   ctl token issue ims.example alice --kid k4
   value .access_token | "$CTL" token decode --derivation hkdf-sha256 --key-file "$TC_DIR/k4" --server-name turn.ims.example >/dev/null
 }

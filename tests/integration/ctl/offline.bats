@@ -5,7 +5,7 @@
 
 setup() {
   TOP=${top_srcdir:-$(cd "$BATS_TEST_DIRNAME/../../.." && pwd)}
-  CTL=${top_builddir:-${BUILDDIR:-$TOP/build}}/turncredctl
+  CTL=$(realpath -m "${top_builddir:-${BUILDDIR:-$TOP/build}}/turncredctl")
   VECTORS=$TOP/tests/conformance/vectors.json
   [ -x "$CTL" ] || skip "turncredctl is not built"
   cd "$BATS_TEST_TMPDIR" || return
@@ -33,7 +33,7 @@ refused() {
 
 token_options() {
   octets "$(field K)" >k
-  options=(--algorithm "$(field algorithm)" --derivation "$(field derivation)" --key-file k
+  options=(--alg "$(field algorithm)" --derivation "$(field derivation)" --key-file k
     --server-name "$(field server_name)")
 }
 
@@ -63,7 +63,7 @@ decodes_to_vector() {
   vector=$(jq -c '.rfc7635_appendix_A | .mac_key = .mac_key_hex' "$VECTORS")
   for alg in A256GCM A128GCM; do
     octets "$(field K_hex)" | head -c $([ $alg = A128GCM ] && echo 16 || echo 32) >k
-    options=(--algorithm $alg --key-file k --server-name "$(field server_name_AAD)")
+    options=(--alg $alg --key-file k --server-name "$(field server_name_AAD)")
     decodes_to_vector "$(jq -r ".rfc7635_appendix_A.$alg.token_hex" "$VECTORS")"
   done
 }
@@ -148,7 +148,7 @@ decodes_to_vector() {
       [ "$n" != "$want" ] || continue
       head -c "$n" /dev/urandom >k
       echo AAAA >t
-      refused "$CTL" token decode --algorithm "${alg%=*}" --key-file k --server-name s <t
+      refused "$CTL" token decode --alg "${alg%=*}" --key-file k --server-name s <t
       grep -Eq -- "--key-file.*($want|64) " err
     done
   done
@@ -179,7 +179,7 @@ decodes_to_vector() {
     timestamp:user-id) user=${user#*:} ;;
     *) user=${user%:*} ;;
     esac
-    "$CTL" credential derive --kind rest --hash "$(field hash)" --username-format "$(field username_format)" \
+    "$CTL" credential derive --kind rest --alg "$(field hash)" --username-format "$(field username_format)" \
       --key-file k --realm "$(field realm)" --user "$user" --expiry 1764003600 --json >made
     for name in username password long_term_key_md5; do
       [ "$(jq -r ".$name" made)" = "$(field $name)" ]
@@ -211,12 +211,12 @@ decodes_to_vector() {
 
 @test "options that contradict or do not exist name themselves" {
   head -c 32 /dev/urandom >k
-  refused "$CTL" credential derive --key-file k --realm r --user u --expiry 1 --hash sha1
-  grep -q -- --hash err
-  refused "$CTL" credential derive --kind rest --hash md5 --key-file k --realm r --user u --expiry 1
+  refused "$CTL" credential derive --key-file k --realm r --user u --expiry 1 --alg sha1
+  grep -q -- --alg err
+  refused "$CTL" credential derive --kind rest --alg md5 --key-file k --realm r --user u --expiry 1
   grep -q md5 err
   refused "$CTL" credential derive --kind token --key-file k --realm r --user u --expiry 1
-  refused "$CTL" token decode --algorithm none --key-file k --server-name s
+  refused "$CTL" token decode --alg none --key-file k --server-name s
   refused "$CTL" token decode --derivation md5 --key-file k --server-name s
   refused "$CTL" token decode --key-file missing --server-name s
   grep -q missing err

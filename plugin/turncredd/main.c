@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/secret.h"
 #include "daemon.h"
-#include "turncredd/jwt/fetcher.h"
+#include "turncredd/api/routes.h"
 #include "notify.h"
 #include "log.h"
 #include "turncredd/http/server.h"
@@ -46,7 +46,7 @@ static void from_store(enum store_log_level level, const char *line, void *arg) 
     log_line(priorities[level], "%s", line);
 }
 
-static void store_has_changed(void *arg) {
+static void on_snapshot(void *arg) {
   struct daemon *daemon = arg;
   delivery_wake(daemon->delivery);
 }
@@ -56,18 +56,19 @@ static int open_store(struct daemon *daemon, char *err, size_t cap) {
       .kind = "issuer",
       .version = PACKAGE_VERSION,
       .log = from_store,
-      .changed = store_has_changed,
+      .changed = on_snapshot,
       .arg = daemon,
   };
-  store_settings_apply(&daemon->reloadable->settings.store, &config);
+  store_settings_apply(&daemon->reloadable.current->settings.store, &config);
   config.instance = daemon->instance;
   return store_new(&daemon->store, &config, err, cap) ? -1 : 0;
 }
 
 static int open_parts(struct daemon *daemon, char *err, size_t cap) {
-  const struct settings *s = &daemon->reloadable->settings;
+  const struct settings *s = &daemon->reloadable.current->settings;
   snprintf(daemon->conninfo, sizeof daemon->conninfo, "%s",
            *s->store.database_write ? s->store.database_write : s->store.database);
+  memcpy(daemon->state_dir, s->state_dir, sizeof daemon->state_dir);
   if (open_store(daemon, err, cap) ||
       journal_open(&daemon->journal, s->state_dir, (size_t)s->journal_entries, err, cap))
     return -1;
@@ -75,17 +76,19 @@ static int open_parts(struct daemon *daemon, char *err, size_t cap) {
   daemon->limits = limits_new(NAMES_MAX);
   if (!daemon->reserve || !daemon->limits)
     return snprintf(err, cap, "out of memory"), -1;
+  bool sealing = *s->store.snapshot_file && kek_ring_count(daemon->reloadable.current->keks) > 0;
   struct delivery_config config = {.conninfo = daemon->conninfo,
                                   .instance = daemon->instance,
                                   .poll_ms = (uint32_t)s->store.poll_interval,
                                   .listen = s->store.listen,
-                                  .keep_max_age = (uint32_t)(s->store.snapshot_max_age / 1000),
+                                  .callers_max_age = (uint32_t)(s->store.snapshot_max_age / 1000),
                                   .token_reserve = (uint64_t)s->token_reserve,
                                   .store = daemon->store,
                                   .journal = daemon->journal,
                                   .reserve = daemon->reserve,
                                   .metrics = &daemon->metrics,
-                                  .daemon = daemon};
+                                  .reloadable = &daemon->reloadable,
+                                  .folder = {sealing ? daemon->state_dir : NULL, daemon->instance, &daemon->reloadable}};
   if (delivery_start(&daemon->delivery, &config, err, cap))
     return -1;
   if (!(daemon->pusher =
@@ -106,7 +109,7 @@ static void close_parts(struct daemon *daemon) {
   delivery_free(daemon->delivery);
   reserve_free(daemon->reserve);
   limits_free(daemon->limits);
-  reloadable_unref(daemon->reloadable);
+  reloadable_unref(daemon->reloadable.current);
 }
 
 static void reload(struct daemon *daemon, struct server *server) {
@@ -119,14 +122,10 @@ static void reload(struct daemon *daemon, struct server *server) {
     log_line(LOG_ERR, "%s (the settings in force stay)", err);
     reloadable_unref(fresh);
   } else {
-    const struct setting *s = settings_need_restart(&daemon->reloadable->settings, &fresh->settings);
+    const struct setting *s = settings_need_restart(&daemon->reloadable.current->settings, &fresh->settings);
     if (s)
       log_line(LOG_WARNING, "%s: the new value takes effect at a restart", s->name);
-    pthread_mutex_lock(&daemon->lock);
-    struct reloadable *old = daemon->reloadable;
-    daemon->reloadable = fresh;
-    pthread_mutex_unlock(&daemon->lock);
-    reloadable_unref(old);
+    reloadable_replace(&daemon->reloadable, fresh);
     store_reload(daemon->store);
     fetcher_configure(daemon->fetcher, &fresh->settings);
     delivery_wake(daemon->delivery);
@@ -170,7 +169,7 @@ static void serve(struct daemon *daemon, struct server *server, const sigset_t *
 }
 
 static void drain(struct daemon *daemon, struct server *server) {
-  struct reloadable *reloadable = reloadable_get(daemon);
+  struct reloadable *reloadable = reloadable_get(&daemon->reloadable);
   int64_t end = clock_ms() + reloadable->settings.drain_timeout;
   reloadable_unref(reloadable);
   notify("STOPPING=1");
@@ -197,13 +196,13 @@ static int run(struct daemon *daemon) {
   int rc = open_parts(daemon, err, sizeof err);
   if (!rc) {
     wait_until_loaded(daemon);
-    rc = server_start(&server, daemon, daemon->reloadable, err, sizeof err);
+    rc = server_start(&server, daemon, routes, daemon->reloadable.current, err, sizeof err);
   }
   if (rc) {
     log_line(LOG_ERR, "%s", err);
   } else {
     log_line(LOG_INFO, "version " PACKAGE_VERSION " serves https://%s as %s",
-        daemon->reloadable->settings.https, daemon->instance);
+        daemon->reloadable.current->settings.https, daemon->instance);
     notify("READY=1");
     serve(daemon, server, &set);
     drain(daemon, server);
@@ -216,8 +215,8 @@ static int run(struct daemon *daemon) {
 static void name_instance(struct daemon *daemon) {
   char host[200] = "localhost";
   gethostname(host, sizeof host - 1);
-  if (*daemon->reloadable->settings.store.instance)
-    snprintf(daemon->instance, sizeof daemon->instance, "%.255s", daemon->reloadable->settings.store.instance);
+  if (*daemon->reloadable.current->settings.store.instance)
+    snprintf(daemon->instance, sizeof daemon->instance, "%.255s", daemon->reloadable.current->settings.store.instance);
   else
     snprintf(daemon->instance, sizeof daemon->instance, "%s-issuer", host);
 }
@@ -257,19 +256,20 @@ int main(int argc, char **argv) {
     usage(stderr);
     return 2;
   }
-  if (!(daemon.reloadable = reloadable_read(daemon.config_path, err, sizeof err))) {
+  struct reloadable *first = reloadable_read(daemon.config_path, err, sizeof err);
+  if (!first) {
     log_line(LOG_ERR, "%s", err);
     return 2;
   }
+  reloadable_slot_init(&daemon.reloadable, first);
   name_instance(&daemon);
-  pthread_mutex_init(&daemon.lock, NULL);
   daemon.started_at = (int64_t)time(NULL);
   if (check) {
     printf("%s: ok\n", daemon.config_path);
-    reloadable_unref(daemon.reloadable);
+    reloadable_unref(first);
     return EXIT_SUCCESS;
   }
-  if (threads_init() || fetcher_init()) {
+  if (thread_keys_init() || fetcher_init()) {
     log_line(LOG_ERR, "no thread keys or memory are left");
     return EXIT_FAILURE;
   }

@@ -1,10 +1,11 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * metrics.c - the page of counters, in the text format of Prometheus
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "metrics.h"
-
-#include "daemon.h"
-#include "turncredd/jwt/fetcher.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,22 +20,18 @@ static void one(FILE *out, const char *name, const char *type, const char *text,
   fprintf(out, "turncredd_%s %" PRId64 "\n", name, value);
 }
 
-char *metrics_page(struct daemon *daemon) {
+char *metrics_page(const struct metrics *m, const struct metrics_gauges *g) {
   static const char *const kinds[] = {"token", "derived", "rest", "pushed"};
-  struct metrics *m = &daemon->metrics;
-  struct store_status status;
   char *text = NULL;
   size_t size = 0;
-  double seconds;
   FILE *out = open_memstream(&text, &size);
   if (!out)
     return NULL;
-  store_status(daemon->store, &status);
   help(out, "issued_total", "counter", "Credentials issued.");
   for (int i = 0; i < METRIC_KINDS; i++)
     fprintf(out, "turncredd_issued_total{kind=\"%s\"} %" PRIuFAST64 "\n", kinds[i],
             atomic_load(&m->issued[i]));
-  help(out, "answers_total", "counter", "Requests answered, by class of status.");
+  help(out, "answers_total", "counter", "Requests answered, by class of g->store.");
   for (int i = 1; i < 6; i++)
     fprintf(out, "turncredd_answers_total{status=\"%dxx\"} %" PRIuFAST64 "\n", i,
             atomic_load(&m->answers[i]));
@@ -47,21 +44,21 @@ char *metrics_page(struct daemon *daemon) {
   one(out, "journal_delivered_total", "counter", "Journal entries taken to the database.",
       (int64_t)atomic_load(&m->delivered));
   one(out, "journal_syncs_total", "counter", "Times the journal was written and synced.",
-      (int64_t)journal_syncs(daemon->journal, &seconds));
+      (int64_t)g->journal_syncs);
   help(out, "journal_sync_seconds_total", "counter", "Time that the syncing took.");
-  fprintf(out, "turncredd_journal_sync_seconds_total %.6f\n", seconds);
+  fprintf(out, "turncredd_journal_sync_seconds_total %.6f\n", g->journal_sync_seconds);
   one(out, "journal_entries", "gauge", "Journal entries not yet in the database.",
-      (int64_t)journal_waiting(daemon->journal));
-  one(out, "database_up", "gauge", "1 while realms and keys are followed.", status.connected);
+      (int64_t)g->journal_entries);
+  one(out, "database_up", "gauge", "1 while realms and keys are followed.", g->store.connected);
   one(out, "snapshot_age_seconds", "gauge", "Since realms and keys were last known to be current.",
-      status.loaded_at ? (int64_t)time(NULL) - status.loaded_at : -1);
+      g->store.loaded_at ? (int64_t)time(NULL) - g->store.loaded_at : -1);
   one(out, "snapshot_generation", "gauge", "Snapshots taken since the start.",
-      (int64_t)status.generation);
-  one(out, "keys", "gauge", "Keys loaded.", (int64_t)status.keys);
-  one(out, "refused_rows", "gauge", "Rows that cannot be used.", (int64_t)status.refused_rows);
+      (int64_t)g->store.generation);
+  one(out, "keys", "gauge", "Keys loaded.", (int64_t)g->store.keys);
+  one(out, "refused_rows", "gauge", "Rows that cannot be used.", (int64_t)g->store.refused_rows);
   one(out, "jwks_age_seconds", "gauge", "Since the portal's keys were last fetched; -1: never.",
-      fetcher_age(daemon->fetcher));
-  one(out, "start_time_seconds", "gauge", "When the daemon started.", daemon->started_at);
+      g->jwks_age);
+  one(out, "start_time_seconds", "gauge", "When the daemon started.", g->started_at);
   if (fclose(out))
     return NULL;
   return text;

@@ -1,10 +1,12 @@
 /*
- * metrics.h - counters, in the text format of Prometheus
+ * metrics.h - counters, and the page that shows them in the text format of Prometheus
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
 #ifndef TURNCREDD_METRICS_H
 #define TURNCREDD_METRICS_H
+
+#include "store/store.h"
 
 #include <stdatomic.h>
 #include <stdint.h>
@@ -13,19 +15,28 @@ enum metric_kind { METRIC_TOKEN, METRIC_DERIVED, METRIC_REST, METRIC_PUSHED, MET
 
 struct metrics {
   atomic_uint_fast64_t issued[METRIC_KINDS];
-  atomic_uint_fast64_t answers[6]; /* by hundreds of the status */
+  atomic_uint_fast64_t answers[6]; /* by the first digit of the status */
   atomic_uint_fast64_t late;       /* pushes answered with 202 */
-  atomic_uint_fast64_t limited;    /* refused by a rate limit */
-  atomic_uint_fast64_t unrecorded; /* issued while the journal was full (journal_full continue) */
-  atomic_uint_fast64_t delivered;  /* journal entries */
+  atomic_uint_fast64_t limited;    /* requests refused by a rate or a cap */
+  atomic_uint_fast64_t unrecorded; /* issued while the journal was full (journal_full = continue) */
+  atomic_uint_fast64_t delivered;  /* journal entries taken to the database */
+};
+
+/* What other parts of the daemon know at the time of a page. */
+struct metrics_gauges {
+  struct store_status store;
+  uint64_t journal_syncs;
+  double journal_sync_seconds;
+  size_t journal_entries;
+  int64_t jwks_age;   /* seconds; -1: never fetched */
+  int64_t started_at; /* UTC seconds */
 };
 
 static inline void metric_count(atomic_uint_fast64_t *counter) {
   atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-struct daemon;
-/* The page, which the caller frees; NULL: no memory. */
-char *metrics_page(struct daemon *daemon);
+/* Makes the page, which the caller frees. NULL: out of memory. */
+char *metrics_page(const struct metrics *metrics, const struct metrics_gauges *gauges);
 
 #endif

@@ -7,7 +7,7 @@
 #include "issuing/mint.h"
 #include "issue.h"
 #include "turncredd/http/caller_auth.h"
-#include "route.h"
+#include "routes.h"
 
 #include <arpa/inet.h>
 #include <openssl/rand.h>

@@ -5,7 +5,7 @@
 #include "config.h"
 
 #include "turncredd/http/caller_auth.h"
-#include "route.h"
+#include "routes.h"
 
 #include <string.h>
 
@@ -31,5 +31,11 @@ void health_ready(struct request *r) {
 void health_metrics(struct request *r) {
   if (!r->monitor && !caller_auth_required(r, SCOPE_METRICS, NULL))
     return;
-  request_text(r, 200, metrics_page(r->daemon), "text/plain; version=0.0.4");
+  struct daemon *daemon = r->daemon;
+  struct metrics_gauges gauges = {.journal_entries = journal_waiting(daemon->journal),
+                                  .jwks_age = fetcher_age(daemon->fetcher),
+                                  .started_at = daemon->started_at};
+  gauges.journal_syncs = journal_syncs(daemon->journal, &gauges.journal_sync_seconds);
+  store_status(daemon->store, &gauges.store);
+  request_text(r, 200, metrics_page(&daemon->metrics, &gauges), "text/plain; version=0.0.4");
 }

@@ -23,7 +23,7 @@ static const enum metric_kind counters[] = {METRIC_TOKEN, METRIC_TOKEN, METRIC_D
 /* --- policy ------------------------------------------------------------------------------- */
 
 static const struct store_snapshot *look(struct request *r) {
-  struct store_reader *reader = thread_reader(r->daemon);
+  struct store_reader *reader = thread_reader(r->daemon->store);
   const struct store_snapshot *snapshot = reader ? store_acquire(reader) : NULL;
   if (!snapshot) {
     r->retry_after = 1;
@@ -32,7 +32,7 @@ static const struct store_snapshot *look(struct request *r) {
   return snapshot;
 }
 
-static void look_away(struct request *r) { store_release(thread_reader(r->daemon)); }
+static void look_away(struct request *r) { store_release(thread_reader(r->daemon->store)); }
 
 static void copy_policy(const struct store_realm *realm, struct policy *policy) {
   snprintf(policy->realm, sizeof policy->realm, "%s", realm->name);

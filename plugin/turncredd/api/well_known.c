@@ -5,7 +5,7 @@
 #include "config.h"
 
 #include "turncredd/http/caller_auth.h"
-#include "route.h"
+#include "routes.h"
 #include "turncredd/log.h"
 
 #include <stdio.h>
@@ -87,7 +87,7 @@ static void take(const struct store_key *key, struct shared *out) {
 
 static bool find_key(struct request *r, const char *realm, const char *kid, struct shared *out) {
   int64_t now = (int64_t)time(NULL);
-  struct store_reader *reader = thread_reader(r->daemon);
+  struct store_reader *reader = thread_reader(r->daemon->store);
   const struct store_snapshot *snapshot = reader ? store_acquire(reader) : NULL;
   const struct store_realm *of = snapshot ? store_realm_find(snapshot, realm) : NULL;
   const struct store_key *key = !of   ? NULL

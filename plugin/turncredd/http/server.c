@@ -5,7 +5,6 @@
 
 #include "base/clock.h"
 #include "cors.h"
-#include "turncredd/api/route.h"
 #include "turncredd/log.h"
 
 #include <errno.h>
@@ -43,6 +42,7 @@ struct generation {
 
 struct server {
   struct daemon *daemon;
+  const struct route *routes;
   int https_fd, monitor_fd;
   struct generation *https, *monitor, *old;
   pthread_mutex_t lock;
@@ -103,7 +103,7 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd) {
   r->connection = mhd;
   r->monitor = g->monitor;
   r->began_ms = (uint64_t)clock_ms();
-  r->reloadable = reloadable_get(r->daemon);
+  r->reloadable = reloadable_get(&r->daemon->reloadable);
   r->directory = delivery_directory(r->daemon->delivery);
   r->bad_uri = strstr(uri, "%00") != NULL;
   return r;
@@ -184,8 +184,8 @@ static void begin(struct generation *g, struct request *r, const char *path) {
   else if (length && strtoll(length, NULL, 10) > r->reloadable->settings.body_octets)
     request_error(r, 413, "too_large", "the body may have %lld octets",
                   (long long)r->reloadable->settings.body_octets);
-  else if (route_find(r, path) && g->monitor && strchr("hrm", path[1] ? path[1] : 'x') == NULL)
-    request_error(r, 404, "not_found", "only /healthz, /readyz and /metrics are here");
+  else
+    route_find(g->server->routes, r, path);
 }
 
 static void take_body(struct request *r, const char *data, size_t size) {
@@ -350,13 +350,14 @@ static int listen_on(const char *what, const char *address, char *err, size_t ca
   return fd;
 }
 
-int server_start(struct server **out, struct daemon *daemon, const struct reloadable *reloadable, char *err,
-                 size_t cap) {
+int server_start(struct server **out, struct daemon *daemon, const struct route *routes,
+                 const struct reloadable *reloadable, char *err, size_t cap) {
   struct server *server = calloc(1, sizeof *server);
   const struct settings *s = &reloadable->settings;
   if (!server)
     return snprintf(err, cap, "out of memory"), -1;
   server->daemon = daemon;
+  server->routes = routes;
   server->monitor_fd = -1;
   pthread_mutex_init(&server->lock, NULL);
   bool ok = (server->https_fd = listen_on("https", s->https, err, cap)) >= 0;
@@ -408,7 +409,7 @@ static size_t end_slow(struct generation *g, const struct settings *s) {
 }
 
 void server_tick(struct server *server) {
-  struct reloadable *reloadable = reloadable_get(server->daemon);
+  struct reloadable *reloadable = reloadable_get(&server->daemon->reloadable);
   struct generation *done = NULL;
   pthread_mutex_lock(&server->lock);
   end_slow(server->https, &reloadable->settings);
@@ -437,7 +438,7 @@ void server_tick(struct server *server) {
 void server_quiesce(struct server *server) { retire(server->https); }
 
 bool server_quiet(struct server *server) {
-  struct reloadable *reloadable = reloadable_get(server->daemon);
+  struct reloadable *reloadable = reloadable_get(&server->daemon->reloadable);
   pthread_mutex_lock(&server->lock);
   size_t busy = end_slow(server->https, &reloadable->settings);
   for (struct generation *g = server->old; g; g = g->next)

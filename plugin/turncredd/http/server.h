@@ -9,13 +9,13 @@
 #ifndef TURNCREDD_SERVER_H
 #define TURNCREDD_SERVER_H
 
-#include "turncredd/daemon.h"
+#include "route.h"
 
 struct server;
 
 /* Both: 0, or -1 with a sentence in err. A failed reload leaves everything as it was. */
-int server_start(struct server **out, struct daemon *daemon, const struct reloadable *reloadable, char *err,
-                 size_t err_cap);
+int server_start(struct server **out, struct daemon *daemon, const struct route *routes,
+                 const struct reloadable *reloadable, char *err, size_t err_cap);
 int server_reload(struct server *server, const struct reloadable *reloadable, char *err, size_t err_cap);
 /* Several times a second: ends connections that take too long, and daemons that are done. */
 void server_tick(struct server *server);

@@ -1,10 +1,14 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * delivery.c - the thread that takes the journal to the database, and brings callers and reserves
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "delivery.h"
+
 #include "base/clock.h"
-#include "turncredd/daemon.h"
-#include "sealed_file.h"
+#include "pg/pg.h"
 #include "reserve_file.h"
 #include "turncredd/log.h"
 #include "turncredd/tag.h"
@@ -22,13 +26,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BATCH        500 /* journal entries a transaction */
-#define PACE_MS      20 /* between transactions that are not full: few entries cost as much as many */
-#define RETRY_MIN_MS 200
+#define BATCH        500  /* journal entries of one transaction */
+#define PAUSE_MS     20   /* between transactions that are not full: a small one costs as much as a full one */
+#define RETRY_MIN_MS 200  /* pause after a failure, doubled with each further one */
 #define RETRY_MAX_MS 5000
-#define DATABASE_MS  5000 /* a silent one is away */
-#define AT_START_MS  2000 /* the same, where what was kept can be used instead */
-#define CALLERS      "callers"
+#define DATABASE_MS  5000 /* a database that is silent for so long is away */
+#define AT_START_MS  2000 /* the same at a start that can use sealed files instead */
+#define CALLERS      "callers" /* name of the sealed file */
 
 struct delivery {
   struct delivery_config config;
@@ -40,257 +44,258 @@ struct delivery {
   atomic_bool connected, stop;
   struct store_reader *reader;
   int64_t delivered_at_ms;
-  int64_t directory_at_ms, kept_at_ms;  /* 0: not yet */
-  struct reserve_file *reserve_file;                  /* NULL: nothing is kept */
-  bool opened;                          /* the journal, on this connection */
-  char last_error[300], last_used_up[700], last_tag_error[300], last_keep_error[300];
+  int64_t directory_at_ms;           /* when the directory was loaded; 0: not yet, or load it at once */
+  int64_t sealed_at_ms;              /* when the callers were sealed; 0: not yet */
+  struct reserve_file *reserve_file; /* NULL: no sealed files are kept */
+  bool stream_open;                  /* the database knows the journal's stream on this connection */
+  char refused[300];                 /* why this database is not used although it answers; "": it failed, see db */
+  /* what was logged last, so that nothing is logged again and again */
+  char last_error[300], last_used_up[700], last_tag_error[300], last_sealing_error[300];
 };
 
-void delivery_wake(struct delivery *delivery) {
+void delivery_wake(struct delivery *d) {
   const uint64_t one = 1;
-  ssize_t done = write(delivery->wake_fd, &one, sizeof one);
-  (void)done; /* full: it is awake anyway */
+  ssize_t done = write(d->wake_fd, &one, sizeof one);
+  (void)done; /* a counter that is full has woken the thread already */
 }
 
-struct directory *delivery_directory(struct delivery *delivery) {
-  pthread_mutex_lock(&delivery->lock);
-  struct directory *d = directory_ref(delivery->directory);
-  pthread_mutex_unlock(&delivery->lock);
-  return d;
+static void on_entries(void *arg) { delivery_wake(arg); }
+
+struct directory *delivery_directory(struct delivery *d) {
+  pthread_mutex_lock(&d->lock);
+  struct directory *newest = directory_ref(d->directory);
+  pthread_mutex_unlock(&d->lock);
+  return newest;
 }
 
-bool delivery_connected(struct delivery *delivery) { return atomic_load(&delivery->connected); }
+bool delivery_connected(struct delivery *d) { return atomic_load(&d->connected); }
 
-static void take_directory(struct delivery *c, struct directory *fresh) {
-  pthread_mutex_lock(&c->lock);
-  struct directory *old = c->directory;
-  c->directory = fresh;
-  pthread_mutex_unlock(&c->lock);
+static void take_directory(struct delivery *d, struct directory *fresh) {
+  pthread_mutex_lock(&d->lock);
+  struct directory *old = d->directory;
+  d->directory = fresh;
+  pthread_mutex_unlock(&d->lock);
   directory_unref(old);
 }
 
-/* On disk when it has changed, and again before it looks too old. */
-static void keep_directory(struct delivery *c, bool changed) {
+/* Writes the callers to their sealed file when they have changed, and again before the file looks too old. */
+static void seal_directory(struct delivery *d, bool changed) {
   char err[300] = "";
-  int64_t now = clock_ms(), age = c->kept_at_ms ? now - c->kept_at_ms : INT64_MAX;
-  if (!c->reserve_file || (!changed && age < (int64_t)c->config.keep_max_age * 250))
+  int64_t now = clock_ms(), age = d->sealed_at_ms ? now - d->sealed_at_ms : INT64_MAX;
+  if (!d->reserve_file || (!changed && age < (int64_t)d->config.callers_max_age * 250))
     return;
-  char *text = directory_text(c->directory);
-  if (text && !sealed_file_write(c->config.daemon, CALLERS, text, err, sizeof err))
-    c->kept_at_ms = now;
+  char *text = directory_text(d->directory);
+  if (text && !sealed_file_write(&d->config.folder, CALLERS, text, err, sizeof err))
+    d->sealed_at_ms = now;
   free(text);
-  if (*err && strcmp(err, c->last_keep_error) != 0)
+  if (*err && strcmp(err, d->last_sealing_error) != 0)
     log_line(LOG_WARNING, "%s", err);
-  snprintf(c->last_keep_error, sizeof c->last_keep_error, "%s", err);
+  snprintf(d->last_sealing_error, sizeof d->last_sealing_error, "%s", err);
 }
 
-static void directory_from_disk(struct delivery *c) {
+static void directory_from_disk(struct delivery *d) {
   char err[300] = "damaged", *text = NULL;
   int64_t written;
-  struct directory *d = NULL;
-  if (!sealed_file_read(c->config.daemon, CALLERS, c->config.keep_max_age, &text, &written, err,
-                 sizeof err))
-    d = directory_from_text(text);
+  struct directory *sealed = NULL;
+  if (!sealed_file_read(&d->config.folder, CALLERS, d->config.callers_max_age, &text, &written, err, sizeof err))
+    sealed = directory_from_text(text);
   free(text);
-  if (!d) {
+  if (!sealed) {
     log_line(LOG_WARNING, "callers that were kept cannot be used: %s", err);
     return;
   }
   log_line(LOG_WARNING, "the database is away: using callers as they were %lld seconds ago: %zu",
-      (long long)(time(NULL) - written), directory_callers(d));
-  take_directory(c, d);
+           (long long)(time(NULL) - written), directory_callers(sealed));
+  take_directory(d, sealed);
 }
 
-/* A database that was restarted empty, while the store stays with what it has: such a directory
- * would shut every caller out, and what is delivered there would be missing from the database that
- * is restored in its place. */
-static bool is_blank(const struct delivery *c, const struct directory *fresh) {
+/* Has the database been restarted empty, while the store keeps the realms that it has? An empty directory would
+ * shut every caller out, and entries delivered now would be missing from the database that is restored later. */
+static bool is_blank(const struct delivery *d, const struct directory *fresh) {
   struct store_status status;
   size_t realms;
   directory_realms(fresh, &realms);
-  store_status(c->config.store, &status);
+  store_status(d->config.store, &status);
   return realms == 0 && status.realms > 0;
 }
 
-static bool load_directory(struct delivery *c) {
+static bool load_directory(struct delivery *d) {
   struct directory *fresh;
-  char err[300] = "";
-  int rc = directory_load(&fresh, &c->db, err, sizeof err);
-  if (!rc && is_blank(c, fresh)) {
-    snprintf(err, sizeof err, "it holds no realm; what is loaded stays in use");
+  int rc = directory_load(&fresh, &d->db, d->refused, sizeof d->refused);
+  if (!rc && is_blank(d, fresh)) {
+    snprintf(d->refused, sizeof d->refused, "it holds no realm; what is loaded stays in use");
     directory_unref(fresh);
     rc = EAGAIN;
   }
   if (rc) {
-    snprintf(c->db.line, sizeof c->db.line, "%.250s", err);
-    c->directory_at_ms = 0; /* before anything else is done there */
+    d->directory_at_ms = 0; /* nothing else is done with this database before its directory is good */
     return false;
   }
-  c->directory_at_ms = clock_ms();
-  bool changed = !directory_equal(c->directory, fresh);
+  d->directory_at_ms = clock_ms();
+  bool changed = !directory_equal(d->directory, fresh);
   if (changed) {
     log_line(LOG_INFO, "callers: %zu", directory_callers(fresh));
-    take_directory(c, fresh);
+    take_directory(d, fresh);
   } else {
     directory_unref(fresh);
   }
-  keep_directory(c, changed);
+  seal_directory(d, changed);
   return true;
 }
 
 /* --- reserves ----------------------------------------------------------------------------- */
 
-static bool reserve_tokens(struct delivery *c, const char *realm, const char *kid, uint64_t count,
+static bool reserve_tokens(struct delivery *d, const char *realm, const char *kid, uint64_t count,
                     bool for_file) {
   char name[700];
   struct pg_params p = {0};
   pg_text(&p, realm);
   pg_text(&p, kid);
   pg_int(&p, (int64_t)count);
-  PGresult *r = pg_query(&c->db, "SELECT turncred.tokens_reserve($1, $2, $3::bigint)", &p);
+  PGresult *r = pg_query(&d->db, "SELECT turncred.tokens_reserve($1, $2, $3::bigint)", &p);
   if (!r)
     return false;
   bool got = PQntuples(r) == 1 && *PQgetvalue(r, 0, 0) == 't';
   if (got && for_file)
-    reserve_file_add(c->reserve_file, realm, kid, count);
+    reserve_file_add(d->reserve_file, realm, kid, count);
   else
-    reserve_add(c->config.reserve, realm, kid, got ? count : 0);
+    reserve_add(d->config.reserve, realm, kid, got ? count : 0);
   PQclear(r);
   snprintf(name, sizeof name, "%s/%s", realm, kid);
-  if (!got && strcmp(name, c->last_used_up) != 0) {
+  if (!got && strcmp(name, d->last_used_up) != 0) {
     log_line(LOG_ERR,
         "key %s: no more tokens can be reserved (2^32 are the limit, or it is no longer active); "
         "turncredctl key rotate",
         name);
-    snprintf(c->last_used_up, sizeof c->last_used_up, "%s", name);
+    snprintf(d->last_used_up, sizeof d->last_used_up, "%s", name);
   }
   return true;
 }
 
-/* What the key that signs tokens of this realm now wants. */
-struct want {
-  char kid[TURNCRED_USERNAME_MAX + 1];
-  uint64_t count; /* to reserve */
-  bool tag;       /* the realm's key of subject tags is missing */
+/* What the key that signs tokens of a realm needs now. */
+struct need {
+  char kid[TURNCRED_USERNAME_MAX + 1]; /* "": no key signs */
+  uint64_t count;                      /* tokens to reserve in memory */
+  bool tag;                            /* the realm has no key of subject tags, and its tokens carry tags */
 };
 
-static void look(struct delivery *c, const char *realm, struct want *want) {
-  const struct store_snapshot *snapshot = store_acquire(c->reader);
+static void find_need(struct delivery *d, const char *realm, struct need *need) {
+  const struct store_snapshot *snapshot = store_acquire(d->reader);
   int64_t now = (int64_t)time(NULL);
-  memset(want, 0, sizeof *want);
+  memset(need, 0, sizeof *need);
   if (!snapshot)
     return;
   const struct store_realm *r = store_realm_find(snapshot, realm);
   const struct store_key *key = r ? store_key_to_sign(snapshot, r, TURNCRED_USE_TOKEN, now) : NULL;
   if (key) {
-    snprintf(want->kid, sizeof want->kid, "%s", key->kid);
-    want->count = reserve_wanted(c->config.reserve, realm, key->kid);
-    want->tag = key->subject_tag && !store_key_to_sign(snapshot, r, TURNCRED_USE_TAG, now);
+    snprintf(need->kid, sizeof need->kid, "%s", key->kid);
+    need->count = reserve_wanted(d->config.reserve, realm, key->kid);
+    need->tag = key->subject_tag && !store_key_to_sign(snapshot, r, TURNCRED_USE_TAG, now);
   }
-  store_release(c->reader);
+  store_release(d->reader);
 }
 
-static bool make_tag_key(struct delivery *c, const char *realm, const char *kid) {
+static bool make_tag_key(struct delivery *d, const char *realm, const char *kid) {
   char err[300];
-  struct reloadable *reloadable = reloadable_get(c->config.daemon);
-  int rc = tag_make(&c->db, reloadable->keks, realm, kid, err, sizeof err);
+  struct reloadable *reloadable = reloadable_get(d->config.reloadable);
+  int rc = tag_make(&d->db, reloadable->keks, realm, kid, err, sizeof err);
   reloadable_unref(reloadable);
-  if (rc && strcmp(c->last_tag_error, err) != 0)
+  if (rc && strcmp(d->last_tag_error, err) != 0)
     log_line(LOG_ERR, "%s", err);
-  snprintf(c->last_tag_error, sizeof c->last_tag_error, "%s", rc ? err : "");
-  return c->db.conn != NULL;
+  snprintf(d->last_tag_error, sizeof d->last_tag_error, "%s", rc ? err : "");
+  return d->db.conn != NULL;
 }
 
-static bool reserve_all(struct delivery *c) {
-  struct want want;
+static bool fill_reserves(struct delivery *d) {
   size_t n;
-  const struct realm_info *realms = directory_realms(c->directory, &n);
+  const struct realm_info *realms = directory_realms(d->directory, &n);
   for (size_t i = 0; i < n; i++) {
-    look(c, realms[i].name, &want);
-    uint64_t kept = c->reserve_file && *want.kid ? reserve_file_wanted(c->reserve_file, realms[i].name, want.kid) : 0;
-    if ((want.count && !reserve_tokens(c, realms[i].name, want.kid, want.count, false)) ||
-        (kept && !reserve_tokens(c, realms[i].name, want.kid, kept, true)) ||
-        (want.tag && !make_tag_key(c, realms[i].name, want.kid)))
+    const char *realm = realms[i].name;
+    struct need need;
+    find_need(d, realm, &need);
+    uint64_t for_file = d->reserve_file && *need.kid ? reserve_file_wanted(d->reserve_file, realm, need.kid) : 0;
+    if ((need.count && !reserve_tokens(d, realm, need.kid, need.count, false)) ||
+        (for_file && !reserve_tokens(d, realm, need.kid, for_file, true)) ||
+        (need.tag && !make_tag_key(d, realm, need.kid)))
       return false;
   }
   return true;
 }
 
-/* Without the database: from what is on disk. */
-static void spend(struct delivery *c) {
-  struct want want;
+/* While the database is away: fills reserves that run low from the file. */
+static void fill_reserves_from_file(struct delivery *d) {
   size_t n = 0;
-  const struct realm_info *realms =
-      c->reserve_file && c->directory ? directory_realms(c->directory, &n) : NULL;
+  const struct realm_info *realms = d->reserve_file && d->directory ? directory_realms(d->directory, &n) : NULL;
   for (size_t i = 0; i < n; i++) {
-    look(c, realms[i].name, &want);
-    if (*want.kid && reserve_left(c->config.reserve, realms[i].name, want.kid) < reserve_file_part(c->reserve_file))
-      reserve_add(c->config.reserve, realms[i].name, want.kid,
-                 reserve_file_take(c->reserve_file, realms[i].name, want.kid));
+    const char *realm = realms[i].name;
+    struct need need;
+    find_need(d, realm, &need);
+    if (*need.kid && reserve_left(d->config.reserve, realm, need.kid) < reserve_file_part(d->reserve_file))
+      reserve_add(d->config.reserve, realm, need.kid, reserve_file_take(d->reserve_file, realm, need.kid));
   }
 }
 
 /* --- the journal -------------------------------------------------------------------------- */
 
-static bool open_journal(struct delivery *c) {
+static bool open_journal(struct delivery *d) {
   struct pg_params p = {0};
-  pg_text(&p, journal_stream(c->config.journal));
-  pg_text(&p, c->config.instance);
-  PGresult *r = pg_query(&c->db, "SELECT turncred.journal_open($1, $2)", &p);
+  pg_text(&p, journal_stream(d->config.journal));
+  pg_text(&p, d->config.instance);
+  PGresult *r = pg_query(&d->db, "SELECT turncred.journal_open($1, $2)", &p);
   if (!r)
     return false;
   uint64_t number = PQntuples(r) ? strtoull(PQgetvalue(r, 0, 0), NULL, 10) : 0;
   PQclear(r);
-  journal_skip(c->config.journal, number);
-  journal_delivered(c->config.journal, number);
-  c->opened = true;
+  journal_skip(d->config.journal, number);
+  journal_delivered(d->config.journal, number);
+  d->stream_open = true;
   return true;
 }
 
-/* The first entry after a while goes at once; those that follow it wait for company. */
-static void pace(struct delivery *c) {
-  int64_t since = clock_ms() - c->delivered_at_ms;
-  struct pollfd fd = {c->stop_fd, POLLIN, 0};
-  if (since < PACE_MS && journal_waiting(c->config.journal) < BATCH)
-    poll(&fd, 1, (int)(PACE_MS - since));
-  c->delivered_at_ms = clock_ms();
+/* The first entry after a pause is delivered at once. Entries that follow it closely are collected for PAUSE_MS. */
+static void collect(struct delivery *d) {
+  int64_t since = clock_ms() - d->delivered_at_ms;
+  struct pollfd fd = {d->stop_fd, POLLIN, 0};
+  if (since < PAUSE_MS && journal_waiting(d->config.journal) < BATCH)
+    poll(&fd, 1, (int)(PAUSE_MS - since));
+  d->delivered_at_ms = clock_ms();
 }
 
-/* One transaction at a time: what else is to be done does not wait for the end of a long load. */
-static bool deliver(struct delivery *c) {
+/* Delivers one transaction, so that callers and reserves do not wait for the end of a long journal. */
+static bool deliver(struct delivery *d) {
   uint64_t last = 0;
-  if (!c->opened && !open_journal(c))
+  if (!d->stream_open && !open_journal(d))
     return false;
-  if (!journal_waiting(c->config.journal))
+  if (!journal_waiting(d->config.journal))
     return true;
-  pace(c);
-  char *batch = journal_batch(c->config.journal, BATCH, &last);
+  collect(d);
+  char *batch = journal_batch(d->config.journal, BATCH, &last);
   if (!batch)
     return true;
   struct pg_params p = {0};
-  pg_text(&p, journal_stream(c->config.journal));
+  pg_text(&p, journal_stream(d->config.journal));
   pg_text(&p, batch);
-  PGresult *r = pg_query(&c->db, "SELECT turncred.journal_deliver($1, $2::jsonb)", &p);
+  PGresult *r = pg_query(&d->db, "SELECT turncred.journal_deliver($1, $2::jsonb)", &p);
   free(batch);
   if (!r)
     return false;
   uint64_t number = strtoull(PQgetvalue(r, 0, 0), NULL, 10);
   PQclear(r);
-  atomic_fetch_add(&c->config.metrics->delivered, journal_delivered(c->config.journal, number));
+  atomic_fetch_add(&d->config.metrics->delivered, journal_delivered(d->config.journal, number));
   return true;
 }
 
 /* --- the thread --------------------------------------------------------------------------- */
 
-static bool connect_database(struct delivery *c) {
-  if (c->db.conn)
+static bool connect_database(struct delivery *d) {
+  if (d->db.conn)
     return true;
-  c->opened = false;
-  if (pg_connect(&c->db, c->config.conninfo, "turncredd"))
+  d->stream_open = false;
+  if (pg_connect(&d->db, d->config.conninfo, "turncredd"))
     return false;
-  if (c->config.listen && pg_run(&c->db, "LISTEN turncred_issuing", NULL, NULL) && !c->db.conn)
+  if (d->config.listen && pg_run(&d->db, "LISTEN turncred_issuing", NULL, NULL) && !d->db.conn)
     return false;
-  return load_directory(c);
+  return load_directory(d);
 }
 
 static void drain(int fd) {
@@ -299,61 +304,66 @@ static void drain(int fd) {
     ;
 }
 
-/* Until there is something to do. */
-static void rest(struct delivery *c, uint32_t ms) {
-  struct pollfd fds[3] = {{c->wake_fd, POLLIN, 0},
-                          {c->stop_fd, POLLIN, 0},
-                          {c->db.conn ? PQsocket(c->db.conn) : -1, POLLIN, 0}};
+/* Waits until there is something to do, for ms milliseconds at most. */
+static void wait_for_work(struct delivery *d, uint32_t ms) {
+  struct pollfd fds[3] = {{d->wake_fd, POLLIN, 0},
+                          {d->stop_fd, POLLIN, 0},
+                          {d->db.conn ? PQsocket(d->db.conn) : -1, POLLIN, 0}};
   poll(fds, 3, (int)ms);
-  if (c->db.conn && fds[2].revents && pg_wait(&c->db, 0) == PG_NOTIFIED)
-    c->directory_at_ms = 0;
+  if (d->db.conn && fds[2].revents && pg_wait(&d->db, 0) == PG_NOTIFIED)
+    d->directory_at_ms = 0;
 }
 
-static bool work(struct delivery *c) {
-  if (!connect_database(c))
+static bool work(struct delivery *d) {
+  *d->refused = '\0';
+  if (!connect_database(d))
     return false;
-  bool due = clock_ms() - c->directory_at_ms >= c->config.poll_ms;
-  if ((due || !c->directory_at_ms) && !load_directory(c))
+  bool due = clock_ms() - d->directory_at_ms >= d->config.poll_ms;
+  if ((due || !d->directory_at_ms) && !load_directory(d))
     return false;
-  return deliver(c) && reserve_all(c);
+  return deliver(d) && fill_reserves(d);
 }
 
-/* Until the database is tried again. */
-static void hold_out(struct delivery *c, uint32_t ms) {
+/* Waits ms milliseconds, until the database is tried again. */
+static void wait_to_retry(struct delivery *d, uint32_t ms) {
   int64_t now, end = clock_ms() + ms;
-  while (!atomic_load(&c->stop) && (now = clock_ms()) < end) {
-    struct pollfd fds[2] = {{c->stop_fd, POLLIN, 0}, {c->wake_fd, POLLIN, 0}};
-    spend(c);
+  while (!atomic_load(&d->stop) && (now = clock_ms()) < end) {
+    struct pollfd fds[2] = {{d->stop_fd, POLLIN, 0}, {d->wake_fd, POLLIN, 0}};
+    fill_reserves_from_file(d);
     poll(fds, 2, (int)(end - now));
-    drain(c->wake_fd);
+    drain(d->wake_fd);
   }
 }
 
+static void log_failure(struct delivery *d) {
+  const char *why = *d->refused ? d->refused : d->db.line;
+  if (atomic_load(&d->stop) || !strcmp(d->last_error, why))
+    return;
+  log_line(LOG_WARNING, "database: %s; issuing goes on, the journal keeps what is issued", why);
+  snprintf(d->last_error, sizeof d->last_error, "%s", why);
+}
+
 static void *run(void *arg) {
-  struct delivery *c = arg;
+  struct delivery *d = arg;
   uint32_t delay = RETRY_MIN_MS;
   pthread_setname_np(pthread_self(), "delivery");
-  while (!atomic_load(&c->stop)) {
-    drain(c->wake_fd);
-    bool ok = work(c);
-    c->db.connect_ms = c->db.silence_ms = DATABASE_MS;
-    atomic_store(&c->connected, ok);
+  while (!atomic_load(&d->stop)) {
+    drain(d->wake_fd);
+    bool ok = work(d);
+    d->db.connect_ms = d->db.silence_ms = DATABASE_MS;
+    atomic_store(&d->connected, ok);
     if (ok) {
-      if (*c->last_error)
+      if (*d->last_error)
         log_line(LOG_INFO, "database: the journal is being delivered again");
-      *c->last_error = '\0';
+      *d->last_error = '\0';
       delay = RETRY_MIN_MS;
-      rest(c, journal_waiting(c->config.journal) ? 0 : c->config.poll_ms);
+      wait_for_work(d, journal_waiting(d->config.journal) ? 0 : d->config.poll_ms);
       continue;
     }
-    if (!atomic_load(&c->stop) && strcmp(c->last_error, c->db.line) != 0) {
-      log_line(LOG_WARNING, "database: %s; issuing goes on, the journal keeps what is issued",
-          c->db.line);
-      snprintf(c->last_error, sizeof c->last_error, "%s", c->db.line);
-    }
-    if (c->reserve_file && !c->directory)
-      directory_from_disk(c);
-    hold_out(c, delay);
+    log_failure(d);
+    if (d->reserve_file && !d->directory)
+      directory_from_disk(d);
+    wait_to_retry(d, delay);
     delay = delay * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : delay * 2;
   }
   return NULL;
@@ -361,56 +371,56 @@ static void *run(void *arg) {
 
 int delivery_start(struct delivery **out, const struct delivery_config *config, char *err,
                   size_t cap) {
-  struct delivery *c = calloc(1, sizeof *c);
-  if (!c)
+  struct delivery *d = calloc(1, sizeof *d);
+  if (!d)
     return snprintf(err, cap, "out of memory"), -1;
-  c->config = *config;
-  c->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  c->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  pthread_mutex_init(&c->lock, NULL);
-  atomic_init(&c->connected, false);
-  atomic_init(&c->stop, false);
-  pg_init(&c->db, c->stop_fd);
-  bool keep = sealed_file_wanted(config->daemon);
-  c->db.connect_ms = c->db.silence_ms = keep ? AT_START_MS : DATABASE_MS;
-  if (keep)
-    c->reserve_file = reserve_file_open(config->daemon, config->token_reserve);
-  c->reader = store_reader_new(config->store);
-  if (c->wake_fd < 0 || c->stop_fd < 0 || !c->reader || (keep && !c->reserve_file) ||
-      pthread_create(&c->thread, NULL, run, c)) {
-    store_reader_free(c->reader);
-    reserve_file_free(c->reserve_file);
-    free(c);
-    return snprintf(err, cap, "no memory, descriptors or threads"), -1;
+  d->config = *config;
+  d->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  d->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  pthread_mutex_init(&d->lock, NULL);
+  atomic_init(&d->connected, false);
+  atomic_init(&d->stop, false);
+  pg_init(&d->db, d->stop_fd);
+  bool sealing = config->folder.path != NULL;
+  d->db.connect_ms = d->db.silence_ms = sealing ? AT_START_MS : DATABASE_MS;
+  if (sealing)
+    d->reserve_file = reserve_file_open(&d->config.folder, config->token_reserve);
+  d->reader = store_reader_new(config->store);
+  if (d->wake_fd < 0 || d->stop_fd < 0 || !d->reader || (sealing && !d->reserve_file) ||
+      pthread_create(&d->thread, NULL, run, d)) {
+    store_reader_free(d->reader);
+    reserve_file_free(d->reserve_file);
+    free(d);
+    return snprintf(err, cap, "out of memory, descriptors or threads"), -1;
   }
-  journal_watch(config->journal, (void (*)(void *))delivery_wake, c);
-  *out = c;
+  journal_watch(config->journal, on_entries, d);
+  *out = d;
   return 0;
 }
 
-void delivery_stop(struct delivery *c, uint32_t wait_ms) {
-  if (!c)
+void delivery_stop(struct delivery *d, uint32_t wait_ms) {
+  if (!d)
     return;
   int64_t end = clock_ms() + wait_ms;
-  delivery_wake(c);
-  while (delivery_connected(c) && journal_waiting(c->config.journal) && clock_ms() < end)
+  delivery_wake(d);
+  while (delivery_connected(d) && journal_waiting(d->config.journal) && clock_ms() < end)
     poll(NULL, 0, 10);
   const uint64_t one = 1;
-  atomic_store(&c->stop, true);
-  ssize_t done = write(c->stop_fd, &one, sizeof one);
+  atomic_store(&d->stop, true);
+  ssize_t done = write(d->stop_fd, &one, sizeof one);
   (void)done;
-  pthread_join(c->thread, NULL);
-  pg_close(&c->db);
-  store_reader_free(c->reader);
+  pthread_join(d->thread, NULL);
+  pg_close(&d->db);
+  store_reader_free(d->reader);
 }
 
-void delivery_free(struct delivery *c) {
-  if (!c)
+void delivery_free(struct delivery *d) {
+  if (!d)
     return;
-  directory_unref(c->directory);
-  reserve_file_free(c->reserve_file);
-  pthread_mutex_destroy(&c->lock);
-  close(c->wake_fd);
-  close(c->stop_fd);
-  free(c);
+  directory_unref(d->directory);
+  reserve_file_free(d->reserve_file);
+  pthread_mutex_destroy(&d->lock);
+  close(d->wake_fd);
+  close(d->stop_fd);
+  free(d);
 }

@@ -1,24 +1,15 @@
 /*
- * route.h - which handler a request goes to: one table
+ * routes.h - the table of routes and their handlers
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
-#ifndef TURNCREDD_ROUTE_H
-#define TURNCREDD_ROUTE_H
+#ifndef TURNCREDD_ROUTES_H
+#define TURNCREDD_ROUTES_H
 
-#include "turncredd/http/request.h"
+#include "turncredd/http/route.h"
 
-struct route {
-  const char *method;
-  const char *path; /* {realm} is one segment, {username} the rest */
-  request_handler run;
-};
 extern const struct route routes[]; /* ends with a NULL method */
 
-/* Sets route, realm and username. false: 404 or 405 has been prepared. */
-bool route_find(struct request *request, const char *path);
-
-/* --- the handlers --- */
 void health_alive(struct request *request);
 void health_ready(struct request *request);
 void health_metrics(struct request *request);

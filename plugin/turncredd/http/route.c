@@ -1,26 +1,14 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * route.c - which handler answers which method and path
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "route.h"
 
 #include <stdio.h>
 #include <string.h>
-
-const struct route routes[] = {
-    {"GET", "/healthz", health_alive},
-    {"GET", "/readyz", health_ready},
-    {"GET", "/metrics", health_metrics},
-    {"POST", "/v1/realms/{realm}/credentials", credential_issue},
-    {"PUT", "/v1/realms/{realm}/credentials/{username}", credential_put},
-    {"DELETE", "/v1/realms/{realm}/credentials/{username}", credential_delete},
-    {"POST", "/v1/realms/{realm}/credentials/{username}", credential_delete},
-    {"POST", "/oauth2/token", oauth_token},
-    {"GET", "/.well-known/oauth-authorization-server", well_known_server},
-    {"GET", "/.well-known/stun-key", well_known_stun_key},
-    {"GET", "/", rest_call},
-    {"POST", "/", rest_call},
-    {NULL, NULL, NULL},
-};
 
 static bool take(const char *from, size_t len, char *out, size_t cap) {
   if (len == 0 || len >= cap)
@@ -47,13 +35,21 @@ static bool matches(struct request *r, const char *pattern, const char *path) {
   return !*path;
 }
 
-bool route_find(struct request *r, const char *path) {
+static bool has_method(const struct route *route, const char *method) {
+  /* HEAD is GET without a body, except for a call that issues something */
+  return !strcmp(route->method, method) || (!strcmp(method, "HEAD") && !strcmp(route->method, "GET") && route->path[1]);
+}
+
+bool route_find(const struct route *routes, struct request *r, const char *path) {
   char allow[64] = "";
   for (const struct route *route = routes; route->method; route++) {
     if (!matches(r, route->path, path))
       continue;
-    if (!strcmp(route->method, r->method) ||
-        (!strcmp(r->method, "HEAD") && !strcmp(route->method, "GET") && route->path[1])) {
+    if (has_method(route, r->method) && r->monitor && !route->monitor) {
+      request_error(r, 404, "not_found", "only /healthz, /readyz and /metrics are here");
+      return false;
+    }
+    if (has_method(route, r->method)) {
       r->route = route;
       return true;
     }

@@ -9,10 +9,10 @@
  * the medians of both, and the median and quartiles of the rounds' ratios. The bare side keeps its
  * contexts keyed and checks nothing but what OpenSSL checks itself.
  */
+#include "../unit/allocations.h"
 #include "core/turncred.h"
 
 #include <openssl/core_names.h>
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
 #include <stdio.h>
@@ -24,28 +24,6 @@
 #define REALM     "ims.example.net"
 #define NOW       INT64_C(1764000000)
 #define ROUND_MAX 1001
-
-static long allocations;
-
-static void *counting_malloc(size_t n, const char *file, int line) {
-  (void)file;
-  (void)line;
-  allocations++;
-  return malloc(n);
-}
-
-static void *counting_realloc(void *p, size_t n, const char *file, int line) {
-  (void)file;
-  (void)line;
-  allocations++;
-  return realloc(p, n);
-}
-
-static void counting_free(void *p, const char *file, int line) {
-  (void)file;
-  (void)line;
-  free(p);
-}
 
 static void must(int ok, const char *what) {
   if (!ok) {
@@ -331,7 +309,7 @@ int main(int argc, char **argv) {
     fprintf(stderr, "usage: bench_core [ROUNDS (1 to %d) [OPERATIONS]]\n", ROUND_MAX);
     return 2;
   }
-  must(CRYPTO_set_mem_functions(counting_malloc, counting_realloc, counting_free), "counting");
+  must(count_allocations(), "counting");
   printf("%s; %d rounds of %ld\n", OpenSSL_version(OPENSSL_VERSION), rounds, operations);
   printf("%-22s %8s %8s %8s   %14s %11s\n", "verify", "ours ns", "bare ns", "ratio", "quartiles",
          "allocations");

@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 import shutil
+import unittest
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -281,3 +282,14 @@ class Place:
 
     def __exit__(self, *_):
         self.stop()
+
+
+def place_of_module(*args, **options):
+    """For setUpModule(): a Place with these arguments that is not started yet and ends with the module's tests, also
+    if what follows in setUpModule() fails. Skips the module's tests where something is missing."""
+    reason = missing()
+    if reason:
+        raise unittest.SkipTest(reason)
+    place = Place(*args, **options)
+    unittest.addModuleCleanup(place.stop)
+    return place

@@ -29,20 +29,9 @@ REALM = "clients.example"
 
 def setUpModule():
     global PLACE
-    reason = patched.missing()
-    if reason:
-        raise unittest.SkipTest(reason)
-    PLACE = patched.Place(tls=True, realm=REALM)
-    try:
-        PLACE.realm(REALM)
-        PLACE.start()
-    except BaseException:
-        PLACE.stop()
-        raise
-
-
-def tearDownModule():
-    PLACE.stop()
+    PLACE = patched.place_of_module(tls=True, realm=REALM)
+    PLACE.realm(REALM)
+    PLACE.start()
 
 
 class Receiver(asyncio.DatagramProtocol):

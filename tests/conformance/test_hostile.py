@@ -28,22 +28,11 @@ SECRETS = []  # octets and texts that the server must never write down
 
 def setUpModule():
     global PLACE
-    reason = patched.missing()
-    if reason:
-        raise unittest.SkipTest(reason)
     lines = ["stale-nonce=2", "secure-stun", "mobility", "no-software-attribute"]
-    PLACE = patched.Place(lines, realm="main.example")
-    try:
-        realm = PLACE.realm("main.example", max_ttl=3600)
-        SECRETS.extend((realm.k_token, realm.k_derived, realm.k_rest))
-        PLACE.start()
-    except BaseException:
-        PLACE.stop()
-        raise
-
-
-def tearDownModule():
-    PLACE.stop()
+    PLACE = patched.place_of_module(lines, realm="main.example")
+    realm = PLACE.realm("main.example", max_ttl=3600)
+    SECRETS.extend((realm.k_token, realm.k_derived, realm.k_rest))
+    PLACE.start()
 
 
 class Case(unittest.TestCase):

@@ -23,20 +23,9 @@ KINDS = ("token", "derived", "rest")
 
 def setUpModule():
     global PLACE
-    reason = patched.missing()
-    if reason:
-        raise unittest.SkipTest(reason)
-    PLACE = patched.Place(tls=True, realm="strict.example")
-    try:
-        PLACE.realm("strict.example", **{f"expiry_{kind}": "strict" for kind in KINDS})
-        PLACE.start()
-    except BaseException:
-        PLACE.stop()
-        raise
-
-
-def tearDownModule():
-    PLACE.stop()
+    PLACE = patched.place_of_module(tls=True, realm="strict.example")
+    PLACE.realm("strict.example", **{f"expiry_{kind}": "strict" for kind in KINDS})
+    PLACE.start()
 
 
 def call(kind, carrier, renewals):

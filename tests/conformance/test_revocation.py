@@ -25,20 +25,9 @@ LIMIT = 4.0  # seconds from the commit to the end of the call; the design says o
 
 def setUpModule():
     global PLACE
-    reason = patched.missing()
-    if reason:
-        raise unittest.SkipTest(reason)
-    PLACE = patched.Place(["mobility", "no-software-attribute"], realm="main.example")
-    try:
-        PLACE.realm("main.example", max_ttl=3600)
-        PLACE.start()
-    except BaseException:
-        PLACE.stop()
-        raise
-
-
-def tearDownModule():
-    PLACE.stop()
+    PLACE = patched.place_of_module(["mobility", "no-software-attribute"], realm="main.example")
+    PLACE.realm("main.example", max_ttl=3600)
+    PLACE.start()
 
 
 def fingerprint(credential):

@@ -30,34 +30,23 @@ TOKEN = stun.ATTRIBUTES["ACCESS-TOKEN"]
 
 def setUpModule():
     global PLACE
-    reason = patched.missing()
-    if reason:
-        raise unittest.SkipTest(reason)
     lines = ["mobility", "no-software-attribute", "listening-ip=127.0.0.2", "relay-ip=127.0.0.2"]
     if server.has_ipv6():
         lines += ["listening-ip=::1", "relay-ip=::1"]
-    PLACE = patched.Place(lines, realm="main.example")
-    try:
-        PLACE.realm("main.example", max_ttl=3600, default_ttl=600)
-        PLACE.realm("plain.example", origins=["https://plain.example"], mechanisms=["derived", "pushed"])
-        PLACE.realm("address.example", listen_addresses=["127.0.0.2"])
-        other = PLACE.realm("other.example", origins=["https://other.example"])
-        PLACE.realm("guest.example", origins=["https://guest.example"],
-                    guest_kids=[f"other.example/{other.kid}"])  # fmt: skip
-        PLACE.realm("quota.example", origins=["https://quota.example"], user_quota=1)
-        PLACE.realm("rotated.example", origins=["https://rotated.example"])
-        PLACE.realm("untagged.example", origins=["https://untagged.example"], subject_tag=False)
-        PLACE.realm("total.example", origins=["https://total.example"], total_quota=1)
-        PLACE.realm("bound.example", origins=["https://bound.example"], bind_address=True)
-        PLACE.realm("slow.example", origins=["https://slow.example"], max_bps=3000)
-        PLACE.start()
-    except BaseException:
-        PLACE.stop()
-        raise
-
-
-def tearDownModule():
-    PLACE.stop()
+    PLACE = patched.place_of_module(lines, realm="main.example")
+    PLACE.realm("main.example", max_ttl=3600, default_ttl=600)
+    PLACE.realm("plain.example", origins=["https://plain.example"], mechanisms=["derived", "pushed"])
+    PLACE.realm("address.example", listen_addresses=["127.0.0.2"])
+    other = PLACE.realm("other.example", origins=["https://other.example"])
+    PLACE.realm("guest.example", origins=["https://guest.example"],
+                guest_kids=[f"other.example/{other.kid}"])  # fmt: skip
+    PLACE.realm("quota.example", origins=["https://quota.example"], user_quota=1)
+    PLACE.realm("rotated.example", origins=["https://rotated.example"])
+    PLACE.realm("untagged.example", origins=["https://untagged.example"], subject_tag=False)
+    PLACE.realm("total.example", origins=["https://total.example"], total_quota=1)
+    PLACE.realm("bound.example", origins=["https://bound.example"], bind_address=True)
+    PLACE.realm("slow.example", origins=["https://slow.example"], max_bps=3000)
+    PLACE.start()
 
 
 class Case(unittest.TestCase):

@@ -2,39 +2,14 @@
  * test_core_alloc.c - the verify path allocates nothing
  *
  * SPDX-License-Identifier: BSD-3-Clause
- *
- * All memory of OpenSSL and of the library comes through CRYPTO_malloc, which counts here.
  */
+#include "allocations.h"
 #include "testing.h"
-
-#include <openssl/crypto.h>
-#include <stdlib.h>
 
 #define SERVER "turn.example.net"
 #define ROUNDS 50
 
-static long allocations;
 static struct turncred_ws *ws;
-
-static void *counting_malloc(size_t n, const char *file, int line) {
-  (void)file;
-  (void)line;
-  allocations++;
-  return malloc(n);
-}
-
-static void *counting_realloc(void *p, size_t n, const char *file, int line) {
-  (void)file;
-  (void)line;
-  allocations++;
-  return realloc(p, n);
-}
-
-static void counting_free(void *p, const char *file, int line) {
-  (void)file;
-  (void)line;
-  free(p);
-}
 
 /* The test could not fail if the counter did not count. */
 static void counter_counts(void **state) {
@@ -216,7 +191,7 @@ int main(void) {
                                      cmocka_unit_test(encoding_and_unsealing)};
 
   /* before OpenSSL allocates for the first time */
-  if (CRYPTO_set_mem_functions(counting_malloc, counting_realloc, counting_free) != 1) {
+  if (count_allocations() != 1) {
     return 1;
   }
   return cmocka_run_group_tests_name("core allocations", tests, setup, teardown);

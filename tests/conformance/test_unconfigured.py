@@ -144,6 +144,12 @@ class Unconfigured(unittest.TestCase):
             raise unittest.SkipTest("needs unpatched and patched turnserver")
         cls.programs = [p for p in cls.programs]
 
+    def assert_same(self, unpatched, patched):
+        """One answer after the other, so that the first difference is shown; neither has more of them."""
+        for before, after in zip(unpatched, patched):
+            self.assertEqual(before, after)
+        self.assertEqual(len(unpatched), len(patched))
+
     def both(self, lines, credential, key=None, kinds=("udp", "tcp", "tls", "dtls")):
         records = []
         for program in self.programs:
@@ -153,8 +159,7 @@ class Unconfigured(unittest.TestCase):
             with self.subTest(transport=kind):
                 self.assertGreater(len(records[0][kind]), 20)
                 # Debian's build has a version string of its own in SOFTWARE: left out by option
-                for before, after in zip(records[0][kind], records[1][kind]):
-                    self.assertEqual(before, after)
+                self.assert_same(*(record[kind] for record in records))
 
     def test_static_user(self):
         lines = ["lt-cred-mech", "realm=example.org", "user=alice:secret", "user=bob:bob"]
@@ -182,8 +187,7 @@ class Unconfigured(unittest.TestCase):
             with stock.TokenServer(program, ["no-software-attribute"]) as place:
                 token = place.token(mac_key=bytes(range(20)), nonce=bytes(12))
                 records.append(exchange(place.server, "udp", token, token.mac_key[:16]))
-        for before, after in zip(*records):
-            self.assertEqual(before, after)
+        self.assert_same(*records)
 
     def test_overlong_token_is_survived(self):
         """Unpatched, the nonce is copied past the end of its array. Whether that kills the server is up

@@ -80,12 +80,14 @@ SCRIPT
   slow begin "SELECT turncred.issue_record('r', 'token', 'eve', now() + interval '1 hour', 'k', 'ffffffffffffffffffffffffffffffff')"
   psql -Xq -c "SELECT turncred.revoke('user', 'r', 'eve')" >/dev/null 3>&- &
   local revoking=$!
-  sleep 0.3
+  wait_for 10 somebody_waits_for_a_lock
   kill -0 $revoking
   slow commit
   wait $revoking
   [ "$(sql "SELECT count(*) FROM turncred.revocation WHERE kind = 'token' AND name = 'ffffffffffffffffffffffffffffffff'")" -eq 1 ]
 }
+
+somebody_waits_for_a_lock() { [ "$(sql 'SELECT count(*) FROM pg_locks WHERE NOT granted')" -gt 0 ]; }
 
 @test "maintenance does not wait behind a dump, nor make anybody wait behind it" {
   sql 'CREATE TABLE turncred.change_20200101 PARTITION OF turncred.change FOR VALUES FROM ($$2020-01-01$$) TO ($$2020-01-02$$)' \

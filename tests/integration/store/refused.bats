@@ -39,9 +39,8 @@ expect accepts s cbc = yes
 expect accepts s hkdf = yes
 expect has s credential bob = yes
 expect accepts r k = yes
-reload
-sh sleep 0.3
-within 2000 refused = 1
+reloaded 2000
+expect refused = 1
 SCRIPT
   run probe -p 300 <"$TC_DIR/script"
   echo "$output"

@@ -16,6 +16,7 @@
  *   readers N                    N threads look things up all the time from now on
  *   hold / release               keeps the present snapshot for the following questions
  *   reload
+ *   reloaded MS                  the same, and waits for the snapshot that it makes
  *   clock                        prints the time, milliseconds since 1970
  *   sh COMMAND                   ends the script if it fails
  * Questions: realm R; key R KID; accepts R KID; credential R USER; has R key|credential NAME;
@@ -338,6 +339,22 @@ static int expect(const char *how, double ms, char *question) {
   }
 }
 
+static uint64_t generation(void) {
+  const struct store_snapshot *s = store_acquire(reader);
+  uint64_t number = s ? s->generation : 0;
+  store_release(reader);
+  return number;
+}
+
+static bool reloaded(double ms) {
+  uint64_t before = generation();
+  double end = now_ms() + ms;
+  store_reload(store);
+  while (generation() == before && now_ms() < end)
+    usleep(1000);
+  return generation() != before;
+}
+
 static int step(char *line) {
   char answer[4096];
   int used = 0;
@@ -388,6 +405,11 @@ static int step(char *line) {
   if (strcmp(line, "reload") == 0) {
     store_reload(store);
     return 0;
+  }
+  if (sscanf(line, "reloaded %lf", &ms) == 1) {
+    bool there = reloaded(ms);
+    printf("%s\n", there ? "ok: reloaded" : "NOT reloaded");
+    return !there;
   }
   if (strncmp(line, "sh ", 3) == 0) {
     fflush(NULL);

@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import abi_support  # noqa: E402, F401  (sets the path)
 import server  # noqa: E402
 import stun  # noqa: E402
-from abi_support import ENDED, REALM, Case, ModuleServer, module_file, password, token  # noqa: E402
+from abi_support import ENDED, REALM, Case, ModuleServer, password  # noqa: E402
 
 ALICE = password("alice", "wonderland")
 

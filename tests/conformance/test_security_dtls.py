@@ -25,7 +25,6 @@ import credentials  # noqa: E402
 import patched  # noqa: E402
 import probes  # noqa: E402
 import server  # noqa: E402
-import stun  # noqa: E402
 import transport  # noqa: E402
 import turnclient  # noqa: E402
 

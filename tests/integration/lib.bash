@@ -279,8 +279,14 @@ log_has() { wait_for "${3:-5}" grep -Eq "$2" "$TC_DIR/servers/$1/log"; }
 
 # --- clients ------------------------------------------------------------------------------------------
 
-# turn NAME <<'PY': Python with support.py's names; "server" is the server NAME. Fails when an
-# assertion does.
+# turn_step NAME FUNCTION [ARGUMENT...]: that function of the Python file beside the test (login.py for login.bats),
+# whose client(), login() and log() are about the server NAME. Fails when an assertion does.
+turn_step() {
+  TC_SERVER=$1 PYTHONPATH=$TC_TOP/tests/integration:$TC_TOP/tests/conformance PYTHONDONTWRITEBYTECODE=1 \
+    /usr/bin/python3 "${BATS_TEST_FILENAME%.bats}.py" "${@:2}"
+}
+
+# turn NAME <<'PY': the same for a few lines of Python, with all names of support.py.
 turn() {
   TC_SERVER=$1 PYTHONPATH=$TC_TOP/tests/integration:$TC_TOP/tests/conformance PYTHONDONTWRITEBYTECODE=1 \
     /usr/bin/python3 -c 'from support import *

@@ -24,35 +24,7 @@ options_of() { grep -oE '(^|[ ,])--[a-z-]+' | tr -d ' ,' | sort -u; }
 
 # The tables of settings: name, default and bounds, against each page
 @test "turncred.conf(5) and turncredd.conf(5) name every setting and no other, with their defaults" {
-  /usr/bin/python3 - "$TC_TOP" <<'PY'
-import re, sys
-top = sys.argv[1] + "/plugin/"
-ROW = re.compile(r'\{"(\w+)", SETTING_(\w+), FIELD\([\w.]+\), (true|false),\s+(NULL|"[^"]*"),')
-SHARED = re.sub(r"\\\n", "", open(top + "store/store_settings.h").read())
-failed = []
-for source, page in (
-    ("module/module_settings.c", "module/turncred.conf.5"),
-    ("turncredd/daemon_settings.c", "turncredd/turncredd.conf.5"),
-):
-    table = {m[1]: (m[3] == "true", None if m[4] == "NULL" else m[4].strip('"')) for m in ROW.finditer(SHARED + open(top + source).read())}
-    text = open(top + page).read()
-    section = text[text.index(".SH SETTINGS" if ".SH SETTINGS" in text else ".SH TAKEN") :]
-    section = section[: re.search(r"^\.SH (RELOAD|EXAMPLE)", section, re.M).start()]
-    entries = {m[1]: m[2] for m in re.finditer(r'^\.TP\n\.BI? "?(\w+)[^\n]*\n(.*?)(?=^\.TP|^\.SH|\Z)', section, re.M | re.S)}
-    assert len(table) > 8, (source, table)
-    if set(table) != set(entries):
-        failed.append(f"{page}: {sorted(set(table) ^ set(entries))} only in one of table and page")
-    for name, (required, default) in table.items():
-        entry = " ".join(entries.get(name, "").split())
-        if required and "Required." not in entry:
-            failed.append(f"{page}: {name} is required, the page does not say so")
-        if default and f"Default: {default}." not in entry:
-            failed.append(f"{page}: {name}'s default is {default}: {entry[-60:]}")
-        if not default and "Default: " in entry and "Default: none." not in entry and "Default: made" not in entry:
-            failed.append(f"{page}: {name} has no default: {entry[-60:]}")
-print("\n".join(failed))
-sys.exit(bool(failed))
-PY
+  /usr/bin/python3 "$BATS_TEST_DIRNAME/manuals.py" "$TC_TOP"
 }
 
 @test "every setting of the examples exists, and turncredd takes its own" {

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: E402
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF  # noqa: E402
 
 import credentials  # noqa: E402, F401
-import stun  # noqa: E402
+import stun  # noqa: E402, F401
 import transport  # noqa: E402
 import turnclient  # noqa: E402
 from stun import Attribute, Fingerprint, Integrity  # noqa: E402, F401
@@ -174,6 +174,12 @@ def wait_until(what, seconds=5.0, every=0.02):
             return time.monotonic() - start
         assert time.monotonic() - start < seconds, f"not within {seconds} s"
         time.sleep(every)
+
+
+def run_step(names):
+    """For a file of steps (turn_step in lib.bash): calls the function that the command line names, of these names,
+    with the words behind it."""
+    names[sys.argv[1]](*sys.argv[2:])
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ import ssl
 import subprocess
 import tempfile
 import threading
-import time
 import urllib.parse
 
 SERVER = "turn.example.org"

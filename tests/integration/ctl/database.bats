@@ -41,7 +41,6 @@ refused() {
 
 @test "schema: status before, upgrade, again, status after" {
   local rc=0
-  refused 3 'schema upgrade' realm list || true
   sql 'CREATE ROLE op LOGIN' 'CREATE ROLE stranger LOGIN'
   refused 3 'schema upgrade' realm list
   "$CTL" schema status --json >"$TC_DIR/out" 2>"$TC_DIR/err" || rc=$?
@@ -118,19 +117,7 @@ refused() {
     [ "$(value .is_sealed)" = true ]
     [ "$(value .kek_id)" = main ]
     [ "$(stat -c %a "$TC_DIR/k$n")" = 600 ]
-    /usr/bin/python3 - "$n" <<'PY'
-import os, subprocess, sys
-n = sys.argv[1]
-row = subprocess.run(["psql", "-XqAt", "-F", "\t", "-c", "SELECT kek_id, realm, kid, use, alg, derivation, encode(wrapped, 'hex')"
-                      " FROM turncred.key WHERE kid = 'k%s'" % n], check=True, capture_output=True, text=True).stdout.strip().split("\t")
-kek = open(os.environ["TURNCRED_KEK"], "rb").read()
-from cryptography.hazmat.primitives import hashes, keywrap
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-info = b"turncred-key-v1" + b"".join(len(f.encode()).to_bytes(2, "big") + f.encode() for f in row[:6])
-subkey = HKDF(algorithm=hashes.SHA256(), length=32, salt=b"", info=info).derive(kek)
-k = keywrap.aes_key_unwrap_with_padding(subkey, bytes.fromhex(row[6]))
-assert k == open(os.environ["TC_DIR"] + "/k" + n, "rb").read()
-PY
+    /usr/bin/python3 "$BATS_TEST_DIRNAME/database.py" sealed_key "k$n"
   done <<'LINES'
 --use token
 --use token --alg A128GCM
@@ -266,17 +253,7 @@ LINES
   [ "$(value '.password | length')" = 44 ]
   local password
   password=$(value .password)
-  PASSWORD=$password /usr/bin/python3 - <<'PY'
-import hashlib, os, subprocess
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-row = subprocess.run(["psql", "-XqAt", "-F", "\t", "-c", "SELECT extract(epoch FROM expiry)::bigint, client_address, encode(sealed, 'hex')"
-                      " FROM turncred.credential WHERE username = 'bob'"], check=True, capture_output=True, text=True).stdout.strip().split("\t")
-text = "bob:ims.example:" + os.environ["PASSWORD"]
-want = hashlib.md5(text.encode()).digest() + hashlib.sha256(text.encode()).digest()
-assert len(bytes.fromhex(row[2])) == 76 and want.hex() not in row[2]
-assert os.environ["PASSWORD"] not in subprocess.run(["pg_dump", "--inserts"], check=True, capture_output=True, text=True).stdout
-PY
+  PASSWORD=$password /usr/bin/python3 "$BATS_TEST_DIRNAME/database.py" sealed_credential
   printf '%s\n' "$(head -c 16 /dev/urandom | xxd -p)" >"$TC_DIR/password"
   ctl credential push ims.example bob --password-file "$TC_DIR/password"
   [ "$(value .password)" = null ]

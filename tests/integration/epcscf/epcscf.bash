@@ -130,9 +130,15 @@ edge_down() {
   daemon_down
 }
 
-# phones EDGE <<'PY': Python with phone.py's names and top-level await. "phone(NAME, DOMAIN)" is one
-# that is connected to EDGE, probe(credential, error) logs in at the TURN server main.
-phones() {
+# phones_step EDGE FUNCTION [ARGUMENT...]: that function of the Python file beside the test (credential.py for
+# credential.bats). phones.py has what these functions use: phone(NAME, DOMAIN) is connected to EDGE, probe(CREDENTIAL,
+# ERROR) logs in at the TURN server main.
+phones_step() { phones_run "$1" "${BATS_TEST_FILENAME%.bats}.py" "${@:2}"; }
+
+# phones EDGE <<'PY': the same for a few lines of Python with top-level await.
+phones() { phones_run "$1" "$TC_TOP/tests/integration/epcscf/phones.py"; }
+
+phones_run() {
   TC_EDGE=$1 TC_PROBE_PORT=$(server_port main) PYTHONPATH=$TC_TOP/tests/integration/epcscf PYTHONDONTWRITEBYTECODE=1 \
-    timeout 120 /usr/bin/python3 "$TC_TOP/tests/integration/epcscf/phones.py" "${@:2}"
+    timeout 120 /usr/bin/python3 "${@:2}"
 }

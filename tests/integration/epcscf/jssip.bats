@@ -40,68 +40,24 @@ fetch_jssip() {
   }
 }
 
-# jssip EDGE USER [PASSWORD-FILE] <<'PY': Python with "say(LINE)", which gives JsSIP's answer to a command
+# jssip EDGE USER FUNCTION [PASSWORD-FILE]: a function of jssip.py with JsSIP as that user
 jssip() {
-  export NODE_PATH=$TC_BUILD/node/node_modules:${NODE_PATH-} TC_USER=$2 TC_PASSWORD=${3:-$TC_DIR/passwords/$2@ims.test}
-  { cat <<'PY'; sed 's/^/    /'; echo '    node.stdin.close(); await node.wait()'; echo 'await test_it()'; } | phones "$1"
-async def test_it():
-    node = await asyncio.create_subprocess_exec(
-        "node", os.environ["TC_TOP"] + "/tests/integration/epcscf/jssip.cjs", f"wss://127.0.0.1:{(EDGE / 'port').read_text().strip()}",
-        str(DIR / "tls/ca.pem"), os.environ["TC_USER"], "ims.test", os.environ["TC_PASSWORD"],
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
-
-    async def say(line):
-        node.stdin.write(line.encode() + b"\n")
-        answer = json.loads(await asyncio.wait_for(node.stdout.readline(), 40))
-        if answer.get("credential"):
-            answer["credential"] = Message("SIP/2.0 200 OK\r\nTurn-Credential: " + answer["credential"] + "\r\n\r\n").credential()
-        return answer
-PY
+  export NODE_PATH=$TC_BUILD/node/node_modules:${NODE_PATH-}
+  phones_step "$1" "$3" "$2" "${4:-$TC_DIR/passwords/$2@ims.test}"
 }
 
 @test "derived in the answer to REGISTER, pushed in that to OPTIONS; both allocate; the end of each" {
-  jssip main alice <<'PY'
-answer = await say("register derived")
-assert answer["registered"] and answer["credential"]["kind"] == "derived", answer
-derived = answer["credential"]
-probe(derived)
-probe(derived, transport="tcp")
-answer = await say("options pushed")
-assert answer["status"] == 200 and answer["credential"]["kind"] == "pushed", answer
-pushed = answer["credential"]
-probe(pushed)
-assert await say("unregister") == {"unregistered": True}
-await refused(pushed)
-ctl("revoke", "user", "turn.test", "alice")
-await refused(derived)
-ctl("unrevoke", "user", "turn.test", "alice")
-PY
+  jssip main alice both_kinds
 }
 
 @test "it does not ask, and gets none; a wrong password gets none" {
-  jssip main bob <<'PY'
-answer = await say("register")
-assert answer == {"registered": True, "status": 200, "credential": None}, answer
-answer = await say("options")
-assert answer == {"status": 200, "credential": None}, answer
-await say("unregister")
-PY
+  jssip main bob not_asked_for
   echo wrong >"$TC_DIR/wrong"
-  jssip main bob "$TC_DIR/wrong" <<'PY'
-answer = await say("register derived")
-assert answer == {"registered": False, "status": 401, "credential": None}, answer
-answer = await say("options derived")
-assert answer == {"status": 403, "credential": None}, answer
-PY
+  jssip main bob wrong_password "$TC_DIR/wrong"
 }
 
 @test "turncredd hangs: registered without" {
   kill -STOP "$(daemon_pid main)"
-  jssip main carol <<'PY'
-start = time.monotonic()
-answer = await say("register derived")
-assert answer == {"registered": True, "status": 200, "credential": None}, answer
-assert time.monotonic() - start < 10
-PY
+  jssip main carol hung
   kill -CONT "$(daemon_pid main)"
 }

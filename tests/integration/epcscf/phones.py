@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Runs the test on stdin, Python with top-level await, with phones at the eP-CSCF TC_EDGE."""
+"""Phones at the eP-CSCF TC_EDGE, and what tests do beside them.
+
+As a program it runs the test on stdin, Python with top-level await and these names.
+"""
 import ast
 import asyncio
 import json
@@ -9,8 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from phone import *  # noqa: F403 pylint: disable=wildcard-import
-from phone import Phone, UdpPhone, for_probe
+from phone import Message, Phone, UdpPhone, for_probe  # noqa: F401
 
 DIR = Path(os.environ["TC_DIR"])
 EDGE = DIR / "edges" / os.environ["TC_EDGE"]
@@ -75,14 +77,26 @@ async def until(condition, limit=10):
         await asyncio.sleep(0.1)
 
 
-names = dict(globals())
-code = compile(sys.stdin.read(), "test", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+async def by_then(get, limit=10):
+    """What get() answers, as soon as that is something, within so many seconds"""
+    end = time.monotonic() + limit
+    while not (got := await get()):
+        assert time.monotonic() < end, "waited in vain"
+        await asyncio.sleep(0.1)
+    return got
 
 
-async def test():
-    result = eval(code, names)  # pylint: disable=eval-used
+def run_step(names):
+    """For a file of steps (phones_step in epcscf.bash): calls the function that the command line names, of these
+    names, with the words behind it."""
+    asyncio.run(names[sys.argv[1]](*sys.argv[2:]))
+
+
+async def test(code):
+    result = eval(code, globals())  # pylint: disable=eval-used
     if asyncio.iscoroutine(result):
         await result
 
 
-asyncio.run(test())
+if __name__ == "__main__":
+    asyncio.run(test(compile(sys.stdin.read(), "test", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)))

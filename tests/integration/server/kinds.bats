@@ -24,29 +24,11 @@ teardown() { turncred_check; }
 teardown_file() { turncred_down; }
 
 @test "tokens of every algorithm and derivation, with 20 and 32 octets of session key" {
-  turn main <<'PY'
-for alg in "A256GCM", "A128GCM", "A256CBC-HS512":
-    for derivation in "none", "hkdf-sha256":
-        kid = f"{alg}-{derivation}"
-        how = {"algorithm": alg, "derivation": derivation}
-        expect(0, token(kid, **how))
-        expect(0, token(kid, mac_key=os.urandom(32), **how))
-        expect(401, token(kid, k=os.urandom(len(key(kid))), **how))
-        if derivation == "none" and alg != "A256CBC-HS512":
-            continue
-        if len(key(kid)) == 32:
-            expect(401, token(kid, algorithm="A256GCM", derivation="none"))
-PY
+  turn_step main algorithms_and_derivations
 }
 
 @test "RFC 7635's literal CBC form: only for a key row that allows it" {
-  turn main <<'PY'
-how = {"algorithm": "A256CBC-HS512"}
-expect(0, token("literal", nonce=b"", **how))
-expect(0, token("literal", **how))
-expect(401, token("A256CBC-HS512-none", nonce=b"", **how))
-expect(401, token("A256CBC-HS512-hkdf-sha256", nonce=b"", derivation="hkdf-sha256", **how))
-PY
+  turn_step main literal_cbc_form
 }
 
 @test "rest: both orders and four hashes, one secret never both" {
@@ -57,17 +39,7 @@ PY
       sql "DELETE FROM turncred.key WHERE realm = 'turn.test' AND use = 'rest'"
       key_add turn.test "$n" rest "$hash" none "username_format='$order'"
       synced
-      turn main "$n" "$order" "$hash" <<'PY'
-kid, order, digest = sys.argv[1:]
-other = "timestamp:user-id" if order == "user-id:timestamp" else "user-id:timestamp"
-expect(0, rest("alice", kid=kid, order=order, digest=digest))
-expect(401, rest("alice", kid=kid, order=other, digest=digest))
-expect(401, rest("alice", kid=kid, order=order, digest="sha256" if digest == "sha1" else "sha1"))
-expect(401, rest("alice", left=-1, kid=kid, order=order, digest=digest))
-expect(401, rest("alice", left=86400 * 30, kid=kid, order=order, digest=digest))
-# an all-digit user id is no expiry
-expect(0, rest("4102444800", kid=kid, order=order, digest=digest))
-PY
+      turn_step main rest_form "$n" "$order" "$hash"
     done
   done
   # the derived credentials of the same realm still work
@@ -95,42 +67,13 @@ PY
   credential_push turn.test there 0123456789abcdef-there 0 192.0.2.1
   credential_push turn.test dave:4102444800 0123456789abcdef-dave
   synced
-  turn main <<'PY'
-expect(0, password("bob", "0123456789abcdef-bob"))
-expect(0, password("sip:carol@ims.example", "0123456789abcdef-carol"))
-expect(0, password("here", "0123456789abcdef-here"))
-expect(0, password("dave:4102444800", "0123456789abcdef-dave"))
-for name, text in (("bob", "0123456789abcdef-carol"), ("Bob", "0123456789abcdef-bob"), ("gone", "0123456789abcdef-gone"),
-                   ("there", "0123456789abcdef-there"), ("nobody", "x")):
-    expect(401, password(name, text))
-PY
+  turn_step main pushed_credentials
   log_has main 'user="gone".*reason=expired'
   log_has main 'user="there".*reason=address_mismatch'
 }
 
 @test "pushed: works within a second of the commit, and is gone within a second of its removal" {
-  turn main <<'PY'
-import subprocess
-
-
-def sql(text):
-    subprocess.run(["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-c", text], check=True, stdout=subprocess.DEVNULL)
-
-
-def code():
-    return login(password("erin", "0123456789abcdef-erin"))
-
-
-times = []
-for i in range(5):
-    subprocess.run("/usr/bin/python3 $TC_TOP/tests/integration/support.py credential turn.test erin"
-                   " 0123456789abcdef-erin 0 '' | psql -XqAt -v ON_ERROR_STOP=1 >/dev/null", shell=True, check=True)
-    times.append(wait_until(lambda: code() == 0, 3))
-    sql("SELECT turncred.credential_remove('turn.test', 'erin')")
-    times.append(wait_until(lambda: code() == 401, 3))
-print("seconds:", " ".join(f"{t:.3f}" for t in times))
-assert max(times) < 1.0, times
-PY
+  turn_step main pushed_within_a_second
 }
 
 @test "nothing but psql: a plain realm takes a key and a password" {
@@ -185,62 +128,14 @@ PY
 @test "programs that know nothing of us: aioice with derived and pushed credentials" {
   credential_push turn.test henry 0123456789abcdef-henry
   synced
-  turn main <<'PY'
-import asyncio
-import aioice.turn
-
-
-async def echo(credential):
-    class Peer(asyncio.DatagramProtocol):
-        def connection_made(self, t):
-            self.t = t
-
-        def datagram_received(self, data, addr):
-            self.t.sendto(data, addr)
-
-    loop = asyncio.get_running_loop()
-    peer, _ = await loop.create_datagram_endpoint(Peer, local_addr=("127.0.0.1", 0))
-    got = loop.create_future()
-
-    class Ours(asyncio.DatagramProtocol):
-        def datagram_received(self, data, addr):
-            if not got.done():
-                got.set_result(data)
-
-    ours, _ = await aioice.turn.create_turn_endpoint(
-        Ours, server_addr=("127.0.0.1", port()), username=credential.username, password=credential.password)
-    ours.sendto(b"hello", peer.get_extra_info("sockname"))
-    assert await asyncio.wait_for(got, 5) == b"hello"
-    ours.close()
-    peer.close()
-
-
-for credential in derived(), password("henry", "0123456789abcdef-henry"):
-    asyncio.run(echo(credential))
-PY
+  turn_step main aioice_relays
 }
 
 @test "derived credentials bound to the client's address, where the realm says so" {
   realm_add bound.test "mechanisms='{derived}'" bind_address=true user_quota=1
   key_add bound.test b1 derived
   server_start bound -realm realm=bound.test
-  turn bound <<'PY'
-def bound(user, **options):
-    return derived(user, kid="b1", realm="bound.test", **options)
-
-
-expect(0, bound("alice|127.0.0.1"))
-expect(0, bound("sip:a|b@ims.example|127.0.0.1"))
-for user in ("alice", "alice|", "|127.0.0.1", "alice|127.0.0.2", "alice|127.0.0.1|192.0.2.1", "alice|::1", "alice|127.1",
-             "alice|localhost", "alice|" + "1" * 60):
-    expect(401, bound(user))
-# quota, names and revocation know the user without the address
-c = client(bound("carol|127.0.0.1"))
-turnclient.need("allocate", c.allocate())
-assert client(bound("carol|127.0.0.1", left=700)).allocate().code == 486
-assert "username=<carol>" in log()
-turnclient.need("renew", c.renew(bound("carol|127.0.0.1", left=800)))
-PY
+  turn_step bound bound_to_the_address
   log_has bound 'user="alice.127.0.0.2:[0-9]*".*reason=address_mismatch'
   sql "SELECT turncred.revoke('user', 'bound.test', 'carol')"
   synced

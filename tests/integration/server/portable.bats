@@ -36,38 +36,10 @@ runs() {
   local name=$1
   TC_TURNSERVER=$program server_start "$name"
   synced
-  turn "$name" <<'PY'
-tag = os.urandom(4)
-for kind in "udp", "tcp":
-    for make in (lambda left: token(mac_key=tag + os.urandom(16), lifetime=left),
-                 lambda left: derived("alice", left=left)):
-        c = client(make(600), kind)
-        turnclient.need("allocate", c.allocate())
-        peer = turnclient.Peer()
-        turnclient.need("permission", c.create_permission(peer.address))
-        assert turnclient.relay_once(c, peer)
-        turnclient.need("channel", c.channel_bind(0x4000, peer.address))
-        assert turnclient.relay_once(c, peer, 0x4000)
-        turnclient.need("renewal", c.renew(make(900)))
-        turnclient.need("refresh", c.refresh())
-        turnclient.need("delete", c.refresh(0))
-expect(401, token(lifetime=86400 * 365))
-expect(401, token(age=86400))
-expect(401, derived(left=-5))
-PY
+  turn_step "$name" what_crosses_the_abi
   log_has "$name" 'reason=expired'
   kill -USR2 "$(<"$TC_DIR/servers/$name/pid")"
-  turn "$name" <<'PY'
-import subprocess
-user = "user-" + os.environ["TC_SERVER"]
-c, other = client(derived(user)), client(derived("other"))
-for x in c, other:
-    turnclient.need("allocate", x.allocate())
-subprocess.run(["psql", "-XqAtc", f"SELECT turncred.revoke('user', 'turn.test', '{user}')"], check=True)
-wait_until(lambda: c.refresh().code in (401, 437), 5)
-assert login(derived(user)) == 401
-turnclient.need("the other's", other.refresh(0))
-PY
+  turn_step "$name" session_that_the_module_ends
   server_alive "$name"
   server_stop "$name"
   sha256sum -c --quiet "$TC_DIR/module.sum"

@@ -51,16 +51,7 @@ assert c.challenge().code == 500
 PY
   log_has away 'nothing is loaded after wait_at_start'
   pg_restart
-  turn away <<'PY'
-def up():
-    c = client(token())
-    try:
-        return c.allocate().ok
-    finally:
-        c.close()
-wait_until(up, 20, 0.3)
-expect(0, derived())
-PY
+  turn_step away comes_back
 }
 
 @test "metrics are served on loopback, with grants and refusals counted" {
@@ -93,25 +84,7 @@ urllib.request.urlopen('http://127.0.0.1:$port/other', timeout=5)"
   port=$(free_port)
   server_start metrics2 "module:prometheus = 127.0.0.1:$port"
   pid=$(<"$TC_DIR/servers/metrics2/pid")
-  /usr/bin/python3 - "$pid" "$port" <<'PY'
-import os, resource, socket, sys, time, urllib.request
-pid, port = int(sys.argv[1]), int(sys.argv[2])
-old = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-def worked():
-    fields = open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, old[1]))
-with socket.create_connection(("127.0.0.1", port)) as waiting:
-    waiting.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
-    before = worked()
-    time.sleep(2)
-    spent = worked() - before
-    print("CPU", spent)
-    assert spent < 0.12, f"{spent} s of CPU in 2 s"
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, old)
-    waiting.settimeout(10)
-    assert waiting.recv(100).startswith(b"HTTP/1.1 200")
-PY
+  turn_step metrics2 without_descriptors "$pid" "$port"
 }
 
 @test "SIGTERM ends the server, with the module and its threads" {
@@ -127,35 +100,7 @@ PY
   local port
   port=$(free_port)
   server_start cli -no-cli cli-ip=127.0.0.1 "cli-port=$port" cli-password=operator
-  turn cli "$port" <<'PY'
-import socket
-
-expect(0, token())
-expect(401, token(k=bytes(32)))
-s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
-s.settimeout(5)
-text = b""
-
-
-def until(mark):
-    global text
-    while mark not in text:
-        octets = s.recv(4096)
-        assert octets, text
-        text += octets
-
-
-until(b"password")
-s.sendall(b"operator\r\n")
-until(b"> ")
-text = b""
-s.sendall(b"am\r\n")
-until(b"refused_rows: 0")
-print(text.decode())
-for words in (b"auth-module: turncred", b"mode: only", b"database: connected", b"snapshot: number",
-              b"realms: 1", b"keys: 2", b"grants{mechanism=token}: 1", b"denials{reason=bad_token}: 1"):
-    assert words in text, words
-PY
+  turn_step cli telnet "$port"
 }
 
 @test "observing: coturn decides, the module's opinion is counted and differences are named" {
@@ -309,24 +254,7 @@ PY
 
 @test "fail2ban's filter finds what an attacker does, and not what an honest client runs into" {
   server_start banned
-  turn banned <<'PY'
-import re
-text = (pathlib.Path(os.environ["TC_TOP"]) / "plugin/module/turncred.fail2ban").read_text()
-regex = re.search(r"^failregex = (.*)$", text, re.M)[1].replace("<ADDR>", r"(?P<ip>[0-9a-f.:]+)")
-
-
-def found(credential):
-    before = len(log())
-    expect(401, credential)
-    return [m["ip"] for line in log()[before:].splitlines() if (m := re.search(regex, line))]
-
-
-for bad in (token(k=bytes(32)), token("nobody", k=bytes(32)), derived(k=bytes(32)), derived(left=10**6),
-            password("x", "y"), password("reason=expired,session=1", "y")):
-    assert found(bad) == ["127.0.0.1"], bad.username
-for honest in derived(left=-5), token(age=1000):
-    assert found(honest) == [], honest.username
-PY
+  turn_step banned fail2ban_filter
 }
 
 # the last one here: it gives the database another port
@@ -341,19 +269,12 @@ PY
   export PGPORT=$port
   server_start peer module:-database "module:database = host=127.0.0.1 port=$port dbname=turncred user=turn1" \
     "module:snapshot_file = $TC_DIR/peer.snapshot"
-  cat >"$TC_DIR/denied.py" <<'PY'
-c = client(token())
-turnclient.need("allocate", c.allocate())
-r = c.create_permission(("127.0.0.1", 5432))
-assert r.code == 403, r.code
-turnclient.need("permission", c.create_permission(("127.0.0.2", 5432)))
-PY
-  turn peer <"$TC_DIR/denied.py"
+  turn_step peer denied_peer
   # ... also by a server that has not reached it since it started
   wait_for 15 test -s "$TC_DIR/peer.snapshot"
   pg_stop "$TC_DIR/pg"
   server_stop peer
   server_run peer "$TC_TURNSERVER"
   log_has peer 'using the snapshot on disk' 20
-  turn peer <"$TC_DIR/denied.py"
+  turn_step peer denied_peer
 }

@@ -70,12 +70,7 @@ refused() {
   local size at
   size=$(stat -c %s "$TC_DIR/snapshot")
   for at in 0 7 9 20 60 100 130 200 4000 70000 $((size - 20)) $((size - 1)); do
-    /usr/bin/python3 - "$TC_DIR/snapshot" "$TC_DIR/damaged" "$at" <<'PY'
-import sys
-b = bytearray(open(sys.argv[1], "rb").read())
-b[int(sys.argv[3])] ^= 1
-open(sys.argv[2], "wb").write(b)
-PY
+    /usr/bin/python3 "$BATS_TEST_DIRNAME/disk.py" damage "$TC_DIR/snapshot" "$TC_DIR/damaged" "$at"
     refused 'snapshot' -s "$TC_DIR/damaged"
   done
   for at in 0 5 100 $((65536 + 300)) $((size - 1)); do
@@ -84,12 +79,7 @@ PY
   done
   # cut at the end of a chunk, and something added
   local header
-  header=$(/usr/bin/python3 -c '
-import sys
-b = open(sys.argv[1], "rb").read()
-at = 8
-for _ in range(3): at += 2 + int.from_bytes(b[at:at + 2], "big")
-print(at + 16 + 32)' "$TC_DIR/snapshot")
+  header=$(/usr/bin/python3 "$BATS_TEST_DIRNAME/disk.py" header "$TC_DIR/snapshot")
   head -c $((header + 4 + 65536 + 16)) "$TC_DIR/snapshot" >"$TC_DIR/damaged"
   refused 'damaged' -s "$TC_DIR/damaged"
   { cat "$TC_DIR/snapshot"; echo; } >"$TC_DIR/damaged"

@@ -42,48 +42,7 @@ token_for() {
 
 # A TURN server of somebody else's: knows the URL, its name and its certificate, and cryptography.
 foreign_server() { # CERTIFICATE NAME TOKEN-ANSWER
-  TC_PORT=$(<"$TC_DIR/daemons/main/port") /usr/bin/python3 - "$@" <<'PY'
-import base64, hashlib, hmac, http.client, json, os, ssl, struct, sys, time
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.padding import PKCS7
-
-certificate, name, answer = sys.argv[1:]
-tls = os.environ["TC_DIR"] + "/tls/"
-context = ssl.create_default_context(cafile=tls + "ca.pem")
-context.load_cert_chain(tls + certificate + ".pem", tls + certificate + ".key")
-connection = http.client.HTTPSConnection("127.0.0.1", int(os.environ["TC_PORT"]), context=context, timeout=20)
-connection.request("GET", "/.well-known/stun-key?service=stun&name=" + name)
-response = connection.getresponse()
-assert response.status == 200 and response.getheader("Content-Type") == "application/json", response.status
-assert response.getheader("Cache-Control") == "no-store"
-jwk = json.loads(response.read())
-assert set(jwk) == {"k", "exp", "kid", "enc"} and jwk["exp"] > time.time()
-assert "=" not in jwk["k"]
-k = base64.urlsafe_b64decode(jwk["k"] + "=" * (-len(jwk["k"]) % 4))
-
-issued = json.load(open(answer))
-assert issued["kid"] == jwk["kid"], (issued["kid"], jwk["kid"])
-token = base64.b64decode(issued["access_token"], validate=True)
-(length,) = struct.unpack("!H", token[:2])
-nonce, sealed, aad = token[2 : 2 + length], token[2 + length :], name.encode()
-if jwk["enc"] == "A256GCM":
-    assert len(k) == 32 and length == 12
-    plain = AESGCM(k).decrypt(nonce, sealed, aad)
-else:  # RFC 7518 5.2.5
-    assert jwk["enc"] == "A256CBC-HS512" and len(k) == 64 and length == 16
-    mac_key, enc_key, sealed, tag = k[:32], k[32:], sealed[:-32], sealed[-32:]
-    mac = hmac.new(mac_key, aad + nonce + sealed + struct.pack("!Q", 8 * len(aad)), hashlib.sha512).digest()
-    assert hmac.compare_digest(mac[:32], tag)
-    decryptor = Cipher(algorithms.AES(enc_key), modes.CBC(nonce)).decryptor()
-    unpadder = PKCS7(128).unpadder()
-    plain = unpadder.update(decryptor.update(sealed) + decryptor.finalize()) + unpadder.finalize()
-(length,) = struct.unpack("!H", plain[:2])
-assert base64.b64decode(issued["key"]) == plain[2 : 2 + length]
-stamp, lifetime = struct.unpack("!QI", plain[2 + length :])
-assert lifetime == issued["expires_in"] and abs((stamp >> 16) - time.time()) < 60
-print("opened with", jwk["enc"], jwk["kid"])
-PY
+  /usr/bin/python3 "$BATS_TEST_DIRNAME/independent.py" foreign_server "$(<"$TC_DIR/daemons/main/port")" "$@"
 }
 
 @test "a foreign server fetches its key and opens what turncredd issued for it: A256GCM, A256CBC-HS512" {

@@ -69,19 +69,7 @@ exchange() {
   [ "$(value '.iceServers[0].credential.accessToken')" = "$(value .access_token)" ]
   probe main
   # opened by another implementation
-  PYTHONPATH=$TC_TOP/tests/integration /usr/bin/python3 - "$(value .access_token)" "$(value .key)" <<'PY'
-import base64, sys, time
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from support import *
-token, key = (base64.b64decode(a, validate=True) for a in sys.argv[1:])
-nonce, sealed = token[2:14], token[14:]
-assert token[:2] == b"\0\x0c"
-k = (DIR / "keys/turn.test/t1").read_bytes()
-plain = AESGCM(k).decrypt(nonce, sealed, b"turn.test-server")
-assert plain[:2] == b"\0\x14" and plain[2:22] == key
-stamp, life = struct.unpack("!QI", plain[22:])
-assert life == 900 and abs((stamp >> 16) - time.time()) < 10
-PY
+  /usr/bin/python3 "$BATS_TEST_DIRNAME/independent.py" opens_token "$(value .access_token)" "$(value .key)"
 }
 
 @test "client authentication: Basic, body, certificate; wrong ones get invalid_client" {
@@ -161,14 +149,7 @@ logged() { [ "$(sql "SELECT count(*) FROM turncred.issue_log WHERE kind = 'token
   exchange 400 key=small kid=small && has_error invalid_request 'key set'
   exchange 400 kid= && has_error invalid_request 'key set'
   # a key that the token brings along is not looked at
-  /usr/bin/python3 - "$TC_DIR/jwt" >"$TC_DIR/jwt/token" <<'PY'
-import json, pathlib, sys, time, jwt
-folder = pathlib.Path(sys.argv[1])
-now = int(time.time())
-key = json.loads((folder / "jwks2.json").read_text())["keys"][0]
-print(jwt.encode({"iss": "https://portal.test", "aud": "https://issuer.test", "sub": "eve", "iat": now, "exp": now + 60},
-  (folder / "rsa2.pem").read_bytes(), "RS256", headers={"typ": "at+jwt", "kid": "rsa", "jwk": key, "jku": "https://evil.test/jwks"}))
-PY
+  /usr/bin/python3 "$BATS_TEST_DIRNAME/independent.py" jwt_with_its_key >"$TC_DIR/jwt/token"
   token 400 $GRANT $TYPE audience=turn.test-server "subject_token=$(<"$TC_DIR/jwt/token")" && has_error invalid_request signature
   # cut, changed, rubbish
   portal token >"$TC_DIR/jwt/token"
@@ -177,7 +158,7 @@ PY
     token 400 $GRANT $TYPE audience=turn.test-server "subject_token=$rubbish" && has_error invalid_request subject_token
   done
   daemon_alive main
-  sleep 0.3
+  wait_for 5 all_delivered
   [ "$(sql "SELECT count(*) FROM turncred.issue_log")" = "$before" ]
 }
 all_delivered() { [ "$(curl -s "http://127.0.0.1:$(<"$TC_DIR/daemons/main/monitor")/readyz" | jq .undelivered)" = 0 ]; }

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What life.bats does to turncredd: life.py FUNCTION ARGUMENT..."""
+
+import collections
+import http.client
+import json
+import os
+import pathlib
+import socket
+import ssl
+import sys
+import threading
+import time
+
+
+def tls():
+    return ssl.create_default_context(cafile=os.environ["TC_DIR"] + "/tls/ca.pem")
+
+
+def in_threads(number, function):
+    """Calls function(0), function(1) and so on, all at once, until all have ended."""
+    threads = [threading.Thread(target=function, args=(n,)) for n in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def ask_for_tokens(port, key_file, end):
+    """Asks for tokens on three connections until the file `end` is there; prints how often which kid, or which
+    refusal, was the answer."""
+    key, end, seen = pathlib.Path(key_file).read_text().strip(), pathlib.Path(end), collections.Counter()
+
+    def run(t):
+        c = http.client.HTTPSConnection("127.0.0.1", int(port), context=tls(), timeout=10)
+        n = 0
+        while not end.exists():
+            n += 1
+            c.request(
+                "POST",
+                "/oauth2/token",
+                f"grant_type=client_credentials&audience=turn.test-server&subject=r{t}-{n}"
+                f"&client_id=all&client_secret={key}",
+                {"Content-Type": "application/x-www-form-urlencoded"},
+            )
+            r = c.getresponse()
+            text = r.read()
+            seen[json.loads(text)["kid"] if r.status == 200 else f"{r.status} {text.decode()}"] += 1
+
+    in_threads(3, run)
+    print(json.dumps(seen))
+
+
+def gone(sock, limit):
+    """True when the other side has closed; an assertion fails if it has not after `limit` seconds of silence."""
+    sock.settimeout(limit)
+    try:
+        while sock.recv(4000):
+            pass
+    except (ConnectionError, ssl.SSLError, OSError) as e:
+        assert not isinstance(e, TimeoutError), "still open"
+    return True
+
+
+def slow_clients(port):
+    """Clients that say nothing, half a request, an octet now and then, and nothing more: all are cut off."""
+    address, context = ("127.0.0.1", int(port)), tls()
+
+    def connect(octets):
+        sock = context.wrap_socket(socket.create_connection(address), server_hostname="127.0.0.1")
+        sock.sendall(octets)
+        return sock
+
+    post = b"POST /oauth2/token HTTP/1.1\r\nHost: x\r\n"
+    silent = socket.create_connection(address)  # no handshake at all
+    header = connect(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: ")
+    body = connect(post + b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n\r\n")
+    drip = connect(post + b"Content-Length: 1000\r\n\r\n")
+    start = time.monotonic()
+    dripped = 0
+    while time.monotonic() - start < 4:  # an octet now and then does not help
+        try:
+            drip.sendall(b"a")
+            dripped += 1
+        except OSError:
+            break
+        time.sleep(0.1)
+    else:
+        raise AssertionError("a dripping client is kept")
+    for sock in silent, header, body:
+        assert gone(sock, 3)
+    idle = connect(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert idle.recv(4000).startswith(b"HTTP/1.1 200")
+    assert gone(idle, 5)
+    print("ok", dripped)
+
+
+def systemd(path):
+    """Listens on the socket `path` as systemd does; prints what it is told, a line a message, until STOPPING."""
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    s.bind(path)
+    s.settimeout(30)
+    message = ""
+    while "STOPPING" not in message:
+        message = s.recv(500).decode()
+        print(message.replace("\n", " "), flush=True)
+
+
+def hammer(port, key_file, name, answered):
+    """Asks for credentials on eight connections until they break; adds the users that were answered to a file."""
+    key, lock = pathlib.Path(key_file).read_text().strip(), threading.Lock()
+
+    def run(t):
+        c = http.client.HTTPSConnection("127.0.0.1", int(port), context=tls(), timeout=5)
+        try:
+            for n in range(5000):
+                user = f"{name}-{t}-{n}"
+                c.request(
+                    "POST",
+                    "/v1/realms/turn.test/credentials",
+                    json.dumps({"user": user}),
+                    {"Authorization": "Bearer " + key, "Content-Type": "application/json"},
+                )
+                r = c.getresponse()
+                r.read()
+                assert r.status == 201, r.status
+                with lock:
+                    out.write(user + "\n")
+                    out.flush()
+        except (OSError, http.client.HTTPException):
+            pass
+
+    with open(answered, "a") as out:
+        in_threads(8, run)
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](*sys.argv[2:])

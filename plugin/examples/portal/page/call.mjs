@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A call of this page with itself: two RTCPeerConnections that may use nothing but the relay.
+// A call of this page with itself: two RTCPeerConnections that may use only the relay.
 //
 // Events: candidate (end, candidate), refused (end, error), open, counted (sent, received of each end),
 // roundtrip (last), quiet (seconds), ended (why; null: hung up).
@@ -8,7 +8,7 @@ const MESSAGES = 10; // of each end, at the beginning
 const PING = 1000; // ms
 const ENDS = ['A', 'B'];
 
-/** What a candidate of type relay uses towards the TURN server. */
+/** The transport that a candidate of type relay uses towards the TURN server. */
 export const over = ({ relayProtocol, url }) =>
   (relayProtocol || (/^turns:/.test(url) ? 'tls' : /transport=(\w+)/.exec(url || '')?.[1]) || '').toUpperCase();
 
@@ -21,7 +21,7 @@ export class Call extends EventTarget {
   #over = false;
   #waiting = new Map(); // number of a ping: when it was sent
   #pings = 0;
-  #heard = 0; // when anything came last
+  #heard = 0; // time of the last received message
   opened = false;
   candidates = [];
   refusals = [];
@@ -76,10 +76,10 @@ export class Call extends EventTarget {
       if (!candidate?.candidate || this.#over) return;
       this.candidates.push({ end, candidate });
       this.dispatchEvent(event('candidate', { end, candidate }));
-      this.#peers[other].addIceCandidate(candidate).catch(() => {}); // the connection's state tells
+      this.#peers[other].addIceCandidate(candidate).catch(() => {}); // the connection's state shows the failure
     };
     peer.onicecandidateerror = (error) => {
-      // Chromium asks a TURN server for STUN's sake, too; whether that works is nothing to a relay
+      // Chromium also uses a TURN server as a STUN server; a failure of STUN does not concern the relay
       if (this.#over || /^stuns?:/.test(error.url)) return;
       this.refusals.push({ end, error });
       this.dispatchEvent(event('refused', { end, error }));

@@ -32,7 +32,7 @@ function one(header) {
   };
 }
 
-/** The challenge to answer, of several header fields: the strongest that is known; null: none. */
+/** Chooses the strongest known challenge of several header fields; null if there is none. */
 export function challenge(headers) {
   const known = headers.map(one).filter(Boolean);
   return known.find((c) => c.algorithm === 'SHA-256') || known[0] || null;
@@ -42,7 +42,7 @@ export function challenge(headers) {
 export const random = () =>
   Array.from(crypto.getRandomValues(new Uint8Array(16)), (octet) => octet.toString(16).padStart(2, '0')).join('');
 
-/** The value of the Authorization header field. count: how often this nonce has been used. */
+/** The value of the Authorization header field. count: number of uses of this nonce, this one included. */
 export async function authorization(c, { username, password, method, uri, count = 1, cnonce = random() }) {
   const hash = HASHES[c.algorithm];
   const nc = count.toString(16).padStart(8, '0');

@@ -4,7 +4,7 @@
 const CODES = {
   300: 'The server sends its clients to another server.',
   400: 'The server did not understand the request.',
-  401: 'The server did not accept this username and password: they have run out, were revoked, or were made with another key or for another realm. Get a new credential.',
+  401: 'The server did not accept this username and password: they have expired, were revoked, or were made with another key or for another realm. Get a new credential.',
   403: 'The server forbids this relay.',
   405: 'Something between here and the server does not speak TURN.',
   420: 'The server does not know an attribute of the request.',
@@ -25,7 +25,7 @@ export function explain({ errorCode, errorText, url }) {
   return `${url || 'TURN server'}: ${errorCode}. ${meaning}`;
 }
 
-/** Each reason once. Where a server answered, it does not matter which of its addresses did not. */
+/** Each reason once. If a server answered on one address, the reasons leave out its addresses that did not answer. */
 export function reasons(errors) {
   const told = errors.filter(({ errorCode }) => errorCode !== 701);
   return [...new Set((told.length ? told : errors).map(explain))];

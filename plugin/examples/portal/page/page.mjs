@@ -21,13 +21,13 @@ function signedIn(user) {
   hide('step-2', !user);
   hide('step-3', !user);
   $('who').textContent = user || '';
-  // what was said to the one before
+  // hide the errors that the previous user saw
   for (const id of ['https', 'sip', 'token', 'call']) fail(`${id}-error`);
   if (user && settings?.sip && !$('sip-address').value) $('sip-address').value = `sip:${user}@${settings.sip.domain}`;
   if (!user) forget();
 }
 
-/** Everything that belonged to the user. */
+/** Removes everything that belonged to the user. */
 function forget() {
   call?.hangUp();
   registration?.unregister().catch(() => {});
@@ -62,7 +62,7 @@ $('sign-out').onclick = () => run($('sign-out'), 'sign-in-error', async () => {
   $('user').focus();
 });
 
-/** A session that is over is no error of the button that was pressed. */
+/** Runs an action of a button; an expired session brings the page back to sign-in instead of an error at the button. */
 async function asked(question) {
   try {
     return await question();
@@ -78,7 +78,7 @@ async function asked(question) {
 
 // --- 2 credentials ----------------------------------------------------------------------------
 
-/** A new credential; null takes the old one away. */
+/** Sets a new credential; null removes the old one. */
 function take(way, credential) {
   credentials[way] = credential;
   const choice = document.querySelector(`input[name=use][value=${way}]`);
@@ -261,7 +261,7 @@ function begin(next, credential) {
     if (next === call && next.opened) state('Connected: data goes through the relay, both ways.', 'good');
   });
   next.addEventListener('quiet', ({ seconds }) => {
-    // said once, not every second
+    // the text appears once, not every second
     if (seconds >= next.quietSeconds && $('call-state').className !== 'state bad') state('Nothing comes through the relay any more…', 'bad');
   });
   next.addEventListener('ended', ({ why }) => ended(next, why));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The portal's API. The session is a cookie that no script sees.
+// The portal's API. The session is a cookie that no script can read.
 
-/** status, and what the portal says. */
+/** An error with the HTTP status (0: no answer) and the portal's message. */
 export class PortalError extends Error {
   constructor(status, message) {
     super(message);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A SIP registration over secure WebSocket (RFC 3261 section 10, RFC 7118) that asks the eP-CSCF for
-// a TURN credential. Registers again by itself before it runs out.
+// a TURN credential. The page registers again by itself before the registration expires.
 
 import { authorization, challenge, random } from './digest.mjs';
 import { build, parse, respond } from './message.mjs';
 import { parseTurnCredential } from './turn-credential.mjs';
 
-/** What went wrong, for people. */
+/** An error with a message for people. */
 export class SipError extends Error {}
 
 const REFUSED = {
@@ -37,13 +37,13 @@ export class Registration extends EventTarget {
   #tag = random().slice(0, 10);
   #call = random();
 
-  /** ask: derived or pushed. expires: of the registration. seconds: how long an answer is waited for. */
+  /** ask: derived or pushed. expires: seconds of the registration's life. seconds: longest wait for an answer. */
   constructor({ websocket, user, domain, password, ask = 'derived', expires = 600, seconds = 10, Socket = WebSocket }) {
     super();
     Object.assign(this, { websocket, user, domain, password, ask, expires, seconds, Socket });
   }
 
-  /** The credential in the answer; null if the edge registered us and gave none. */
+  /** Registers. Returns the credential in the answer; null if the edge registered the page and gave no credential. */
   async register() {
     await this.#open();
     const answer = await this.#ask('REGISTER', this.expires);
@@ -51,7 +51,7 @@ export class Registration extends EventTarget {
     return this.#credential(answer);
   }
 
-  /** Another credential in the same flow, without registering anew. */
+  /** Asks for another credential in the same flow, without a new registration. */
   async another() {
     if (this.#socket?.readyState !== 1) throw new SipError('the connection to the SIP edge is gone; register again');
     return this.#credential(await this.#ask('OPTIONS', undefined, `${this.ask}; new`));
@@ -109,9 +109,9 @@ export class Registration extends EventTarget {
 
   #take(data) {
     const message = typeof data === 'string' ? parse(data) : null;
-    if (!message) return; // keep-alives, and what is not for us
+    if (!message) return; // keep-alives, and text that is no SIP message
     if (message.method) {
-      // the edge asks now and then whether we are there
+      // the edge sometimes asks whether the page is still there
       if (message.method !== 'ACK')
         this.#socket?.send(message.method === 'OPTIONS' ? respond(message, 200, 'OK', this.#tag)
           : respond(message, 405, 'Method Not Allowed', this.#tag));
@@ -169,7 +169,7 @@ export class Registration extends EventTarget {
       const proxy = answer.status === 407;
       const c = proxy || answer.status === 401
         ? challenge(answer.all(proxy ? 'Proxy-Authenticate' : 'WWW-Authenticate')) : null;
-      // a nonce that is too old, or one from the registration before, says nothing about the password
+      // a 401 for an old nonce, or for the nonce of an earlier registration, does not mean a wrong password
       const answered = proof && this.#count <= 1 && !c?.stale;
       this.#challenge = c && [proxy ? 'Proxy-Authorization' : 'Authorization', c];
       this.#count = 0;
@@ -186,7 +186,7 @@ export class Registration extends EventTarget {
     return parseTurnCredential(value);
   }
 
-  /** Registers again when four fifths of what the edge granted are over. */
+  /** Registers again after four fifths of the time that the edge granted. */
   #plan(answer) {
     const ours = answer.all('Contact').join(',').split(',').find((contact) => contact.includes(this.#host));
     const granted = Number(/;\s*expires=(\d+)/i.exec(ours || '')?.[1] ?? answer.first('Expires') ?? this.expires);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Small things that put text into the page. Nothing here ever writes HTML.
+// Functions that put text into the page. None of them writes HTML.
 
 export const $ = (id) => document.getElementById(id);
 
@@ -7,7 +7,7 @@ export function hide(id, hidden = true) {
   $(id).hidden = hidden;
 }
 
-/** Shows an error; '' takes it away. Emptied first, so that the same text is read out again. */
+/** Shows an error; '' hides it. The element is emptied first, so that a screen reader reads the same text again. */
 export function fail(id, text = '') {
   $(id).textContent = '';
   $(id).textContent = text;
@@ -53,7 +53,7 @@ export function row(body, texts) {
   $(body).append(line);
 }
 
-/** Time that is left until UTC seconds, with the time of day. */
+/** The time left until a moment (UTC seconds), with the time of day. */
 export function left(until, now = Date.now()) {
   const seconds = Math.ceil(until - now / 1000);
   if (seconds <= 0) return 'has run out';
@@ -62,7 +62,7 @@ export function left(until, now = Date.now()) {
   return `in ${span} (${new Date(until * 1000).toLocaleTimeString()})`;
 }
 
-/** Runs an action of a button: locked meanwhile, its error shown, an old one taken away. */
+/** Runs the action of a button: disables the button meanwhile, hides the last error, and shows a new one. */
 export async function run(button, error, action) {
   fail(error);
   button.disabled = true;

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The sample portal, one noun a file."""
+"""The sample portal: each file has one noun."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""turncredd as the portal sees it: two calls, with the portal's own key, on a user's behalf."""
+"""The portal's client of turncredd: two calls on behalf of a user, with the portal's own key."""
 
 import base64
 import http.client
@@ -11,10 +11,10 @@ import urllib.parse
 from .settings import Wrong, secret
 
 SECONDS = 8
-MOST = 65536  # octets of an answer
+MOST = 65536  # octets of an answer at most
 GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
-# turncredd's refusals that are the user's business; any other is between it and the portal
+# turncredd's refusals that the user may see; the portal only logs every other refusal
 PASSED_ON = {403: 403, 429: 429, 503: 503}
 
 
@@ -52,14 +52,14 @@ class Issuer:
             return members
         description = str(members.get("error_description", ""))[:300]
         if status not in PASSED_ON:
-            # for the log, not for the user: it says what the operator has to change
+            # the text goes to the log, not to the user: it says what the operator must change
             raise Refused(502, "bad_gateway", "turncredd refuses this portal") from Exception(
                 f"turncredd: {status} {members.get('error')}: {description}"
             )
         raise Refused(PASSED_ON[status], str(members.get("error")), description, retry_after)
 
     def token(self, user):
-        """RFC 8693: an access token of ours for the user, exchanged for one of the TURN server."""
+        """Exchanges an access token of the portal for the user for a token of the TURN server (RFC 8693)."""
         s = self.settings
         form = {
             "grant_type": GRANT,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Who is signed in, in memory: a restart signs everybody out."""
+"""The sessions of signed-in users, in memory: a restart signs every user out."""
 
 import hashlib
 import secrets
@@ -46,7 +46,7 @@ class Sessions:
 
 
 class Tries:
-    """Failed sign-ins of late, by name and address and by address, so that guessing is slow."""
+    """Recent failed sign-ins, by name and address and by address alone, so that guessing is slow."""
 
     WINDOW, ONE, ALL, MOST = 300, 5, 50, 10000
 
@@ -59,7 +59,7 @@ class Tries:
         return ((address, hashlib.sha256(user.encode()).digest()), self.ONE), ((address,), self.ALL)
 
     def wait(self, address, user):
-        """Seconds until the next try is looked at; 0: now."""
+        """Seconds until the address may try again; 0: now."""
         now, longest = self.clock(), 0
         with self.lock:
             for key, most in self.keys(address, user):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""portal.conf: lines of NAME = VALUE, as in turncredd.conf."""
+"""Reads portal.conf: lines of NAME = VALUE, as in turncredd.conf."""
 
 import dataclasses
 import os
@@ -10,7 +10,7 @@ UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 
 
 class Wrong(Exception):
-    """What is wrong with a setting or a file, and what to do."""
+    """A fault of a setting or a file; the text names the fault and the remedy."""
 
 
 def text(value):
@@ -115,7 +115,7 @@ def read(path):
 
 
 def secret(path, name):
-    """What a file of ours alone holds."""
+    """The text of a secret file; raises Wrong if others may read the file."""
     with open(path, "rb") as file:
         if os.fstat(file.fileno()).st_mode & 0o007:
             raise Wrong(f"{name}: {path} is open to everybody; chmod o= {path}")

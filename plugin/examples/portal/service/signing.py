@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from .settings import Wrong, secret
 
-LIFETIME = 60  # seconds: it is exchanged at once
+LIFETIME = 60  # seconds of an access token: the portal exchanges it at once
 
 
 def base64url(octets):
@@ -47,7 +47,7 @@ def public(key):
 
 
 class Keys:
-    """The first one signs; the others are published, because tokens of theirs may be about."""
+    """The signing keys. The first key signs; jwks() has all keys, because tokens of the others may still be valid."""
 
     def __init__(self, paths):
         self.keys = []

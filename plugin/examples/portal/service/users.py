@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Who may sign in: a file of NAME:scrypt$LOG2N$R$P$SALT$HASH lines."""
+"""The users who may sign in: a file with lines NAME:scrypt$LOG2N$R$P$SALT$HASH."""
 
 import base64
 import fcntl
@@ -13,7 +13,7 @@ from .settings import Wrong, secret
 
 LOG2N, R, P = 15, 8, 1  # 32 MiB and about 0.1 s a try
 PASSWORD_MIN, PASSWORD_MAX = 8, 256
-# each try takes 32 MiB: so many at once, others wait
+# each try takes 32 MiB: this number of tries at once, other tries wait
 TURNS = threading.BoundedSemaphore(2)
 
 
@@ -64,7 +64,7 @@ def load(path):
 
 
 class Users:
-    """Read again when the file changes, so that a user who was removed is out at once."""
+    """Reads the file again when it has changed, so that a removed user is signed out at once."""
 
     def __init__(self, path):
         self.path = path
@@ -86,7 +86,7 @@ class Users:
         return name in self.look()
 
     def verify(self, name, password):
-        """An unknown name takes as long as a known one."""
+        """Checks a password. An unknown name takes as long as a known one."""
         salt, key, log2n = self.look().get(name, self.stranger)
         if len(password) > PASSWORD_MAX:
             return False
@@ -100,14 +100,14 @@ class Users:
 
 
 def rewrite(path, name, line):
-    """Replaces the user's line in one step; two at once wait for each other."""
+    """Replaces the user's line in one step. Two calls at once wait for each other."""
     while True:
         file = open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), encoding="utf-8")
         fcntl.flock(file, fcntl.LOCK_EX)
         status = os.fstat(file.fileno())
         if os.path.samestat(status, os.stat(path)):
             break
-        file.close()  # whoever was here before us has put another file in its place
+        file.close()  # another process has put a new file in the place of this one
     with file:
         lines = [old for old in file.read().splitlines() if old.partition(":")[0] != name]
         new = f"{path}.new"

@@ -26,8 +26,8 @@ TYPES = {
 }
 BODY_MAX = 4096
 CONNECTIONS = 200
-SECONDS = 10  # without an octet
-REQUEST_SECONDS = 30  # for a request with its answer, however slowly it comes
+SECONDS = 10  # longest pause of a client between octets
+REQUEST_SECONDS = 30  # longest time for a request with its answer
 
 
 def headers_of(settings):
@@ -80,10 +80,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def error(self, status, error, description, headers=()):
         self.json(status, {"error": error, "error_description": description}, headers)
 
-    # --- what a request brings ----------------------------------------------------------------
+    # --- the parts of a request ----------------------------------------------------------------
 
     def body(self):
-        """Members of the JSON object; None: an error has been answered."""
+        """Members of the JSON object in the body. None: an error was sent as answer."""
         length = self.headers.get("Content-Length", "")
         if self.headers.get("Transfer-Encoding") or not length.isascii() or not length.isdigit():
             self.error(411, "invalid_request", "Content-Length: is needed")
@@ -104,7 +104,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return None
 
     def from_page(self):
-        """Browsers tell the origin of every request that changes something, and no page can forge it."""
+        """Whether the portal's own page sent the request: browsers send the origin with every request that
+        changes something, and no page can forge the origin."""
         if self.headers.get("Origin") == self.server.settings.origin:
             return True
         self.error(403, "origin_not_allowed", "Origin: this is for the portal's own page")
@@ -118,7 +119,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return ""
 
     def user(self):
-        """Who is signed in; None: an error has been answered."""
+        """The signed-in user. None: an error was sent as answer."""
         user = self.server.sessions.user(self.cookie())
         if user and self.server.users.exists(user):
             return user
@@ -198,7 +199,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.error(403, "access_denied", "user or password is wrong")
             return
         tries.succeed(address, user)
-        # a new session each time: one that was planted before is worth nothing
+        # make a new session each time, so that a cookie planted by an attacker is worth nothing
         self.server.sessions.end(self.cookie())
         cookie = self.server.sessions.cookie(self.server.sessions.begin(user))
         self.json(200, {"user": user}, {"Set-Cookie": cookie})
@@ -221,7 +222,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             headers = {"Retry-After": why.retry_after} if why.retry_after else {}
             self.error(why.status, why.error, str(why), headers)
 
-    def send_error(self, code, message=None, explain=None):  # what http.server refuses by itself
+    def send_error(self, code, message=None, explain=None):  # http.server calls this for its own refusals
         self.close_connection = True
         self.answer(code, f"{message or ''}\n".encode(), headers={"Connection": "close"})
 
@@ -273,7 +274,7 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
             self.address_family = socket.AF_INET6 if ":" in settings.https[0] else socket.AF_INET
             super().__init__(settings.https, Handler)
 
-    def server_bind(self):  # without http.server's look-up of our name
+    def server_bind(self):  # http.server would look up the host's name here
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self.server_address[:2]
 
@@ -290,19 +291,19 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
             self.slots.release()
 
     def finish_request(self, request, client_address):
-        """TLS begins in the connection's own thread: a slow client keeps nobody waiting."""
+        """Begins TLS in the connection's own thread, so that other clients need not wait for a slow one."""
         request.settimeout(SECONDS)
         try:
             with self.tls.wrap_socket(request, server_side=True) as connection:
                 self.RequestHandlerClass(connection, client_address, self)
-                # to close with octets unread would take our last answer back
+                # closing with unread octets would reset the connection, and the client would lose the answer
                 connection.settimeout(2)
                 connection.shutdown(socket.SHUT_WR)
                 for _ in range(16):
                     if not connection.recv(4096):
                         break
         except (OSError, ValueError):
-            pass  # gone, too slow, or no TLS
+            pass  # the client is gone, is too slow, or speaks no TLS
 
     def shutdown_request(self, request):
         self.close_request(request)  # wrap_socket has taken its descriptor over

@@ -1,4 +1,5 @@
-/* address.c - transport addresses: XOR-*-ADDRESS attributes (RFC 8489 14.2) and their text
+/*
+ * address.c - transport addresses: XOR-*-ADDRESS attributes (RFC 8489 14.2) and their text
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -14,7 +15,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The mask is cookie and transaction id, which stand behind one another in the header. */
+/* Masks an address, or unmasks it, with the cookie and the transaction id of a header, where one stands
+ * behind the other. */
 static void mask(uint8_t *address, size_t len, const uint8_t *header) {
   for (size_t i = 0; i < len; i++)
     address[i] ^= header[4 + i];

@@ -1,4 +1,5 @@
-/* attr.c - attributes of STUN messages (RFC 8489 section 14)
+/*
+ * attr.c - attributes of STUN messages (RFC 8489 section 14)
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -14,7 +15,7 @@
 int stun_add(struct stun_writer *w, unsigned type, const void *value, size_t len) {
   if (w->err)
     return w->err;
-  size_t padded = (len + 3) & ~(size_t)3;
+  size_t padded = wire_padded(len);
   if (len > 0xFFFF || type > 0xFFFF)
     return w->err = EINVAL;
   if (w->cap - w->len < 4 || w->cap - w->len - 4 < padded ||

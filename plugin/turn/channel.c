@@ -1,4 +1,5 @@
-/* channel.c - ChannelData (RFC 8656 12.4), and finding the end of a frame in a stream (12.5)
+/*
+ * channel.c - ChannelData (RFC 8656 12.4), and finding the end of a frame in a stream (12.5)
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -13,7 +14,7 @@
 
 int stun_channel_data(uint16_t channel, const void *data, size_t len, uint8_t *out, size_t cap,
                       size_t *out_len) {
-  size_t padded = (len + 3) & ~(size_t)3;
+  size_t padded = wire_padded(len);
   if (channel < STUN_CHANNEL_MIN || channel > STUN_CHANNEL_MAX || len > 0xFFFF)
     return EINVAL;
   if (cap < 4 || cap - 4 < padded)
@@ -47,6 +48,6 @@ size_t stun_frame_size(const uint8_t *raw, size_t len) {
   if (!(raw[0] & 0xC0))
     return STUN_HEADER_SIZE + (size_t)wire_get16(raw + 2);
   if (stun_is_channel_data(raw, len))
-    return 4 + (((size_t)wire_get16(raw + 2) + 3) & ~(size_t)3);
+    return 4 + wire_padded(wire_get16(raw + 2));
   return SIZE_MAX;
 }

@@ -1,4 +1,5 @@
-/* client.c - requests of a TURN client and their answers
+/*
+ * client.c - requests of a TURN client and their answers
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -15,7 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* RFC 8489 6.2.1: RTO at least 500 ms, doubled; Rc requests; Rm times RTO after the last one */
+/* RFC 8489 6.2.1: the first wait is RTO, each further one twice as long; after the last of Rc
+ * transmissions the client waits Rm times RTO. */
 #define RTO_MS           500
 #define RETRANSMIT_COUNT 7
 #define RETRANSMIT_LAST  16
@@ -47,7 +49,7 @@ void turn_client_close(struct turn_client *client) {
   client->transport.fd = -1;
 }
 
-/* The key of MESSAGE-INTEGRITY, once the realm is known. */
+/* Makes the key of MESSAGE-INTEGRITY, as soon as the realm is known. */
 static void make_key(struct turn_client *client) {
   struct turn_credential *c = &client->credential;
   client->key_len = 0;
@@ -75,7 +77,7 @@ static void keep_data(struct turn_client *client, uint16_t channel,
                       const struct sockaddr_storage *peer, const uint8_t *octets, size_t len) {
   struct turn_data *data = NULL;
   if (client->data_count >= DATA_QUEUE_MAX || !(data = calloc(1, sizeof *data + len)))
-    return; /* as a full socket buffer would */
+    return; /* the datagram is lost, as in a full socket buffer */
   data->channel = channel;
   if (peer)
     data->peer = *peer;
@@ -90,7 +92,8 @@ static void keep_data(struct turn_client *client, uint16_t channel,
   client->data_count++;
 }
 
-/* Data indications and ChannelData go to the queue; true if it was one of them. */
+/* Queues the datagram of ChannelData or a Data indication. True: the octets were ChannelData or an
+ * indication. */
 static bool take_data(struct turn_client *client, const uint8_t *raw, size_t len) {
   if (stun_is_channel_data(raw, len)) {
     uint16_t channel = 0;
@@ -117,7 +120,8 @@ static void io_error(struct turn_answer *answer, int err) {
   answer->io = err;
 }
 
-/* Sends the request until its answer comes; answer->msg is set when outcome is TURN_OK. */
+/* Sends the request, again and again, until its answer comes. outcome TURN_OK: answer->msg is the
+ * answer, of whatever class. */
 static void exchange(struct turn_client *client, const uint8_t *request, size_t len,
                      struct turn_answer *answer) {
   bool datagrams = !turn_protocol_is_stream(client->transport.protocol);
@@ -137,7 +141,7 @@ static void exchange(struct turn_client *client, const uint8_t *request, size_t 
         return;
       }
       int err = turn_transport_send(&client->transport, request, len, end);
-      /* an ICMP error of an earlier datagram: the next one may get through */
+      /* the error is an ICMP message about an earlier datagram: this one may get through */
       if (err && !(datagrams && err == ECONNREFUSED && sent)) {
         io_error(answer, err);
         return;
@@ -163,7 +167,7 @@ static void exchange(struct turn_client *client, const uint8_t *request, size_t 
     }
     if (take_data(client, client->rx, got))
       continue;
-    /* anything that is not our answer is somebody else's: RFC 8489 6.3.1 */
+    /* a message that does not answer this request is ignored: RFC 8489 6.3 */
     if (!stun_parse(client->rx, got, &answer->msg) && answer->msg.cls >= STUN_SUCCESS &&
         !memcmp(answer->msg.transaction_id, request + 8, STUN_TRANSACTION_ID))
       return;
@@ -175,7 +179,7 @@ static void bad_answer(struct turn_answer *answer, const char *what) {
   snprintf(answer->reason, sizeof answer->reason, "%s", what);
 }
 
-/* Realm, nonce and server name of a 401 or 438. */
+/* Takes realm, nonce and server name from a 401 or 438. */
 static void learn_challenge(struct turn_client *client, const struct stun_message *msg) {
   char realm[sizeof client->realm], nonce[sizeof client->nonce];
   struct stun_attr attr;
@@ -201,7 +205,8 @@ static void read_unknown(const struct stun_message *msg, struct turn_answer *ans
                            at ? " " : "", attr.value[i], attr.value[i + 1]);
 }
 
-/* Looks into an answer: its error, its integrity. authenticated: the request was. */
+/* Decides the outcome by the answer's class, error and integrity. authenticated: the request had
+ * MESSAGE-INTEGRITY. */
 static void judge(struct turn_client *client, unsigned method, bool authenticated,
                   struct turn_answer *answer) {
   if (answer->outcome)
@@ -249,7 +254,8 @@ static void add_origin(const struct turn_client *client, struct stun_writer *w) 
     stun_add(w, STUN_ORIGIN, client->origin, strlen(client->origin));
 }
 
-/* An authenticated request: adds credentials, follows a new nonce. */
+/* Sends a request with the credential; after a 438 again with the new nonce. add: adds the
+ * attributes of the method. */
 static void request(struct turn_client *client, unsigned method, add_fn add, const void *arg,
                     struct turn_answer *answer) {
   uint8_t buf[STUN_MESSAGE_MAX];
@@ -275,7 +281,7 @@ static void request(struct turn_client *client, unsigned method, add_fn add, con
     exchange(client, buf, w.len, answer);
     judge(client, method, true, answer);
     if (answer->outcome == TURN_OK && method == STUN_REFRESH)
-      client->send_token = false; /* shown and taken */
+      client->send_token = false; /* the server has accepted the token */
     if (answer->outcome != TURN_STUN_ERROR || answer->code != 438 || round >= STALE_NONCES_MAX)
       return;
     unsigned retransmissions = answer->retransmissions, stale = answer->stale_nonces + 1;

@@ -1,4 +1,5 @@
-/* error_text.c - what a STUN error code means to an operator, and what to do about it
+/*
+ * error_text.c - what a STUN error code means to an operator, and what to do about it
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */

@@ -1,4 +1,5 @@
-/* error_text.h - what a STUN error code means to an operator, and what to do about it
+/*
+ * error_text.h - what a STUN error code means to an operator, and what to do about it
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -10,7 +11,7 @@ struct turn_error_text {
   const char *meaning, *remedy;
 };
 
-/* Never NULL: unknown codes get a general text. */
+/* Never NULL: an unknown code gets a general text. */
 const struct turn_error_text *turn_error_text(unsigned code);
 
 #endif

@@ -1,4 +1,5 @@
-/* fingerprint.c - FINGERPRINT (RFC 8489 14.7): CRC-32 of ISO 3309, xor 0x5354554e
+/*
+ * fingerprint.c - FINGERPRINT (RFC 8489 14.7): CRC-32 of ISO 3309, xor 0x5354554e
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -26,7 +27,7 @@ static uint32_t crc32_of(const uint8_t *p, size_t len) {
 int stun_add_fingerprint(struct stun_writer *w) {
   if (w->err)
     return w->err;
-  /* the length field counts the attribute already while the CRC is computed */
+  /* the CRC covers a length field that counts FINGERPRINT itself */
   size_t offset = w->len;
   if (stun_add_u32(w, STUN_FINGERPRINT, 0))
     return w->err;

@@ -1,4 +1,5 @@
-/* integrity.c - MESSAGE-INTEGRITY and MESSAGE-INTEGRITY-SHA256 (RFC 8489 14.5, 14.6)
+/*
+ * integrity.c - MESSAGE-INTEGRITY and MESSAGE-INTEGRITY-SHA256 (RFC 8489 14.5, 14.6)
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *

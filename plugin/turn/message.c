@@ -1,4 +1,5 @@
-/* message.c - the 20 octets in front of every STUN message, and the walk over its attributes
+/*
+ * message.c - the header of a STUN message, and the walk over its attributes
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -11,31 +12,18 @@
 #include <errno.h>
 #include <string.h>
 
-/* RFC 8489 section 5: M11..M7 C1 M6..M4 C0 M3..M0 */
+/* The type field of RFC 8489 section 5; its bits are M11..M7 C1 M6..M4 C0 M3..M0. */
 static unsigned type_of(enum stun_class cls, unsigned method) {
   return (method & 0x00F) | ((method & 0x070) << 1) | ((method & 0xF80) << 2) |
          (((unsigned)cls & 1) << 4) | (((unsigned)cls & 2) << 7);
 }
 
-const char *stun_method_name(unsigned method) {
-  switch (method) {
-  case STUN_BINDING:
-    return "Binding";
-  case STUN_ALLOCATE:
-    return "Allocate";
-  case STUN_REFRESH:
-    return "Refresh";
-  case STUN_SEND:
-    return "Send";
-  case STUN_DATA:
-    return "Data";
-  case STUN_CREATE_PERMISSION:
-    return "CreatePermission";
-  case STUN_CHANNEL_BIND:
-    return "ChannelBind";
-  default:
-    return "unknown method";
-  }
+static enum stun_class class_of(unsigned type) {
+  return (enum stun_class)(((type >> 4) & 1) | ((type >> 7) & 2));
+}
+
+static unsigned method_of(unsigned type) {
+  return (type & 0x00F) | ((type >> 1) & 0x070) | ((type >> 2) & 0xF80);
 }
 
 int stun_begin(struct stun_writer *w, uint8_t *buf, size_t cap, enum stun_class cls,
@@ -62,13 +50,13 @@ int stun_parse(const uint8_t *raw, size_t len, struct stun_message *msg) {
   unsigned type = wire_get16(raw);
   msg->raw = raw;
   msg->len = len;
-  msg->cls = (enum stun_class)(((type >> 4) & 1) | ((type >> 7) & 2));
-  msg->method = (type & 0x00F) | ((type >> 1) & 0x070) | ((type >> 2) & 0xF80);
+  msg->cls = class_of(type);
+  msg->method = method_of(type);
   msg->transaction_id = raw + 8;
   for (size_t at = STUN_HEADER_SIZE; at < len;) {
     if (len - at < 4)
       return EBADMSG;
-    size_t padded = ((size_t)wire_get16(raw + at + 2) + 3) & ~(size_t)3;
+    size_t padded = wire_padded(wire_get16(raw + at + 2));
     if (padded > len - at - 4)
       return EBADMSG;
     at += 4 + padded;
@@ -84,19 +72,19 @@ bool stun_next(const struct stun_message *msg, size_t *offset, struct stun_attr 
   attr->len = wire_get16(msg->raw + at + 2);
   attr->value = msg->raw + at + 4;
   attr->offset = at;
-  *offset = at + 4 + ((attr->len + 3) & ~(size_t)3);
+  *offset = at + 4 + wire_padded(attr->len);
   return true;
 }
 
 int stun_find(const struct stun_message *msg, unsigned type, struct stun_attr *attr) {
   size_t offset = 0;
-  bool sealed = false;
+  bool behind_integrity = false;
   while (stun_next(msg, &offset, attr)) {
     if (attr->type == type &&
-        (!sealed || type == STUN_MESSAGE_INTEGRITY_SHA256 || type == STUN_FINGERPRINT))
+        (!behind_integrity || type == STUN_MESSAGE_INTEGRITY_SHA256 || type == STUN_FINGERPRINT))
       return 0;
     if (attr->type == STUN_MESSAGE_INTEGRITY)
-      sealed = true;
+      behind_integrity = true;
   }
   return ENOENT;
 }

@@ -1,4 +1,5 @@
-/* probe.c - walks through all that a TURN client does, and remembers how each step went
+/*
+ * probe.c - does everything that a TURN client can do, step by step, and reports on each step
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -18,9 +19,9 @@
 #include <unistd.h>
 
 #define CHANNEL      0x4001
-#define DATA_TRIES   4    /* UDP may lose a datagram, also on the way to a healthy peer */
-#define DATA_WAIT_MS 1000 /* for one try */
-#define KEEP_DATA_MS 1000 /* between datagrams while holding */
+#define DATA_TRIES   4    /* a datagram is sent so often: UDP may lose one on a healthy way, too */
+#define DATA_WAIT_MS 1000 /* for each try */
+#define KEEP_DATA_MS 1000 /* between datagrams while the allocation is held */
 
 struct probe {
   const struct turn_probe_options *options;
@@ -28,7 +29,7 @@ struct probe {
   struct turn_client client;
   int peer_fd;
   struct sockaddr_storage peer, relayed;
-  struct sockaddr_storage answer_to; /* where relayed datagrams come from */
+  struct sockaddr_storage answer_to; /* the address from which the peer gets relayed datagrams */
   socklen_t peer_len;
   int64_t started; /* of the step in progress, us */
   uint32_t sequence;
@@ -37,7 +38,7 @@ struct probe {
 static bool step(struct probe *p, const char *name, bool ok, const struct turn_answer *answer,
                  const char *format, ...) __attribute__((format(printf, 5, 6)));
 
-/* Notes a step; returns ok. */
+/* Adds a step to the report; returns ok. */
 static bool step(struct probe *p, const char *name, bool ok, const struct turn_answer *answer,
                  const char *format, ...) {
   struct turn_probe_report *r = p->report;
@@ -64,7 +65,7 @@ static bool step(struct probe *p, const char *name, bool ok, const struct turn_a
   return ok;
 }
 
-/* How an answer that was not a success reads. */
+/* Adds a step that failed, with a text that explains the answer. */
 static bool failed(struct probe *p, const char *name, const struct turn_answer *a) {
   switch (a->outcome) {
   case TURN_STUN_ERROR:
@@ -79,8 +80,8 @@ static bool failed(struct probe *p, const char *name, const struct turn_answer *
     return step(p, name, false, a, "%s", strerror(a->io));
   case TURN_INTEGRITY:
     return step(p, name, false, a,
-                "%s: the server keys its HMAC differently (stock coturn uses 16 of a token's 20 "
-                "octets), or somebody in between altered the packet",
+                "%s: the server takes another key for its HMAC (stock coturn uses 16 of a token's 20 "
+                "octets), or the packet was altered on its way",
                 a->reason);
   case TURN_BAD_ANSWER:
   case TURN_OK:
@@ -180,18 +181,18 @@ static bool open_peer(struct probe *p) {
     return step(p, "peer", false, NULL, "cannot open a UDP socket for the peer: %s",
                 strerror(errno));
   stun_address_text((struct sockaddr *)&p->peer, p->report->peer, sizeof p->report->peer);
-  return step(p, "peer", true, NULL, "our own UDP socket %s", p->report->peer);
+  return step(p, "peer", true, NULL, "the UDP socket %s of the probe", p->report->peer);
 }
 
-/* Octets that no other datagram has. */
+/* Fills data with octets that no other datagram of this probe has. */
 static void fill(struct probe *p, uint8_t *data) {
   uint32_t n = ++p->sequence;
   for (uint32_t i = 0; i < p->options->data_bytes; i++)
     data[i] = i < 4 ? (uint8_t)(n >> (8 * i)) : (uint8_t)(n * 31 + i);
 }
 
-/* The peer socket gets these octets before the deadline. They come from the relayed address, unless
- * a NAT stands between (external-ip): then what the peer sees is where it answers. 0 or errno. */
+/* Waits until the peer socket gets these octets. They come from the relayed address or, behind a NAT
+ * (external-ip), from another one, to which the peer then answers. 0 or an errno value. */
 static int peer_gets(struct probe *p, const uint8_t *data, int64_t deadline) {
   uint8_t got[STUN_MESSAGE_MAX];
   for (;;) {
@@ -233,8 +234,8 @@ static int client_gets(struct probe *p, uint16_t channel, const uint8_t *data, i
   }
 }
 
-/* One datagram to the peer and one back. channel 0: indications. 0, or errno with *back telling on
- * which way it went missing. */
+/* Sends a datagram to the peer and one back. channel 0: in indications. 0, or an errno value; *back:
+ * the datagram that was lost is the one on the way back. */
 static int round_trip(struct probe *p, uint16_t channel, bool *back) {
   uint8_t data[STUN_MESSAGE_MAX];
   int err = ETIMEDOUT;
@@ -274,7 +275,7 @@ static bool relay(struct probe *p, const char *name, uint16_t channel) {
     int err = round_trip(p, channel, &back);
     if (err)
       return step(p, name, false, NULL, "datagram %u %s: %s", i + 1,
-                  back ? "from the peer through the relay to us" : "through the relay to the peer",
+                  back ? "from the peer through the relay to the client" : "through the relay to the peer",
                   err == ETIMEDOUT ? "did not arrive; look at firewalls between relay and peer "
                                      "and at relay-ip and external-ip"
                                    : strerror(err));
@@ -305,8 +306,8 @@ static bool refresh(struct probe *p, const char *name) {
   return a.outcome ? failed(p, name, &a) : step(p, name, true, &a, "%u s", granted);
 }
 
-/* Holds the allocation: a datagram each way a second, Refresh in time, permission and channel kept
- * alive by their own requests every 4 minutes (RFC 8656 9 and 12). */
+/* Holds the allocation: sends a datagram each way every second, a Refresh in time, and every 4 minutes
+ * the requests that keep permission and channel alive (RFC 8656 9 and 12). */
 static bool keep(struct probe *p) {
   const struct turn_probe_options *o = p->options;
   int64_t begin = clock_ms(), end = begin + (int64_t)o->keep_seconds * 1000;
@@ -340,7 +341,7 @@ static bool keep(struct probe *p) {
       return step(p, "keep", false, NULL, "after %.1f s: %s", (double)(now - begin) / 1000,
                   strerror(err));
     if (err) {
-      /* ask the server why: 437 says that the allocation is gone */
+      /* the answer to a Refresh says why: 437 if the allocation is gone */
       turn_refresh(&p->client, o->lifetime, o->lifetime != 0, &granted, &a);
       if (a.outcome)
         return failed(p, "keep", &a);
@@ -384,7 +385,7 @@ static bool walk(struct probe *p) {
     ok = keep(p);
   if (ok)
     return release(p);
-  /* leave no allocation behind; what the step said stays the verdict */
+  /* end the allocation; the step that failed stays the verdict, whatever the server answers */
   struct turn_answer a;
   p->client.timeout_ms = 1000;
   turn_refresh(&p->client, 0, true, NULL, &a);

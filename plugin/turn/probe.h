@@ -1,5 +1,5 @@
 /*
- * probe.h - walks through all that a TURN client does, and remembers how each step went
+ * probe.h - does everything that a TURN client can do, step by step, and reports on each step
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -12,20 +12,20 @@ struct turn_probe_options {
   const char *server; /* HOST[:PORT] */
   enum turn_protocol protocol;
   struct turn_tls_options tls; /* name NULL: the host of server */
-  const char *peer_address;    /* ADDRESS[:PORT] of our own peer socket; NULL: the local address */
-  const char *local_address;   /* ADDRESS to come from; NULL: any */
+  const char *peer_address;    /* ADDRESS[:PORT] of the probe's peer socket; NULL: the local address */
+  const char *local_address;   /* ADDRESS from which the client sends; NULL: any */
   struct turn_credential credential;
-  bool eager;    /* show the token in the first request */
-  bool announce; /* THIRD-PARTY-AUTHORIZATION in the first request */
+  bool eager;    /* send the token in the first request */
+  bool announce; /* send THIRD-PARTY-AUTHORIZATION in the first request */
   bool allocate_only;
   const char *origin; /* chooses the realm on a server of several; NULL: none */
   int family;         /* of the relayed address; AF_UNSPEC */
-  uint32_t lifetime;  /* asked for; 0: the server's default */
-  uint32_t count;     /* datagrams each way and kind */
+  uint32_t lifetime;  /* seconds that the client asks for; 0: the server chooses */
+  uint32_t count;     /* datagrams each way, in indications and as ChannelData */
   uint32_t data_bytes;
-  uint32_t keep_seconds;    /* hold the allocation and relay, with refreshes */
+  uint32_t keep_seconds;    /* how long the allocation is held, with data and refreshes */
   uint32_t refresh_seconds; /* between refreshes while holding; 0: half of the lifetime */
-  const struct turn_credential *renew; /* shown in a Refresh; NULL: none */
+  const struct turn_credential *renew; /* sent in a Refresh after the other steps; NULL: none */
   uint32_t timeout_ms;
 };
 
@@ -42,12 +42,13 @@ struct turn_probe_step {
 
 struct turn_probe_report {
   bool ok;
-  unsigned code; /* of the STUN error that ended it, 0: none */
+  unsigned code; /* of the STUN error that ended the probe; 0: none did */
   enum turn_outcome outcome;
   struct turn_probe_step steps[TURN_PROBE_STEPS];
   size_t count;
   char server[64], local[64], relayed[64], mapped[64], peer[64];
-  char seen_as[64]; /* where relayed datagrams come from, if not from the relayed address: a NAT */
+  char seen_as[64]; /* the address from which the peer gets relayed datagrams, where a NAT makes it
+                       another one than the relayed address */
   char realm[TURNCRED_REALM_MAX + 1], server_name[TURNCRED_SERVER_NAME_MAX + 1], software[128];
   bool offers_tokens;
   uint32_t lifetime;         /* granted by the Allocate */
@@ -56,6 +57,7 @@ struct turn_probe_report {
   uint64_t sent, received;   /* datagrams through the relay, both ways */
 };
 
+/* Makes all steps, up to the first that fails; the report has every step that was made. */
 void turn_probe(const struct turn_probe_options *options, struct turn_probe_report *report);
 
 #endif

@@ -3,9 +3,10 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * Functions that can fail return 0 or an errno value: EINVAL (the caller's mistake), EBADMSG
- * (octets from the network), ENOENT (not there), ENOSPC (buffer too small), EIO (OpenSSL).
- * Lengths are octets. Encode and decode of a thing stand in the same file.
+ * Functions that can fail return 0 or an errno value: EINVAL (the caller's mistake), EBADMSG (the
+ * message is malformed), ENOENT (the message lacks the attribute), ENOSPC (the buffer is too small),
+ * EIO (OpenSSL failed). Lengths are octets. The function that makes an attribute stands in the same
+ * file as the one that reads it.
  */
 #ifndef TURNCRED_STUN_H
 #define TURNCRED_STUN_H
@@ -18,7 +19,7 @@
 #define STUN_HEADER_SIZE    20
 #define STUN_MAGIC          0x2112A442u
 #define STUN_TRANSACTION_ID 12
-#define STUN_MESSAGE_MAX    2048 /* of any message that we make */
+#define STUN_MESSAGE_MAX    2048 /* of any message made here */
 #define STUN_SHA1_SIZE      20
 #define STUN_SHA256_SIZE    32
 
@@ -59,12 +60,10 @@ enum stun_attr_type {
   STUN_ORIGIN = 0x802F /* draft-ietf-tram-stun-origin, as coturn has it */
 };
 
-/* "Allocate", "Refresh", ... Never NULL. */
-const char *stun_method_name(unsigned method);
-
 /* --- making ----------------------------------------------------------------------------- */
 
-/* Faults are kept: check the last step, or stun_writer.err once at the end. */
+/* A message being made. The first error stays in err and makes every later step do nothing, so that
+ * the caller checks once, at the end. */
 struct stun_writer {
   uint8_t *buf;
   size_t cap, len;
@@ -73,21 +72,21 @@ struct stun_writer {
 
 int stun_begin(struct stun_writer *w, uint8_t *buf, size_t cap, enum stun_class cls,
                unsigned method, const uint8_t transaction_id[STUN_TRANSACTION_ID]);
-/* Padding octets are zero. */
+/* Adds an attribute, padded with zeros. */
 int stun_add(struct stun_writer *w, unsigned type, const void *value, size_t len);
 int stun_add_u32(struct stun_writer *w, unsigned type, uint32_t value);
 /* XOR-PEER-ADDRESS, XOR-MAPPED-ADDRESS, XOR-RELAYED-ADDRESS; IPv4 and IPv6. */
 int stun_add_xor_address(struct stun_writer *w, unsigned type, const struct sockaddr *addr);
-/* RFC 8489 14.5, HMAC-SHA1. Keys of 1 octet and more. */
+/* MESSAGE-INTEGRITY (RFC 8489 14.5, HMAC-SHA1); key_len is at least 1. */
 int stun_add_integrity(struct stun_writer *w, const uint8_t *key, size_t key_len);
-/* RFC 8489 14.6, HMAC-SHA256, not truncated. */
+/* MESSAGE-INTEGRITY-SHA256 (RFC 8489 14.6), not truncated. */
 int stun_add_integrity_sha256(struct stun_writer *w, const uint8_t *key, size_t key_len);
-/* RFC 8489 14.7. Last. */
+/* FINGERPRINT (RFC 8489 14.7), which must be the last attribute. */
 int stun_add_fingerprint(struct stun_writer *w);
 
 /* --- reading ---------------------------------------------------------------------------- */
 
-/* Points into the octets it was read from. */
+/* A message that was read; it points into the octets that stun_parse was given. */
 struct stun_message {
   const uint8_t *raw;
   size_t len;
@@ -103,43 +102,45 @@ struct stun_attr {
   size_t offset; /* of the attribute's header in the message */
 };
 
-/* Header, cookie, length, and that every attribute lies inside. EBADMSG. */
+/* Checks header, cookie and length, and that every attribute lies inside the message. EBADMSG. */
 int stun_parse(const uint8_t *raw, size_t len, struct stun_message *msg);
-/* Goes through the attributes in order: *offset starts at 0; false at the end. */
+/* Gives the attributes in order; *offset starts at 0. False: there are no more. */
 bool stun_next(const struct stun_message *msg, size_t *offset, struct stun_attr *attr);
-/* The first of its type. Attributes after MESSAGE-INTEGRITY are ignored, but for
+/* The first attribute of this type. Attributes after MESSAGE-INTEGRITY are ignored, but for
  * MESSAGE-INTEGRITY-SHA256 and FINGERPRINT (RFC 8489 14.5). ENOENT. */
 int stun_find(const struct stun_message *msg, unsigned type, struct stun_attr *attr);
 int stun_get_u32(const struct stun_message *msg, unsigned type, uint32_t *value);
-/* Any of the XOR-* addresses. */
+/* Reads an XOR-PEER-, XOR-MAPPED- or XOR-RELAYED-ADDRESS. */
 int stun_get_xor_address(const struct stun_message *msg, unsigned type,
                          struct sockaddr_storage *addr, socklen_t *addr_len);
-/* code 300 to 699; reason (NUL-terminated, cut if need be; control octets become '?'). */
+/* Reads ERROR-CODE: code is 300 to 699; reason is cut to cap octets with the NUL, and its control
+ * octets become '?'. */
 int stun_get_error(const struct stun_message *msg, unsigned *code, char *reason, size_t cap);
-/* Copies a text attribute (NUL-terminated; EBADMSG if it holds NUL or does not fit). */
+/* Copies a text attribute and a NUL. EBADMSG: the text holds a NUL, or does not fit into cap octets. */
 int stun_get_text(const struct stun_message *msg, unsigned type, char *out, size_t cap);
-/* 0: right. ENOENT: none there. EBADMSG: wrong key or damaged. */
+/* 0: the attribute is right. ENOENT: the message has none. EBADMSG: the key is another one, or the
+ * message was changed. */
 int stun_check_integrity(const struct stun_message *msg, const uint8_t *key, size_t key_len);
 int stun_check_integrity_sha256(const struct stun_message *msg, const uint8_t *key, size_t key_len);
 int stun_check_fingerprint(const struct stun_message *msg);
 
 /* --- addresses, streams and channels ---------------------------------------------------- */
 
-/* "127.0.0.1:3478", "[::1]:3478". out of at least 64 octets. Returns out. */
+/* Writes "127.0.0.1:3478" or "[::1]:3478" to out, which has at least 64 octets. Returns out. */
 char *stun_address_text(const struct sockaddr *addr, char *out, size_t cap);
 bool stun_address_equal(const struct sockaddr *a, const struct sockaddr *b);
 
 #define STUN_CHANNEL_MIN 0x4000u
 #define STUN_CHANNEL_MAX 0x4FFFu
 
-/* ChannelData (RFC 8656 12.4), padded to four octets (always, which streams need). */
+/* Makes ChannelData (RFC 8656 12.4), padded to four octets: streams need that, datagrams allow it. */
 int stun_channel_data(uint16_t channel, const void *data, size_t len, uint8_t *out, size_t cap,
                       size_t *out_len);
 bool stun_is_channel_data(const uint8_t *raw, size_t len);
 int stun_parse_channel_data(const uint8_t *raw, size_t len, uint16_t *channel, const uint8_t **data,
                             size_t *data_len);
-/* Octets of the frame at the front of a TCP stream, or 0 if more octets are needed to tell.
- * SIZE_MAX: neither STUN nor ChannelData. */
+/* The octets of the frame at the front of a stream. 0: more octets are needed to say. SIZE_MAX: the
+ * stream holds neither STUN nor ChannelData. */
 size_t stun_frame_size(const uint8_t *raw, size_t len);
 
 #endif

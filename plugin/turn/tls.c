@@ -1,4 +1,5 @@
-/* tls.c - TLS and DTLS between TURN client and server
+/*
+ * tls.c - TLS and DTLS between TURN client and server
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -21,7 +22,7 @@
 #include <sys/time.h>
 #include <time.h>
 
-#define LINK_MTU 1400 /* of DTLS records: fits every path that a call needs anyway */
+#define LINK_MTU 1400 /* of DTLS records: every path over which a call works has room for it */
 
 struct turn_tls {
   SSL_CTX *ctx;
@@ -29,6 +30,7 @@ struct turn_tls {
   bool datagrams;
 };
 
+/* Writes why the handshake failed. */
 static void why(const struct turn_tls *tls, char *text, size_t cap) {
   char reason[256] = "the server ended the handshake";
   unsigned long code = ERR_get_error();

@@ -1,4 +1,5 @@
-/* transport.c - the way to the TURN server: datagrams (UDP, DTLS), or frames in a stream (TCP, TLS)
+/*
+ * transport.c - sends and receives messages over UDP, DTLS, TCP or TLS
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -72,7 +73,7 @@ void turn_host(const char *server, char *out, size_t cap) {
   snprintf(out, cap, "%.*s", (int)(end - server), server);
 }
 
-/* 0, ETIMEDOUT or errno */
+/* Polls fd until deadline. 0, ETIMEDOUT or another errno value. */
 static int wait_for(int fd, short events, int64_t deadline) {
   for (;;) {
     int64_t left = deadline - clock_ms();
@@ -146,7 +147,7 @@ int turn_transport_open(struct turn_transport *t, enum turn_protocol protocol,
   return err;
 }
 
-/* One write; EAGAIN with what to poll for. */
+/* Writes once. EAGAIN: the caller polls for *events. */
 static int write_some(struct turn_transport *t, const uint8_t *data, size_t len, size_t *done,
                       short *events) {
   if (t->tls)
@@ -189,7 +190,8 @@ int turn_transport_send(struct turn_transport *t, const uint8_t *data, size_t le
   return 0;
 }
 
-/* Hands out the frame at the front of the stream: 0, EAGAIN (more octets needed), EBADMSG. */
+/* Takes the frame at the front of the stream. EAGAIN: more octets are needed. EBADMSG: the stream
+ * holds neither STUN nor ChannelData. */
 static int take_frame(struct turn_transport *t, uint8_t *buf, size_t *len) {
   size_t size = stun_frame_size(t->stream, t->stream_len);
   if (size > TURN_FRAME_MAX)

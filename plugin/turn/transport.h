@@ -1,5 +1,5 @@
 /*
- * transport.h - the way to the TURN server: datagrams (UDP, DTLS), or frames in a stream (TCP, TLS)
+ * transport.h - sends and receives messages over UDP, DTLS, TCP or TLS
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
@@ -28,19 +28,19 @@ struct turn_transport {
   enum turn_protocol protocol;
   struct sockaddr_storage local, remote;
   socklen_t local_len, remote_len;
-  struct turn_tls *tls; /* NULL: in clear */
-  uint8_t *stream;      /* octets of a stream not handed out yet */
+  struct turn_tls *tls; /* NULL: UDP or TCP without TLS */
+  uint8_t *stream;      /* octets of a stream that no call has returned yet */
   size_t stream_len;
 };
 
-/* "HOST", "HOST:PORT", "[V6]:PORT" to an address; default_port where none is given. text gets a
- * message when it fails. */
+/* Finds the address of "HOST", "HOST:PORT" or "[V6]:PORT"; default_port is taken where the text has
+ * none. When it fails, text gets a message. */
 int turn_resolve(const char *host_port, const char *default_port, int socktype,
                  struct sockaddr_storage *addr, socklen_t *addr_len, char *text, size_t cap);
-/* The HOST of it, for certificates. */
+/* The HOST of such a text, for the check of a certificate. */
 void turn_host(const char *host_port, char *out, size_t cap);
-/* Connects, and shakes hands where TLS or DTLS is asked for (tls may be NULL otherwise). local may
- * be NULL (any). text gets a message when it fails. */
+/* Connects, and for TLS and DTLS makes the handshake (for other protocols tls may be NULL). local: the
+ * address from which the client sends; NULL: any. When it fails, text gets a message. */
 int turn_transport_open(struct turn_transport *t, enum turn_protocol protocol,
                         const struct sockaddr *remote, socklen_t remote_len,
                         const struct sockaddr *local, socklen_t local_len,
@@ -48,8 +48,8 @@ int turn_transport_open(struct turn_transport *t, enum turn_protocol protocol,
                         size_t cap);
 int turn_transport_send(struct turn_transport *t, const uint8_t *data, size_t len,
                         int64_t deadline);
-/* One message or ChannelData. ETIMEDOUT; ECONNRESET when a stream has ended; ECONNREFUSED (ICMP);
- * EBADMSG when a stream holds something else. buf of TURN_FRAME_MAX octets. */
+/* Receives one message or ChannelData into buf, which has TURN_FRAME_MAX octets. ETIMEDOUT; ECONNRESET:
+ * the stream has ended; ECONNREFUSED: an ICMP message said so; EBADMSG: the stream holds neither. */
 int turn_transport_receive(struct turn_transport *t, uint8_t *buf, size_t *len, int64_t deadline);
 void turn_transport_close(struct turn_transport *t);
 

@@ -1,10 +1,12 @@
-/* wire.h - big-endian integers in octets
+/*
+ * wire.h - big-endian integers in octets, and padding to four octets
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
 #ifndef TURNCRED_STUN_WIRE_H
 #define TURNCRED_STUN_WIRE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 static inline void wire_put16(uint8_t *p, unsigned v) {
@@ -22,5 +24,7 @@ static inline unsigned wire_get16(const uint8_t *p) { return (unsigned)p[0] << 8
 static inline uint32_t wire_get32(const uint8_t *p) {
   return (uint32_t)wire_get16(p) << 16 | wire_get16(p + 2);
 }
+
+static inline size_t wire_padded(size_t len) { return (len + 3) & ~(size_t)3; }
 
 #endif

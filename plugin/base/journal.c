@@ -1,37 +1,43 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * journal.c - numbered entries that are on disk before anything depends on them, and are delivered later, once
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "journal.h"
 
-#include "turncredd/log.h"
+#include "clock.h"
 #include "core/turncred.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <openssl/rand.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#define CHECK_OCTETS  8       /* of the SHA-256, in hex 16 */
-#define SEGMENT_MAX   4000000 /* octets of a file, then the next one begins */
-#define LINE_MAX_TEXT 8192
+#define CHECK_OCTETS 8       /* of the SHA-256 */
+#define CHECK_TEXT   (2 * CHECK_OCTETS)
+#define NUMBER       "{\"q\":"
+#define SEGMENT_MAX  4000000 /* octets of a file; when it has more, the next one is begun */
+#define LINE_CAP     8192    /* octets of a line with its newline and the NUL */
 
 struct entry {
   struct entry *next;
   uint64_t number;
-  char *line; /* JSON without the check, NUL-terminated */
   journal_done_fn done;
   void *arg;
+  size_t len;
+  char octets[];
 };
 
 struct queue {
@@ -39,27 +45,35 @@ struct queue {
   size_t count;
 };
 
+/* A file of the folder; it is named by the number of its first entry. */
 struct segment {
   struct segment *next;
-  uint64_t first; /* number of its first entry, and its name */
+  uint64_t first;
 };
 
 struct journal {
-  char folder[1024], stream[JOURNAL_STREAM];
-  int lock_fd, dir_fd, fd; /* fd: of the newest segment */
-  off_t size;              /* of what is good in it */
-  struct segment *segments;
-  size_t max;
+  char folder[1024], setting[64], stream[JOURNAL_STREAM];
+  journal_log_fn log;
+  void *log_arg;
+  int lock_fd, dir_fd;
+  /* of the newest segment; the thread's own once there is one */
+  int fd;
+  off_t size; /* octets of whole lines in it */
   struct turncred_ws *ws;
+  pthread_t thread;
+  bool started;
+  atomic_uint_fast64_t syncs, sync_us;
   pthread_mutex_t lock;
   pthread_cond_t wake;
-  pthread_t thread;
-  bool started, stop;
-  uint64_t next;
-  struct queue fresh;  /* not yet on disk */
-  struct queue stored; /* on disk, not delivered */
-  size_t writing;
-  atomic_uint_fast64_t syncs, sync_us;
+  /* under lock */
+  bool stop;
+  struct segment *segments; /* the oldest one first */
+  size_t max;
+  uint64_t next;       /* the number of the next entry */
+  uint64_t skipped;    /* numbers up to this one are never given again */
+  struct queue fresh;  /* entries that are not on disk */
+  size_t writing;      /* entries that the thread has taken from fresh and not yet stored */
+  struct queue stored; /* entries that are on disk and have not been delivered */
   void (*watch)(void *);
   void *watch_arg;
 };
@@ -69,107 +83,94 @@ static void queue_init(struct queue *queue) {
   queue->end = &queue->first;
   queue->count = 0;
 }
+
 static void queue_put(struct queue *queue, struct entry *entry) {
   entry->next = NULL;
   *queue->end = entry;
   queue->end = &entry->next;
   queue->count++;
 }
-static void entry_free(struct entry *entry) {
-  free(entry->line);
+
+static void queue_drop_first(struct queue *queue) {
+  struct entry *entry = queue->first;
+  queue->first = entry->next;
+  queue->count--;
+  if (!queue->first)
+    queue->end = &queue->first;
   free(entry);
 }
 
-static int wrong(struct journal *journal, const char *what, char *err, size_t cap) {
-  snprintf(err, cap, "state_dir %s: %s: %s", journal->folder, what, strerror(errno));
+static struct entry *entry_new(const char *octets, size_t len) {
+  struct entry *entry = calloc(1, sizeof *entry + len);
+  if (entry) {
+    entry->len = len;
+    memcpy(entry->octets, octets, len);
+  }
+  return entry;
+}
+
+/* Fills err and returns -1. */
+static int fail(const struct journal *journal, const char *what, char *err, size_t cap) {
+  snprintf(err, cap, "%s %s: %s: %s", journal->setting, journal->folder, what, strerror(errno));
   return -1;
 }
 
-static bool check_of(struct journal *journal, const char *line, size_t len,
-                     char hex[2 * CHECK_OCTETS + 1]) {
-  uint8_t digest[32];
-  return !turncred_sha256(journal->ws, (const uint8_t *)line, len, digest) &&
-         !turncred_hex_encode(digest, CHECK_OCTETS, hex, 2 * CHECK_OCTETS + 1);
+static void report(const struct journal *journal, bool error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void report(const struct journal *journal, bool error, const char *format, ...) {
+  char line[400];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(line, sizeof line, format, args);
+  va_end(args);
+  journal->log(error, line, journal->log_arg);
 }
 
-static void segment_name(uint64_t first, char name[32]) {
-  snprintf(name, 32, "%020" PRIu64 ".log", first);
+/* --- lines -------------------------------------------------------------------------------- */
+
+static bool check_of(const struct journal *journal, const char *text, size_t len, char hex[CHECK_TEXT + 1]) {
+  uint8_t digest[32];
+  return !turncred_sha256(journal->ws, (const uint8_t *)text, len, digest) &&
+         !turncred_hex_encode(digest, CHECK_OCTETS, hex, CHECK_TEXT + 1);
+}
+
+/* Writes the line of an entry, with its newline, into out. Returns its length in octets; 0: the check failed. */
+static size_t line_of(const struct journal *journal, const struct entry *entry, char out[LINE_CAP]) {
+  char *text = out + CHECK_TEXT + 1;
+  size_t room = LINE_CAP - CHECK_TEXT - 1;
+  size_t len = (size_t)snprintf(text, room, NUMBER "%" PRIu64 ",", entry->number);
+  memcpy(text + len, entry->octets, entry->len);
+  len += entry->len;
+  if (!check_of(journal, text, len, out))
+    return 0;
+  out[CHECK_TEXT] = ' ';
+  text[len] = '\n';
+  return CHECK_TEXT + 1 + len + 1;
+}
+
+/* Takes a line without its newline apart. *octets: where the octets begin. Returns the number; 0: it is no whole line of
+ * a journal. */
+static uint64_t parse_line(const struct journal *journal, const char *line, const char **octets) {
+  char hex[CHECK_TEXT + 1], *end;
+  size_t len = strlen(line);
+  if (len < sizeof hex || line[CHECK_TEXT] != ' ')
+    return 0;
+  const char *text = line + sizeof hex;
+  if (!check_of(journal, text, len - sizeof hex, hex) || memcmp(hex, line, CHECK_TEXT) != 0)
+    return 0;
+  if (strncmp(text, NUMBER, strlen(NUMBER)) != 0)
+    return 0;
+  text += strlen(NUMBER);
+  uint64_t number = *text >= '0' && *text <= '9' ? strtoull(text, &end, 10) : 0;
+  if (!number || number > INT64_MAX || *end != ',')
+    return 0;
+  *octets = end + 1;
+  return number;
 }
 
 /* --- reading at a start ------------------------------------------------------------------- */
 
-static int keep(struct journal *journal, const char *json, uint64_t number) {
-  struct entry *entry = calloc(1, sizeof *entry);
-  if (!entry || !(entry->line = strdup(json))) {
-    free(entry);
-    return ENOMEM;
-  }
-  entry->number = number;
-  queue_put(&journal->stored, entry);
-  journal->next = number + 1;
-  return 0;
-}
-
-/* The number in a good line, 0 in a bad one. */
-static uint64_t number_of(struct journal *journal, char *line) {
-  char hex[2 * CHECK_OCTETS + 1];
-  size_t len = strlen(line);
-  if (len < sizeof hex || line[2 * CHECK_OCTETS] != ' ')
-    return 0;
-  const char *json = line + sizeof hex;
-  if (!check_of(journal, json, strlen(json), hex) || memcmp(hex, line, 2 * CHECK_OCTETS) != 0)
-    return 0;
-  json_t *object = json_loads(json, 0, NULL);
-  json_int_t number = json_integer_value(json_object_get(object, "q"));
-  json_decref(object);
-  return number > 0 ? (uint64_t)number : 0;
-}
-
-static int read_segment(struct journal *journal, uint64_t first, bool newest) {
-  char name[32], line[LINE_MAX_TEXT];
-  segment_name(first, name);
-  int fd = openat(journal->dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-  FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
-  if (!file)
-    return -1;
-  off_t good = 0;
-  uint64_t expect = first;
-  int rc = 0;
-  while (!rc && fgets(line, sizeof line, file)) {
-    size_t len = strlen(line);
-    bool whole = len > 0 && line[len - 1] == '\n';
-    if (whole)
-      line[len - 1] = '\0';
-    uint64_t number = whole ? number_of(journal, line) : 0;
-    if (number < expect) /* 0: damaged; a jump is journal_skip's */
-      break;
-    rc = keep(journal, line + 2 * CHECK_OCTETS + 1, number);
-    good += (off_t)len;
-    expect = number + 1;
-  }
-  if (journal->next < expect)
-    journal->next = expect;
-  struct stat st;
-  if (!rc && fstat(fd, &st) == 0 && st.st_size > good) {
-    log_line(LOG_WARNING, "journal: %s has %lld octets after its last whole entry; they are cut off",
-        name, (long long)(st.st_size - good));
-    if (ftruncate(fd, good) || fsync(fd))
-      rc = -1;
-  }
-  if (!rc && newest) {
-    journal->fd = dup(fd);
-    journal->size = good;
-    if (journal->fd < 0 || lseek(journal->fd, good, SEEK_SET) < 0)
-      rc = -1;
-  }
-  fclose(file);
-  return rc;
-}
-
-static int by_number(const void *a, const void *b) {
-  uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-  return x < y ? -1 : x > y;
-}
+static void segment_name(uint64_t first, char name[32]) { snprintf(name, 32, "%020" PRIu64 ".log", first); }
 
 static int add_segment(struct journal *journal, uint64_t first) {
   struct segment *segment = calloc(1, sizeof *segment), **at = &journal->segments;
@@ -182,8 +183,8 @@ static int add_segment(struct journal *journal, uint64_t first) {
   return 0;
 }
 
-/* On the journal's thread, or before there is one; without the lock, which the disk shall not hold.
- */
+/* Begins a file. It is called by the journal's thread, or before there is one, and without the lock, which nobody holds
+ * while the disk works. 0, or -1 with errno. */
 static int new_segment(struct journal *journal, uint64_t first) {
   char name[32];
   segment_name(first, name);
@@ -205,144 +206,223 @@ static int new_segment(struct journal *journal, uint64_t first) {
   return 0;
 }
 
-static int read_all(struct journal *journal, char *err, size_t cap) {
-  uint64_t *numbers = NULL;
-  size_t count = 0;
-  DIR *dir = fdopendir(dup(journal->dir_fd));
-  if (!dir)
-    return wrong(journal, "cannot be read", err, cap);
-  for (struct dirent *d; (d = readdir(dir));) {
+/* Reads the whole lines of a file into the queue of stored entries. first: the number in the file's name. Sets *good to
+ * the octets of these lines. 0, or -1 with errno. */
+static int read_lines(struct journal *journal, FILE *file, uint64_t first, off_t *good) {
+  char line[LINE_CAP];
+  uint64_t expected = first;
+  *good = 0;
+  while (fgets(line, sizeof line, file)) {
+    size_t len = strlen(line);
+    const char *octets = line;
+    if (!len || line[len - 1] != '\n')
+      break;
+    line[len - 1] = '\0';
+    uint64_t number = parse_line(journal, line, &octets);
+    if (number < expected) /* the line is damaged; a larger number is right, because journal_skip makes gaps */
+      break;
+    struct entry *entry = entry_new(octets, strlen(octets));
+    if (!entry)
+      return -1;
+    entry->number = number;
+    queue_put(&journal->stored, entry);
+    expected = number + 1;
+    *good += (off_t)len;
+  }
+  if (journal->next < expected)
+    journal->next = expected;
+  return 0;
+}
+
+/* Reads a file and cuts off what is behind its last whole line. newest: entries will be written to it. 0, or -1 with
+ * errno. */
+static int read_segment(struct journal *journal, uint64_t first, bool newest) {
+  char name[32];
+  segment_name(first, name);
+  int fd = openat(journal->dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+  if (!file) {
+    if (fd >= 0)
+      close(fd);
+    return -1;
+  }
+  off_t good;
+  struct stat st;
+  int rc = read_lines(journal, file, first, &good);
+  if (!rc && !fstat(fd, &st) && st.st_size > good) {
+    report(journal, false, "journal: %s has %lld octets after its last whole entry; they are cut off", name,
+             (long long)(st.st_size - good));
+    rc = ftruncate(fd, good) || fsync(fd) ? -1 : 0;
+  }
+  if (!rc && newest) {
+    journal->fd = dup(fd);
+    journal->size = good;
+    rc = journal->fd < 0 || lseek(journal->fd, good, SEEK_SET) < 0 ? -1 : 0;
+  }
+  fclose(file);
+  return rc;
+}
+
+static int by_number(const void *a, const void *b) {
+  uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+  return x < y ? -1 : x > y;
+}
+
+/* The numbers in the names of the folder's files, in order; the caller frees *numbers. 0, or -1 with errno. */
+static int list_segments(struct journal *journal, uint64_t **numbers, size_t *count) {
+  int fd = dup(journal->dir_fd), rc = 0;
+  DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+  *numbers = NULL;
+  *count = 0;
+  if (!dir) {
+    if (fd >= 0)
+      close(fd);
+    return -1;
+  }
+  for (struct dirent *d; !rc && (d = readdir(dir));) {
     char *end;
     uint64_t number = strtoull(d->d_name, &end, 10);
     if (strlen(d->d_name) != 24 || strcmp(end, ".log") != 0)
       continue;
-    uint64_t *more = realloc(numbers, (count + 1) * sizeof *numbers);
-    if (!more)
-      break;
-    numbers = more;
-    numbers[count++] = number;
+    uint64_t *more = realloc(*numbers, (*count + 1) * sizeof *more);
+    if (more) {
+      *numbers = more;
+      more[(*count)++] = number;
+    } else {
+      rc = -1;
+    }
   }
   closedir(dir);
-  if (count)
-    qsort(numbers, count, sizeof *numbers, by_number);
-  int rc = 0;
-  for (size_t i = 0; i < count && !rc; i++) {
-    rc = read_segment(journal, numbers[i], i + 1 == count) || add_segment(journal, numbers[i]);
-    if (rc)
-      wrong(journal, "a file of the journal cannot be read", err, cap);
-  }
-  free(numbers);
-  if (!rc && !count && new_segment(journal, journal->next))
-    rc = wrong(journal, "cannot be written", err, cap);
+  if (*count)
+    qsort(*numbers, *count, sizeof **numbers, by_number);
   return rc;
 }
 
-/* The stream's id: made once, whole or not at all. */
-static int read_stream(struct journal *journal, char *err, size_t cap) {
-  uint8_t r[16];
-  int fd = openat(journal->dir_fd, "stream", O_RDONLY | O_CLOEXEC);
-  if (fd >= 0) {
-    ssize_t n = read(fd, journal->stream, JOURNAL_STREAM - 1);
-    close(fd);
-    if (n == JOURNAL_STREAM - 1 &&
-        strspn(journal->stream, "0123456789abcdef-") == JOURNAL_STREAM - 1)
-      return 0;
-    errno = EBADMSG;
-    return wrong(journal, "the file stream is damaged", err, cap);
+static int read_segments(struct journal *journal, char *err, size_t cap) {
+  uint64_t *numbers;
+  size_t count;
+  int rc = list_segments(journal, &numbers, &count);
+  if (rc)
+    fail(journal, "cannot be read", err, cap);
+  for (size_t i = 0; i < count && !rc; i++) {
+    rc = read_segment(journal, numbers[i], i + 1 == count) || add_segment(journal, numbers[i]) ? -1 : 0;
+    if (rc)
+      fail(journal, "a file of the journal cannot be read", err, cap);
   }
-  if (RAND_bytes(r, sizeof r) != 1)
-    return wrong(journal, "no randomness", err, cap);
+  free(numbers);
+  if (!rc && !count && new_segment(journal, journal->next))
+    rc = fail(journal, "cannot be written", err, cap);
+  return rc;
+}
+
+/* Makes an id and puts its file in place, whole or not at all. */
+static int make_stream(struct journal *journal, char *err, size_t cap) {
+  uint8_t r[16];
+  if (RAND_bytes(r, sizeof r) != 1) {
+    errno = EIO;
+    return fail(journal, "the random number generator failed", err, cap);
+  }
   r[6] = (uint8_t)((r[6] & 0x0f) | 0x40);
   r[8] = (uint8_t)((r[8] & 0x3f) | 0x80);
-  snprintf(journal->stream, JOURNAL_STREAM,
-           "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", r[0], r[1], r[2],
-           r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13], r[14], r[15]);
-  fd = openat(journal->dir_fd, "stream.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  bool ok =
-      fd >= 0 && write(fd, journal->stream, JOURNAL_STREAM - 1) == JOURNAL_STREAM - 1 && !fsync(fd);
+  snprintf(journal->stream, JOURNAL_STREAM, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+           r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13], r[14], r[15]);
+  int fd = openat(journal->dir_fd, "stream.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  bool ok = fd >= 0 && write(fd, journal->stream, JOURNAL_STREAM - 1) == JOURNAL_STREAM - 1 && !fsync(fd);
   if (fd >= 0)
     close(fd);
-  ok = ok && !renameat(journal->dir_fd, "stream.new", journal->dir_fd, "stream") &&
-       !fsync(journal->dir_fd);
-  return ok ? 0 : wrong(journal, "cannot be written", err, cap);
+  ok = ok && !renameat(journal->dir_fd, "stream.new", journal->dir_fd, "stream") && !fsync(journal->dir_fd);
+  return ok ? 0 : fail(journal, "cannot be written", err, cap);
+}
+
+static int read_stream(struct journal *journal, char *err, size_t cap) {
+  int fd = openat(journal->dir_fd, "stream", O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return make_stream(journal, err, cap);
+  ssize_t n = read(fd, journal->stream, JOURNAL_STREAM - 1);
+  close(fd);
+  if (n == JOURNAL_STREAM - 1 && strspn(journal->stream, "0123456789abcdef-") == JOURNAL_STREAM - 1)
+    return 0;
+  errno = EBADMSG;
+  return fail(journal, "the file stream is damaged", err, cap);
 }
 
 /* --- the thread --------------------------------------------------------------------------- */
 
-static int64_t now_us(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+/* All lines of a queue in one text, which the caller frees. NULL: out of memory. */
+static char *lines_of(const struct journal *journal, const struct queue *queue, size_t *size) {
+  char *text = NULL, line[LINE_CAP];
+  FILE *out = open_memstream(&text, size);
+  if (!out)
+    return NULL;
+  bool ok = true;
+  for (const struct entry *e = queue->first; e && ok; e = e->next) {
+    size_t len = line_of(journal, e, line);
+    ok = len > 0 && fwrite(line, 1, len, out) == len;
+  }
+  if (!fclose(out) && ok)
+    return text;
+  free(text);
+  return NULL;
 }
 
-/* All lines of the queue in one write and one sync. 0 or an errno value; then nothing of it counts.
- */
-static int store(struct journal *journal, const struct queue *queue) {
-  char *text = NULL, hex[2 * CHECK_OCTETS + 1];
-  size_t size = 0;
-  FILE *out = open_memstream(&text, &size);
-  if (!out)
-    return ENOMEM;
-  bool ok = true;
-  for (const struct entry *e = queue->first; e && ok; e = e->next)
-    ok = check_of(journal, e->line, strlen(e->line), hex) &&
-         fprintf(out, "%s %s\n", hex, e->line) > 0;
-  if (fclose(out) || !ok) {
-    free(text);
-    return ENOMEM;
-  }
-  int rc = 0;
-  for (size_t at = 0; at < size && !rc;) {
+/* Writes the text to the end of the newest file and syncs it. 0, or an errno value. */
+static int write_and_sync(struct journal *journal, const char *text, size_t size) {
+  for (size_t at = 0; at < size;) {
     ssize_t n = write(journal->fd, text + at, size - at);
     if (n >= 0)
       at += (size_t)n;
     else if (errno != EINTR)
-      rc = errno;
+      return errno;
   }
-  int64_t begin = now_us();
-  if (!rc && fdatasync(journal->fd))
-    rc = errno;
+  int64_t begin = clock_us();
+  int rc = fdatasync(journal->fd) ? errno : 0;
   atomic_fetch_add_explicit(&journal->syncs, 1, memory_order_relaxed);
-  atomic_fetch_add_explicit(&journal->sync_us, (uint64_t)(now_us() - begin), memory_order_relaxed);
+  atomic_fetch_add_explicit(&journal->sync_us, (uint64_t)(clock_us() - begin), memory_order_relaxed);
+  return rc;
+}
+
+/* Writes all entries of a queue with one sync. 0, or an errno value; then none of them is in the file. */
+static int store(struct journal *journal, const struct queue *queue) {
+  size_t size = 0;
+  char *text = lines_of(journal, queue, &size);
+  if (!text)
+    return ENOMEM;
+  int rc = write_and_sync(journal, text, size);
   free(text);
   if (!rc) {
     journal->size += (off_t)size;
     return 0;
   }
-  /* what may have got there must not be found later */
-  log_line(LOG_ERR, "journal: cannot be written: %s", strerror(rc));
-  if (ftruncate(journal->fd, journal->size) || lseek(journal->fd, journal->size, SEEK_SET) < 0 ||
-      fsync(journal->fd))
-    log_line(LOG_ERR, "journal: its file cannot be cut back: %s", strerror(errno));
+  report(journal, true, "journal: cannot be written: %s", strerror(rc));
+  /* a part of the text may be in the file; the next start must not find it */
+  if (ftruncate(journal->fd, journal->size) || lseek(journal->fd, journal->size, SEEK_SET) < 0 || fsync(journal->fd))
+    report(journal, true, "journal: its file cannot be cut back: %s", strerror(errno));
   return rc;
 }
 
+/* Gives the numbers of entries that could not be written to those that came later: first is the lowest of them. Called
+ * under the lock. */
+static void renumber(struct journal *journal, uint64_t first) {
+  uint64_t number = first > journal->skipped ? first : journal->skipped + 1;
+  for (struct entry *e = journal->fresh.first; e; e = e->next)
+    e->number = number++;
+  journal->next = number;
+}
+
+/* Moves written entries to the stored ones, or drops those that could not be written (rc: an errno value), and calls
+ * their functions. */
 static void finish(struct journal *journal, struct queue *batch, int rc) {
   pthread_mutex_lock(&journal->lock);
   journal->writing = 0;
-  if (rc && batch->first) {
-    /* their numbers are used again; what came meanwhile moves down */
-    uint64_t number = batch->first->number;
-    for (struct entry *e = journal->fresh.first; e; e = e->next) {
-      json_t *object = json_loads(e->line, 0, NULL);
-      json_object_set_new(object, "q", json_integer((json_int_t)number));
-      char *line = json_dumps(object, JSON_COMPACT);
-      json_decref(object);
-      if (line) {
-        free(e->line);
-        e->line = line;
-      }
-      e->number = number++;
-    }
-    journal->next = number;
-  }
+  if (rc)
+    renumber(journal, batch->first->number);
   pthread_mutex_unlock(&journal->lock);
   for (struct entry *e = batch->first, *next; e; e = next) {
     next = e->next;
     journal_done_fn done = e->done;
     void *arg = e->arg;
     if (rc) {
-      entry_free(e);
+      free(e);
     } else {
       pthread_mutex_lock(&journal->lock);
       queue_put(&journal->stored, e);
@@ -351,46 +431,60 @@ static void finish(struct journal *journal, struct queue *batch, int rc) {
     done(rc, arg);
   }
   pthread_mutex_lock(&journal->lock);
-  void (*watch)(void *) = journal->watch;
+  void (*watch)(void *) = rc ? NULL : journal->watch;
+  void *watch_arg = journal->watch_arg;
   pthread_mutex_unlock(&journal->lock);
-  if (!rc && watch)
-    watch(journal->watch_arg);
+  if (watch)
+    watch(watch_arg);
+}
+
+/* Waits for fresh entries and takes them all. False: the journal is being closed and there are none. */
+static bool take_fresh(struct journal *journal, struct queue *batch) {
+  pthread_mutex_lock(&journal->lock);
+  while (!journal->fresh.first && !journal->stop)
+    pthread_cond_wait(&journal->wake, &journal->lock);
+  *batch = journal->fresh;
+  queue_init(&journal->fresh);
+  journal->writing = batch->count;
+  pthread_mutex_unlock(&journal->lock);
+  return batch->first != NULL;
 }
 
 static void *run(void *arg) {
   struct journal *journal = arg;
+  struct queue batch;
   pthread_setname_np(pthread_self(), "journal");
-  for (;;) {
-    struct queue batch;
-    pthread_mutex_lock(&journal->lock);
-    while (!journal->fresh.first && !journal->stop)
-      pthread_cond_wait(&journal->wake, &journal->lock);
-    if (!journal->fresh.first) {
-      pthread_mutex_unlock(&journal->lock);
-      return NULL;
-    }
-    batch = journal->fresh;
-    if (!batch.count)
-      batch.end = &batch.first;
-    queue_init(&journal->fresh);
-    journal->writing = batch.count;
-    pthread_mutex_unlock(&journal->lock);
+  while (take_fresh(journal, &batch)) {
     if (journal->size > SEGMENT_MAX && new_segment(journal, batch.first->number))
-      log_line(LOG_WARNING, "journal: no new file: %s; the old one goes on", strerror(errno));
+      report(journal, false, "journal: no new file: %s; the old one goes on", strerror(errno));
     finish(journal, &batch, store(journal, &batch));
   }
+  return NULL;
 }
 
-/* --- outside ------------------------------------------------------------------------------ */
+/* --- the callers' side -------------------------------------------------------------------- */
 
-int journal_open(struct journal **out, const char *folder, size_t entries, char *err, size_t cap) {
+static int open_folder(struct journal *journal, char *err, size_t cap) {
+  journal->dir_fd = open(journal->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (journal->dir_fd < 0)
+    return fail(journal, "cannot be opened (make it, owned by the user of this program)", err, cap);
+  journal->lock_fd = openat(journal->dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (journal->lock_fd < 0 || flock(journal->lock_fd, LOCK_EX | LOCK_NB))
+    return fail(journal, "another process uses it, or it cannot be written", err, cap);
+  return 0;
+}
+
+int journal_open(struct journal **out, const struct journal_config *config, char *err, size_t cap) {
   struct journal *journal = calloc(1, sizeof *journal);
   if (!journal) {
     snprintf(err, cap, "out of memory");
     return -1;
   }
-  snprintf(journal->folder, sizeof journal->folder, "%s", folder);
-  journal->max = entries;
+  snprintf(journal->folder, sizeof journal->folder, "%s", config->folder);
+  snprintf(journal->setting, sizeof journal->setting, "%s", config->setting);
+  journal->max = config->entries;
+  journal->log = config->log;
+  journal->log_arg = config->log_arg;
   journal->next = 1;
   atomic_init(&journal->syncs, 0);
   atomic_init(&journal->sync_us, 0);
@@ -399,21 +493,16 @@ int journal_open(struct journal **out, const char *folder, size_t entries, char 
   queue_init(&journal->stored);
   pthread_mutex_init(&journal->lock, NULL);
   pthread_cond_init(&journal->wake, NULL);
-  int rc = 0;
-  if (!(journal->ws = turncred_ws_new(1)))
-    rc = wrong(journal, "OpenSSL", err, cap);
-  if (!rc && (journal->dir_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
-    rc = wrong(journal, "cannot be opened (make it, owned by turncredd's user)", err, cap);
-  if (!rc && ((journal->lock_fd =
-                   openat(journal->dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600)) < 0 ||
-              flock(journal->lock_fd, LOCK_EX | LOCK_NB)))
-    rc = wrong(journal, "another turncredd uses it, or it cannot be written", err, cap);
+  errno = ENOMEM;
+  int rc = (journal->ws = turncred_ws_new(1)) ? 0 : fail(journal, "SHA-256 is not available", err, cap);
+  if (!rc)
+    rc = open_folder(journal, err, cap);
   if (!rc)
     rc = read_stream(journal, err, cap);
   if (!rc)
-    rc = read_all(journal, err, cap);
-  if (!rc && pthread_create(&journal->thread, NULL, run, journal))
-    rc = wrong(journal, "no thread", err, cap);
+    rc = read_segments(journal, err, cap);
+  if (!rc && (errno = pthread_create(&journal->thread, NULL, run, journal)))
+    rc = fail(journal, "its thread does not start", err, cap);
   journal->started = !rc;
   if (rc)
     journal_close(journal);
@@ -432,10 +521,8 @@ void journal_close(struct journal *journal) {
     pthread_mutex_unlock(&journal->lock);
     pthread_join(journal->thread, NULL);
   }
-  for (struct entry *e = journal->stored.first, *next; e; e = next) {
-    next = e->next;
-    entry_free(e);
-  }
+  while (journal->stored.first)
+    queue_drop_first(&journal->stored);
   for (struct segment *s = journal->segments, *next; s; s = next) {
     next = s->next;
     free(s);
@@ -454,99 +541,70 @@ void journal_close(struct journal *journal) {
 
 const char *journal_stream(const struct journal *journal) { return journal->stream; }
 
-/* With its number in front; the rest is made before the lock is taken. */
-static char *numbered(uint64_t number, const char *json) {
-  size_t cap = strlen(json) + 32;
-  char *line = cap + 2 * CHECK_OCTETS + 3 > LINE_MAX_TEXT ? NULL : malloc(cap);
-  if (line)
-    snprintf(line, cap, "{\"q\":%" PRIu64 ",%s", number, json + 1);
-  return line;
+/* Called under the lock. */
+static size_t waiting(const struct journal *journal) {
+  return journal->fresh.count + journal->writing + journal->stored.count;
 }
 
-int journal_add(struct journal *journal, const struct journal_issue *issue, journal_done_fn done,
-                void *arg) {
-  struct timespec now;
-  struct entry *entry = calloc(1, sizeof *entry);
-  clock_gettime(CLOCK_REALTIME, &now);
-  json_t *object =
-      json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:s}", "t",
-                (json_int_t)now.tv_sec * 1000000 + now.tv_nsec / 1000, "realm", issue->realm,
-                "kind", issue->kind, "kid", issue->kid, "fp", issue->fingerprint, "sub",
-                issue->subject, "exp", (json_int_t)issue->expiry, "caller", issue->caller);
-  char *json = object ? json_dumps(object, JSON_COMPACT) : NULL;
-  json_decref(object);
-  int rc = entry && json ? 0 : ENOMEM;
+int journal_add(struct journal *journal, const char *octets, size_t len, journal_done_fn done, void *arg) {
+  if (len > JOURNAL_ENTRY_MAX)
+    return EMSGSIZE;
+  if (memchr(octets, '\n', len) || memchr(octets, '\0', len))
+    return EINVAL;
+  struct entry *entry = entry_new(octets, len);
+  if (!entry)
+    return ENOMEM;
+  entry->done = done;
+  entry->arg = arg;
   pthread_mutex_lock(&journal->lock);
-  if (!rc && journal->fresh.count + journal->writing + journal->stored.count >= journal->max)
-    rc = ENOSPC;
-  if (!rc) {
-    entry->number = journal->next;
-    if (!(entry->line = numbered(entry->number, json)))
-      rc = EMSGSIZE;
-  }
-  if (!rc) {
-    journal->next++;
-    entry->done = done;
-    entry->arg = arg;
+  bool room = waiting(journal) < journal->max;
+  if (room) {
+    entry->number = journal->next++;
     queue_put(&journal->fresh, entry);
     pthread_cond_signal(&journal->wake);
   }
   pthread_mutex_unlock(&journal->lock);
-  free(json);
-  if (rc && entry)
-    entry_free(entry);
-  return rc;
+  if (room)
+    return 0;
+  free(entry);
+  return ENOSPC;
 }
 
-char *journal_batch(struct journal *journal, size_t max, uint64_t *last) {
-  char *text = NULL;
-  size_t size = 0, n = 0;
-  FILE *out = open_memstream(&text, &size);
-  if (!out)
-    return NULL;
+size_t journal_read(struct journal *journal, size_t max, journal_entry_fn fn, void *arg) {
+  size_t n = 0;
   pthread_mutex_lock(&journal->lock);
-  for (const struct entry *e = journal->stored.first; e && n < max; e = e->next, n++) {
-    fprintf(out, "%s%s", n ? "," : "[", e->line);
-    *last = e->number;
-  }
+  for (const struct entry *e = journal->stored.first; e && n < max; e = e->next, n++)
+    fn(e->number, e->octets, e->len, arg);
   pthread_mutex_unlock(&journal->lock);
-  if (n)
-    fputc(']', out);
-  if (fclose(out) || !n) {
-    free(text);
-    return NULL;
-  }
-  return text;
+  return n;
 }
 
-size_t journal_delivered(struct journal *journal, uint64_t number) {
-  size_t count = 0;
-  pthread_mutex_lock(&journal->lock);
-  while (journal->stored.first && journal->stored.first->number <= number) {
-    struct entry *e = journal->stored.first;
-    journal->stored.first = e->next;
-    journal->stored.count--;
-    count++;
-    if (!journal->stored.first)
-      journal->stored.end = &journal->stored.first;
-    entry_free(e);
-  }
-  /* the newest file stays: it holds the number to go on from */
+/* Takes out the segments whose entries all have numbers up to number. The newest segment stays, because its name and
+ * its entries tell the next start which number is next. Called under the lock. */
+static struct segment *take_segments(struct journal *journal, uint64_t number) {
   struct segment *done = NULL, **end = &done;
-  while (journal->segments && journal->segments->next &&
-         journal->segments->next->first <= number + 1) {
+  while (journal->segments && journal->segments->next && journal->segments->next->first <= number + 1) {
     *end = journal->segments;
     end = &journal->segments->next;
     journal->segments = journal->segments->next;
   }
   *end = NULL;
+  return done;
+}
+
+size_t journal_delivered(struct journal *journal, uint64_t number) {
+  size_t count = 0;
+  pthread_mutex_lock(&journal->lock);
+  for (; journal->stored.first && journal->stored.first->number <= number; count++)
+    queue_drop_first(&journal->stored);
+  struct segment *done = take_segments(journal, number);
   pthread_mutex_unlock(&journal->lock);
   for (struct segment *next; done; done = next) {
     char name[32];
     next = done->next;
     segment_name(done->first, name);
     if (unlinkat(journal->dir_fd, name, 0))
-      log_line(LOG_WARNING, "journal: %s cannot be removed: %s", name, strerror(errno));
+      report(journal, false, "journal: %s cannot be removed: %s", name, strerror(errno));
     free(done);
   }
   return count;
@@ -554,19 +612,21 @@ size_t journal_delivered(struct journal *journal, uint64_t number) {
 
 void journal_skip(struct journal *journal, uint64_t number) {
   pthread_mutex_lock(&journal->lock);
-  if (journal->next <= number) {
-    log_line(LOG_WARNING,
-        "journal: the database has entries up to %" PRIu64
-        " of this journal, which ends at %" PRIu64 ": an older copy of state_dir was put back",
-        number, journal->next - 1);
+  uint64_t next = journal->next;
+  if (next <= number)
     journal->next = number + 1;
-  }
+  journal->skipped = number;
   pthread_mutex_unlock(&journal->lock);
+  if (next <= number)
+    report(journal, false,
+             "journal: entries up to %" PRIu64 " of it have been delivered, and it ends at %" PRIu64
+             ": an older copy of %s was put back",
+             number, next - 1, journal->setting);
 }
 
 size_t journal_waiting(struct journal *journal) {
   pthread_mutex_lock(&journal->lock);
-  size_t n = journal->fresh.count + journal->writing + journal->stored.count;
+  size_t n = waiting(journal);
   pthread_mutex_unlock(&journal->lock);
   return n;
 }

@@ -46,6 +46,11 @@ static void from_store(enum store_log_level level, const char *line, void *arg) 
     log_line(priorities[level], "%s", line);
 }
 
+static void from_journal(bool error, const char *line, void *arg) {
+  (void)arg;
+  log_line(error ? LOG_ERR : LOG_WARNING, "%s", line);
+}
+
 static void on_snapshot(void *arg) {
   struct daemon *daemon = arg;
   delivery_wake(daemon->delivery);
@@ -64,13 +69,21 @@ static int open_store(struct daemon *daemon, char *err, size_t cap) {
   return store_new(&daemon->store, &config, err, cap) ? -1 : 0;
 }
 
+static int open_journal(struct daemon *daemon, char *err, size_t cap) {
+  struct journal_config config = {.folder = daemon->state_dir,
+                                  .setting = "state_dir",
+                                  .entries = (size_t)daemon->reloadable.current->settings.journal_entries,
+                                  .log = from_journal};
+  return journal_open(&daemon->journal, &config, err, cap);
+}
+
 static int open_parts(struct daemon *daemon, char *err, size_t cap) {
   const struct settings *s = &daemon->reloadable.current->settings;
   snprintf(daemon->conninfo, sizeof daemon->conninfo, "%s",
            *s->store.database_write ? s->store.database_write : s->store.database);
   memcpy(daemon->state_dir, s->state_dir, sizeof daemon->state_dir);
   if (open_store(daemon, err, cap) ||
-      journal_open(&daemon->journal, s->state_dir, (size_t)s->journal_entries, err, cap))
+      open_journal(daemon, err, cap))
     return -1;
   daemon->reserve = reserve_new((uint64_t)s->token_reserve);
   daemon->limits = limits_new(NAMES_MAX);

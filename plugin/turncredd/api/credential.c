@@ -7,7 +7,7 @@
 #include "issuing/mint.h"
 #include "issue.h"
 #include "turncredd/http/caller_auth.h"
-#include "routes.h"
+#include "handlers.h"
 
 #include <arpa/inet.h>
 #include <openssl/rand.h>

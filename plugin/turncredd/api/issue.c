@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "issuing/mint.h"
 
-#include "turncredd/log.h"
+#include "turncredd/supply/issue_record.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -124,7 +124,7 @@ struct record {
 };
 
 static struct record *record_new(struct request *r, enum store_mechanism mechanism,
-                                 const struct journal_issue *issue) {
+                                 const struct issue_record *issue) {
   size_t n = strlen(issue->realm) + strlen(issue->subject) + 2;
   struct record *record = calloc(1, sizeof *record + n);
   if (record) {
@@ -158,14 +158,14 @@ static void recorded(int err, void *arg) {
 
 /* The answer has been prepared; it goes out when the issue is on disk. */
 static void put_on_record(struct request *r, enum store_mechanism mechanism,
-                          const struct journal_issue *issue) {
+                          const struct issue_record *issue) {
   struct record *record = record_new(r, mechanism, issue);
   if (!record) {
     request_error(r, 500, "server_error", "out of memory");
     return;
   }
   request_wait(r);
-  int rc = journal_add(r->daemon->journal, issue, recorded, record);
+  int rc = issue_record_add(r->daemon->journal, issue, recorded, record);
   if (!rc)
     return;
   if (rc == ENOSPC && !strcmp(r->reloadable->settings.journal_full, "continue")) {
@@ -286,7 +286,7 @@ void issue_derived(struct request *r, const struct policy *policy, enum store_me
   request_answer(r, rest_answer ? 200 : 201, answer);
   if (r->status >= 300)
     return;
-  struct journal_issue issue = {
+  struct issue_record issue = {
       realm, kinds[mechanism], signer.kid, "", user, r->caller ? r->caller->name : "", expiry};
   put_on_record(r, mechanism, &issue);
 }
@@ -313,7 +313,7 @@ static void answer_token(struct request *r, const struct policy *policy, const c
   request_answer(r, 200, answer);
   if (r->status >= 300)
     return;
-  struct journal_issue issue = {
+  struct issue_record issue = {
       policy->realm, "token", kid, made->fingerprint, subject, r->caller ? r->caller->name : "",
       expiry};
   put_on_record(r, STORE_TOKEN, &issue);

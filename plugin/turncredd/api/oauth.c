@@ -8,7 +8,7 @@
 #include "issue.h"
 #include "turncredd/jwt/jwt_check.h"
 #include "turncredd/http/caller_auth.h"
-#include "routes.h"
+#include "handlers.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,7 +6,7 @@
 
 #include "issue.h"
 #include "turncredd/http/caller_auth.h"
-#include "routes.h"
+#include "handlers.h"
 
 #include <openssl/rand.h>
 #include <stdio.h>

@@ -7,6 +7,8 @@
 
 #include "routes.h"
 
+#include "handlers.h"
+
 const struct route routes[] = {
     {"GET", "/healthz", health_alive, true},
     {"GET", "/readyz", health_ready, true},

@@ -5,7 +5,7 @@
 #include "config.h"
 
 #include "turncredd/http/caller_auth.h"
-#include "routes.h"
+#include "handlers.h"
 #include "turncredd/log.h"
 
 #include <stdio.h>

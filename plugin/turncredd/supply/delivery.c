@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "pg/pg.h"
+#include "issue_record.h"
 #include "reserve_file.h"
 #include "turncredd/log.h"
 #include "turncredd/tag.h"
@@ -263,13 +264,12 @@ static void collect(struct delivery *d) {
 
 /* Delivers one transaction, so that callers and reserves do not wait for the end of a long journal. */
 static bool deliver(struct delivery *d) {
-  uint64_t last = 0;
   if (!d->stream_open && !open_journal(d))
     return false;
   if (!journal_waiting(d->config.journal))
     return true;
   collect(d);
-  char *batch = journal_batch(d->config.journal, BATCH, &last);
+  char *batch = issue_record_batch(d->config.journal, BATCH);
   if (!batch)
     return true;
   struct pg_params p = {0};

@@ -71,7 +71,7 @@ issued() { sql "SELECT count(*) FROM turncred.issue_log WHERE subject LIKE '$1'"
   }
   sed "s#^tls_key .*#tls_key = $TC_DIR/tls/client.key#" "$dir/conf" >"$dir/try" && refused 'tls_certificate, tls_key'
   sed "s#^tls_key .*#tls_key = $TC_DIR/tls/nothing#" "$dir/conf" >"$dir/try" && refused 'tls_key: '
-  sed "s#^state_dir .*#state_dir = $TC_DIR/daemons/main/state#" "$dir/conf" >"$dir/try" && refused 'another turncredd uses it'
+  sed "s#^state_dir .*#state_dir = $TC_DIR/daemons/main/state#" "$dir/conf" >"$dir/try" && refused 'another process uses it'
   sed "s#^state_dir .*#state_dir = $TC_DIR/nowhere#" "$dir/conf" >"$dir/try" && refused 'state_dir'
   sed "s#^https .*#https = 127.0.0.1:$(<"$TC_DIR/daemons/main/port")#" "$dir/conf" >"$dir/try" && refused 'https: cannot listen'
   rm -r "$dir"

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
+# Foreign: Chromium
 """Chromium, headless: two RTCPeerConnections with iceTransportPolicy "relay" exchange data through
 the server with derived and pushed credentials; a wrong password gets none.
 

@@ -1,15 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Clients that know nothing of this project log in and relay data: aioice (an ICE library of
-others) with derived, rest and pushed credentials, turnutils_uclient with a REST secret."""
+# Foreign: aioice, gnutls-cli
+"""Clients that know nothing of this project log in and relay data: aioice (an ICE library of others) with derived, rest
+and pushed credentials. GnuTLS completes a DTLS handshake."""
 
 import asyncio
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
-import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
@@ -21,7 +20,7 @@ import server  # noqa: E402
 try:
     import aioice.turn
 except ImportError:
-    aioice = None
+    aioice = None  # tests/versions only reads the names of the tests
 
 PLACE = None
 REALM = "clients.example"
@@ -82,7 +81,6 @@ async def aioice_call(address, credential, kind):
         echo.close()
 
 
-@unittest.skipIf(aioice is None, "python3-aioice is not installed")
 class Aioice(unittest.TestCase):
     def call(self, credential, kind="udp"):
         return asyncio.run(aioice_call(PLACE.server.address, credential, kind))
@@ -111,47 +109,22 @@ class Aioice(unittest.TestCase):
             self.assertEqual(caught.exception.response.attributes["ERROR-CODE"][0], 401)
 
 
-def uclient():
-    beside = pathlib.Path(server.patched() or "/nowhere/x").with_name("turnutils_uclient")
-    return str(beside) if os.access(beside, os.X_OK) else shutil.which("turnutils_uclient")
+class GnuTls(unittest.TestCase):
+    """GnuTLS completes a DTLS handshake with each network engine, whose cookies the security series adds."""
 
-
-class Uclient(unittest.TestCase):
-    """coturn's own load client; -W makes timestamp:user-id and its password from a secret."""
-
-    def call(self, secret, *options):
-        program = uclient()
-        if program is None:
-            self.skipTest("turnutils_uclient is not there")
-        with tempfile.TemporaryDirectory() as folder:
-            done = subprocess.run(
-                [program, "-y", "-c", "-m", "1", "-n", "10", "-l", "100", "-u", "carol"]
-                + ["-W", secret, "-p", str(PLACE.server.port), *options, "127.0.0.1"],
-                capture_output=True,
-                text=True,
-                timeout=60,
-                cwd=folder,
-            )
-        text = done.stdout + done.stderr
-        return done.returncode == 0 and "Total lost packets 0 (0.000000%)" in text, text
-
-    def setUp(self):
-        self.secret = f"rest-{os.urandom(8).hex()}"
-        PLACE.realms[REALM].add_key(
-            self.secret[:12], "rest", "sha1", "none", "timestamp:user-id", self.secret.encode()
-        )
-        PLACE.synced()
-
-    def test_rest_secret(self):
-        for options in ((), ("-t",)):
-            with self.subTest(options=options):
-                good, text = self.call(self.secret, *options)
-                self.assertTrue(good, text)
-
-    def test_wrong_secret(self):
-        """The control."""
-        good, text = self.call("another secret")
-        self.assertFalse(good, text)
+    def test_handshake(self):
+        for engine in (1, 2, 3):
+            lines = ["lt-cred-mech", "realm=example.org", "user=alice:wonderland", f"ne={engine}"]
+            with self.subTest(engine=engine), server.Server(server.patched(), lines, tls=True) as place:
+                host, port = place.tls_address
+                done = subprocess.run(
+                    ["gnutls-cli", "--udp", "--insecure", "-p", str(port), host],
+                    input=b"",
+                    capture_output=True,
+                    timeout=30,
+                )
+                self.assertIn(b"Handshake was completed", done.stdout, done.stderr)
+                self.assertIsNone(place.process.poll(), place.log()[-800:])
 
 
 if __name__ == "__main__":

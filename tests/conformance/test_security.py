@@ -7,10 +7,8 @@ import contextlib
 import os
 import pathlib
 import re
-import shutil
 import socket
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,6 +24,7 @@ import stun  # noqa: E402
 import transport  # noqa: E402
 import turnclient  # noqa: E402
 from probes import TRANSPORT  # noqa: E402
+from redis_server import Redis  # noqa: E402
 from stun import Attribute, Integrity  # noqa: E402
 
 LINES = ["lt-cred-mech", "realm=example.org", "user=alice:alice", "no-software-attribute"]
@@ -91,41 +90,6 @@ class MobilityTicket(Both):
                 return "Invalid read" in place.log()
 
 
-class Redis:
-    """A redis-server of its own."""
-
-    def __enter__(self):
-        if shutil.which("redis-server") is None:
-            raise unittest.SkipTest("redis-server is missing")
-        self.folder = tempfile.mkdtemp(prefix="redis-")
-        self.port = server.free_port()
-        self.process = subprocess.Popen(
-            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1"]
-            + ["--save", "", "--dir", self.folder],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
-        if not until(lambda: self.tell("PING").startswith("+PONG")):
-            self.__exit__()
-            raise RuntimeError("redis-server does not answer")
-        return self
-
-    def tell(self, command):
-        with contextlib.suppress(OSError):
-            with socket.create_connection(("127.0.0.1", self.port), 5) as connection:
-                connection.sendall(f"{command}\r\nQUIT\r\n".encode())
-                return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
-        return ""
-
-    def line(self, kind):
-        return f'redis-{kind}="ip=127.0.0.1 dbname=0 port={self.port} connect_timeout=30"'
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait(10)
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
 class RedisFormats(Both):
     def test_statistics(self):
         """0008: SIGSEGV at the Allocate of a user with such a name."""
@@ -139,7 +103,7 @@ class RedisFormats(Both):
                 client = place.client("udp", credentials.Credential(FORMAT, password="secret"))
                 probes.outcome(client.allocate)
                 key = f"turn/realm/example.org/user/{FORMAT}/allocation/"
-                noted = until(lambda: place.process.poll() is not None or key in redis.tell("KEYS *"))
+                noted = until(lambda: place.process.poll() is not None or any(name.startswith(key) for name in list(redis.values)))
                 client.close()
                 return alive(place), place.process.poll() is None and noted
 
@@ -151,10 +115,10 @@ class RedisFormats(Both):
     def left(program):
         with Redis() as redis:
             key = f"turn/realm/example.org/user/{FORMAT}/allocation/1/status"
-            redis.tell(f"SET {key} new")
+            redis.values[key] = "new"
             try:
                 with server.Server(program, LINES + [redis.line("statsdb")]):
-                    return "still there" if key in redis.tell("KEYS *") else "ok"
+                    return "still there" if key in redis.values else "ok"
             except RuntimeError:
                 return "gone"
 
@@ -167,7 +131,7 @@ class RedisFormats(Both):
         credential = credentials.Credential(FORMAT, password="secret")
         with Redis() as redis:
             key = credential.key("example.org").hex()
-            redis.tell(f"SET turn/realm/example.org/user/{FORMAT}/key {key}")
+            redis.values[f"turn/realm/example.org/user/{FORMAT}/key"] = key
             with server.Server(program, LINES + [redis.line("userdb")]) as place:
                 result = probes.login(place, credential)
                 ended = until(lambda: place.process.poll() is not None, 1)

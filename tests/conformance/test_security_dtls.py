@@ -9,7 +9,6 @@ import itertools
 import os
 import pathlib
 import re
-import shutil
 import signal
 import socket
 import struct
@@ -372,19 +371,6 @@ class Clients(Engines):
             # a long name, so that a small MTU cuts the ClientHello in pieces
             output = self.openssl(place, *options, "-alpn", "a" * 200 + "," + "b" * 200)
             self.assertRegex(output, "Cipher is ECDHE|Cipher    : ECDHE", options)
-
-    @on_each_engine
-    def test_gnutls(self, place):
-        if not shutil.which("gnutls-cli"):
-            self.skipTest("gnutls-cli is missing: install gnutls-bin")
-        host, port = place.tls_address
-        done = subprocess.run(
-            ["gnutls-cli", "--udp", "--insecure", "-p", str(port), host],
-            input=b"",
-            capture_output=True,
-            timeout=30,
-        )
-        self.assertIn(b"Handshake was completed", done.stdout, done.stderr)
 
     @on_each_engine
     def test_turncredctl(self, place):

@@ -36,7 +36,7 @@ ABSENT = (
 )
 
 # all but the module's own list of denied peers, which holds in every version
-SECURITY = r"^test_security(_dtls)?\.|^test_security_peers\.(?!WithRules\.test_(the_list|refusals_are))"
+SECURITY = r"^test_security(_dtls)?\.|^test_clients\.GnuTls\.|^test_security_peers\.(?!WithRules\.test_(the_list|refusals_are))"
 
 LEFT_OUT = (
     LeftOut("..4.6.0", r"^test_stock\.", "what unpatched 4.6.1 gets wrong"),

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-3-Clause
+# Foreign: JsSIP, by npm
 # JsSIP, from the npm registry, gets its credentials from the eP-CSCF.
 
 load ../lib

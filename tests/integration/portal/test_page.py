@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
+# Foreign: Chromium
 """The client page in Chromium, headless, with a real portal, turncredd, patched turnserver and eP-CSCF:
 data crosses the relay with credentials over HTTPS and over SIP, and what fails is said. Screenshots stay
 in build/screenshots."""

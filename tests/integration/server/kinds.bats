@@ -125,12 +125,6 @@ PY
   [[ $output == *'lost packets 0 (0.000000%)'* ]]
 }
 
-@test "programs that know nothing of us: aioice with derived and pushed credentials" {
-  credential_push turn.test henry 0123456789abcdef-henry
-  synced
-  turn_step main aioice_relays
-}
-
 @test "derived credentials bound to the client's address, where the realm says so" {
   realm_add bound.test "mechanisms='{derived}'" bind_address=true user_quota=1
   key_add bound.test b1 derived

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The steps of kinds.bats: one function each, called by turn_step."""
 
-import asyncio
 import os
 import subprocess
 
@@ -13,7 +12,6 @@ from support import (
     log,
     login,
     password,
-    port,
     rest,
     run_step,
     token,
@@ -87,38 +85,6 @@ def pushed_within_a_second():
         times.append(wait_until(lambda: code() == 401, 3))
     print("seconds:", " ".join(f"{t:.3f}" for t in times))
     assert max(times) < 1.0, times
-
-
-def aioice_relays():
-    """aioice relays with a derived and with a pushed credential."""
-    import aioice.turn
-
-    async def echo(credential):
-        class Peer(asyncio.DatagramProtocol):
-            def connection_made(self, t):
-                self.t = t
-
-            def datagram_received(self, data, addr):
-                self.t.sendto(data, addr)
-
-        loop = asyncio.get_running_loop()
-        peer, _ = await loop.create_datagram_endpoint(Peer, local_addr=("127.0.0.1", 0))
-        got = loop.create_future()
-
-        class Ours(asyncio.DatagramProtocol):
-            def datagram_received(self, data, addr):
-                if not got.done():
-                    got.set_result(data)
-
-        ours, _ = await aioice.turn.create_turn_endpoint(
-            Ours, server_addr=("127.0.0.1", port()), username=credential.username, password=credential.password)
-        ours.sendto(b"hello", peer.get_extra_info("sockname"))
-        assert await asyncio.wait_for(got, 5) == b"hello"
-        ours.close()
-        peer.close()
-
-    for credential in derived(), password("henry", "0123456789abcdef-henry"):
-        asyncio.run(echo(credential))
 
 
 def bound_to_the_address():

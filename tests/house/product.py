@@ -1,0 +1,77 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""product.py: how long and how deep the functions of plugin/ are, how many lines the README has, and how many lines
+the store and the module have together.
+
+Prints a TAP line a rule, and the numbers. Reads sources only, so nothing needs to be built. Functions begin and end at
+the left margin; nesting is counted in braces, which clang-format inserts.
+"""
+
+import os
+import re
+import sys
+
+sys.dont_write_bytecode = True
+
+from arrows import PLUGIN, TOP, report, sources
+
+LONGEST, DEEPEST, README = 60, 4, 160
+AIM = 9000  # lines of the store and the module
+FUNCTION = re.compile(
+    r"^(?!struct\b[^(]*\{|enum\b[^(]*\{|union\b|typedef|#|\s|\}|/)[^;={}\n][^;={}]*?\b(\w+)\([^;{}]*\)\s*"
+    r"(\{[^\n]*\}$|\{\n.*?^\})",
+    re.M | re.S,
+)
+
+
+def text_of(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def code_of(path):
+    """The text without comments and without what stands in quotation marks; no line is lost."""
+    text = re.sub(r"/\*.*?\*/", lambda found: "\n" * found[0].count("\n"), text_of(path), flags=re.S)
+    return re.sub(r'"(\\.|[^"\\\n])*"', '""', re.sub(r"'(\\.|[^'\\\n])*'", "' '", text))
+
+
+def functions(code):
+    """(name, lines, deepest nesting) of each function."""
+    for found in FUNCTION.finditer(code):
+        depth = deepest = 0
+        for mark in re.findall(r"[{}]", found[0]):
+            depth += 1 if mark == "{" else -1
+            deepest = max(deepest, depth - 1)
+        yield found[1], found[0].count("\n") + 1, deepest
+
+
+def lines(*names):
+    return sum(text_of(os.path.join(PLUGIN, path)).count("\n") for path in sources() if path.split("/")[0] in names)
+
+
+def main():
+    measured = [
+        (path, *found)
+        for path in sources()
+        if path.endswith(".c")
+        for found in functions(code_of(os.path.join(PLUGIN, path)))
+    ]
+    readme = text_of(os.path.join(TOP, "README.md")).count("\n")
+    results = [
+        report("the product's functions are found", [] if len(measured) > 1000 else [f"{len(measured)} functions"]),
+        report(
+            f"no function of the product has more than {LONGEST} lines",
+            [f"{path}: {name}: {length}" for path, name, length, _ in measured if length > LONGEST],
+        ),
+        report(
+            f"no function of the product nests deeper than {DEEPEST}",
+            [f"{path}: {name}: {deep}" for path, name, _, deep in measured if deep > DEEPEST],
+        ),
+        report(f"the README has less than {README} lines", [] if readme < README else [f"{readme} lines"]),
+    ]
+    print(f"# {len(measured)} functions; the store and the module have {lines('store', 'module')} lines (aim: {AIM})")
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -33,7 +33,7 @@ packages_test='bats clang clang-format clang-tidy cmake coccinelle cppcheck curl
   mandoc nodejs patch pgbouncer pgtap python3 python3-cryptography python3-jsonschema python3-jwt python3-websockets
   python3-yaml quilt shellcheck valgrind wrk xxd xz-utils'
 # programs of other people, for scripts/test --foreign alone
-packages_foreign="$packages_browser gnutls-bin python3-aioice"
+packages_foreign='chromium chromium-driver gnutls-bin python3-aioice python3-selenium'
 
 # --- saying what happens ------------------------------------------------------------------------
 say() { printf '%s\n' "$*"; }

@@ -12,15 +12,16 @@
 #include <string.h>
 #include <time.h>
 
-static size_t words(const char *name) {
+/* How many words a command's name has. */
+static size_t word_count(const char *name) {
   size_t n = 1;
   for (; *name; name++)
     n += *name == ' ';
   return n;
 }
 
-/* The words of a command's name, one argument each. */
-static bool matches(const char *name, int argc, char **argv) {
+/* Whether the arguments begin with the words of a command's name, one argument a word. */
+static bool begins_with(int argc, char **argv, const char *name) {
   for (int i = 0; *name; i++) {
     size_t len = strcspn(name, " ");
     if (i >= argc || strlen(argv[i]) != len || memcmp(argv[i], name, len))
@@ -40,13 +41,13 @@ static const struct ctl_option *find_in(const struct ctl_option *options, const 
 }
 
 static const struct ctl_option *find_option(const struct ctl *ctl, const char *name, size_t len) {
-  const struct ctl_option *option = find_in(ctl_global_options, name, len);
+  const struct ctl_option *option = find_in(ctl->global_options, name, len);
   if (!option && ctl->command)
     option = find_in(ctl->command->options, name, len);
   return option;
 }
 
-/* How many operands the command takes: words in [] are optional, "..." lifts the limit. */
+/* How many operands a command takes: words in [] are optional, "..." stands for any number. */
 static void operand_limits(const char *operands, size_t *min, size_t *max) {
   *min = *max = 0;
   if (!operands)
@@ -64,6 +65,7 @@ static void operand_limits(const char *operands, size_t *min, size_t *max) {
   }
 }
 
+/* Takes the option at argv[*i], and moves *i to its value if that is the next argument. */
 static enum ctl_exit take_option(struct ctl *ctl, int argc, char **argv, int *i) {
   const char *name = argv[*i] + 2, *equals = strchr(name, '=');
   size_t len = equals ? (size_t)(equals - name) : strlen(name);
@@ -92,54 +94,36 @@ static enum ctl_exit take_option(struct ctl *ctl, int argc, char **argv, int *i)
   return CTL_OK;
 }
 
-static enum ctl_exit find_command(struct ctl *ctl, int argc, char **argv, int *skip) {
-  size_t best = 0;
-  for (const struct ctl_command *c = ctl_commands; c->name; c++) {
-    if (words(c->name) > best && matches(c->name, argc, argv)) {
-      ctl->command = c;
-      best = words(c->name);
-    }
-  }
-  *skip = (int)best;
-  return CTL_OK;
+/* The command whose name has the most words of those that the arguments begin with; NULL: none. */
+static const struct ctl_command *find_command(const struct ctl *ctl, int argc, char **argv) {
+  const struct ctl_command *best = NULL;
+  for (const struct ctl_command *c = ctl->commands; c->name; c++)
+    if (begins_with(argc, argv, c->name) && (!best || word_count(c->name) > word_count(best->name)))
+      best = c;
+  return best;
 }
 
-enum ctl_exit ctl_parse(struct ctl *ctl, int argc, char **argv) {
-  memset(ctl, 0, sizeof *ctl);
-  int i = 1, skip = 0;
-  /* options of every command may stand in front of its name */
-  while (i < argc && !strncmp(argv[i], "--", 2) && argv[i][2]) {
-    enum ctl_exit rc = take_option(ctl, argc, argv, &i);
-    if (rc)
-      return rc;
-    i++;
-  }
-  find_command(ctl, argc - i, argv + i, &skip);
-  if (!ctl->command) {
-    if (i < argc && ctl->operand_count < CTL_OPERANDS_MAX)
-      ctl->operands[ctl->operand_count++] = argv[i];
-    for (int j = i; j < argc; j++)
-      ctl->help |= !strcmp(argv[j], "--help");
-    return CTL_OK; /* main.c says what there is */
-  }
-  bool only_operands = false;
-  for (i += skip; i < argc; i++) {
-    if (!only_operands && !strcmp(argv[i], "--")) {
+/* Takes operands and options behind the command's name. */
+static enum ctl_exit take_arguments(struct ctl *ctl, int argc, char **argv, int i) {
+  enum ctl_exit rc = CTL_OK;
+  bool only_operands = false; /* after "--" */
+  for (; !rc && i < argc; i++) {
+    if (!only_operands && !strcmp(argv[i], "--"))
       only_operands = true;
-    } else if (!only_operands && !strncmp(argv[i], "--", 2)) {
-      enum ctl_exit rc = take_option(ctl, argc, argv, &i);
-      if (rc)
-        return rc;
-    } else if (!only_operands && argv[i][0] == '-' && argv[i][1]) {
-      return ctl_fail(ctl, CTL_USAGE, "unknown option %s; options begin with --", argv[i]);
-    } else if (ctl->operand_count >= CTL_OPERANDS_MAX) {
-      return ctl_fail(ctl, CTL_USAGE, "too many operands");
-    } else {
+    else if (!only_operands && !strncmp(argv[i], "--", 2))
+      rc = take_option(ctl, argc, argv, &i);
+    else if (!only_operands && argv[i][0] == '-' && argv[i][1])
+      rc = ctl_fail(ctl, CTL_USAGE, "unknown option %s; options begin with --", argv[i]);
+    else if (ctl->operand_count >= CTL_OPERANDS_MAX)
+      rc = ctl_fail(ctl, CTL_USAGE, "too many operands");
+    else
       ctl->operands[ctl->operand_count++] = argv[i];
-    }
   }
-  if (ctl->help)
-    return CTL_OK;
+  return rc;
+}
+
+/* Refuses a wrong number of operands, and a command line that lacks a required option. */
+static enum ctl_exit check_arguments(const struct ctl *ctl) {
   size_t min, max;
   operand_limits(ctl->command->operands, &min, &max);
   if (ctl->operand_count < min || ctl->operand_count > max)
@@ -152,6 +136,28 @@ enum ctl_exit ctl_parse(struct ctl *ctl, int argc, char **argv) {
       return ctl_fail(ctl, CTL_USAGE, "--%s %s is missing: %s", o->name, o->value ? o->value : "",
                       o->help);
   return CTL_OK;
+}
+
+enum ctl_exit ctl_parse(struct ctl *ctl, const struct ctl_command *commands,
+                        const struct ctl_option *global_options, int argc, char **argv) {
+  *ctl = (struct ctl){.commands = commands, .global_options = global_options};
+  int i = 1;
+  /* options of every command may stand in front of its name */
+  for (; i < argc && !strncmp(argv[i], "--", 2) && argv[i][2]; i++) {
+    enum ctl_exit rc = take_option(ctl, argc, argv, &i);
+    if (rc)
+      return rc;
+  }
+  ctl->command = find_command(ctl, argc - i, argv + i);
+  if (!ctl->command) {
+    if (i < argc)
+      ctl->operands[ctl->operand_count++] = argv[i];
+    for (int j = i; j < argc; j++)
+      ctl->help |= !strcmp(argv[j], "--help");
+    return CTL_OK;
+  }
+  enum ctl_exit rc = take_arguments(ctl, argc, argv, i + (int)word_count(ctl->command->name));
+  return rc || ctl->help ? rc : check_arguments(ctl);
 }
 
 const char *ctl_get_nth(const struct ctl *ctl, const char *name, size_t n) {

@@ -44,9 +44,9 @@ enum ctl_exit cmd_completion(struct ctl *ctl) {
     return ctl_fail(ctl, CTL_USAGE, "SHELL: \"%s\" is not bash", ctl_operand(ctl, 0));
   puts("# bash completion for turncredctl; written by: turncredctl completion bash");
   fputs("_turncredctl_global='", stdout);
-  put_option_names(ctl_global_options);
+  put_option_names(ctl->global_options);
   puts("'\ndeclare -gA _turncredctl_options=(");
-  for (const struct ctl_command *c = ctl_commands; c->name; c++) {
+  for (const struct ctl_command *c = ctl->commands; c->name; c++) {
     printf("  ['%s']='", c->name);
     put_option_names(c->options);
     puts("'");

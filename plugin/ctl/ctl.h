@@ -50,7 +50,9 @@ extern const struct ctl_option ctl_global_options[];
 #define CTL_OPERANDS_MAX 64
 
 struct ctl {
-  const struct ctl_command *command;
+  const struct ctl_command *commands;      /* all, ends with a NULL name */
+  const struct ctl_option *global_options; /* of every command, ends with a NULL name */
+  const struct ctl_command *command;       /* the one to run; NULL: the command line names none */
   struct {
     const struct ctl_option *option;
     const char *value;
@@ -67,8 +69,11 @@ struct ctl {
 
 /* --- args.c --- */
 
-/* Finds the command and sorts the arguments. 0, or CTL_USAGE with a message on stderr. */
-enum ctl_exit ctl_parse(struct ctl *ctl, int argc, char **argv);
+/* Finds the command among commands and sorts the arguments into *ctl. Where the command line names
+ * none, ctl->command is NULL and operand 0 the first word. CTL_USAGE with a message if a word does
+ * not fit. */
+enum ctl_exit ctl_parse(struct ctl *ctl, const struct ctl_command *commands,
+                        const struct ctl_option *global_options, int argc, char **argv);
 /* The option's value, NULL if it was not given; for a flag "" when it was. */
 const char *ctl_get(const struct ctl *ctl, const char *name);
 bool ctl_has(const struct ctl *ctl, const char *name);
@@ -88,8 +93,10 @@ enum ctl_exit ctl_get_duration(const struct ctl *ctl, const char *name, int64_t 
 enum ctl_exit ctl_get_time(const struct ctl *ctl, const char *name, int64_t now, int64_t *out);
 
 /* --- help.c --- */
-void ctl_help(const struct ctl_command *command); /* NULL: all */
-void ctl_help_topic(const char *topic);           /* "key": lists the commands key add, ... */
+/* --help of ctl->command; NULL: of turncredctl itself. */
+void ctl_help(const struct ctl *ctl);
+/* --help of the commands whose first word is topic. */
+void ctl_help_topic(const struct ctl *ctl, const char *topic);
 
 /* --- output.c --- */
 

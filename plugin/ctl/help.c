@@ -21,8 +21,9 @@ static void put_options(const struct ctl_option *options) {
   }
 }
 
-static void put_commands(const char *topic) {
-  for (const struct ctl_command *c = ctl_commands; c->name; c++) {
+/* Lists the commands whose first word is topic; NULL: all. */
+static void put_commands(const struct ctl *ctl, const char *topic) {
+  for (const struct ctl_command *c = ctl->commands; c->name; c++) {
     char left[96];
     if (topic && (strncmp(c->name, topic, strlen(topic)) || c->name[strlen(topic)] != ' '))
       continue;
@@ -33,15 +34,19 @@ static void put_commands(const char *topic) {
   }
 }
 
-void ctl_help_topic(const char *topic) { put_commands(topic); }
+void ctl_help_topic(const struct ctl *ctl, const char *topic) {
+  printf("usage: turncredctl %s COMMAND [OPERANDS] [OPTIONS]\n\nCommands:\n", topic);
+  put_commands(ctl, topic);
+}
 
-void ctl_help(const struct ctl_command *command) {
+void ctl_help(const struct ctl *ctl) {
+  const struct ctl_command *command = ctl->command;
   if (!command) {
     puts("usage: turncredctl COMMAND [OPERANDS] [OPTIONS]\n\n"
          "Provisions short-lived TURN credentials for coturn and looks after them.\n\nCommands:");
-    put_commands(NULL);
+    put_commands(ctl, NULL);
     puts("\nOptions of every command:");
-    put_options(ctl_global_options);
+    put_options(ctl->global_options);
     puts("\nturncredctl COMMAND --help tells more. The manual is turncredctl(1).");
     return;
   }
@@ -55,5 +60,5 @@ void ctl_help(const struct ctl_command *command) {
     put_options(command->options);
   }
   puts("\nOptions of every command:");
-  put_options(ctl_global_options);
+  put_options(ctl->global_options);
 }

@@ -16,19 +16,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* No such command: name those that begin like it. */
-static enum ctl_exit no_command(struct ctl *ctl) {
+/* The command line names no command: shows all commands, or those whose first word it has. */
+static enum ctl_exit show_commands(struct ctl *ctl) {
   const char *topic = ctl_operand(ctl, 0);
   if (!topic) {
-    ctl_help(NULL);
+    ctl_help(ctl);
     return ctl->help ? CTL_OK : CTL_USAGE;
   }
   size_t len = strlen(topic);
-  for (const struct ctl_command *c = ctl_commands; c->name; c++) {
+  for (const struct ctl_command *c = ctl->commands; c->name; c++) {
     if (!strncmp(c->name, topic, len) && c->name[len] == ' ') {
       if (ctl->help) {
-        printf("usage: turncredctl %s COMMAND [OPERANDS] [OPTIONS]\n\nCommands:\n", topic);
-        ctl_help_topic(topic);
+        ctl_help_topic(ctl, topic);
         return CTL_OK;
       }
       return ctl_fail(ctl, CTL_USAGE, "which %s command? See turncredctl %s --help", topic, topic);
@@ -49,7 +48,7 @@ int main(int argc, char **argv) {
   secret_harden();
   json_set_alloc_funcs(malloc, cleanse_and_free);
   signal(SIGPIPE, SIG_IGN); /* a peer that hangs up is an error like any other */
-  enum ctl_exit rc = ctl_parse(&ctl, argc, argv);
+  enum ctl_exit rc = ctl_parse(&ctl, ctl_commands, ctl_global_options, argc, argv);
   if (rc)
     return rc;
   if (ctl_has(&ctl, "version")) {
@@ -57,9 +56,9 @@ int main(int argc, char **argv) {
     return CTL_OK;
   }
   if (!ctl.command)
-    return no_command(&ctl);
+    return show_commands(&ctl);
   if (ctl.help) {
-    ctl_help(ctl.command);
+    ctl_help(&ctl);
     return CTL_OK;
   }
   rc = ctl.command->run(&ctl);

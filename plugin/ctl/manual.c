@@ -172,12 +172,11 @@ static const char tail[] =
     "X.5.\n";
 
 enum ctl_exit cmd_manual(struct ctl *ctl) {
-  (void)ctl;
   fputs(head, stdout);
   puts(".Sh OPTIONS OF EVERY COMMAND");
-  put_options(ctl_global_options);
+  put_options(ctl->global_options);
   puts(".Sh COMMANDS");
-  for (const struct ctl_command *c = ctl_commands; c->name; c++) {
+  for (const struct ctl_command *c = ctl->commands; c->name; c++) {
     printf(".Ss %s\n.Nm\n.Cm %s", c->name, c->name);
     put_operands(c->operands);
     printf("%s\n.Pp\n%s.\n", c->options && c->options->name ? " Op Ar options" : "", c->summary);

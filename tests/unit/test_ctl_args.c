@@ -25,7 +25,7 @@ static int parse(struct ctl *ctl, const char *line) {
   for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
     argv[argc++] = word;
   argv[argc] = NULL;
-  return ctl_parse(ctl, argc, argv);
+  return ctl_parse(ctl, ctl_commands, ctl_global_options, argc, argv);
 }
 
 #define DERIVE "credential derive --key-file k --realm r --user u"

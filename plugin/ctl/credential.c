@@ -7,6 +7,7 @@
 #include "config.h"
 
 #include "base/secret.h"
+#include "change.h"
 #include "keyring.h"
 
 #include <openssl/rand.h>
@@ -247,7 +248,7 @@ enum ctl_exit cmd_credential_remove(struct ctl *ctl) {
                                               {NULL, NULL, CTL_TEXT}};
   const char *realm = ctl_operand(ctl, 0), *username = ctl_operand(ctl, 1);
   struct pg_params p = {0};
-  char *removed = NULL, *xid = NULL;
+  char *removed = NULL;
   pg_text(&p, realm);
   pg_text(&p, username);
   enum ctl_exit rc = ctl_begin(ctl);
@@ -258,15 +259,7 @@ enum ctl_exit cmd_credential_remove(struct ctl *ctl) {
   if (!rc && *removed != 't')
     rc = ctl_fail(ctl, CTL_REFUSED, "realm \"%s\" has no pushed credential of \"%s\"", realm,
                   username);
-  if (!rc)
-    rc = ctl_value(ctl, "SELECT pg_current_xact_id()", NULL, &xid);
-  if (!rc)
-    rc = ctl_commit(ctl);
-  ctl_rollback(ctl);
-  if (!rc)
-    rc = ctl_print_when_in_force(
-        ctl, xid, json_pack("{s:s, s:s}", "removed", username, "realm", realm), columns);
   free(removed);
-  free(xid);
-  return rc;
+  return ctl_finish_change(ctl, rc, json_pack("{s:s, s:s}", "removed", username, "realm", realm),
+                           columns);
 }

@@ -19,7 +19,7 @@
 /* Looks for the octets under the same use; adds them if they are not there. */
 static enum ctl_exit import_key(struct ctl *ctl, struct import *im, const char *kind,
                                 const char *name, struct stored_key *key, const char *kek_id,
-                                int64_t not_before, int64_t accept_until) {
+                                const struct key_window *window) {
   struct stored_key *rows = NULL;
   struct pg_params p = {0};
   size_t count = 0, same_use = 0;
@@ -48,7 +48,7 @@ static enum ctl_exit import_key(struct ctl *ctl, struct import *im, const char *
     import_note(im, kind, key->realm, name, "skip", "another key has this kid already");
   else {
     if (im->apply)
-      rc = keyring_insert(ctl, im->ring, key, kek_id, not_before, 0, accept_until, false);
+      rc = keyring_insert(ctl, im->ring, key, kek_id, window, false);
     if (!rc)
       import_note(im, kind, key->realm, name, "add", "kid %s%s", key->kid,
                   key->use == TURNCRED_USE_REST && same_use >= REST_KEYS_MAX
@@ -85,7 +85,7 @@ enum ctl_exit import_secret(struct ctl *ctl, struct import *im, const char *real
   import_need_mechanism(im, "secret", realm, entry, "rest");
   enum ctl_exit rc = keyring_new_kid(ctl, key.use, key.kid, sizeof key.kid);
   if (!rc)
-    rc = import_key(ctl, im, "secret", name, &key, kek_id, 0, 0);
+    rc = import_key(ctl, im, "secret", name, &key, kek_id, &(struct key_window){0});
   keyring_clear(&key);
   return rc;
 }
@@ -127,13 +127,14 @@ enum ctl_exit import_oauth_key(struct ctl *ctl, struct import *im, const PGresul
   } else if (lifetime && start + lifetime <= time(NULL)) {
     import_note(im, "oauth_key", realm, kid, "skip", "has run out");
   } else {
+    const struct key_window window = {.not_before = start,
+                                      .accept_until = lifetime ? start + lifetime : 0};
     snprintf(key.realm, sizeof key.realm, "%s", realm);
     snprintf(key.kid, sizeof key.kid, "%s", kid);
     memcpy(key.k, octets, need);
     key.k_len = need;
     import_need_mechanism(im, "oauth_key", realm, entry, "token");
-    enum ctl_exit rc =
-        import_key(ctl, im, "oauth_key", kid, &key, kek_id, start, lifetime ? start + lifetime : 0);
+    enum ctl_exit rc = import_key(ctl, im, "oauth_key", kid, &key, kek_id, &window);
     keyring_clear(&key);
     turncred_cleanse(octets, sizeof octets);
     return rc;

@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include "base/secret.h"
+#include "change.h"
 #include "keyring.h"
 
 #include <openssl/rand.h>
@@ -132,7 +133,7 @@ static enum ctl_exit read_kind(const struct ctl *ctl, struct stored_key *key) {
   return CTL_OK;
 }
 
-/* K from --from, or new. */
+/* The octets of --from, or new ones. */
 static enum ctl_exit read_octets(const struct ctl *ctl, struct stored_key *key) {
   size_t need = turncred_key_length(key->use, key->alg, key->derivation);
   const char *from = ctl_get(ctl, "from");
@@ -175,7 +176,8 @@ static enum ctl_exit read_octets(const struct ctl *ctl, struct stored_key *key) 
   return CTL_OK;
 }
 
-/* Where it is sealed: *kek_id NULL means plain. */
+/* Which key encryption key seals a new row of the realm: *kek_id, NULL for a plain row. The caller
+ * frees *ring and *of_realm, which *kek_id may point into. */
 static enum ctl_exit choose_kek(struct ctl *ctl, const char *realm, struct kek_ring **ring,
                                 char **of_realm, const char **kek_id) {
   struct pg_params p = {0};
@@ -197,8 +199,8 @@ static enum ctl_exit choose_kek(struct ctl *ctl, const char *realm, struct kek_r
   return rc;
 }
 
-/* --save: a new file for the other program that shares the key. */
-static enum ctl_exit save(const struct ctl *ctl, const struct stored_key *key) {
+/* Writes the octets into the new file that --save names, for a program that shares the key. */
+static enum ctl_exit save_octets(const struct ctl *ctl, const struct stored_key *key) {
   const char *path = ctl_get(ctl, "save");
   char text[512];
   if (!path)
@@ -208,32 +210,41 @@ static enum ctl_exit save(const struct ctl *ctl, const struct stored_key *key) {
              : CTL_OK;
 }
 
-enum ctl_exit cmd_key_add(struct ctl *ctl) {
-  const char *realm = ctl_operand(ctl, 0), *kid = ctl_operand(ctl, 1), *kek_id = NULL;
-  struct stored_key key = {0};
-  struct kek_ring *ring = NULL;
-  char *of_realm = NULL, *xid = NULL;
-  json_t *row = NULL;
-  int64_t now = time(NULL), not_before = 0, sign_until = 0, accept_until = 0;
-  enum ctl_exit rc = read_kind(ctl, &key);
+/* The new key's realm, KID, times and octets, from the operands and options. */
+static enum ctl_exit read_new_key(struct ctl *ctl, struct stored_key *key,
+                                  struct key_window *window) {
+  const char *realm = ctl_operand(ctl, 0), *kid = ctl_operand(ctl, 1);
+  int64_t now = time(NULL);
+  enum ctl_exit rc = read_kind(ctl, key);
   if (!rc)
-    rc = ctl_get_time(ctl, "not-before", now, &not_before);
+    rc = ctl_get_time(ctl, "not-before", now, &window->not_before);
   if (!rc)
-    rc = ctl_get_time(ctl, "sign-until", now, &sign_until);
+    rc = ctl_get_time(ctl, "sign-until", now, &window->sign_until);
   if (!rc)
-    rc = ctl_get_time(ctl, "accept-until", now, &accept_until);
+    rc = ctl_get_time(ctl, "accept-until", now, &window->accept_until);
   if (!rc && kid && strlen(kid) > TURNCRED_USERNAME_MAX)
     rc = ctl_fail(ctl, CTL_USAGE, "KID: at most %d octets", TURNCRED_USERNAME_MAX);
   if (!rc && strlen(realm) > TURNCRED_REALM_MAX)
     rc = ctl_fail(ctl, CTL_USAGE, "REALM: at most %d octets", TURNCRED_REALM_MAX);
-  if (!rc && !kid)
-    rc = keyring_new_kid(ctl, key.use, key.kid, sizeof key.kid);
-  if (!rc) {
-    snprintf(key.realm, sizeof key.realm, "%s", realm);
-    if (kid)
-      snprintf(key.kid, sizeof key.kid, "%s", kid);
-    rc = choose_kek(ctl, realm, &ring, &of_realm, &kek_id);
-  }
+  if (rc)
+    return rc;
+  snprintf(key->realm, sizeof key->realm, "%s", realm);
+  if (!kid)
+    return keyring_new_kid(ctl, key->use, key->kid, sizeof key->kid);
+  snprintf(key->kid, sizeof key->kid, "%s", kid);
+  return CTL_OK;
+}
+
+enum ctl_exit cmd_key_add(struct ctl *ctl) {
+  const char *kek_id = NULL;
+  struct stored_key key = {0};
+  struct key_window window = {0};
+  struct kek_ring *ring = NULL;
+  char *of_realm = NULL;
+  json_t *row = NULL;
+  enum ctl_exit rc = read_new_key(ctl, &key, &window);
+  if (!rc)
+    rc = choose_kek(ctl, key.realm, &ring, &of_realm, &kek_id);
   if (!rc)
     rc = read_octets(ctl, &key);
   if (!rc)
@@ -243,28 +254,20 @@ enum ctl_exit cmd_key_add(struct ctl *ctl) {
   if (!rc)
     rc = keyring_refuse_crowd(ctl, &key);
   if (!rc)
-    rc = keyring_insert(ctl, ring, &key, kek_id, not_before, sign_until, accept_until,
-                        ctl_has(ctl, "subject-tag"));
+    rc = keyring_insert(ctl, ring, &key, kek_id, &window, ctl_has(ctl, "subject-tag"));
   if (!rc)
-    rc = ctl_value(ctl, "SELECT pg_current_xact_id()", NULL, &xid);
+    rc = key_row(ctl, key.realm, key.kid, &row);
   if (!rc)
-    rc = save(ctl, &key);
-  if (!rc)
-    rc = ctl_commit(ctl);
-  ctl_rollback(ctl);
-  if (!rc)
-    rc = key_row(ctl, realm, key.kid, &row);
-  if (!rc)
-    rc = ctl_print_when_in_force(ctl, xid, row, record_columns);
+    rc = save_octets(ctl, &key);
   keyring_clear(&key);
   kek_ring_free(ring);
   free(of_realm);
-  free(xid);
-  return rc;
+  return ctl_finish_change(ctl, rc, row, record_columns);
 }
 
-/* Whether servers take what the key signed; its use. No such key: no. */
-static enum ctl_exit look_at(struct ctl *ctl, struct stored_key *key, bool *accepted) {
+/* Whether servers accept what the key signed, which no server does if there is no such key. Also
+ * reads the key's use. */
+static enum ctl_exit read_acceptance(struct ctl *ctl, struct stored_key *key, bool *accepted) {
   struct pg_params p = {0};
   json_t *row = NULL;
   pg_text(&p, key->realm);
@@ -281,11 +284,11 @@ static enum ctl_exit look_at(struct ctl *ctl, struct stored_key *key, bool *acce
   return rc;
 }
 
-/* One statement with realm and kid as $1 and $2, then what became of it. */
-static enum ctl_exit change(struct ctl *ctl, const char *sql, struct pg_params *extra,
-                            bool removed) {
+/* Changes the key that the operands name by one statement, whose $1 and $2 are realm and KID, and
+ * prints the key, or that it is removed. */
+static enum ctl_exit change_key(struct ctl *ctl, const char *sql, struct pg_params *params,
+                                bool removed) {
   const char *realm = ctl_operand(ctl, 0), *kid = ctl_operand(ctl, 1);
-  char *xid = NULL;
   json_t *row = NULL;
   int64_t rows = 0;
   struct stored_key key = {0};
@@ -294,36 +297,29 @@ static enum ctl_exit change(struct ctl *ctl, const char *sql, struct pg_params *
   snprintf(key.kid, sizeof key.kid, "%s", kid);
   enum ctl_exit rc = ctl_begin(ctl);
   if (!rc)
-    rc = look_at(ctl, &key, &before);
+    rc = read_acceptance(ctl, &key, &before);
   if (!rc)
-    rc = ctl_run(ctl, sql, extra, &rows);
+    rc = ctl_run(ctl, sql, params, &rows);
   if (!rc && !rows)
     rc = no_such_key(ctl, realm, kid);
   if (!rc)
-    rc = look_at(ctl, &key, &after);
+    rc = read_acceptance(ctl, &key, &after);
   if (!rc && after && !before)
     rc = keyring_refuse_crowd(ctl, &key);
-  if (!rc)
-    rc = ctl_value(ctl, "SELECT pg_current_xact_id()", NULL, &xid);
-  if (!rc)
-    rc = ctl_commit(ctl);
-  ctl_rollback(ctl);
   if (!rc && removed)
     row = json_pack("{s:s, s:s, s:s}", "realm", realm, "kid", kid, "state", "removed");
   else if (!rc)
     rc = key_row(ctl, realm, kid, &row);
-  if (!rc)
-    rc = ctl_print_when_in_force(ctl, xid, row, record_columns);
-  free(xid);
-  return rc;
+  return ctl_finish_change(ctl, rc, row, record_columns);
 }
 
-static void operands(struct ctl *ctl, struct pg_params *p) {
+/* Adds REALM and KID to params. */
+static void add_operands(const struct ctl *ctl, struct pg_params *p) {
   pg_text(p, ctl_operand(ctl, 0));
   pg_text(p, ctl_operand(ctl, 1));
 }
 
-/* Its row has neither states nor windows. */
+/* Refuses the key of subject tags: its row has neither states nor windows. */
 static enum ctl_exit refuse_tag_key(const struct ctl *ctl) {
   return strcmp(ctl_operand(ctl, 1), TURNCRED_TAG_KID)
              ? CTL_OK
@@ -340,9 +336,9 @@ enum ctl_exit cmd_key_disable(struct ctl *ctl) {
   enum ctl_exit rc = refuse_tag_key(ctl);
   if (rc)
     return rc;
-  operands(ctl, &p);
-  return change(ctl, "UPDATE turncred.key SET state = 'disabled' WHERE realm = $1 AND kid = $2", &p,
-                false);
+  add_operands(ctl, &p);
+  return change_key(ctl, "UPDATE turncred.key SET state = 'disabled' WHERE realm = $1 AND kid = $2",
+                    &p, false);
 }
 
 enum ctl_exit cmd_key_set(struct ctl *ctl) {
@@ -358,7 +354,7 @@ enum ctl_exit cmd_key_set(struct ctl *ctl) {
   int refused = refuse_tag_key(ctl);
   if (refused)
     return refused;
-  operands(ctl, &p);
+  add_operands(ctl, &p);
   if (state && strcmp(state, "published") && strcmp(state, "active") && strcmp(state, "retired") &&
       strcmp(state, "disabled"))
     return ctl_fail(ctl, CTL_USAGE,
@@ -383,13 +379,13 @@ enum ctl_exit cmd_key_set(struct ctl *ctl) {
   if (at == start)
     return ctl_fail(ctl, CTL_USAGE, "nothing to set; see turncredctl key set --help");
   snprintf(sql + at, sizeof sql - at, " WHERE realm = $1 AND kid = $2");
-  return change(ctl, sql, &p, false);
+  return change_key(ctl, sql, &p, false);
 }
 
 enum ctl_exit cmd_key_remove(struct ctl *ctl) {
   struct pg_params p = {0};
   json_t *row = NULL;
-  operands(ctl, &p);
+  add_operands(ctl, &p);
   enum ctl_exit rc = key_row(ctl, ctl_operand(ctl, 0), ctl_operand(ctl, 1), &row);
   if (!rc) {
     const char *state = json_string_value(json_object_get(row, "state"));
@@ -407,5 +403,6 @@ enum ctl_exit cmd_key_remove(struct ctl *ctl) {
                     ctl_operand(ctl, 1), state);
   }
   json_decref(row);
-  return rc ? rc : change(ctl, "DELETE FROM turncred.key WHERE realm = $1 AND kid = $2", &p, true);
+  return rc ? rc
+            : change_key(ctl, "DELETE FROM turncred.key WHERE realm = $1 AND kid = $2", &p, true);
 }

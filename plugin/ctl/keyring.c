@@ -219,8 +219,8 @@ enum ctl_exit keyring_refuse_crowd(struct ctl *ctl, const struct stored_key *key
 }
 
 enum ctl_exit keyring_insert(struct ctl *ctl, const struct kek_ring *ring,
-                             const struct stored_key *key, const char *kek_id, int64_t not_before,
-                             int64_t sign_until, int64_t accept_until, bool has_subject_tag) {
+                             const struct stored_key *key, const char *kek_id,
+                             const struct key_window *window, bool has_subject_tag) {
   uint8_t wrapped[TURNCRED_WRAPPED_MAX];
   size_t len = 0;
   struct pg_params p = {0};
@@ -244,9 +244,9 @@ enum ctl_exit keyring_insert(struct ctl *ctl, const struct kek_ring *ring,
   else
     pg_octets(&p, key->k, key->k_len);
   pg_text(&p, key->state);
-  pg_time(&p, not_before);
-  pg_time(&p, sign_until);
-  pg_time(&p, accept_until);
+  pg_time(&p, window->not_before);
+  pg_time(&p, window->sign_until);
+  pg_time(&p, window->accept_until);
   pg_text(&p, key->allow_zero_iv ? "t" : "f");
   pg_text(&p, has_subject_tag ? key->subject_tag ? "t" : "f" : NULL);
   return ctl_run(ctl,

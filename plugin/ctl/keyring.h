@@ -26,6 +26,12 @@ struct stored_key {
   size_t k_len; /* 0: could not be opened with our key encryption keys */
 };
 
+/* Times of a row of turncred.key in UTC seconds; 0: open. */
+struct key_window {
+  int64_t not_before, sign_until, accept_until;
+};
+
+/* Cleanses *key. */
 void keyring_clear(struct stored_key *key);
 
 /* --kek, TURNCRED_KEK or the configuration file. */
@@ -49,10 +55,11 @@ enum ctl_exit keyring_refuse_reuse(struct ctl *ctl, const struct kek_ring *ring,
  * realm. Refuses this one beside so many others, which would shut out what the oldest one signed.
  */
 enum ctl_exit keyring_refuse_crowd(struct ctl *ctl, const struct stored_key *key);
-/* Adds the row: sealed under kek_id, or plain (NULL). Times 0: open. */
+/* Adds the row, sealed under kek_id, or plain if kek_id is NULL. has_subject_tag: key->subject_tag
+ * is given; else the realm decides. */
 enum ctl_exit keyring_insert(struct ctl *ctl, const struct kek_ring *ring,
-                             const struct stored_key *key, const char *kek_id, int64_t not_before,
-                             int64_t sign_until, int64_t accept_until, bool has_subject_tag);
+                             const struct stored_key *key, const char *kek_id,
+                             const struct key_window *window, bool has_subject_tag);
 /* token, derived or rest; TURNCRED_BAD_ALGORITHM for others: the key of subject tags is not made,
  * rotated or issued with by hand. */
 enum turncred_err keyring_use_parse(const char *text, enum turncred_use *use);

@@ -5,8 +5,8 @@
  */
 #include "config.h"
 
+#include "change.h"
 #include "pg/array.h"
-#include "sql.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -223,7 +223,7 @@ enum ctl_exit cmd_realm_remove(struct ctl *ctl) {
                                               {NULL, NULL, CTL_TEXT}};
   const char *name = ctl_operand(ctl, 0);
   struct pg_params p = {0};
-  char *held = NULL, *xid = NULL;
+  char *held = NULL;
   pg_text(&p, name);
   enum ctl_exit rc = ctl_begin(ctl);
   if (!rc)
@@ -242,14 +242,6 @@ enum ctl_exit cmd_realm_remove(struct ctl *ctl) {
                   held);
   if (!rc)
     rc = ctl_run(ctl, "DELETE FROM turncred.realm WHERE name = $1", &p, NULL);
-  if (!rc)
-    rc = ctl_value(ctl, "SELECT pg_current_xact_id()", NULL, &xid);
-  if (!rc)
-    rc = ctl_commit(ctl);
-  ctl_rollback(ctl);
-  if (!rc)
-    rc = ctl_print_when_in_force(ctl, xid, json_pack("{s:s}", "removed", name), columns);
   free(held);
-  free(xid);
-  return rc;
+  return ctl_finish_change(ctl, rc, json_pack("{s:s}", "removed", name), columns);
 }

@@ -5,7 +5,7 @@
  */
 #include "config.h"
 
-#include "sql.h"
+#include "change.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,8 +21,9 @@ static const struct ctl_column columns[] = {
     {NULL, NULL, CTL_TEXT},
 };
 
-/* kind, realm and name from the operands: a realm needs no name, all others do. */
-static enum ctl_exit subject(const struct ctl *ctl, struct pg_params *p) {
+/* Adds KIND, REALM and NAME to params; a realm is revoked without NAME, anything else by its NAME.
+ */
+static enum ctl_exit add_operands(const struct ctl *ctl, struct pg_params *p) {
   const char *kind = ctl_operand(ctl, 0), *name = ctl_operand(ctl, 2);
   if (strcmp(kind, "user") && strcmp(kind, "token") && strcmp(kind, "kid") && strcmp(kind, "realm"))
     return ctl_fail(ctl, CTL_USAGE, "KIND: \"%s\" is not one of user, token, kid, realm", kind);
@@ -36,7 +37,19 @@ static enum ctl_exit subject(const struct ctl *ctl, struct pg_params *p) {
   return CTL_OK;
 }
 
-/* A revocation that a failover loses is no revocation: say when one could. */
+/* What KIND, REALM and NAME revoke, for the answer. tokens: how many of the user's; -1: not said.
+ */
+static json_t *revocation_json(const struct ctl *ctl, int64_t tokens) {
+  const char *name = ctl_operand(ctl, 2);
+  json_t *record = json_pack("{s:s, s:s, s:s}", "kind", ctl_operand(ctl, 0), "realm",
+                             ctl_operand(ctl, 1), "name", name ? name : "");
+  if (tokens >= 0)
+    json_object_set_new(record, "tokens", json_integer(tokens));
+  return record;
+}
+
+/* Notes that a failover right now could lose the revocation, if a standby server replicates
+ * asynchronously. */
 static enum ctl_exit warn_asynchronous(struct ctl *ctl) {
   char *standbys = NULL;
   enum ctl_exit rc =
@@ -57,7 +70,7 @@ enum ctl_exit cmd_revoke(struct ctl *ctl) {
   struct pg_params p = {0}, count = {0};
   char *xid = NULL, *tokens = NULL;
   int64_t until = 0;
-  enum ctl_exit rc = subject(ctl, &p);
+  enum ctl_exit rc = add_operands(ctl, &p);
   if (!rc)
     rc = ctl_get_time(ctl, "until", time(NULL), &until);
   pg_text(&p, ctl_has(ctl, "reason") ? ctl_get(ctl, "reason") : "");
@@ -75,12 +88,8 @@ enum ctl_exit cmd_revoke(struct ctl *ctl) {
   if (!rc)
     rc = warn_asynchronous(ctl);
   if (!rc)
-    rc = ctl_print_when_in_force(ctl, xid,
-                                 json_pack("{s:s, s:s, s:s, s:I}", "kind", ctl_operand(ctl, 0),
-                                           "realm", ctl_operand(ctl, 1), "name",
-                                           ctl_operand(ctl, 2) ? ctl_operand(ctl, 2) : "", "tokens",
-                                           (json_int_t)(tokens ? strtoll(tokens, NULL, 10) : 0)),
-                                 columns);
+    rc = ctl_print_when_in_force(
+        ctl, xid, revocation_json(ctl, tokens ? strtoll(tokens, NULL, 10) : 0), columns);
   free(xid);
   free(tokens);
   return rc;
@@ -88,8 +97,8 @@ enum ctl_exit cmd_revoke(struct ctl *ctl) {
 
 enum ctl_exit cmd_unrevoke(struct ctl *ctl) {
   struct pg_params p = {0};
-  char *lifted = NULL, *xid = NULL;
-  enum ctl_exit rc = subject(ctl, &p);
+  char *lifted = NULL;
+  enum ctl_exit rc = add_operands(ctl, &p);
   if (!rc)
     rc = ctl_begin(ctl);
   if (!rc)
@@ -97,20 +106,8 @@ enum ctl_exit cmd_unrevoke(struct ctl *ctl) {
   if (!rc && *lifted != 't')
     rc = ctl_fail(ctl, CTL_REFUSED,
                   "no such revocation is in force; see turncredctl revocation list");
-  if (!rc)
-    rc = ctl_value(ctl, "SELECT pg_current_xact_id()", NULL, &xid);
-  if (!rc)
-    rc = ctl_commit(ctl);
-  ctl_rollback(ctl);
-  if (!rc)
-    rc = ctl_print_when_in_force(ctl, xid,
-                                 json_pack("{s:s, s:s, s:s}", "kind", ctl_operand(ctl, 0), "realm",
-                                           ctl_operand(ctl, 1), "name",
-                                           ctl_operand(ctl, 2) ? ctl_operand(ctl, 2) : ""),
-                                 columns);
   free(lifted);
-  free(xid);
-  return rc;
+  return ctl_finish_change(ctl, rc, revocation_json(ctl, -1), columns);
 }
 
 enum ctl_exit cmd_revocation_list(struct ctl *ctl) {

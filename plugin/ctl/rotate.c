@@ -167,8 +167,10 @@ static enum ctl_exit publish(struct ctl *ctl, struct rotation *r) {
                    "SELECT extract(epoch FROM greatest(now() - interval '10 minutes', not_before + "
                    "interval '1 second'))::bigint FROM turncred.key WHERE realm = $1 AND kid = $2",
                    &p, &not_before);
-  if (!rc)
-    rc = keyring_insert(ctl, r->ring, &key, kek_id, strtoll(not_before, NULL, 10), 0, 0, true);
+  if (!rc) {
+    struct key_window window = {.not_before = strtoll(not_before, NULL, 10)};
+    rc = keyring_insert(ctl, r->ring, &key, kek_id, &window, true);
+  }
   snprintf(r->fresh, sizeof r->fresh, "%s", key.kid);
   snprintf(r->state, sizeof r->state, "published");
   keyring_clear(&key);

@@ -232,10 +232,25 @@ decodes_to_vector() {
   cp main before
   refused "$CTL" kek generate main
   cmp main before
-  refused "$CTL" kek generate missing/main
   refused "$CTL" kek generate 'odd name'
+  refused "$CTL" kek generate 'never/odd name'
+  [ ! -e never ]
+  touch file
+  refused "$CTL" kek generate file/main
+  refused "$CTL" kek generate file/folder/main
   "$CTL" kek generate other
   ! cmp -s main other
+}
+
+@test "kek generate: makes the folders that are missing, and only the one of the key is closed" {
+  umask 077
+  "$CTL" kek generate etc/turncred/kek/main
+  [ "$(stat -c '%a' etc etc/turncred etc/turncred/kek etc/turncred/kek/main | paste -sd' ')" = '755 755 700 600' ]
+  "$CTL" kek generate other//kek//main
+  [ "$(stat -c '%a' other other/kek | paste -sd' ')" = '755 700' ]
+  chmod 750 etc/turncred/kek
+  (umask 000 && "$CTL" kek generate "$PWD//etc/turncred/kek/second")
+  [ "$(stat -c '%a' etc/turncred/kek etc/turncred/kek/second | paste -sd' ')" = '750 600' ]
 }
 
 @test "every command has a help, and --version works" {

@@ -10,7 +10,7 @@ import statistics
 import subprocess
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
-BUILD = pathlib.Path(os.environ.get("top_builddir", TOP / "build"))
+BUILD = pathlib.Path(os.environ.get("top_builddir", TOP / "build")).absolute()
 REALM = "bench.example"
 
 
@@ -21,7 +21,8 @@ class Trouble(Exception):
 def find_program(name, variables, places):
     for variable, tail in variables:
         if os.environ.get(variable):
-            path = pathlib.Path(os.environ[variable]) / tail if tail else pathlib.Path(os.environ[variable])
+            # absolute, since servers are started in folders of their own
+            path = pathlib.Path(os.environ[variable], tail).absolute()
             if os.access(path, os.X_OK):
                 return path
             raise Trouble(f"{variable} is set, but {path} is no program")

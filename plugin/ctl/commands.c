@@ -21,8 +21,8 @@ const struct ctl_option ctl_global_options[] = {
 #define TOKEN_KEY_OPTIONS                                                                          \
   {"alg", "A", 0, "A256GCM (default), A128GCM or A256CBC-HS512"},                                  \
       {"derivation", "D", 0, "none (default) or hkdf-sha256"},                                     \
-      {"key-file", "FILE", CTL_REQUIRED, "K: raw octets"}, {                                       \
-    "server-name", "N", CTL_REQUIRED, "name of the TURN server, which the token is bound to"       \
+      {"key-file", "FILE", CTL_REQUIRED, "the shared key: raw octets"}, {                          \
+    "server-name", "N", CTL_REQUIRED, "name of the TURN server that the token is bound to"         \
   }
 
 static const struct ctl_option token_decode_options[] = {TOKEN_KEY_OPTIONS, {NULL, NULL, 0, NULL}};
@@ -31,7 +31,8 @@ static const struct ctl_option token_encode_options[] = {
     {"mac-key-file", "FILE", CTL_REQUIRED, "session key: 20 or 32 raw octets"},
     {"timestamp", "N", 0, "64-bit number, seconds with 16 bits of fraction; default now"},
     {"lifetime", "N", CTL_REQUIRED, "seconds"},
-    {"test-nonce", "HEX", 0, "fixed nonce, for test vectors alone: never use one twice"},
+    {"test-nonce", "HEX", 0,
+     "nonce instead of a random one, for test vectors only: never use one nonce twice"},
     {NULL, NULL, 0, NULL},
 };
 
@@ -41,18 +42,18 @@ static const struct ctl_option derive_options[] = {
     {"username-format", "F", 0, "rest: timestamp:user-id (default) or user-id:timestamp"},
     {"key-file", "FILE", CTL_REQUIRED, "shared key: raw octets, 32 for derived, 1 to 64 for rest"},
     {"realm", "R", CTL_REQUIRED, "realm of the TURN server"},
-    {"user", "U", CTL_REQUIRED, "user id without the time"},
-    {"expiry", "N", CTL_REQUIRED, "UTC seconds"},
+    {"user", "U", CTL_REQUIRED, "user id, without the expiry time"},
+    {"expiry", "N", CTL_REQUIRED, "end of the credential, in UTC seconds"},
     {NULL, NULL, 0, NULL},
 };
 
 static const struct ctl_option probe_options[] = {
     {"server", "HOST[:PORT]", CTL_REQUIRED,
-     "TURN server; port 3478 (TLS, DTLS: 5349) if none is given"},
+     "TURN server; the default port is 3478, with TLS and DTLS 5349"},
     {"transport", "T", 0, "udp (default), tcp, dtls or tls"},
-    {"ca-file", "FILE", 0, "TLS, DTLS: certificates to trust instead of the system's"},
-    {"tls-name", "NAME", 0, "TLS, DTLS: the certificate's name, where --server is another"},
-    {"insecure", NULL, 0, "TLS, DTLS: do not look at the certificate"},
+    {"ca-file", "FILE", 0, "TLS, DTLS: trust these certificates instead of the system's"},
+    {"tls-name", "NAME", 0, "TLS, DTLS: name in the certificate, if it is not the one in --server"},
+    {"insecure", NULL, 0, "TLS, DTLS: do not check the certificate"},
     {"credential", "FILE", 0, "JSON of token issue or credential issue; - is standard input"},
     {"kid", "KID", 0, "key id of the token"},
     {"token-file", "FILE", 0, "access token in base64"},
@@ -60,50 +61,61 @@ static const struct ctl_option probe_options[] = {
     {"user", "NAME", 0, "username"},
     {"password-file", "FILE", 0, "password: the file's first line; - is standard input"},
     {"eager", NULL, 0, "show the token in the very first request"},
-    {"announce", NULL, 0, "say in the first request that we can do tokens"},
-    {"origin", "ORIGIN", 0, "say where we come from, which chooses the realm on some servers"},
-    {"allocate-only", NULL, 0, "leave permission, data and refresh out"},
-    {"renew", "FILE", 0, "JSON of a second credential, shown in a Refresh of the allocation"},
-    {"keep", "DURATION", 0, "then hold the allocation so long, relaying and refreshing"},
-    {"refresh-every", "DURATION", 0, "between refreshes while holding; default half the lifetime"},
-    {"lifetime", "DURATION", 0, "lifetime to ask for; default the server's"},
-    {"count", "N", 0, "datagrams each way (default 1)"},
-    {"data-bytes", "N", 0, "octets of a datagram, 4 to 1400 (default 100)"},
-    {"peer-address", "ADDRESS[:PORT]", 0, "where our own peer listens; default our local address"},
-    {"local-address", "ADDRESS", 0, "address to come from"},
+    {"announce", NULL, 0, "say in the first request that this client supports tokens"},
+    {"origin", "ORIGIN", 0,
+     "ORIGIN attribute of the requests; it chooses the realm on some servers"},
+    {"allocate-only", NULL, 0, "end after Allocate: no permission, no data, no refresh"},
+    {"renew", "FILE", 0, "JSON of a second credential, which a Refresh of the allocation shows"},
+    {"keep", "DURATION", 0, "keep the allocation for this long, relaying data and refreshing"},
+    {"refresh-every", "DURATION", 0,
+     "time between refreshes under --keep (default half the lifetime)"},
+    {"lifetime", "DURATION", 0, "lifetime to ask for (default: the server chooses)"},
+    {"count", "N", 0, "datagrams in each direction (default 1)"},
+    {"data-bytes", "N", 0, "octets in a datagram, 4 to 1400 (default 100)"},
+    {"peer-address", "ADDRESS[:PORT]", 0,
+     "where the probe's own peer listens (default: the local address)"},
+    {"local-address", "ADDRESS", 0, "local address to send from"},
     {"family", "4|6", 0, "address family of the relayed address to ask for"},
-    {"timeout", "DURATION", 0, "for one request, at the most (default 39.5 s, RFC 8489)"},
+    {"timeout", "DURATION", 0, "longest wait for an answer (default 39.5 s, RFC 8489)"},
     {"expect-error", "CODE", 0, "succeed only if the probe ends with this STUN error"},
     {NULL, NULL, 0, NULL},
 };
 
 static const struct ctl_option schema_options[] = {
-    {"directory", "DIR", 0, "folder of the numbered SQL files instead of the installed one"},
+    {"directory", "DIR", 0, "folder of the numbered SQL files (default: the installed one)"},
     {NULL, NULL, 0, NULL},
 };
 
 #define REALM_OPTIONS                                                                              \
   {"server-name", "N", 0, "name of the TURN server in tokens and challenges"},                     \
-      {"mechanisms", "M,M...", 0, "of token, derived, rest, pushed, in the order tried"},          \
+      {"mechanisms", "M,M...", 0,                                                                  \
+       "of token, derived, rest, pushed, in the order that servers try them"},                     \
       {"expiry-token", "P", 0, "strict (default), grace or allocate"},                             \
       {"expiry-derived", "P", 0, "strict, grace or allocate (default)"},                           \
       {"expiry-rest", "P", 0, "strict, grace or allocate (default)"},                              \
       {"expiry-pushed", "P", 0, "strict, grace or allocate (default)"},                            \
-      {"grace", "DURATION", 0, "after expiry, where the policy is grace"},                         \
-      {"max-ttl", "DURATION", 0, "no credential lives longer (default 1d)"},                       \
-      {"default-ttl", "DURATION", 0, "of credentials issued without a lifetime (default 1h)"},     \
-      {"user-quota", "N", 0, "allocations of one user; 0: as the server is configured"},           \
-      {"total-quota", "N", 0, "allocations of the realm; 0: as the server is configured"},         \
+      {"grace", "DURATION", 0,                                                                     \
+       "how long an allocation may outlive its credential, where the policy is grace"},            \
+      {"max-ttl", "DURATION", 0, "longest lifetime of a credential (default 1d)"},                 \
+      {"default-ttl", "DURATION", 0,                                                               \
+       "lifetime of a credential for which none is asked (default 1h)"},                           \
+      {"user-quota", "N", 0,                                                                       \
+       "allocations that one user may have; 0: as the server is configured"},                      \
+      {"total-quota", "N", 0,                                                                      \
+       "allocations that the realm may have; 0: as the server is configured"},                     \
       {"max-bps", "N", 0, "octets per second of one session; 0: as the server is configured"},     \
-      {"at-rest", "A", 0, "sealed (default), or plain for programs that know SQL alone"},          \
-      {"kek-id", "ID", 0, "key encryption key of the realm's new rows; empty: none of its own"},   \
-      {"subject-tag", "yes|no", 0, "new token keys tag their tokens with the subject"},            \
-      {"bind-address", "yes|no", 0, "credentials are bound to the client's address"},              \
-      {"guest-kid", "REALM/KID", CTL_REPEAT, "key of another realm that is accepted here"},        \
+      {"at-rest", "A", 0,                                                                          \
+       "sealed (default), or plain for programs that write rows with SQL and cannot seal"},        \
+      {"kek-id", "ID", 0,                                                                          \
+       "key encryption key that seals the realm's new rows; empty: the only one of --kek"},        \
+      {"subject-tag", "yes|no", 0, "new token keys mark tokens with a tag of their subject"},      \
+      {"bind-address", "yes|no", 0, "derived credentials are bound to the client's address"},      \
+      {"guest-kid", "REALM/KID", CTL_REPEAT, "key of another realm that this realm accepts, too"}, \
       {"listen-address", "ADDRESS", CTL_REPEAT, "local address whose challenges name this realm"}, \
       {"origin", "ORIGIN", CTL_REPEAT, "ORIGIN whose challenges name this realm"},                 \
       {"foreign-caller", "NAME", 0,                                                                \
-       "a foreign TURN server's realm: this caller may fetch its keys, our servers get none"},     \
+       "realm of a foreign TURN server: this caller may fetch its keys, servers of this database " \
+       "get none"},                                                                                \
   {                                                                                                \
     "uri", "URI", CTL_REPEAT,                                                                      \
         "turn: or turns: URI that turncredd hands out (default: from --server-name)"               \
@@ -111,7 +123,7 @@ static const struct ctl_option schema_options[] = {
 
 static const struct ctl_option realm_options[] = {REALM_OPTIONS, {NULL, NULL, 0, NULL}};
 static const struct ctl_option realm_remove_options[] = {
-    {"with-contents", NULL, 0, "with its keys and pushed credentials"},
+    {"with-contents", NULL, 0, "also remove its keys and pushed credentials"},
     CTL_WAIT_OPTION,
     {NULL, NULL, 0, NULL},
 };
@@ -123,172 +135,199 @@ static const struct ctl_option key_add_options[] = {
      "sha256, sha384, sha512"},
     {"derivation", "D", 0, "token: none (default) or hkdf-sha256"},
     {"username-format", "F", 0, "rest: timestamp:user-id (default) or user-id:timestamp"},
-    {"from", "FILE", 0, "take the raw octets of this file (-: standard input) instead of new ones"},
-    {"save", "FILE", 0, "also write the octets into this new file, for who shares the key"},
-    {"state", "S", 0, "active (default), or published: accepted, not yet signed with"},
-    {"not-before", "TIME", 0, "no server accepts it earlier"},
-    {"sign-until", "TIME", 0, "no issuer signs with it from then on"},
-    {"accept-until", "TIME", 0, "no server accepts it from then on"},
+    {"from", "FILE", 0,
+     "take the raw octets of this file (-: standard input) instead of random ones"},
+    {"save", "FILE", 0,
+     "also write the octets into this new file, for a program that shares the key"},
+    {"state", "S", 0,
+     "active (default), or published: servers accept it, issuers do not sign with it yet"},
+    {"not-before", "TIME", 0, "no server accepts the key before this time"},
+    {"sign-until", "TIME", 0, "no issuer signs with the key from this time on"},
+    {"accept-until", "TIME", 0, "no server accepts the key from this time on"},
     {"kek-id", "ID", 0, "key encryption key to seal it with, if --kek is a folder of several"},
-    {"subject-tag", "yes|no", 0, "token: tag tokens with the subject; default as the realm says"},
-    {"allow-zero-iv", NULL, 0, "A256CBC-HS512: accept RFC 7635's literal form without a nonce"},
+    {"subject-tag", "yes|no", 0,
+     "token: mark tokens with a tag of their subject (default: as the realm says)"},
+    {"allow-zero-iv", NULL, 0,
+     "A256CBC-HS512: also accept tokens without a nonce, the literal form of RFC 7635"},
     CTL_WAIT_OPTION,
     {NULL, NULL, 0, NULL},
 };
 static const struct ctl_option key_set_options[] = {
     {"state", "S", 0, "published, active, retired or disabled"},
-    {"not-before", "TIME", 0, "or open"},
-    {"sign-until", "TIME", 0, "or open"},
-    {"accept-until", "TIME", 0, "or open"},
+    {"not-before", "TIME", 0, "no server accepts the key before this time; open: no such limit"},
+    {"sign-until", "TIME", 0,
+     "no issuer signs with the key from this time on; open: no such limit"},
+    {"accept-until", "TIME", 0, "no server accepts the key from this time on; open: no such limit"},
     CTL_WAIT_OPTION,
     {NULL, NULL, 0, NULL},
 };
 static const struct ctl_option key_remove_options[] = {
-    {"now", NULL, 0, "even though credentials under it are still accepted"},
+    {"now", NULL, 0, "although servers still accept credentials under the key"},
     CTL_WAIT_OPTION,
     {NULL, NULL, 0, NULL},
 };
 static const struct ctl_option key_rotate_options[] = {
     {"use", "USE", 0, "token (default), derived or rest"},
-    {"kid", "KID", 0, "of the new key; default one is made up"},
-    {"from", "FILE", 0, "raw octets of the new key instead of random ones; rest needs it"},
+    {"kid", "KID", 0, "KID of the new key (default: use, day and random digits)"},
+    {"from", "FILE", 0, "raw octets of the new key instead of random ones; a rest key needs them"},
     {"kek-id", "ID", 0, "key encryption key to seal it with, if --kek is a folder of several"},
     {"without", "INSTANCE", CTL_REPEAT, "do not wait for this server or issuer"},
-    {"finish", NULL, 0, "the newest active key is the new one: retire the older ones"},
-    {"wait", "DURATION", 0, "at each step, for instances to report (default 60s)"},
+    {"finish", NULL, 0, "take the newest active key for the new one, and retire the older ones"},
+    {"wait", "DURATION", 0, "longest wait at each step for instances to report (default 60s)"},
     {NULL, NULL, 0, NULL},
 };
 static const struct ctl_option rewrap_options[] = {
-    {"realm", "REALM", 0, "this realm only"},
-    {"force", NULL, 0, "although an instance does not report to hold the key encryption key"},
+    {"realm", "REALM", 0, "only rows of this realm"},
+    {"force", NULL, 0, "even if an instance does not report that it holds the key encryption key"},
     {NULL, NULL, 0, NULL},
 };
 static const struct ctl_option import_options[] = {
-    {"apply", NULL, 0, "write; without it the list is all that happens"},
-    {"default-realm", "REALM", 0, "realm of rows that name none: the realm= of turnserver.conf"},
-    {"turnserver-conf", "FILE", 0, "also its user= and static-auth-secret= lines, and its realm="},
+    {"apply", NULL, 0, "write; without this option nothing is written, only the list is printed"},
+    {"default-realm", "REALM", 0,
+     "realm of rows that name none (default: the realm= of --turnserver-conf)"},
+    {"turnserver-conf", "FILE", 0,
+     "also import the user= and static-auth-secret= lines of this turnserver.conf"},
     {"add-realms", NULL, 0, "add realms that do not exist here, with the mechanisms they need"},
-    {"truncate", NULL, 0, "cut too long oauth keys as coturn does"},
+    {"truncate", NULL, 0, "cut oauth keys that are too long, as coturn does"},
     {NULL, NULL, 0, NULL},
 };
 static const struct ctl_option doctor_options[] = {
-    {"server", "HOST[:PORT]", CTL_REPEAT, "also ask this TURN server whether it refuses strangers"},
-    {"tls-server", "HOST[:PORT]", CTL_REPEAT, "the same over TLS, with a look at its certificate"},
-    {"issuer", "HOST[:PORT]", CTL_REPEAT, "also ask this turncredd whether it is ready"},
-    {"ca-file", "FILE", 0, "certificates to trust instead of the system's"},
+    {"server", "HOST[:PORT]", CTL_REPEAT,
+     "also check that this TURN server refuses users that do not exist"},
+    {"tls-server", "HOST[:PORT]", CTL_REPEAT, "the same over TLS, and check its certificate"},
+    {"issuer", "HOST[:PORT]", CTL_REPEAT, "also check that this turncredd is ready"},
+    {"ca-file", "FILE", 0, "trust these certificates instead of the system's"},
     {NULL, NULL, 0, NULL},
 };
 static const struct ctl_option wait_options[] = {CTL_WAIT_OPTION, {NULL, NULL, 0, NULL}};
 
 static const struct ctl_option token_issue_options[] = {
-    {"lifetime", "DURATION", 0, "default the realm's default ttl, at most its max ttl"},
+    {"lifetime", "DURATION", 0,
+     "lifetime, at most the realm's max ttl (default: the realm's default ttl)"},
     {"kid", "KID", 0, "sign with this active key instead of the newest"},
-    {"session-key-octets", "20|32", 0, "20 (default), or 32 ready for MESSAGE-INTEGRITY-SHA256"},
+    {"session-key-octets", "20|32", 0,
+     "20 (default), or 32, which also suit MESSAGE-INTEGRITY-SHA256"},
     {NULL, NULL, 0, NULL},
 };
 static const struct ctl_option credential_issue_options[] = {
     {"kind", "K", 0, "derived (default) or rest"},
-    {"lifetime", "DURATION", 0, "default the realm's default ttl, at most its max ttl"},
+    {"lifetime", "DURATION", 0,
+     "lifetime, at most the realm's max ttl (default: the realm's default ttl)"},
     {"kid", "KID", 0, "use this active key instead of the newest"},
-    {"uri", "URI", CTL_REPEAT, "turn: URI to pass on in the answer"},
+    {"uri", "URI", CTL_REPEAT, "turn: URI to put into the answer"},
     {"client-address", "ADDRESS", 0,
-     "the only address that may use it, where the realm binds them"},
+     "the only address that may use the credential, in a realm with bind-address"},
     {NULL, NULL, 0, NULL},
 };
 static const struct ctl_option push_options[] = {
-    {"password-file", "FILE", 0, "password: the first line, at least 16 octets; default a new one"},
-    {"lifetime", "DURATION", 0, "default the realm's default ttl, at most its max ttl"},
-    {"expiry", "TIME", 0, "instead of --lifetime"},
-    {"no-expiry", NULL, 0, "valid until it is removed"},
-    {"client-address", "ADDRESS", 0, "the only address that may use it"},
+    {"password-file", "FILE", 0,
+     "password: the file's first line, at least 16 octets (default: a random one)"},
+    {"lifetime", "DURATION", 0,
+     "lifetime, at most the realm's max ttl (default: the realm's default ttl)"},
+    {"expiry", "TIME", 0, "end of the credential, instead of --lifetime"},
+    {"no-expiry", NULL, 0, "the credential is valid until it is removed"},
+    {"client-address", "ADDRESS", 0, "the only address that may use the credential"},
     {"kek-id", "ID", 0, "key encryption key to seal it with, if --kek is a folder of several"},
     CTL_WAIT_OPTION,
     {NULL, NULL, 0, NULL},
 };
 static const struct ctl_option credential_list_options[] = {
-    {"user", "USERNAME", 0, "this one only"},
-    {"limit", "N", 0, "at most so many (default 1000)"},
+    {"user", "USERNAME", 0, "only the credential of this user"},
+    {"limit", "N", 0, "list at most this many (default 1000)"},
     {NULL, NULL, 0, NULL},
 };
 static const struct ctl_option revoke_options[] = {
-    {"reason", "TEXT", 0, "kept with the revocation"},
-    {"until", "TIME", 0, "ends by itself then; default: until lifted"},
+    {"reason", "TEXT", 0, "text that is stored with the revocation"},
+    {"until", "TIME", 0, "end of the revocation (default: it holds until it is lifted)"},
     CTL_WAIT_OPTION,
     {NULL, NULL, 0, NULL},
 };
 static const struct ctl_option revocation_list_options[] = {
-    {"all", NULL, 0, "also those that have ended"}, {NULL, NULL, 0, NULL}};
+    {"all", NULL, 0, "also list revocations that have ended"}, {NULL, NULL, 0, NULL}};
 static const struct ctl_option maintain_options[] = {
-    {"keep-changes", "DURATION", 0, "of the change feed (default 7d)"},
-    {"keep-issue-log", "DURATION", 0, "of the log of what was issued (default 90d)"},
+    {"keep-changes", "DURATION", 0, "keep the change feed for this long (default 7d)"},
+    {"keep-issue-log", "DURATION", 0,
+     "keep the log of issued credentials for this long (default 90d)"},
     {NULL, NULL, 0, NULL},
 };
 
 static const struct ctl_option caller_add_options[] = {
     {"scopes", "LIST", CTL_REQUIRED,
      "of token, exchange, derived, rest, push, revoke, metrics, stun-key, separated by commas"},
-    {"realms", "LIST", CTL_REQUIRED, "names separated by commas; * for all"},
-    {"certificate", "FILE", 0, "it shows this client certificate (PEM) instead of a key"},
+    {"realms", "LIST", CTL_REQUIRED,
+     "realms that the caller may ask for, separated by commas; * for all"},
+    {"certificate", "FILE", 0, "the caller shows this client certificate (PEM) instead of a key"},
     {"certificate-subject", "DN", 0,
-     "it shows a client certificate with this subject (RFC 4514), whoever of turncredd's "
-     "authorities signed it"},
-    {"not-after", "TIME", 0, "when it ends (default: never)"},
+     "the caller shows a client certificate with this subject (RFC 4514), signed by any "
+     "authority that turncredd trusts"},
+    {"not-after", "TIME", 0, "end of the caller's rights (default: never)"},
     {NULL, NULL, 0, NULL},
 };
 
 const struct ctl_command ctl_commands[] = {
-    {"schema upgrade", NULL, "Bring the database's schema up to date", schema_options,
+    {"schema upgrade", NULL, "Install the database schema, or upgrade it", schema_options,
      cmd_schema_upgrade,
-     "Applies the numbered migrations that are missing, each in a transaction. Needs a role that\n"
-     "may create schemas and roles the first time. Servers keep running meanwhile."},
-    {"schema status", NULL, "Tell which migrations the database has", schema_options,
+     "Applies the numbered migrations that the database lacks, each in a transaction. The first "
+     "time\n"
+     "the database role must be allowed to create schemas and roles. Servers keep running\n"
+     "meanwhile."},
+    {"schema status", NULL, "Show which migrations the database has", schema_options,
      cmd_schema_status, "Exit code 1 when the database is older or newer than this program."},
     {"realm add", "NAME", "Add a realm", realm_options, cmd_realm_add,
-     "The server name is the realm's name unless it is given."},
+     "Without --server-name the realm's name is the server name, too."},
     {"realm set", "NAME", "Change a realm's settings", realm_options, cmd_realm_set,
-     "Only what is named changes. An option that may be repeated replaces the whole list; an\n"
-     "empty value empties it."},
+     "Only settings that an option names change. An option that may be repeated replaces the "
+     "whole\n"
+     "list; an empty value empties the list."},
     {"realm list", NULL, "List realms", NULL, cmd_realm_list, NULL},
     {"realm show", "NAME", "Show one realm", NULL, cmd_realm_show, NULL},
     {"realm remove", "NAME", "Remove a realm", realm_remove_options, cmd_realm_remove,
-     "Live sessions go on until they end by themselves; revoke realm NAME before ends them at "
-     "once."},
-    {"key add", "REALM [KID]", "Add a key: new octets, or imported ones", key_add_options,
+     "Live sessions go on until they end by themselves. To end them at once, call revoke realm "
+     "NAME\n"
+     "first."},
+    {"key add", "REALM [KID]", "Add a key: random octets, or those of a file", key_add_options,
      cmd_key_add,
-     "In a realm that is in service use key rotate: an active key is signed with at once, perhaps\n"
-     "before every server has it.\n"
-     "Octets are taken as they are: a wrong length is refused, nothing is padded or cut. They are\n"
-     "sealed under the key encryption key before they leave this program."},
+     "In a realm that is in service use key rotate: issuers sign with an active key at once, "
+     "perhaps\n"
+     "before every server has the key.\n"
+     "The octets of a file are taken as they are: a wrong length is refused, nothing is padded or\n"
+     "cut. turncredctl seals the octets under the key encryption key before they leave the "
+     "program."},
     {"key list", "[REALM]", "List keys", NULL, cmd_key_list, NULL},
     {"key show", "REALM KID", "Show one key, without its octets", NULL, cmd_key_show, NULL},
-    {"key set", "REALM KID", "Change a key's state or windows", key_set_options, cmd_key_set,
-     "published: accepted, not signed with; active: both; retired: accepted until accept-until;\n"
-     "disabled: neither, and sessions end."},
+    {"key set", "REALM KID", "Change a key's state or times", key_set_options, cmd_key_set,
+     "published: servers accept the key, issuers do not sign with it; active: servers accept the "
+     "key\n"
+     "and issuers sign with it; retired: servers accept the key until accept-until; disabled: no\n"
+     "server accepts the key, and sessions under it end."},
     {"key disable", "REALM KID", "Stop accepting a key at once, in an emergency", wait_options,
-     cmd_key_disable, "Live sessions that were authenticated with it end."},
+     cmd_key_disable, "Live sessions that were authenticated with the key end."},
     {"key rotate", "REALM", "Replace the key that signs, without a refused login",
      key_rotate_options, cmd_key_rotate,
      "Publishes a new key of the same kind, waits until every registered server and issuer has\n"
-     "it, lets issuers sign with it, waits again, and retires the old one: it is accepted until\n"
-     "the last credential under it has run out. Whoever lags is named and the rotation stops\n"
-     "there (exit code 5) without harm; calling it again goes on. Servers try four derived and\n"
-     "four rest keys of a realm: a fifth one is refused until the first of them is no longer\n"
-     "accepted. The key subject-tag stays as it is: with it issuers mark the subjects of\n"
-     "tokens, so that users can renew over a rotation."},
+     "the key, lets issuers sign with it, waits again, and retires the old key: servers accept it\n"
+     "until the last credential under it has run out. If a server or issuer lags, the rotation\n"
+     "names it and stops without harm (exit code 5); calling the command again continues. Servers\n"
+     "try four derived and four rest keys of a realm: a fifth key is refused until servers no "
+     "longer\n"
+     "accept the first of them. The key subject-tag is not rotated: with it issuers mark the\n"
+     "subjects of tokens, so that users can renew an allocation after a rotation."},
     {"key remove", "REALM KID", "Remove a key", key_remove_options, cmd_key_remove,
-     "Live sessions under it go on: key disable ends them, and a moment later it can be removed.\n"
-     "The key subject-tag goes with --now only: with the next one, which the next token issue\n"
-     "makes, every user is another one to the servers, so that allocations held now end at\n"
-     "their deadline instead of being renewed (441)."},
+     "Live sessions under the key go on. key disable ends them; a moment later the key can be\n"
+     "removed. The key subject-tag is only removed with --now: the next token issue makes another\n"
+     "such key, under which servers take every user for a new one, so that allocations held now "
+     "end\n"
+     "at their deadline instead of being renewed (441)."},
     {"token issue", "REALM USER", "Issue an access token (RFC 7635)", token_issue_options,
      cmd_token_issue,
-     "What was issued to whom is recorded, so that revoke user finds it. The first token of a\n"
-     "realm also makes its key subject-tag, sealed as the signing key is."},
+     "Each token is recorded with its user, so that revoke user finds the token. The first token "
+     "of\n"
+     "a realm also makes the realm's key subject-tag, sealed as the signing key is."},
     {"credential issue", "REALM USER", "Issue a username and password with a time in them",
      credential_issue_options, cmd_credential_issue, NULL},
-    {"credential push", "REALM USERNAME", "Give a user a credential that servers look up",
+    {"credential push", "REALM USERNAME", "Store a user's credential, which servers look up",
      push_options, cmd_credential_push,
-     "Replaces the one that is there. The password itself is stored nowhere."},
+     "Replaces the user's earlier credential. The password itself is stored nowhere."},
     {"credential list", "[REALM]", "List pushed credentials", credential_list_options,
      cmd_credential_list, NULL},
     {"credential remove", "REALM USERNAME", "Remove a pushed credential", wait_options,
@@ -298,55 +337,66 @@ const struct ctl_command ctl_commands[] = {
      "KIND is user (NAME: user id, with all tokens and the pushed credential), token (NAME:\n"
      "fingerprint), kid (NAME: kid) or realm (no NAME)."},
     {"unrevoke", "KIND REALM [NAME]", "Lift a revocation", wait_options, cmd_unrevoke,
-     "Credentials issued before stay dead; new ones work."},
+     "Credentials from before the revocation stay refused; new ones work."},
     {"revocation list", "[REALM]", "List revocations in force", revocation_list_options,
      cmd_revocation_list, NULL},
-    {"server list", NULL, "List TURN servers and issuers with their progress", NULL,
+    {"server list", NULL, "List TURN servers and issuers, and how current they are", NULL,
      cmd_server_list, NULL},
-    {"server forget", "INSTANCE", "Forget a server that is gone for good", NULL, cmd_server_forget,
-     NULL},
-    {"caller add", "NAME", "Let a program ask turncredd for credentials", caller_add_options,
+    {"server forget", "INSTANCE", "Forget a server or issuer that is gone for good", NULL,
+     cmd_server_forget, NULL},
+    {"caller add", "NAME", "Allow a program to ask turncredd for credentials", caller_add_options,
      cmd_caller_add,
-     "Makes a bearer key of 256 random bits, shows it once, and stores its SHA-256."},
-    {"caller list", NULL, "List the programs that may ask turncredd", NULL, cmd_caller_list, NULL},
-    {"caller remove", "NAME", "Take a caller's rights away, within a second", NULL,
+     "Makes a bearer key of 256 random bits, shows the key once, and stores its SHA-256."},
+    {"caller list", NULL, "List programs that may ask turncredd for credentials", NULL,
+     cmd_caller_list, NULL},
+    {"caller remove", "NAME", "Withdraw a caller's rights, within a second", NULL,
      cmd_caller_remove, NULL},
-    {"maintain", NULL, "Housekeeping: drop old partitions, purge what has expired",
-     maintain_options, cmd_maintain, "Run it daily; twice at once does no harm."},
+    {"maintain", NULL, "Drop old partitions, and purge credentials and revocations that have ended",
+     maintain_options, cmd_maintain,
+     "Run this command daily. Two runs at the same time do no harm."},
     {"kek generate", "PATH", "Make a key encryption key: a new file of mode 0600", NULL,
      cmd_kek_generate,
-     "The file's name is the key's id in the database. Copy the file to every TURN server and\n"
-     "issuer over a safe way, and keep one copy away from the database's backups: who has both\n"
-     "has all keys; who lost the file has lost the keys."},
-    {"kek rewrap", "ID", "Seal every row anew under another key encryption key", rewrap_options,
+     "The file's name is the key's id in the database. Folders that are missing are made: the one\n"
+     "that holds the file with mode 0700, those above it with mode 0755. Copy the file to every "
+     "TURN\n"
+     "server and issuer over a safe way, and keep one copy away from the database's backups: file "
+     "and\n"
+     "backup together give every key away, and without the file every key is lost."},
+    {"kek rewrap", "ID", "Seal all rows anew under another key encryption key", rewrap_options,
      cmd_kek_rewrap,
-     "--kek names a folder with the old and the new file; every server and issuer must have both\n"
-     "until it is done. Servers go on meanwhile."},
-    {"token decode", NULL, "Open an access token: base64 on standard input", token_decode_options,
-     cmd_token_decode, "Shows what is in the token, whether it has expired or not."},
+     "--kek names a folder with the old and the new file. Every server and issuer must have both "
+     "files\n"
+     "until the command has ended. Servers keep running meanwhile."},
+    {"token decode", NULL, "Decrypt an access token, base64 on standard input",
+     token_decode_options, cmd_token_decode,
+     "Shows the contents of the token, also if the token has expired."},
     {"token encode", NULL, "Make an access token from given parts", token_encode_options,
      cmd_token_encode,
-     "For tests and for comparing implementations; token issue makes tokens for use."},
+     "For tests and for comparing implementations. token issue makes tokens for use."},
     {"credential derive", NULL, "Compute a username and password from a shared key", derive_options,
      cmd_credential_derive, NULL},
-    {"probe", NULL, "Be a TURN client and tell how far it gets", probe_options, cmd_probe,
-     "Allocate, CreatePermission, data through the relay to a peer of our own and back, first in\n"
-     "indications, then over a channel, Refresh, and release. MESSAGE-INTEGRITY of every answer "
-     "is\n"
-     "checked with the full key. Example:\n\n"
+    {"probe", NULL, "Act as a TURN client, and show how far it gets", probe_options, cmd_probe,
+     "The probe sends Allocate, CreatePermission, data through the relay to a peer of its own and\n"
+     "back, first in indications, then over a channel, then Refresh, and releases the allocation. "
+     "It\n"
+     "checks MESSAGE-INTEGRITY of every answer with the full key. Example:\n\n"
      "  turncredctl token issue example.org alice --json |\n"
      "    turncredctl probe --server turn.example.org --credential -\n\n"
      "The peer listens on this host, so the server must be allowed to reach it: coturn refuses\n"
      "loopback peers with 403 unless it runs with allow-loopback-peers, which is for tests only."},
-    {"doctor", NULL, "Look at everything and say what to do", doctor_options, cmd_doctor,
-     "Database, schema, role, clocks, key encryption key, keys and their windows, servers and "
-     "issuers,\n"
-     "housekeeping. Exit code 1 when a check failed; warnings alone are 0."},
-    {"import coturn", "CONNINFO", "Take over users, secrets and keys of a coturn database",
+    {"doctor", NULL, "Check the whole installation, and say what to do", doctor_options, cmd_doctor,
+     "Checks database, schema, role, clocks, key encryption key, keys and their times, servers,\n"
+     "issuers and housekeeping. The exit code is 1 if a check failed, 0 if there are only "
+     "warnings."},
+    {"import coturn", "CONNINFO", "Import users, secrets and keys from a coturn database",
      import_options, cmd_import_coturn,
-     "CONNINFO names coturn's own PostgreSQL database (psql-userdb), without a password. Nothing\n"
-     "is changed there. turnusers_lt become pushed credentials without expiry, turn_secret rest\n"
-     "keys, oauth_key token keys; quotas and origins go to the realm. Call it again at any time."},
+     "CONNINFO names coturn's own PostgreSQL database (psql-userdb), without a password. Nothing "
+     "is\n"
+     "changed in that database. Rows of turnusers_lt become pushed credentials without expiry, "
+     "rows\n"
+     "of turn_secret rest keys, rows of oauth_key token keys; quotas and origins become settings "
+     "of\n"
+     "the realm. The command can be called again at any time."},
     {"manual", NULL, "Print the manual page turncredctl(1)", NULL, cmd_manual, NULL},
     {"completion", "SHELL", "Print completion for a shell: bash", NULL, cmd_completion, NULL},
     {NULL, NULL, NULL, NULL, NULL, NULL},

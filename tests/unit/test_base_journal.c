@@ -1,5 +1,5 @@
 /*
- * test_journal.c - the journal: what it writes, what it reads back, and what it refuses
+ * test_base_journal.c - the journal: what it writes, what it reads back, and what it refuses
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */

@@ -1,4 +1,4 @@
-/* test_ctl_stun.c - STUN messages: published vectors, and octets that must be refused
+/* test_turn_stun.c - STUN messages: published vectors, and octets that must be refused
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */

@@ -1,6 +1,10 @@
-// SPDX-License-Identifier: BSD-3-Clause
-// coturn's readers of a message on a message that begins at any octet; for a build with
-// -fsanitize=alignment, which ends it at the first load that some processors cannot do.
+/*
+ * security_alignment.c - coturn's readers of a message, on a message that begins at any octet
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * For a build with -fsanitize=alignment, which ends the program at the first load that some processors cannot do.
+ */
 
 #include <stdint.h>
 #include <stdio.h>

@@ -1,6 +1,11 @@
-// SPDX-License-Identifier: BSD-3-Clause
-// coturn's stun_get_message_len_str() and stun_is_channel_message_str() for every length that a
-// header can name and buffers of the sizes around it, against a second computation.
+/*
+ * security_lengths.c - coturn's lengths of messages against a second computation
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * stun_get_message_len_str() and stun_is_channel_message_str() for every length that a header can name, and buffers of
+ * the sizes around it.
+ */
 
 #include <arpa/inet.h>
 #include <stdint.h>

@@ -1,5 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
-/* Key encryption key files: what is taken, what is refused, and that none is overwritten. */
+/*
+ * test_base_kek.c - key encryption key files: which are taken, which are refused, and that none is overwritten
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "base/kek.h"

@@ -1,4 +1,5 @@
-/* test_ctl_args.c - the command line of turncredctl, and the tables it prints
+/*
+ * test_ctl_args.c - the command line of turncredctl, and the tables that it prints
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */

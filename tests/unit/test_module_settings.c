@@ -1,5 +1,8 @@
-/* The module's configuration file: what is read, and what is refused with which words.
- * SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * test_module_settings.c - the module's configuration file: what is read, and what is refused with which words
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "module/module_settings.h"

@@ -1,5 +1,10 @@
-/* What a revocation or a disabled key means for a grant: the module's own rule, over snapshots that
- * are made here. SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * test_module_subject.c - what a revocation or a disabled key means for a grant
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The rule is the module's own; the snapshots are made here.
+ */
 #include "config.h"
 
 #include "module/module.h"

@@ -1,5 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
-/* The persistent map against a plain model: random operations on several versions at once. */
+/*
+ * test_store_hamt.c - the persistent map against a plain model: random operations on several versions at once
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "store/hamt.h"

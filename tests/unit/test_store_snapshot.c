@@ -1,5 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
-/* Snapshots: a change shows in the next one and leaves the one before as it was. */
+/*
+ * test_store_snapshot.c - snapshots: a change shows in the next one and leaves the one before as it was
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "store/disk.h"

@@ -1,4 +1,5 @@
-/* test_turn_stun.c - STUN messages: published vectors, and octets that must be refused
+/*
+ * test_turn_stun.c - STUN messages: published vectors, and octets that must be refused
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */

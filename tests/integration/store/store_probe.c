@@ -1,6 +1,7 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A store with a script: what a server would see, for tests and for people who want to know.
+ * store_probe.c - a store with a script: what a server would see, for tests and for people
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
  *
  *   store_probe [-d CONNINFO] [-w CONNINFO] [-k KEK] [-i INSTANCE] [-t server|issuer] [-p POLL_MS]
  *               [-n] [-s SNAPSHOT] [-a MAX_AGE] < SCRIPT

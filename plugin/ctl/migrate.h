@@ -1,5 +1,5 @@
 /*
- * schema.h - runs the numbered migrations of plugin/schema
+ * migrate.h - runs the numbered migrations of plugin/schema
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *

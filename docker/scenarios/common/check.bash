@@ -1,12 +1,12 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2317 # for those who source it
 # SPDX-License-Identifier: BSD-3-Clause
-# For the script of a check. It prints a table, one row for each thing seen, and its exit code is the
-# verdict: 0 green, 10 red. Whatever else ends it means that the set-up is broken.
+# Functions for the script of a check. The check prints a table, one row for each result, and its exit code is the
+# verdict: 0 green, 10 red. Any other exit code means that the set-up is broken.
 #
 #   . /opt/common/check.bash
 #   expect 0 "token over udp" turncredctl probe ...       the command's exit code
-#   expect_text 'granted' "what the log says" echo ...    a word or regular expression in what it prints
+#   expect_text 'granted' "what the log says" echo ...    a word or regular expression in the command's output
 #   ask stop database                                     a fault from outside: see ask
 #   conclude
 set -uo pipefail
@@ -22,7 +22,7 @@ row() {
   printf '%-7s %-56s %s\n' "$1" "$2" "$3"
 }
 
-# gist: of what a command printed, what is worth a place in the table
+# gist: reduces the output of a command to the text for the table
 gist() {
   local line
   if [[ $(head -c 1 "$out/text") == '{' ]]; then
@@ -61,15 +61,15 @@ expect_text() {
   fi
 }
 
-# ask VERB ARGUMENT...: asks whoever runs the scenario to do something that a container cannot.
-# scripts/scenarios does it and answers on standard input; by hand, do it and press Enter. What it
-# answered is in $answer. CONTRIBUTING.md has the verbs. A refusal to do it is a broken set-up.
+# ask VERB ARGUMENT...: asks the runner of the scenario for a step that a container cannot do.
+# scripts/scenarios does the step and answers on standard input; by hand, do the step and press Enter. $answer has
+# the answer. CONTRIBUTING.md has the verbs. If the runner fails, the set-up is broken.
 ask() {
   try "$@" && return
   echo "the runner could not do: $*: $answer" >&2
   exit 1
 }
-# try VERB ARGUMENT...: the same, but a failure is told by the exit code
+# try VERB ARGUMENT...: the same, but the exit code reports a failure
 try() {
   printf 'runner: %s\n' "$*"
   IFS= read -r -t 150 answer || { echo "nobody answered: $*" >&2 && exit 1; }
@@ -78,7 +78,7 @@ try() {
   answer=${answer# }
 }
 
-# expect_log WHAT SERVICE TEXT: that the log of a service has a line with TEXT
+# expect_log WHAT SERVICE TEXT: expects that the log of a service has a line with TEXT
 expect_log() {
   if try log "$2" "$3"; then
     row ok "$1" "$answer"
@@ -87,7 +87,7 @@ expect_log() {
   fi
 }
 
-# expect_soon SECONDS WHAT COMMAND...: that it succeeds within that time
+# expect_soon SECONDS WHAT COMMAND...: expects that the command succeeds within that time
 expect_soon() {
   local limit=$1 what=$2 begin=$EPOCHREALTIME
   shift 2
@@ -98,7 +98,7 @@ expect_soon() {
   fi
 }
 
-# until_true SECONDS COMMAND...: bounded wait for a condition
+# until_true SECONDS COMMAND...: waits at most that time until the command succeeds
 until_true() {
   local end=$((SECONDS + $1))
   shift
@@ -108,7 +108,7 @@ until_true() {
   done
 }
 
-# spoil KIND FROM TO: a credential of that kind with one octet changed
+# spoil KIND FROM TO: copies a credential of that kind with one octet changed
 spoil() {
   python3 - "$@" <<'PYTHON' || exit 1
 import base64, json, sys

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""check.bash for checks that are written in Python: the same table, verdict and requests.
+"""check.bash for checks in Python: the same table, verdict and requests to the runner.
 
   import sys; sys.path.insert(0, "/opt/common")
   from check import Check
@@ -16,7 +16,7 @@ import time
 
 
 class Refused(RuntimeError):
-    """Whoever runs the scenario could not do what was asked."""
+    """The runner of the scenario could not do the step."""
 
 
 class Check:
@@ -30,7 +30,7 @@ class Check:
         return good
 
     def ask(self, *words, limit=150):
-        """CONTRIBUTING.md has the verbs. By hand: do it and press Enter."""
+        """Asks the runner for a step; CONTRIBUTING.md has the verbs. By hand: do the step and press Enter."""
         print("runner:", *words, flush=True)
         if not select.select([sys.stdin], [], [], limit)[0]:
             raise TimeoutError(f"nobody answered: {' '.join(words)}")
@@ -40,14 +40,14 @@ class Check:
         return answer.removeprefix("done").strip()
 
     def expect_log(self, what, service, text):
-        """That the log of a service has a line with that text."""
+        """Expects that the log of a service has a line with that text."""
         try:
             return self.expect(what, True, self.ask("log", service, text))
         except Refused as why:
             return self.expect(what, False, why)
 
     def until(self, seconds, condition):
-        """Bounded wait: the condition's first true value, or None when the time is over."""
+        """Waits for a condition. Returns its first true value, or None when the time is over."""
         end = time.monotonic() + seconds
         while not (value := condition()):
             if time.monotonic() > end:

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
-# For scripts of an operator who has an eP-CSCF, on top of operator.bash.
+# Functions for scripts of an operator with an eP-CSCF, on top of operator.bash.
 
-# edge_subscribers DOMAIN USER...: whom the eP-CSCF knows; the password of each is the client's
+# edge_subscribers DOMAIN USER...: makes the eP-CSCF's subscribers; each client gets the password of one
 edge_subscribers() {
   local domain=$1 user
   shift
@@ -15,7 +15,7 @@ edge_subscribers() {
   done >>/secrets/edge/subscribers/subscriber
 }
 
-# edge_caller REALM SCOPES: its leave to ask turncredd; the database has the key's hash
+# edge_caller REALM SCOPES: makes the eP-CSCF's caller key for turncredd; the database has the key's hash
 edge_caller() {
   turncredctl --json caller add edge --scopes "$2" --realms "$1" |
     sed -n 's/.*"key": *"\([^"]*\)".*/\1/p' >/secrets/edge/turncredd-key

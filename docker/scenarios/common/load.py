@@ -27,7 +27,7 @@ HANDED = "/var/lib/handed-over"
 
 
 class Broken(RuntimeError):
-    """The set-up does not do what it should: says nothing about the product."""
+    """The set-up is broken; this says nothing about the product."""
 
 
 def handed(name):
@@ -36,7 +36,7 @@ def handed(name):
 
 
 class Issuer:
-    """turncredd, as a portal asks it: over HTTPS with a bearer key."""
+    """A client of turncredd, as a portal is one: over HTTPS with a bearer key."""
 
     def __init__(self, host, key_file, caller="portal", authority="/secrets/tls/ca.pem"):
         with open(key_file, encoding="utf-8") as file:
@@ -88,7 +88,7 @@ class Refused(RuntimeError):
 
 
 def command(credentials, options):
-    """turnload's command line; the credentials in a file that is gone with the container."""
+    """turnload's command line; the credentials are in a file that the container's end removes."""
     with tempfile.NamedTemporaryFile("w", dir="/tmp", delete=False) as file:
         for credential in credentials:
             print(json.dumps(credential), file=file)
@@ -105,7 +105,7 @@ def finished(process):
 
 
 def turnload(credentials, *options):
-    """One run to its end; turnload's result."""
+    """Waits for the end of a run. Returns turnload's result."""
     return finished(start(credentials, *options))
 
 
@@ -116,7 +116,7 @@ def start(credentials, *options):
 
 
 class Tally:
-    """What several runs saw, added up."""
+    """The results of several runs, added up."""
 
     def __init__(self):
         self.n = collections.Counter()
@@ -128,7 +128,7 @@ class Tally:
             self.n[name] += result[name]
         self.codes.update(result["unexpected"])
         for code, n in result["expected"].items():
-            # coturn holds a 5-tuple for a second: a port that the kernel gives out again is not tried
+            # coturn keeps a 5-tuple for a second, so a port that the kernel gives out again does not count
             if code == "challenge 437":
                 self.n["port held"] += n
             else:
@@ -151,20 +151,20 @@ class Tally:
         return seen + f"; slowest {self.worst_ms:.0f} ms"
 
     def verdict(self, least=1):
-        """(as it should be, what was seen): all valid logins let in, and only those."""
+        """Returns (verdict, text): all valid logins were accepted, and no other login."""
         good = self.failed == 0 and self.n["accepted_wrong"] == 0 and self.n["completed"] >= least
         return good, self.text()
 
 
 class Load(threading.Thread):
-    """Logins all the while: takes credentials from supply() and tries each, a tenth with a wrong key."""
+    """Logs in all the time: takes credentials from supply() and tries each, a tenth with a wrong key."""
 
     def __init__(self, supply, *options):
         super().__init__(daemon=True)
         self.supply, self.options = supply, options or ("--rate", 80, "--wrong", 0.1)
         self.tally, self.lock, self.trouble = Tally(), threading.Lock(), []
         self.over = threading.Event()
-        self.seen = collections.Counter()  # by kid: what has logged in
+        self.seen = collections.Counter()  # by kid: number of logins
 
     def run(self):
         while not self.over.is_set() and not self.trouble:
@@ -197,14 +197,14 @@ class Load(threading.Thread):
             raise Broken("the load broke off") from self.trouble[0]
 
     def verdict(self, least=1):
-        """Of what take() has not taken."""
+        """The tally of the runs that take() has not returned yet."""
         if self.trouble:
             return False, f"the issuer refused: {self.trouble[0]}"
         return self.take().verdict(least)
 
 
 class Calls:
-    """Calls that relay a datagram every 20 ms to a peer and back, from now until end()."""
+    """Calls that relay a datagram every 20 ms to a peer and back until end()."""
 
     def __init__(self, credentials, number=3):
         self.process = start(credentials, "--calls", number, "--count", 0, "--seconds", 600)
@@ -220,7 +220,7 @@ class Calls:
 
 
 def call_verdict(result, number):
-    """(as it should be, what was seen) of calls that turnload made."""
+    """Returns (verdict, text) of the calls that turnload made."""
     calls, ms = result["calls"], {k: v / 1000 for k, v in result["calls"]["rtt_us"].items()}
     lost, broken = calls["sent"] - calls["received"], calls["failed"] + calls["silent"]
     # a busy machine loses a datagram now and then

@@ -1,13 +1,13 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: BSD-3-Clause
-# For scripts of an operator: turncredctl with all rights, and what they all do.
+# Functions for scripts of an operator: turncredctl with all rights, and the steps that all these scripts need.
 set -euo pipefail
 umask 077
 export TURNCRED_DATABASE='host=database dbname=turncred user=postgres passfile=/secrets/admin/pgpass'
 export TURNCRED_KEK=/secrets/admin/kek
 
-# schema ROLE=KIND...: the schema, and a login for each program (KIND: server, issuer, admin) with
-# the password that "secrets" made; it goes by way of a pipe
+# schema ROLE=KIND...: makes the schema, and a login for each program (KIND: server, issuer, admin) with
+# the password that "secrets" made; the password goes through a pipe
 schema() {
   local word role
   turncredctl schema upgrade
@@ -18,13 +18,13 @@ schema() {
   done
 }
 
-# kids REALM USE: the key ids of one use
+# kids REALM USE: prints the key ids of one use
 kids() {
   turncredctl --json key list "$1" | sed -n "s/.*\"kid\": *\"\($2-[^\"]*\)\".*/\1/p"
 }
 
-# exchange_keys REALM USE...: other keys under the same names, so that what was issued before must no
-# longer be let in (scripts/scenarios --break wrong-key)
+# exchange_keys REALM USE...: replaces keys by other keys of the same names, so that the server must refuse the
+# credentials from before (scripts/scenarios --break wrong-key)
 exchange_keys() {
   local realm=$1 use kid
   shift

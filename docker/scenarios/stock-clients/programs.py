@@ -77,7 +77,7 @@ async def relay(host, transport):
             if not back.done():
                 back.set_result(data)
 
-    # an address of ours that the server can reach
+    # an address of this host that the server can reach
     probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     probe.connect((host, 3478))
     peer, _ = await loop.create_datagram_endpoint(Peer, local_addr=(probe.getsockname()[0], 0))

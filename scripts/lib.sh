@@ -181,9 +181,13 @@ wait_for() {
 # free_port: a UDP and TCP port of 127.0.0.1 that nobody uses, outside the ephemeral range.
 # Two servers can share a UDP port silently, so the kernel's list is asked, not a bind tried.
 free_port() {
-  local port try
+  local port try claims=/tmp/turncred-ports.$UID
+  mkdir -p "$claims"
+  find "$claims" -type f -mmin +1 -delete 2>/dev/null || true
   for try in $(seq 200); do
     port=$((10000 + (RANDOM + try) % 20000))
+    # nobody listens on a port that was given away a moment ago: a claim keeps it for two minutes
+    (set -C && : >"$claims/$port") 2>/dev/null || continue
     [[ -n $(ss -Hlntu "( sport = :$port )") ]] || {
       echo "$port"
       return

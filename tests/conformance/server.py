@@ -60,10 +60,27 @@ def has_ipv6():
         return False
 
 
+def claim(port):
+    """False if somebody was given this port less than two minutes ago and may not listen on it yet (scripts/lib.sh)."""
+    folder = f"/tmp/turncred-ports.{os.getuid()}"
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, str(port))
+    with contextlib.suppress(FileNotFoundError):
+        if time.time() - os.stat(path).st_mtime > 120:
+            os.unlink(path)
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return False
+    return True
+
+
 def free_port():
     """A port free for UDP and TCP, outside the range of ephemeral and relay ports."""
     for _ in range(200):
         port = random.randrange(10000, 32000)
+        if not claim(port):
+            continue
         with contextlib.ExitStack() as stack:
             try:
                 for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):

@@ -265,6 +265,13 @@ server_listens() {
 server_port() { cat "$TC_DIR/servers/$1/port"; }
 server_log() { cat "$TC_DIR/servers/$1/log"; }
 
+# flip_octet FILE OFFSET: changes the octet, whatever it was (a fixed one might be there already)
+flip_octet() {
+  local octet
+  octet=$(xxd -s "$2" -l 1 -p "$1")
+  printf "\\x$(printf %02x $((0x$octet ^ 255)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
 server_stop() {
   local name=$1 dir=$TC_DIR/servers/$1 pid
   pid=$(<"$dir/pid")

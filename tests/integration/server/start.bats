@@ -170,7 +170,7 @@ expect(401, token(k=bytes(32)))
 PY
   server_stop disk
   # one octet changed: refused by name, and nothing is let in
-  printf 'x' | dd of="$file" bs=1 seek=100 conv=notrunc status=none
+  flip_octet "$file" 100
   server_start disk "module:snapshot_file = $file" 'module:wait_at_start = 200ms'
   log_has disk "$file"
   turn disk <<'PY'

@@ -387,7 +387,7 @@ token_again() { call 200 POST /oauth2/token -K "$TC_DIR/basic" -d 'grant_type=cl
   cp "$dir/state/callers" "$TC_DIR/callers.kept"
   local size
   size=$(stat -c %s "$dir/state/callers")
-  printf '\377' | dd of="$dir/state/callers" bs=1 seek=$((size - 40)) conv=notrunc status=none
+  flip_octet "$dir/state/callers" $((size - 40))
   TC_START_LIMIT=1 daemon_run changed || true
   daemon_log_has changed 'callers that were kept cannot be used: .*damaged' 15
   DAEMON=changed wait_for 15 call_unready

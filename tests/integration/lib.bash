@@ -65,11 +65,8 @@ turncred_up() {
 }
 
 turncred_down() {
-  local dir
   if [[ -z ${TC_DIR-} ]]; then return 0; fi
-  for dir in "$TC_DIR"/servers/*/; do
-    [[ ! -f ${dir}pid ]] || server_stop "$(basename "$dir")"
-  done
+  processes_stop servers "${TC_STOP_LIMIT:-10}"
   pg_stop "$TC_DIR/pg"
   if [[ ${KEEP-} ]]; then
     printf '# kept: %s\n' "$TC_DIR" >&3
@@ -80,17 +77,36 @@ turncred_down() {
 
 # In teardown(): the logs of a failed test, and the end of the servers that were started in it
 # (those of setup_file stay).
-turncred_check() {
-  local dir name
-  if [[ -z ${TC_DIR-} ]]; then return 0; fi
-  for dir in "$TC_DIR"/servers/*/; do
+turncred_check() { processes_check servers "${TC_STOP_LIMIT:-10}"; }
+
+# Servers, daemons and eP-CSCFs have a folder each, TC_DIR/KIND/NAME, with pid, log, and in `test` the test that has
+# started them (empty: setup_file).
+
+# process_stop FOLDER SECONDS: SIGTERM, and SIGKILL when it is still there after that time
+process_stop() {
+  local pid
+  pid=$(<"$1/pid")
+  rm -f "$1/pid"
+  kill "$pid" 2>/dev/null || return 0
+  wait_for "$2" server_gone "$pid" || kill -9 "$pid" 2>/dev/null || true
+}
+# processes_stop KIND SECONDS: all of them
+processes_stop() {
+  local dir
+  for dir in "${TC_DIR:-/nonexistent}/$1"/*/; do
+    [[ ! -f ${dir}pid ]] || process_stop "$dir" "$2"
+  done
+}
+# processes_check KIND SECONDS: the logs of a failed test, and the end of those that were started in it
+processes_check() {
+  local dir
+  for dir in "${TC_DIR:-/nonexistent}/$1"/*/; do
     [[ -f ${dir}pid ]] || continue
-    name=$(basename "$dir")
     if [[ -z ${BATS_TEST_COMPLETED-} ]]; then
-      printf '%s\n' "--- $name: last lines of its log"
-      tail -n 15 "${dir}log"
+      printf '%s\n' "--- $1 $(basename "$dir"): last lines of its log"
+      tail -n 30 "${dir}log"
     fi
-    [[ $(<"${dir}test") != "${BATS_TEST_NAME-}" ]] || server_stop "$name"
+    [[ $(<"${dir}test") != "${BATS_TEST_NAME-}" ]] || process_stop "$dir" "$2"
   done
 }
 
@@ -272,13 +288,7 @@ flip_octet() {
   printf "\\x$(printf %02x $((0x$octet ^ 255)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
 
-server_stop() {
-  local name=$1 dir=$TC_DIR/servers/$1 pid
-  pid=$(<"$dir/pid")
-  rm -f "$dir/pid"
-  kill "$pid" 2>/dev/null || return 0
-  wait_for "${TC_STOP_LIMIT:-10}" server_gone "$pid" || kill -9 "$pid" 2>/dev/null || true
-}
+server_stop() { process_stop "$TC_DIR/servers/$1" "${TC_STOP_LIMIT:-10}"; }
 server_gone() { ! kill -0 "$1" 2>/dev/null; }
 
 # log_has NAME REGEX [SECONDS]: waits for a line

@@ -100,33 +100,14 @@ edge_listens() {
   kill -0 "$(<"$TC_DIR/edges/$1/pid")" 2>/dev/null || return 0
   [[ -n $(ss -Hlnt "( sport = :$(<"$TC_DIR/edges/$1/port") )") && -S $TC_DIR/edges/$1/run/ctl ]]
 }
-edge_stop() {
-  local pid
-  pid=$(<"$TC_DIR/edges/$1/pid")
-  rm -f "$TC_DIR/edges/$1/pid"
-  kill "$pid" 2>/dev/null || return 0
-  wait_for 20 server_gone "$pid" || kill -9 "$pid" 2>/dev/null
-}
+edge_stop() { process_stop "$TC_DIR/edges/$1" 20; }
 edge_url() { echo "wss://127.0.0.1:$(<"$TC_DIR/edges/${1:-main}/port")"; }
 edge_log_has() { wait_for "${3:-5}" grep -Eq "$2" "$TC_DIR/edges/$1/log"; }
 
 # In teardown(), after daemon_check
-edge_check() {
-  local dir
-  for dir in "${TC_DIR:-/nonexistent}"/edges/*/; do
-    [[ -f ${dir}pid ]] || continue
-    if [[ -z ${BATS_TEST_COMPLETED-} ]]; then
-      echo "--- $dir"
-      tail -n 30 "${dir}log"
-    fi
-    [[ $(<"${dir}test") != "${BATS_TEST_NAME-}" ]] || edge_stop "$(basename "$dir")"
-  done
-}
+edge_check() { processes_check edges 20; }
 edge_down() {
-  local dir
-  for dir in "${TC_DIR:-/nonexistent}"/edges/*/; do
-    [[ ! -f ${dir}pid ]] || edge_stop "$(basename "$dir")"
-  done
+  processes_stop edges 20
   daemon_down
 }
 

@@ -93,13 +93,7 @@ daemon_answers() {
   [[ $(curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$(<"$TC_DIR/daemons/$1/monitor")/readyz") == 200 ]]
 }
 daemon_alive() { kill -0 "$(daemon_pid "$1")" 2>/dev/null; }
-daemon_stop() {
-  local pid
-  pid=$(daemon_pid "$1")
-  rm -f "$TC_DIR/daemons/$1/pid"
-  kill "$pid" 2>/dev/null || return 0
-  wait_for 30 server_gone "$pid" || kill -9 "$pid" 2>/dev/null
-}
+daemon_stop() { process_stop "$TC_DIR/daemons/$1" 30; }
 # A process that was killed holds its files and ports until it is gone, and that takes a moment.
 daemon_kill() {
   local pid
@@ -110,22 +104,11 @@ daemon_log_has() { wait_for "${3:-5}" grep -Eq "$2" "$TC_DIR/daemons/$1/log"; }
 
 # In teardown(), after turncred_check
 daemon_check() {
-  local dir
-  for dir in "${TC_DIR:-/nonexistent}"/daemons/*/; do
-    [[ -f ${dir}pid ]] || continue
-    if [[ -z ${BATS_TEST_COMPLETED-} ]]; then
-      echo "--- $dir"
-      tail -n 30 "${dir}log"
-      cat "$TC_DIR/answer" "$TC_DIR/headers" 2>/dev/null
-    fi
-    [[ $(<"${dir}test") != "${BATS_TEST_NAME-}" ]] || daemon_stop "$(basename "$dir")"
-  done
+  [[ ${BATS_TEST_COMPLETED-} ]] || cat "$TC_DIR/answer" "$TC_DIR/headers" 2>/dev/null || true
+  processes_check daemons 30
 }
 daemon_down() {
-  local dir
-  for dir in "${TC_DIR:-/nonexistent}"/daemons/*/; do
-    [[ ! -f ${dir}pid ]] || daemon_stop "$(basename "$dir")"
-  done
+  processes_stop daemons 30
   turncred_down
 }
 

@@ -16,7 +16,7 @@ source_lines() {
   apt-get indextargets --format '$(CREATED_BY)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(SIGNED_BY)' |
     sort -u | while IFS='|' read -r by uri release component signed; do
     [[ $by == Packages && $component == main ]] || continue
-    [[ $signed != '$('* ]] || signed='' # apt leaves a field that is not set as it is
+    [[ $signed != '$('* ]] || signed='' # apt prints the placeholder itself if the field is not set
     if [[ -n ${1-} ]]; then
       [[ $release == "$own" ]] || continue
       release=$1
@@ -25,8 +25,8 @@ source_lines() {
   done | sort -u
 }
 
-# with_sources RELEASE COMMAND...: while apt knows them; COMMAND uses "${options[@]}" with apt's programs. What is
-# said goes to a log that is kept if it fails.
+# with_sources RELEASE COMMAND...: runs COMMAND while apt knows the source repositories; COMMAND passes
+# "${options[@]}" to apt's programs. The output goes to a log, which stays if COMMAND fails.
 with_sources() {
   local apt rc=0
   apt=$(mktemp -d)
@@ -42,17 +42,17 @@ with_sources() {
   return $rc
 }
 
-# download DIR [VERSION]: the files of the source package, as a COMMAND of with_sources
+# download DIR [VERSION]: downloads the files of the source package; a COMMAND of with_sources
 download() { cd "$1" && apt-get "${options[@]}" source --download-only --only-source "coturn${2+=$2}"; }
 download_committed() { download "$1" && compgen -G "$1/coturn_$committed-*.dsc"; }
 
-# fetch_from DIR [RELEASE]: the files of the source package into DIR
+# fetch_from DIR [RELEASE]: fetches the files of the source package into DIR
 fetch_from() { (with_sources "${2-}" download_committed "$1"); }
 
-# offered FILE: the version of each coturn source that apt has, a line each, as a COMMAND of with_sources
+# offered FILE: writes the version of each coturn source that apt has, one a line; a COMMAND of with_sources
 offered() { apt-cache "${options[@]}" showsrc --only-source coturn | sed -n 's/^Version: //p' >"$1"; }
 
-# newer_source: the folder of the newest coturn that this machine's own repositories offer, unpacked; nothing
+# newer_source: unpacks the newest coturn of this machine's own repositories and prints its folder; prints nothing
 # if none is newer than the committed version
 newer_source() {
   local newest dir
@@ -73,7 +73,7 @@ newer_source() {
   unpacked_file "$dir"/*.dsc
 }
 
-# unpack_dsc FILE.dsc DIR: with Debian's patches applied
+# unpack_dsc FILE.dsc DIR: unpacks a source package, with Debian's patches applied
 unpack_dsc() {
   command -v dpkg-source >/dev/null || die "dpkg-source is missing: install dpkg-dev (or use --install-deps)"
   dpkg-source --no-check -x "$1" "$2" >"$cache/dpkg-source.log" 2>&1 || {
@@ -82,7 +82,7 @@ unpack_dsc() {
   }
 }
 
-# unpacked: the folder of Debian's source with Debian's patches applied
+# unpacked: prints the folder of Debian's source with Debian's patches applied
 unpacked() {
   local dsc dir=$cache/coturn-$committed
   if [[ ! -f $dir/.complete ]]; then
@@ -99,8 +99,9 @@ unpacked() {
   echo "$dir"
 }
 
-# --- a source that is there -------------------------------------------------------------------------
-# unpacked_file FILE: the folder of a .dsc or of an archive, by its content, so that each is unpacked once
+# --- a given source -------------------------------------------------------------------------
+# unpacked_file FILE: prints the folder of an unpacked .dsc or archive; the folder's name follows from the content, so
+# that each file is unpacked once
 unpacked_file() {
   local file=$1 sum dir
   [[ -r $file ]] || die "there is no file $file"
@@ -112,7 +113,7 @@ unpacked_file() {
       unpack_dsc "$file" "$dir"
     else
       mkdir "$dir"
-      # what releases and source archives have in common: one folder at the top
+      # releases and source archives both have one folder at the top
       tar -C "$dir" --strip-components=1 --no-same-owner -xf "$file" || die "cannot unpack $file"
     fi
     touch "$dir/.complete"
@@ -120,7 +121,7 @@ unpacked_file() {
   echo "$dir"
 }
 
-# source_tree [DIR|FILE]: the folder of an unpacked coturn; without a name Debian's
+# source_tree [DIR|FILE]: prints the folder of an unpacked coturn; without an argument, of Debian's
 source_tree() {
   local tree
   mkdir -p "$cache"
@@ -138,7 +139,7 @@ source_tree() {
   echo "$tree"
 }
 
-# version_of_tree DIR: the version that the server will name
+# version_of_tree DIR: prints the version that the built server will name
 version_of_tree() {
   local version
   version=$(sed -n 's/^#define TURN_SERVER_VERSION[[:blank:]]*"\([^"]*\)".*/\1/p' "$1/src/ns_turn_defs.h")
@@ -147,13 +148,13 @@ version_of_tree() {
 }
 
 # --- the series -------------------------------------------------------------------------------------
-# what a series is made of, beside the tree
+# the files that a series is made of, apart from the tree
 series_rules() {
   printf '%s\n' "$top/scripts/port-patches" "$top/plugin/include/coturn_auth_module.h"
   find "$top/patches/semantic" -type f -not -name '*.pyc' | sort
 }
 
-# port TREE DIR [OPTION...]: the series for this tree into DIR, all of it or none
+# port TREE DIR [OPTION...]: makes the series for this tree in DIR, all of it or nothing
 port() {
   local tree=$1 dir=$2
   rm -rf "$dir.next"
@@ -165,5 +166,5 @@ port() {
   mv "$dir.next" "$dir"
 }
 
-# patches_in FOLDER: the names of its series, in order
+# patches_in FOLDER: prints the names of the folder's series, in order
 patches_in() { sed '/^[[:blank:]]*\(#\|$\)/d; s/[[:blank:]].*//' "$1/series"; }

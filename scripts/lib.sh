@@ -1,23 +1,23 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # variables for those who source it
-# Shell functions that the scripts share. Source it; it runs nothing by itself.
+# Shell functions that the scripts share. Source this file; it runs nothing by itself.
 #
 #   . "$(dirname "$0")/lib.sh"
 #
-# Needs bash and coreutils; everything else comes through need().
+# The file needs bash and coreutils; need() installs everything else.
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export LC_ALL=C.UTF-8
 umask 022
 
-# --- package lists: the one place where Debian packages are named ------------------------------
-# Each list serves one purpose; scripts say which ones they need. Read by the Dockerfiles too.
+# --- package lists: the only place that names Debian packages ------------------------------
+# Each list serves one purpose; scripts name the lists that they need. The Dockerfile reads the lists, too.
 packages_build='build-essential autoconf automake libtool pkg-config libcurl4-openssl-dev libgnutls28-dev libjansson-dev
   libmicrohttpd-dev libpq-dev libssl-dev uthash-dev'
 packages_coturn='build-essential debhelper dpkg-dev default-libmysqlclient-dev libevent-dev libhiredis-dev
   libpq-dev libsqlite3-dev libssl-dev libsystemd-dev pkg-config sqlite3'
 packages_port='coccinelle git patch python3' # scripts/port-patches
-# the libraries that programs are linked with are found by docker/images/build/list-needs
+# docker/images/build/list-needs finds the libraries that programs are linked with
 packages_ctl_run='curl openssl postgresql-client'
 packages_client_run='python3 python3-aioice python3-cryptography'
 packages_portal_run='python3 python3-cryptography python3-jwt'
@@ -35,7 +35,7 @@ packages_test='bats clang clang-format clang-tidy cmake coccinelle cppcheck curl
 # programs of other people, for scripts/test --foreign alone
 packages_foreign='chromium chromium-driver gnutls-bin python3-aioice python3-selenium'
 
-# --- saying what happens ------------------------------------------------------------------------
+# --- messages ------------------------------------------------------------------------
 say() { printf '%s\n' "$*"; }
 step() { printf '\n== %s\n' "$*"; }
 warn() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
@@ -65,8 +65,8 @@ apt() {
 
 installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
 
-# need PACKAGE...: installs those that are missing. No main PostgreSQL cluster is created, and no service
-# that comes along is started.
+# need PACKAGE...: installs the missing packages, without creating a main PostgreSQL cluster and without starting
+# the packages' services.
 need() {
   local package missing=()
   for package in "$@"; do
@@ -90,7 +90,7 @@ need() {
   rm -f "$log"
 }
 
-# no_services [POLICY-FILE]: packages start nothing while it is there (invoke-rc.d(8))
+# no_services [POLICY-FILE]: makes a file; while it exists, packages start no service (invoke-rc.d(8))
 no_services() {
   [[ $1 ]] || return 0
   printf '#!/bin/sh\nexit 101\n' | as_root tee "$1" >/dev/null && as_root chmod 755 "$1"
@@ -106,7 +106,7 @@ no_main_cluster() {
 # PostgreSQL refuses to run as root: there it runs as its own user.
 pg_user() { if [[ $EUID == 0 ]]; then echo postgres; else id -un; fi; }
 
-# as_user USER COMMAND...: with a working folder that everybody may enter
+# as_user USER COMMAND...: runs COMMAND as USER, in a working folder that every user may enter
 as_user() {
   local user=$1
   shift
@@ -124,9 +124,9 @@ pg_bin() {
   echo "$dir"
 }
 
-# pg_start DIR [SYSTEM_USER=ROLE...]: a cluster of its own in DIR, unix socket only, in DIR/run.
-# Whoever calls is its superuser "postgres"; further users are let in as the role named, all
-# by what the kernel says about them (peer), none by password. Stops: pg_stop DIR.
+# pg_start DIR [SYSTEM_USER=ROLE...]: starts a cluster of its own in DIR, with a unix socket in DIR/run only.
+# The caller is the superuser "postgres"; each further SYSTEM_USER logs in as its ROLE. The kernel tells
+# who a user is (peer); no password is used. pg_stop DIR stops the cluster.
 pg_start() {
   local dir=$1 user bin me pair
   shift
@@ -150,7 +150,7 @@ listen_addresses = ''
 unix_socket_directories = '$dir/run'
 fsync = off
 CONF
-  # pg_ctl's own descriptors must not be ours: the server would keep them open
+  # pg_ctl must not inherit this shell's descriptors: the server would keep them open
   as_user "$user" "$bin/pg_ctl" -D "$dir/data" -l "$dir/postgresql.log" -w -t 60 start \
     >"$dir/pg_ctl.log" 2>&1 </dev/null || {
     cat "$dir/pg_ctl.log" "$dir/postgresql.log" >&2
@@ -164,8 +164,8 @@ pg_stop() {
 }
 
 # --- small helpers ------------------------------------------------------------------------------
-# wait_for SECONDS COMMAND...: until COMMAND succeeds; fails when the time is over. PATIENCE in the
-# environment makes it so many times as long. By the clock that nobody sets.
+# wait_for SECONDS COMMAND...: repeats COMMAND until it succeeds; fails when the time is over. PATIENCE in the
+# environment multiplies the time. The function uses a clock that a change of the system time does not affect.
 wait_for() {
   local now end
   read -r now _ </proc/uptime
@@ -178,8 +178,8 @@ wait_for() {
   done
 }
 
-# free_port: a UDP and TCP port of 127.0.0.1 that nobody uses, outside the ephemeral range.
-# Two servers can share a UDP port silently, so the kernel's list is asked, not a bind tried.
+# free_port: prints a free UDP and TCP port of 127.0.0.1, outside the ephemeral range.
+# Two servers can share a UDP port without an error, so the function reads the kernel's list and does not try to bind.
 free_port() {
   local port try claims=/tmp/turncred-ports.$UID
   mkdir -p "$claims"
@@ -197,13 +197,13 @@ free_port() {
 }
 
 # --- files of the project -------------------------------------------------------------------------
-# project_files: what the repository holds, NUL-separated, sorted; also where there is no
-# repository around it (an unpacked copy), then by .gitignore alone.
+# project_files: prints the names of the repository's files, NUL-separated, sorted. In an unpacked copy without a
+# repository it goes by .gitignore alone.
 project_files() {
   (
     cd "$top" || exit 1
     if git rev-parse --show-toplevel 2>/dev/null | grep -qxF "$top"; then
-      # a file that is removed but not yet committed is none
+      # leave out a file that is removed but not yet committed
       git ls-files -zc --deduplicate | while IFS= read -r -d '' f; do [[ ! -e $f ]] || printf '%s\0' "$f"; done
     else
       git_dir=$(mktemp -d)

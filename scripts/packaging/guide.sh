@@ -1,7 +1,8 @@
 # shellcheck shell=bash
-# Sourced by test-packages: a coturn in service as UPGRADE.md finds it, the blocks of that guide, and clients.
+# test-packages sources this file. It has functions for a coturn in service before the upgrade, for the blocks of
+# UPGRADE.md, and for clients.
 #
-# Works in a container of its own: it writes /etc/turnserver.conf, /etc/hosts and a database.
+# Run it only in a container of its own: it writes /etc/turnserver.conf, /etc/hosts and a database.
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
 : "${stock:?the version of the stock coturn}"
@@ -12,7 +13,7 @@ chmod 755 "$work"
 # --- the guide ------------------------------------------------------------------------------------
 guide_names() { sed -n 's/^```sh \(.*\)/\1/p' "$guide"; }
 
-# follow NAME: runs the block; it has to be the next one
+# follow NAME: runs this block of the guide; it must be the next block
 followed=0
 follow() {
   local next
@@ -29,12 +30,12 @@ follow() {
 guide_is_finished() { [[ $followed == "$(guide_names | wc -l)" && $(grep -c '^```sh' "$guide") == "$followed" ]]; }
 
 # --- a coturn in service ----------------------------------------------------------------------------
-# stock coturn from the distribution, its users and secrets in its own PostgreSQL database
+# installs stock coturn from the distribution, with users and secrets in a PostgreSQL database of its own
 coturn_in_service() {
   local own
   own=$(hostname -i | awk '{ print $1 }')
   printf '%s turn1.example.org\n127.0.0.1 db.example.net\n' "$own" >>/etc/hosts
-  # where no init system runs, packages start their services only if they are told that they may
+  # without an init system, packages start their services only if policy-rc.d allows it
   printf '#!/bin/sh\nexit 0\n' >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d
   apt install -y --no-install-recommends "coturn=$stock" || return
   compgen -G '/etc/postgresql/*/main' >/dev/null ||
@@ -45,7 +46,7 @@ coturn_in_service() {
   export PGPASSWORD=coturns-password
   local database='host=db.example.net dbname=coturn user=coturn'
   psql -Xq -v ON_ERROR_STOP=1 "$database" -f /usr/share/coturn/schema.sql || return
-  # as an operator does it; the keys as coturn's own sample data have them, with a newline at their ends
+  # as an operator does it; the keys are those of coturn's own sample data, with a newline at their ends
   turnadmin --psql-userdb "$database password=$PGPASSWORD" -a -u gorst -r example.org -p hero || return
   turnadmin --psql-userdb "$database password=$PGPASSWORD" -s logen -r example.org || return
   grep 'insert into oauth_key' /usr/share/coturn/testsqldbsetup.sql | sed "s/,'[^']*');/,'example.org');/" |
@@ -54,11 +55,11 @@ coturn_in_service() {
     base64 -d | head -c 32 >"$work/north.key"
   [[ -s $work/north.key ]] || return
   unset PGPASSWORD
-  # without systemd, Debian's init script stops a server by the file that the server wrote
+  # without systemd, Debian's init script stops a server by its PID file
   install -d -o turnserver -g turnserver /run/turnserver /var/log/turnserver
   printf '%s\n' TURNSERVER_ENABLED=1 PIDFILE=/run/turnserver/turnserver.pid >/etc/default/coturn
   cat >/etc/turnserver.conf <<CONF
-# a server as there are many
+# the configuration of an ordinary server
 listening-port=3478
 fingerprint
 lt-cred-mech
@@ -83,14 +84,14 @@ CONF
 serves() { wait_for 180 listening "$1"; }
 listening() { [[ -n $(ss -Hlun "( sport = :$1 )") && -n $(ss -Hltn "( sport = :$1 )") ]]; }
 
-# the program that runs is the one that is installed
+# expects that the running program is the installed program
 runs_anew() {
   local age
   age=$(ps -o etimes= -p "$(</run/turnserver/turnserver.pid)") && (($(date +%s) - age + 1 >= $(stat -c %Z /usr/bin/turnserver)))
 }
 
-# A second server of the fleet, turn2, for which $1 (a turnserver.conf) is changed: another port, more lines.
-# It runs while the command does: the installed one, or $program.
+# Runs a second server of the fleet, turn2, with a changed copy of $1 (a turnserver.conf): another port, more lines.
+# The server runs as long as the command: the installed turnserver, or $program.
 # beside CONF "LINE..." COMMAND...
 beside() {
   local conf=$work/beside.conf module=$work/beside.module.conf pid rc
@@ -106,7 +107,7 @@ beside() {
     sed "/^prometheus\|^snapshot_file/d; s/^instance = .*/instance = turn2/
       s,user=turn1 passfile=[^ ]*,user=turn2 passfile=$work/turn2.pgpass," /etc/turncred/module.conf >"$module"
   fi
-  # an environment as services have it: libpq would look for certificates in HOME
+  # the environment of a service, without HOME: libpq would look for certificates in HOME
   env -i PATH="$PATH" setpriv --reuid=turnserver --regid=turnserver --clear-groups "${program:-/usr/bin/turnserver}" -c "$conf" >"$work/beside.log" 2>&1 </dev/null &
   pid=$!
   rc=1
@@ -118,7 +119,7 @@ beside() {
 }
 
 # --- clients --------------------------------------------------------------------------------------------
-# The one in Python shares no code with what is packaged.
+# The client in Python shares no code with the packages.
 client() { /usr/bin/python3 "$top/tests/conformance/turnclient.py" "$@"; }
 # in_as FILE [OPTION...]: relays data with the credential
 in_as() {
@@ -127,7 +128,7 @@ in_as() {
   client call --server "$(server):$port" --peer "$(server)" --credential "$file" "$@"
 }
 server() { getent ahostsv4 turn1.example.org | awk '{ print $1; exit }'; }
-# refused_as FILE [OPTION...]: 401, and no accident
+# refused_as FILE [OPTION...]: expects 401, and no other failure
 refused_as() {
   local rc=0 file=$1
   shift
@@ -152,13 +153,14 @@ t.update(kid='north', key=base64.b64encode(open('$work/mac.key', 'rb').read()).d
 json.dump(t, sys.stdout)" >"$work/north.json"
 }
 
-# nobody: without credentials, and with wrong ones
+# nobody: expects refusals without credentials, and with wrong ones
 nobody() {
   client raw --server "$(server):$port" REQUESTED-TRANSPORT=0x11000000 | tee "$work/answer"
   grep -q '"code": 401' "$work/answer" && refused_as "$work/wrong.json"
 }
 
-# old: users and static users on this server, secrets on another that has use-auth-secret; nobody else
+# old: expects logins of users and static users on this server, of secrets on another server with use-auth-secret, and
+# refusals of everybody else
 old() {
   port=3478
   serves 3478 && runs_anew && credentials_of_old && in_as "$work/user.json" && in_as "$work/static.json" && nobody &&
@@ -177,7 +179,7 @@ tokens_of_rfc() {
   ! coturns_token_client && grep -q 'Cannot complete Allocation' "$work/uclient"
 }
 
-# new: issued by turncredctl, used by the client in Python
+# new: expects logins with new credentials, issued by turncredctl and used by the client in Python
 new_kinds() {
   port=3478
   turncredctl token issue example.org alice --json >"$work/token.json" &&
@@ -186,9 +188,9 @@ new_kinds() {
 }
 new_kinds_are_refused() { port=3478 && refused_as "$work/derived.json"; }
 
-# keep STEP: this step's configuration, for the stock server later
+# keep STEP: keeps this step's configuration for the stock server
 keep() { cp /etc/turnserver.conf "$work/step.$1"; }
-# Every configuration there was, read by the stock server: old users, nobody else.
+# Starts the stock server with every kept configuration: expects logins of old users, and refusals of everybody else.
 every_step_is_shut() {
   local conf
   for conf in "$work"/step.*; do
@@ -199,7 +201,7 @@ every_step_is_shut() {
 stock_alone() { in_as "$work/user.json" && nobody; }
 
 # --- an update of the distribution ----------------------------------------------------------------------
-# a local archive whose coturn is the stock one under a security update's version
+# makes a local archive with the stock coturn under a security update's version
 update=${stock%%+deb*}+deb$(. /etc/os-release && echo "$VERSION_ID")u9
 update_appears() {
   local dir=$work/update
@@ -220,7 +222,7 @@ full_upgrade() { apt dist-upgrade -y && [[ $(version_of coturn) == "$update" ]] 
 ours_again() { apt install -y --allow-downgrades /srv/turncred/{coturn_,coturn-auth-turncred_}*.deb && serves 3478; }
 
 # --- upstream's release -----------------------------------------------------------------------------------
-# upstream_released: an archive as upstream's are; it is Debian's tree, under the name of the version before
+# upstream_released: makes an archive like upstream's, from Debian's tree, named after the version before
 upstream_released() {
   local tree
   tree=$("$top/scripts/build-coturn" --print-source) || return

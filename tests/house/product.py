@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""product.py: how long and how deep the functions of plugin/ are, how many lines the README has, and how many lines
-the store and the module have together.
+"""product.py: how long and how deep the functions of plugin/ are, whether the rooms with many files name each of them,
+how many lines the README has, and how many lines the store and the module have together.
 
 Prints a TAP line a rule, and the numbers. Reads sources only, so nothing needs to be built. Functions begin and end at
 the left margin; nesting is counted in braces, which clang-format inserts.
@@ -16,6 +16,7 @@ sys.dont_write_bytecode = True
 from arrows import PLUGIN, TOP, report, sources
 
 LONGEST, DEEPEST, README = 60, 4, 160
+GUIDED = ("ctl", "module", "store", "turncredd")  # their README.md or ROOM.h has a line for each source
 AIM = 9000  # lines of the store and the module
 FUNCTION = re.compile(
     r"^(?!struct\b[^(]*\{|enum\b[^(]*\{|union\b|typedef|#|\s|\}|/)[^;={}\n][^;={}]*?\b(\w+)\([^;{}]*\)\s*"
@@ -49,6 +50,16 @@ def lines(*names):
     return sum(text_of(os.path.join(PLUGIN, path)).count("\n") for path in sources() if path.split("/")[0] in names)
 
 
+def unnamed(room):
+    """Sources of a room that its guide does not name."""
+    guides = [os.path.join(PLUGIN, room, name) for name in ("README.md", room + ".h")]
+    guide = "".join(text_of(path) for path in guides if os.path.exists(path))
+    for path in sources():
+        name = os.path.basename(path)
+        if path.startswith(room + "/") and name.endswith(".c") and not re.search(rf"\b{name[:-2]}(\.c)?\b", guide):
+            yield path
+
+
 def main():
     measured = [
         (path, *found)
@@ -67,6 +78,7 @@ def main():
             f"no function of the product nests deeper than {DEEPEST}",
             [f"{path}: {name}: {deep}" for path, name, _, deep in measured if deep > DEEPEST],
         ),
+        report("the guides of rooms name every source", [path for room in GUIDED for path in unnamed(room)]),
         report(f"the README has less than {README} lines", [] if readme < README else [f"{readme} lines"]),
     ]
     print(f"# {len(measured)} functions; the store and the module have {lines('store', 'module')} lines (aim: {AIM})")

@@ -2,12 +2,12 @@
 #include "config.h"
 
 #include "kek.h"
+#include "fail.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/rand.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,17 +24,6 @@ struct kek_ring {
   struct kek *keks; /* sorted by id */
 };
 
-static int fail(int code, char *err, size_t cap, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-static int fail(int code, char *err, size_t cap, const char *format, ...) {
-  va_list args;
-  va_start(args, format);
-  if (cap > 0)
-    vsnprintf(err, cap, format, args);
-  va_end(args);
-  return code ? code : EIO;
-}
-
 int kek_id_valid(const char *id) {
   size_t n = strlen(id);
   return n >= 1 && n <= KEK_ID_MAX && id[0] != '.' &&
@@ -43,18 +32,18 @@ int kek_id_valid(const char *id) {
 
 static int check_file(const struct stat *st, const char *path, char *err, size_t cap) {
   if (!S_ISREG(st->st_mode))
-    return fail(EINVAL, err, cap, "key encryption key %s: not a regular file", path);
+    return fail_with(EINVAL, err, cap, "key encryption key %s: not a regular file", path);
   if (st->st_mode & S_IRWXO)
-    return fail(EPERM, err, cap, "key encryption key %s: open to others; chmod o= it", path);
+    return fail_with(EPERM, err, cap, "key encryption key %s: open to others; chmod o= it", path);
   if (st->st_mode & S_IWGRP)
-    return fail(EPERM, err, cap, "key encryption key %s: writable by its group; chmod g-w it",
+    return fail_with(EPERM, err, cap, "key encryption key %s: writable by its group; chmod g-w it",
                 path);
   if (st->st_uid != 0 && st->st_uid != geteuid())
-    return fail(EPERM, err, cap,
+    return fail_with(EPERM, err, cap,
                 "key encryption key %s: owned by neither root nor this program's user; chown it",
                 path);
   if (st->st_size != TURNCRED_KEK)
-    return fail(EINVAL, err, cap,
+    return fail_with(EINVAL, err, cap,
                 "key encryption key %s: has %lld octets, 32 raw octets are needed", path,
                 (long long)st->st_size);
   return 0;
@@ -63,13 +52,13 @@ static int check_file(const struct stat *st, const char *path, char *err, size_t
 static int read_file(struct kek *kek, int dir, const char *name, const char *path, char *err,
                      size_t cap) {
   if (!kek_id_valid(name))
-    return fail(EINVAL, err, cap,
+    return fail_with(EINVAL, err, cap,
                 "key encryption key %s: the name is its id: 1 to 64 of A-Z a-z 0-9 . _ -", path);
   int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0)
-    return fail(errno, err, cap, "key encryption key %s: %s", path, strerror(errno));
+    return fail_with(errno, err, cap, "key encryption key %s: %s", path, strerror(errno));
   struct stat st;
-  int rc = fstat(fd, &st) ? fail(errno, err, cap, "%s: %s", path, strerror(errno))
+  int rc = fstat(fd, &st) ? fail_with(errno, err, cap, "%s: %s", path, strerror(errno))
                           : check_file(&st, path, err, cap);
   if (rc == 0) {
     uint8_t buf[TURNCRED_KEK + 1];
@@ -78,7 +67,7 @@ static int read_file(struct kek *kek, int dir, const char *name, const char *pat
       memcpy(kek->key, buf, TURNCRED_KEK);
       snprintf(kek->id, sizeof kek->id, "%s", name);
     } else {
-      rc = fail(n < 0 ? errno : EINVAL, err, cap,
+      rc = fail_with(n < 0 ? errno : EINVAL, err, cap,
                 "key encryption key %s: cannot be read as 32 octets", path);
     }
     turncred_cleanse(buf, sizeof buf);
@@ -108,7 +97,7 @@ static struct kek *grow(struct kek_ring *ring) {
 static int load_folder(struct kek_ring *ring, const char *path, char *err, size_t cap) {
   DIR *dir = opendir(path);
   if (!dir)
-    return fail(errno, err, cap, "key encryption keys %s: %s", path, strerror(errno));
+    return fail_with(errno, err, cap, "key encryption keys %s: %s", path, strerror(errno));
   int rc = 0;
   for (struct dirent *entry; rc == 0 && (entry = readdir(dir));) {
     if (entry->d_name[0] == '.')
@@ -117,13 +106,13 @@ static int load_folder(struct kek_ring *ring, const char *path, char *err, size_
     snprintf(full, sizeof full, "%s/%s", path, entry->d_name);
     struct kek *kek = grow(ring);
     if (!kek)
-      rc = fail(ENOMEM, err, cap, "no memory");
+      rc = fail_with(ENOMEM, err, cap, "out of memory");
     else if ((rc = read_file(kek, dirfd(dir), entry->d_name, full, err, cap)) == 0)
       ring->count++;
   }
   closedir(dir);
   if (rc == 0 && ring->count == 0)
-    rc = fail(ENOENT, err, cap, "key encryption keys %s: the folder holds none", path);
+    rc = fail_with(ENOENT, err, cap, "key encryption keys %s: the folder holds none", path);
   if (rc == 0 && ring->count > 1)
     qsort(ring->keks, ring->count, sizeof *ring->keks, by_id);
   return rc;
@@ -136,7 +125,7 @@ int kek_ring_load(struct kek_ring **out, const char *path, char *err, size_t err
   if (strncmp(path, prefix, sizeof prefix - 1) == 0) {
     const char *dir = getenv("CREDENTIALS_DIRECTORY");
     if (!dir || !*dir)
-      return fail(ENOENT, err, err_cap,
+      return fail_with(ENOENT, err, err_cap,
                   "key encryption key %s: CREDENTIALS_DIRECTORY is not set; the unit needs "
                   "LoadCredential=%s:FILE",
                   path, path + sizeof prefix - 1);
@@ -145,15 +134,15 @@ int kek_ring_load(struct kek_ring **out, const char *path, char *err, size_t err
     n = snprintf(full, sizeof full, "%s", path);
   }
   if (n < 1 || (size_t)n >= sizeof full)
-    return fail(ENAMETOOLONG, err, err_cap, "key encryption key: the path is empty or too long");
+    return fail_with(ENAMETOOLONG, err, err_cap, "key encryption key: the path is empty or too long");
   while (n > 1 && full[n - 1] == '/')
     full[--n] = 0;
   struct stat st;
   if (stat(full, &st))
-    return fail(errno, err, err_cap, "key encryption key %s: %s", full, strerror(errno));
+    return fail_with(errno, err, err_cap, "key encryption key %s: %s", full, strerror(errno));
   struct kek_ring *ring = calloc(1, sizeof *ring);
   if (!ring)
-    return fail(ENOMEM, err, err_cap, "no memory");
+    return fail_with(ENOMEM, err, err_cap, "out of memory");
   int rc;
   if (S_ISDIR(st.st_mode)) {
     rc = load_folder(ring, full, err, err_cap);
@@ -167,14 +156,14 @@ int kek_ring_load(struct kek_ring **out, const char *path, char *err, size_t err
       *slash = 0;
       dir = open(slash == full ? "/" : full, O_PATH | O_DIRECTORY | O_CLOEXEC);
       if (dir < 0)
-        rc = fail(errno, err, err_cap, "key encryption key: folder %s: %s", full, strerror(errno));
+        rc = fail_with(errno, err, err_cap, "key encryption key: folder %s: %s", full, strerror(errno));
     }
     struct kek *kek = rc == 0 ? grow(ring) : NULL;
     if (kek) {
       rc = read_file(kek, dir, name, path, err, err_cap);
       ring->count = rc == 0;
     } else if (rc == 0) {
-      rc = fail(ENOMEM, err, err_cap, "no memory");
+      rc = fail_with(ENOMEM, err, err_cap, "out of memory");
     }
     if (dir >= 0)
       close(dir);
@@ -226,19 +215,19 @@ int kek_generate(const char *path, char *err, size_t err_cap) {
   const char *slash = strrchr(path, '/');
   const char *name = slash ? slash + 1 : path;
   if (!kek_id_valid(name))
-    return fail(EINVAL, err, err_cap,
+    return fail_with(EINVAL, err, err_cap,
                 "key encryption key %s: the name is its id: 1 to 64 of A-Z a-z 0-9 . _ -", path);
   char tmp[4096];
   int n = snprintf(tmp, sizeof tmp, "%.*s.%s.%ld", (int)(name - path), path, name, (long)getpid());
   if (n < 0 || (size_t)n >= sizeof tmp)
-    return fail(ENAMETOOLONG, err, err_cap, "key encryption key: the path is too long");
+    return fail_with(ENAMETOOLONG, err, err_cap, "key encryption key: the path is too long");
   uint8_t key[TURNCRED_KEK];
   if (RAND_priv_bytes(key, sizeof key) != 1)
-    return fail(EIO, err, err_cap, "OpenSSL has no randomness");
+    return fail_with(EIO, err, err_cap, "OpenSSL has no randomness");
   int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) {
     turncred_cleanse(key, sizeof key);
-    return fail(errno, err, err_cap, "key encryption key %s: %s", tmp, strerror(errno));
+    return fail_with(errno, err, err_cap, "key encryption key %s: %s", tmp, strerror(errno));
   }
   int rc = write_all(fd, key, sizeof key);
   turncred_cleanse(key, sizeof key);
@@ -248,9 +237,9 @@ int kek_generate(const char *path, char *err, size_t err_cap) {
     rc = errno;
   unlink(tmp);
   if (rc == EEXIST)
-    return fail(rc, err, err_cap, "key encryption key %s: exists already, and is left as it is",
+    return fail_with(rc, err, err_cap, "key encryption key %s: exists already, and is left as it is",
                 path);
   if (rc)
-    return fail(rc, err, err_cap, "key encryption key %s: %s", path, strerror(rc));
+    return fail_with(rc, err, err_cap, "key encryption key %s: %s", path, strerror(rc));
   return 0;
 }

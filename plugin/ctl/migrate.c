@@ -3,12 +3,12 @@
 
 #include "migrate.h"
 
+#include "base/fail.h"
 #include "core/turncred.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <openssl/evp.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,24 +16,13 @@
 
 #define LOCK "1953853027, 0" /* advisory lock of migrations */
 
-static int fail(int code, char *err, size_t cap, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-static int fail(int code, char *err, size_t cap, const char *format, ...) {
-  va_list args;
-  va_start(args, format);
-  if (cap > 0)
-    vsnprintf(err, cap, format, args);
-  va_end(args);
-  return code ? code : EIO;
-}
-
 static int fail_sql(PGconn *conn, const PGresult *result, const char *what, char *err, size_t cap) {
   const char *message = result ? PQresultErrorMessage(result) : "";
   if (!*message)
     message = PQerrorMessage(conn);
   int n = (int)strcspn(message, "\n");
   const char *hint = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_HINT) : NULL;
-  return fail(EIO, err, cap, "%s: %.*s%s%s", what, n, message, hint ? "; " : "", hint ? hint : "");
+  return fail_with(EIO, err, cap, "%s: %.*s%s%s", what, n, message, hint ? "; " : "", hint ? hint : "");
 }
 
 const char *schema_dir(void) {
@@ -46,7 +35,7 @@ static int read_sql(const char *dir, const char *file, char **out, char *err, si
   snprintf(path, sizeof path, "%s/%s", dir, file);
   FILE *f = fopen(path, "re");
   if (!f)
-    return fail(errno, err, cap, "%s: %s", path, strerror(errno));
+    return fail_with(errno, err, cap, "%s: %s", path, strerror(errno));
   size_t room = 65536, len = 0;
   char *text = malloc(room);
   while (text && (len += fread(text + len, 1, room - 1 - len, f)) == room - 1) {
@@ -58,11 +47,11 @@ static int read_sql(const char *dir, const char *file, char **out, char *err, si
   int bad = ferror(f);
   fclose(f);
   if (!text)
-    return fail(ENOMEM, err, cap, "no memory");
+    return fail_with(ENOMEM, err, cap, "out of memory");
   text[len] = 0;
   if (bad || strlen(text) != len) {
     free(text);
-    return fail(EINVAL, err, cap, "%s: cannot be read as text", path);
+    return fail_with(EINVAL, err, cap, "%s: cannot be read as text", path);
   }
   *out = text;
   return 0;
@@ -91,7 +80,7 @@ static struct schema_migration *add(struct schema_status *status, int version) {
 static int list_files(const char *dir, struct schema_status *status, char *err, size_t cap) {
   DIR *d = opendir(dir);
   if (!d)
-    return fail(errno, err, cap, "schema folder %s: %s; TURNCRED_SCHEMA_DIR names another", dir,
+    return fail_with(errno, err, cap, "schema folder %s: %s; TURNCRED_SCHEMA_DIR names another", dir,
                 strerror(errno));
   int rc = 0;
   for (struct dirent *entry; rc == 0 && (entry = readdir(d));) {
@@ -103,9 +92,9 @@ static int list_files(const char *dir, struct schema_status *status, char *err, 
       continue;
     struct schema_migration *m = add(status, version);
     if (!m) {
-      rc = fail(ENOMEM, err, cap, "no memory");
+      rc = fail_with(ENOMEM, err, cap, "out of memory");
     } else if (m->file[0]) {
-      rc = fail(EINVAL, err, cap, "schema folder %s: %s and %s have the same number", dir, m->file,
+      rc = fail_with(EINVAL, err, cap, "schema folder %s: %s and %s have the same number", dir, m->file,
                 entry->d_name);
     } else {
       snprintf(m->file, sizeof m->file, "%.*s", (int)sizeof m->file - 1, entry->d_name);
@@ -115,7 +104,7 @@ static int list_files(const char *dir, struct schema_status *status, char *err, 
         uint8_t digest[32];
         unsigned len;
         if (EVP_Digest(text, strlen(text), digest, &len, EVP_sha256(), NULL) != 1)
-          rc = fail(EIO, err, cap, "OpenSSL has no SHA-256");
+          rc = fail_with(EIO, err, cap, "OpenSSL has no SHA-256");
         else
           turncred_hex_encode(digest, sizeof digest, m->checksum, sizeof m->checksum);
         free(text);
@@ -126,7 +115,7 @@ static int list_files(const char *dir, struct schema_status *status, char *err, 
   }
   closedir(d);
   if (rc == 0 && status->files == 0)
-    rc = fail(ENOENT, err, cap, "schema folder %s: no NNNN-NAME.sql there", dir);
+    rc = fail_with(ENOENT, err, cap, "schema folder %s: no NNNN-NAME.sql there", dir);
   return rc;
 }
 
@@ -153,7 +142,7 @@ static int list_applied(PGconn *conn, struct schema_status *status, char *err, s
   for (int i = 0; rc == 0 && i < PQntuples(r); i++) {
     struct schema_migration *m = add(status, atoi(PQgetvalue(r, i, 0)));
     if (!m) {
-      rc = fail(ENOMEM, err, cap, "no memory");
+      rc = fail_with(ENOMEM, err, cap, "out of memory");
       break;
     }
     const char *checksum = PQgetvalue(r, i, 2);
@@ -220,7 +209,7 @@ static int record(PGconn *conn, const struct schema_migration *m, char *err, siz
   if (PQresultStatus(r) != PGRES_COMMAND_OK)
     rc = fail_sql(conn, r, m->file, err, cap);
   else if (strcmp(PQcmdTuples(r), "1") != 0)
-    rc = fail(EINVAL, err, cap, "%s: does not record itself in turncred.migration", m->file);
+    rc = fail_with(EINVAL, err, cap, "%s: does not record itself in turncred.migration", m->file);
   PQclear(r);
   return rc;
 }
@@ -265,7 +254,7 @@ int schema_upgrade(PGconn *conn, const char *dir, schema_applied_fn applied, voi
   if (rc)
     return rc;
   if (status.database > status.files)
-    rc = fail(EPROTONOSUPPORT, err, err_cap,
+    rc = fail_with(EPROTONOSUPPORT, err, err_cap,
               "the database has turncred schema %d, this program knows up to %d: upgrade turncred "
               "on this machine",
               status.database, status.files);

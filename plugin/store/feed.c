@@ -6,7 +6,6 @@
 #include "base/clock.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,18 +28,6 @@ void feed_clear(struct feed *feed) {
   rows_clear(&feed->rows);
   free(feed->known);
   feed->known = NULL;
-}
-
-static void say(struct feed *feed, enum store_log_level level, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-static void say(struct feed *feed, enum store_log_level level, const char *format, ...) {
-  char line[400];
-  va_list args;
-  va_start(args, format);
-  vsnprintf(line, sizeof line, format, args);
-  va_end(args);
-  if (feed->rows.log)
-    feed->rows.log(level, line, feed->rows.arg);
 }
 
 /* --- what one look finds ---------------------------------------------------------------- */
@@ -147,7 +134,7 @@ static int look_begin(struct feed *feed, struct look *look) {
   size_t room = strlen(begin_sql) + 600 + 80 * (WITNESSES + 1);
   char *sql = malloc(room);
   if (!sql)
-    return fail(feed, "no memory");
+    return fail(feed, "out of memory");
   /* Before the first load: what that load will contain, and the newest settled ones as witnesses */
   char which[160] = "xid >= pg_snapshot_xmin(pg_current_snapshot()) OR id IN"
                     " (SELECT id FROM turncred.change ORDER BY id DESC LIMIT 64)";
@@ -177,7 +164,7 @@ static int look_begin(struct feed *feed, struct look *look) {
     int rows = PQntuples(look->result);
     look->changes = calloc((size_t)rows + 1, sizeof *look->changes);
     if (!look->changes)
-      rc = fail(feed, "no memory");
+      rc = fail(feed, "out of memory");
     for (int i = 0; rc == 0 && i < rows; i++) {
       struct change c = {strtoll(PQgetvalue(look->result, i, 0), NULL, 10),
                          strtoull(PQgetvalue(look->result, i, 1), NULL, 10),
@@ -239,12 +226,12 @@ bool feed_unsettled(const struct feed *feed) {
 
 static int copy(struct feed *feed, char *sql, enum rows_table table) {
   if (!sql)
-    return fail(feed, "no memory");
+    return fail(feed, "out of memory");
   int rc = pg_copy(&feed->db, sql, rows_take(table), &feed->rows);
   free(sql);
   if (rc)
     snprintf(feed->message, sizeof feed->message, "%s: %s", rows_table_name(table),
-             rc == ENOMEM ? "no memory" : feed->db.line);
+             rc == ENOMEM ? "out of memory" : feed->db.line);
   return rc;
 }
 
@@ -288,7 +275,7 @@ static int load_all(struct feed *feed, const struct store_snapshot *from, bool l
     struct keep keep = {feed->rows.snapshot, (int64_t)time(NULL), true};
     hamt_each(&from->revocations, keep_revocation, &keep);
     if (!keep.ok)
-      rc = fail(feed, "no memory");
+      rc = fail(feed, "out of memory");
   }
   rows_end_full(&feed->rows, rc == 0);
   return rc;
@@ -339,7 +326,7 @@ static int load_bulk(struct feed *feed, enum rows_table table) {
     rc = snapshot_clear_credentials(snapshot);
   else
     snapshot_clear_revocations(snapshot);
-  return rc ? fail(feed, "no memory") : copy(feed, rows_sql(table, NULL), table);
+  return rc ? fail(feed, "out of memory") : copy(feed, rows_sql(table, NULL), table);
 }
 
 /* Realms that were not there before (or were refused) come with their keys and credentials. */
@@ -351,7 +338,7 @@ static int load_new_realms(struct feed *feed, const struct look *look,
     const struct change *c = &look->changes[i];
     if (strcmp(c->kind, "realm") == 0 && !snapshot_realm(from, c->realm) &&
         snapshot_realm(feed->rows.snapshot, c->realm) && add_id(&fresh, ROWS_REALM, c->id))
-      rc = fail(feed, "no memory");
+      rc = fail(feed, "out of memory");
   }
   if (rc == 0 && fresh.count[ROWS_REALM] > 0)
     rc = copy(feed, rows_sql_of_realms(ROWS_KEY, fresh.ids[ROWS_REALM]), ROWS_KEY);
@@ -365,7 +352,7 @@ static int load_new_realms(struct feed *feed, const struct look *look,
 static int load_changes(struct feed *feed, const struct look *look,
                         const struct store_snapshot *from) {
   struct touched touched = {0};
-  int rc = sort_changes(look, &touched) ? fail(feed, "no memory") : 0;
+  int rc = sort_changes(look, &touched) ? fail(feed, "out of memory") : 0;
   if (rc == 0 && touched.bulk[ROWS_REALM])
     rc = EAGAIN;
   for (enum rows_table table = 0; rc == 0 && table < ROWS_TABLES; table++) {
@@ -432,13 +419,13 @@ enum feed_result feed_look(struct feed *feed, const struct store_snapshot *from,
   feed->lag_since = 0;
   if (why) {
     if (!feed->lost_told)
-      say(feed, STORE_LOG_WARNING, "loading everything anew: %s", why);
+      rows_say(&feed->rows, STORE_LOG_WARNING, "loading everything anew: %s", why);
     feed->lost_told = true;
     full = lost = true;
   }
   if (!full && look.count > 0) {
     feed->rows.snapshot = snapshot_fork(from);
-    rc = feed->rows.snapshot ? load_changes(feed, &look, from) : fail(feed, "no memory");
+    rc = feed->rows.snapshot ? load_changes(feed, &look, from) : fail(feed, "out of memory");
     if (rc == EAGAIN) {
       snapshot_free(feed->rows.snapshot);
       feed->rows.snapshot = NULL;
@@ -448,7 +435,7 @@ enum feed_result feed_look(struct feed *feed, const struct store_snapshot *from,
   }
   if (rc == 0 && full) {
     feed->rows.snapshot = snapshot_new(seed);
-    rc = feed->rows.snapshot ? load_all(feed, from, lost) : fail(feed, "no memory");
+    rc = feed->rows.snapshot ? load_all(feed, from, lost) : fail(feed, "out of memory");
   }
   if (rc == 0)
     rc = query(feed, "COMMIT", NULL, 0);
@@ -458,7 +445,7 @@ enum feed_result feed_look(struct feed *feed, const struct store_snapshot *from,
     feed->from_disk = feed->lost_told = false;
   }
   if (rc == 0 && remember(feed, &look)) {
-    rc = fail(feed, "no memory");
+    rc = fail(feed, "out of memory");
     feed->loaded = false;
   }
   bool changed = full || look.count > 0;

@@ -4,6 +4,7 @@
 #include "rows.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +117,16 @@ void rows_end_full(struct rows *rows, bool done) {
 
 #define NAME_MAX_OCTETS (16 + TURNCRED_REALM_MAX + 1 + TURNCRED_USERNAME_MAX + 16)
 
+void rows_say(const struct rows *rows, enum store_log_level level, const char *format, ...) {
+  char line[NAME_MAX_OCTETS + 300];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(line, sizeof line, format, args);
+  va_end(args);
+  if (rows->log)
+    rows->log(level, line, rows->arg);
+}
+
 static void full_name(char out[NAME_MAX_OCTETS], const struct table *t, const char *realm,
                       const char *name) {
   snprintf(out, NAME_MAX_OCTETS, "%s %s%s%s", t->name, realm, *name ? "/" : "", name);
@@ -141,13 +152,11 @@ static bool refuse(struct rows *rows, const struct table *t, const char *realm, 
   memcpy(item->name, full, n);
   memcpy(item->name + n, reason, m);
   item->reason = item->name + n;
-  if (!named && rows->log) {
-    char line[NAME_MAX_OCTETS + 300];
+  if (!named) {
     for (char *p = full; *p; p++)
       if ((unsigned char)*p < ' ' || *p == 127)
         *p = '?';
-    snprintf(line, sizeof line, "%s is refused: %s", full, reason);
-    rows->log(STORE_LOG_WARNING, line, rows->arg);
+    rows_say(rows, STORE_LOG_WARNING, "%s is refused: %s", full, reason);
   }
   return hamt_put(&rows->refused, &item->hamt) == 0;
 }

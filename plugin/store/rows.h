@@ -29,6 +29,9 @@ struct rows {
 
 void rows_init(struct rows *rows, const struct kek_ring *keks, store_log_fn log, void *arg);
 void rows_clear(struct rows *rows);
+/* Writes a line to the log, if there is one. */
+void rows_say(const struct rows *rows, enum store_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* All refused rows will be met again (full load): forget them, but not that they were named. */
 void rows_begin_full(struct rows *rows);
 void rows_end_full(struct rows *rows, bool done);

@@ -7,6 +7,8 @@
 
 #include "sealed.h"
 
+#include "base/fail.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/core_names.h>
@@ -14,7 +16,6 @@
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 #include <openssl/rand.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,17 +30,6 @@
 
 static const char magic[8] = {'T', 'C', 'S', 'N', 'A', 'P', 0, SEALED_VERSION};
 static const char label[] = "turncred-snapshot-v1";
-
-static int fail(int code, char *err, size_t cap, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-static int fail(int code, char *err, size_t cap, const char *format, ...) {
-  va_list args;
-  va_start(args, format);
-  if (cap > 0)
-    vsnprintf(err, cap, format, args);
-  va_end(args);
-  return code ? code : EIO;
-}
 
 /* --- the sealed stream ------------------------------------------------------------------ */
 
@@ -311,10 +301,10 @@ int sealed_write(const char *path, const struct sealed_header *header,
   char tmp[4096];
   int n = snprintf(tmp, sizeof tmp, "%s.new", path);
   if (n < 0 || (size_t)n >= sizeof tmp)
-    return fail(ENAMETOOLONG, err, err_cap, "snapshot: the path is too long");
+    return fail_with(ENAMETOOLONG, err, err_cap, "snapshot: the path is too long");
   struct sealed *s = calloc(1, sizeof *s);
   if (!s)
-    return fail(ENOMEM, err, err_cap, "snapshot: no memory");
+    return fail_with(ENOMEM, err, err_cap, "snapshot: no memory");
   unlink(tmp);
   int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
   int rc = fd < 0 || !(s->file = fdopen(fd, "w")) ? errno : make_header(s, header);
@@ -338,7 +328,7 @@ int sealed_write(const char *path, const struct sealed_header *header,
   if (rc) {
     if (fd >= 0)
       unlink(tmp);
-    return fail(rc, err, err_cap, "snapshot %s: %s", path, strerror(rc));
+    return fail_with(rc, err, err_cap, "snapshot %s: %s", path, strerror(rc));
   }
   return 0;
 }
@@ -347,27 +337,27 @@ int sealed_read(const char *path, const struct sealed_reading *how, sealed_read_
                      struct sealed_header *header, char *err, size_t err_cap) {
   struct sealed *s = calloc(1, sizeof *s);
   if (!s)
-    return fail(ENOMEM, err, err_cap, "snapshot: no memory");
+    return fail_with(ENOMEM, err, err_cap, "snapshot: no memory");
   memset(header, 0, sizeof *header);
   const uint8_t *kek = NULL;
   int rc = 0;
   if (!(s->file = fopen(path, "re")))
-    rc = fail(errno, err, err_cap, "snapshot %s: %s", path, strerror(errno));
+    rc = fail_with(errno, err, err_cap, "snapshot %s: %s", path, strerror(errno));
   else if (!read_header(s, header))
-    rc = fail(EBADMSG, err, err_cap, "snapshot %s: not a snapshot of this program's format", path);
+    rc = fail_with(EBADMSG, err, err_cap, "snapshot %s: not a snapshot of this program's format", path);
   else if (!how->keks || !(kek = kek_ring_find(how->keks, header->kek_id)))
-    rc = fail(ENOKEY, err, err_cap,
+    rc = fail_with(ENOKEY, err, err_cap,
               "snapshot %s: sealed under key encryption key %.64s, which is not here", path,
               kek_id_valid(header->kek_id) ? header->kek_id : "?");
   else if (strcmp(header->instance, how->instance) != 0)
-    rc = fail(EPERM, err, err_cap, "snapshot %s: of another instance", path);
+    rc = fail_with(EPERM, err, err_cap, "snapshot %s: of another instance", path);
   else if (header->time > how->now + AHEAD)
-    rc = fail(ESTALE, err, err_cap, "snapshot %s: from the future; is the clock right?", path);
+    rc = fail_with(ESTALE, err, err_cap, "snapshot %s: from the future; is the clock right?", path);
   else if (how->now - header->time > (int64_t)how->max_age)
-    rc = fail(ESTALE, err, err_cap, "snapshot %s: %lld seconds old, %u are allowed", path,
+    rc = fail_with(ESTALE, err, err_cap, "snapshot %s: %lld seconds old, %u are allowed", path,
               (long long)(how->now - header->time), how->max_age);
   else if ((rc = stream_key(s, kek, 0)) || (rc = read(s, arg)))
-    fail(rc, err, err_cap, "snapshot %s: %s", path,
+    fail_with(rc, err, err_cap, "snapshot %s: %s", path,
          rc == ENOMEM ? "no memory" : "damaged, cut, or not made by this instance");
   stream_free(s);
   return rc;
@@ -411,13 +401,13 @@ static int sync_folder(const char *path, char *err, size_t err_cap) {
   int rc = fd < 0 || fsync(fd) ? errno : 0;
   if (fd >= 0)
     close(fd);
-  return rc ? fail(rc, err, err_cap, "snapshot %s: %s", path, strerror(rc)) : 0;
+  return rc ? fail_with(rc, err, err_cap, "snapshot %s: %s", path, strerror(rc)) : 0;
 }
 
 int sealed_write_text(const char *path, const char *text, const struct sealed_header *header,
                     const uint8_t kek[TURNCRED_KEK], char *err, size_t err_cap) {
   if (strlen(text) > SEALED_TEXT_MAX)
-    return fail(EFBIG, err, err_cap, "snapshot %s: larger than %d octets", path, SEALED_TEXT_MAX);
+    return fail_with(EFBIG, err, err_cap, "snapshot %s: larger than %d octets", path, SEALED_TEXT_MAX);
   int rc = sealed_write(path, header, kek, put_whole_text, text, err, err_cap);
   return rc ? rc : sync_folder(path, err, err_cap);
 }
@@ -427,7 +417,7 @@ int sealed_read_text(const char *path, const char *identity, const struct sealed
   char *text = NULL;
   int rc = sealed_read(path, how, get_whole_text, &text, header, err, err_cap);
   if (!rc && strcmp(header->identity, identity) != 0)
-    rc = fail(EBADMSG, err, err_cap, "snapshot %s: it is of something else", path);
+    rc = fail_with(EBADMSG, err, err_cap, "snapshot %s: it is of something else", path);
   if (rc)
     free(text);
   else

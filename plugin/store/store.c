@@ -16,7 +16,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,18 +60,6 @@ struct store {
   bool peers_told, write_peers_told;
   struct peers peers;
 };
-
-static void say(struct store *store, enum store_log_level level, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-static void say(struct store *store, enum store_log_level level, const char *format, ...) {
-  char line[500];
-  va_list args;
-  va_start(args, format);
-  vsnprintf(line, sizeof line, format, args);
-  va_end(args);
-  if (store->config.log)
-    store->config.log(level, line, store->config.arg);
-}
 
 /* --- status ----------------------------------------------------------------------------- */
 
@@ -174,7 +161,7 @@ static void read_keks(struct store *store) {
   if (!store->config.kek_path)
     return;
   if (kek_ring_load(&keks, store->config.kek_path, err, sizeof err)) {
-    say(store, STORE_LOG_ERROR, "%s; the keys read before stay in use", err);
+    rows_say(&store->feed.rows, STORE_LOG_ERROR, "%s; the keys read before stay in use", err);
     return;
   }
   kek_ring_free(store->keks);
@@ -261,7 +248,7 @@ static void report(struct store *store, const char *state) {
   if (!error && (!db->conn || !report_all(store, db, state)))
     error = db->line;
   if (error && strcmp(error, store->last_report_error) != 0)
-    say(store, STORE_LOG_WARNING, "progress is not reported: %s", error);
+    rows_say(&store->feed.rows, STORE_LOG_WARNING, "progress is not reported: %s", error);
   snprintf(store->last_report_error, sizeof store->last_report_error, "%s", error ? error : "");
   if (!error)
     store->reported_xmin = store->feed.xmin;
@@ -276,7 +263,7 @@ static void failed(struct store *store) {
   const char *message = store->feed.message;
   set_status(store, *message ? message : "unknown error");
   if (strcmp(message, store->last_error) != 0)
-    say(store, STORE_LOG_WARNING, "database: %s; what is loaded stays in use", message);
+    rows_say(&store->feed.rows, STORE_LOG_WARNING, "database: %s; what is loaded stays in use", message);
   snprintf(store->last_error, sizeof store->last_error, "%s", message);
   /* the way to the primary may be open while a standby is away */
   if (store->config.conninfo_write && readers_current(&store->readers) &&
@@ -304,7 +291,7 @@ static bool look(struct store *store, bool *full) {
         store->changed_xid = feed->known[i].xid;
     set_status(store, NULL);
     if (all)
-      say(store, STORE_LOG_INFO,
+      rows_say(&store->feed.rows, STORE_LOG_INFO,
           "loaded: %zu realms, %zu keys, %zu credentials, %zu revocations, %zu rows refused",
           next->realms.count, next->keys, next->credentials, next->revocations.count,
           feed->rows.refused.count);
@@ -315,7 +302,7 @@ static bool look(struct store *store, bool *full) {
   }
   *full = false;
   if (*store->last_error)
-    say(store, STORE_LOG_INFO, "database: connected again");
+    rows_say(&store->feed.rows, STORE_LOG_INFO, "database: connected again");
   *store->last_error = 0;
   if (report_due(store))
     report(store, feed->standby ? "connected to a standby" : "connected");
@@ -345,7 +332,7 @@ static void take_from_disk(struct store *store) {
   int rc = disk_read(store->config.snapshot_path, &how, store->seed, &snapshot, &header, err,
                      sizeof err);
   if (rc) {
-    say(store, STORE_LOG_WARNING, "%s", err);
+    rows_say(&store->feed.rows, STORE_LOG_WARNING, "%s", err);
     return;
   }
   struct feed *feed = &store->feed;
@@ -359,7 +346,7 @@ static void take_from_disk(struct store *store) {
   store->status.loaded_at = header.time;
   store->status.xmin = header.progress;
   pthread_mutex_unlock(&store->lock);
-  say(store, STORE_LOG_WARNING,
+  rows_say(&store->feed.rows, STORE_LOG_WARNING,
       "the database is away: using the snapshot on disk, %lld seconds old: %zu realms, %zu keys, "
       "%zu credentials, %zu revocations",
       (long long)(now - header.time), snapshot->realms.count, snapshot->keys, snapshot->credentials,
@@ -396,7 +383,7 @@ static bool save(struct store *store, struct store_reader *reader, char *last_er
   store_release(reader);
   turncred_cleanse(kek, sizeof kek);
   if (*err && strcmp(err, last_error) != 0)
-    say(store, STORE_LOG_WARNING, "%s", err);
+    rows_say(&store->feed.rows, STORE_LOG_WARNING, "%s", err);
   snprintf(last_error, cap, "%s", err);
   return snapshot && !*err;
 }

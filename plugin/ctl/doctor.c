@@ -71,7 +71,7 @@ static void check_database(const struct pg *db, struct doctor *d, bool connected
 static enum ctl_exit check_schema(struct ctl *ctl, struct doctor *d, bool *usable) {
   struct schema_status status = {0};
   char text[1024];
-  int err = schema_status(ctl->db->conn, NULL, &status, text, sizeof text);
+  int err = schema_status(ctl->db, NULL, &status, text, sizeof text);
   *usable = !err && status.database > 0;
   if (err)
     find(d, "schema", FAIL, "connect as a member of turncred_admin; see the message", "%s", text);

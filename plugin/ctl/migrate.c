@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * migrate.c - runs the numbered migrations of plugin/schema
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "migrate.h"
@@ -16,13 +20,8 @@
 
 #define LOCK "1953853027, 0" /* advisory lock of migrations */
 
-static int fail_sql(PGconn *conn, const PGresult *result, const char *what, char *err, size_t cap) {
-  const char *message = result ? PQresultErrorMessage(result) : "";
-  if (!*message)
-    message = PQerrorMessage(conn);
-  int n = (int)strcspn(message, "\n");
-  const char *hint = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_HINT) : NULL;
-  return fail_with(EIO, err, cap, "%s: %.*s%s%s", what, n, message, hint ? "; " : "", hint ? hint : "");
+static int fail_sql(const struct pg *db, const char *what, char *err, size_t cap) {
+  return fail_with(EIO, err, cap, "%s: %s", what, db->text);
 }
 
 const char *schema_dir(void) {
@@ -119,26 +118,27 @@ static int list_files(const char *dir, struct schema_status *status, char *err, 
   return rc;
 }
 
-static int list_applied(PGconn *conn, struct schema_status *status, char *err, size_t cap) {
+static int list_applied(struct pg *db, struct schema_status *status, char *err, size_t cap) {
   /* not to_regclass(): inside a transaction it may answer from before the lock was waited for */
-  PGresult *r = PQexec(conn, "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c"
-                             " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-                             " WHERE n.nspname = 'turncred' AND c.relname = 'migration')");
-  if (PQresultStatus(r) != PGRES_TUPLES_OK) {
-    int rc = fail_sql(conn, r, "schema version", err, cap);
-    PQclear(r);
-    return rc;
-  }
+  PGresult *r = pg_query(db,
+                         "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c"
+                         " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+                         " WHERE n.nspname = 'turncred' AND c.relname = 'migration')",
+                         NULL);
+  if (!r)
+    return fail_sql(db, "schema version", err, cap);
   bool there = *PQgetvalue(r, 0, 0) == 't';
   PQclear(r);
   if (!there)
     return 0;
-  r = PQexec(conn, "SELECT version, description, coalesce(checksum, ''),"
-                   " to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
-                   " FROM turncred.migration ORDER BY version");
+  r = pg_query(db,
+               "SELECT version, description, coalesce(checksum, ''),"
+               " to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
+               " FROM turncred.migration ORDER BY version",
+               NULL);
+  if (!r)
+    return fail_sql(db, "schema version", err, cap);
   int rc = 0;
-  if (PQresultStatus(r) != PGRES_TUPLES_OK)
-    rc = fail_sql(conn, r, "schema version", err, cap);
   for (int i = 0; rc == 0 && i < PQntuples(r); i++) {
     struct schema_migration *m = add(status, atoi(PQgetvalue(r, i, 0)));
     if (!m) {
@@ -158,12 +158,12 @@ static int list_applied(PGconn *conn, struct schema_status *status, char *err, s
   return rc;
 }
 
-int schema_status(PGconn *conn, const char *dir, struct schema_status *out, char *err,
+int schema_status(struct pg *db, const char *dir, struct schema_status *out, char *err,
                   size_t err_cap) {
   memset(out, 0, sizeof *out);
   int rc = list_files(dir ? dir : schema_dir(), out, err, err_cap);
   if (rc == 0)
-    rc = list_applied(conn, out, err, err_cap);
+    rc = list_applied(db, out, err, err_cap);
   if (rc)
     schema_status_clear(out);
   else if (out->count > 1)
@@ -176,20 +176,14 @@ void schema_status_clear(struct schema_status *status) {
   memset(status, 0, sizeof *status);
 }
 
-static int run(PGconn *conn, const char *sql, const char *what, char *err, size_t cap) {
-  PGresult *r = PQexec(conn, sql);
-  ExecStatusType status = PQresultStatus(r);
-  int rc = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK
-               ? 0
-               : fail_sql(conn, r, what, err, cap);
-  PQclear(r);
-  return rc;
+static int run(struct pg *db, const char *sql, const char *what, char *err, size_t cap) {
+  return pg_batch(db, sql, NULL, 0) ? fail_sql(db, what, err, cap) : 0;
 }
 
 /* Inside the transaction and under the lock: 1 if somebody else was faster, 0 if not, -1 error. */
-static int applied_meanwhile(PGconn *conn, int version, char *err, size_t cap) {
+static int applied_meanwhile(struct pg *db, int version, char *err, size_t cap) {
   struct schema_status now = {0};
-  if (list_applied(conn, &now, err, cap))
+  if (list_applied(db, &now, err, cap))
     return -1;
   int found = 0;
   for (size_t i = 0; i < now.count; i++)
@@ -198,59 +192,54 @@ static int applied_meanwhile(PGconn *conn, int version, char *err, size_t cap) {
   return found;
 }
 
-static int record(PGconn *conn, const struct schema_migration *m, char *err, size_t cap) {
-  char version[12];
-  snprintf(version, sizeof version, "%d", m->version);
-  const char *values[] = {version, m->checksum};
-  PGresult *r =
-      PQexecParams(conn, "UPDATE turncred.migration SET checksum = $2 WHERE version = $1::int", 2,
-                   NULL, values, NULL, NULL, 0);
-  int rc = 0;
-  if (PQresultStatus(r) != PGRES_COMMAND_OK)
-    rc = fail_sql(conn, r, m->file, err, cap);
-  else if (strcmp(PQcmdTuples(r), "1") != 0)
-    rc = fail_with(EINVAL, err, cap, "%s: does not record itself in turncred.migration", m->file);
-  PQclear(r);
-  return rc;
+static int record(struct pg *db, const struct schema_migration *m, char *err, size_t cap) {
+  struct pg_params params = {0};
+  int64_t rows = 0;
+  pg_int(&params, m->version);
+  pg_text(&params, m->checksum);
+  if (pg_run(db, "UPDATE turncred.migration SET checksum = $2 WHERE version = $1::int", &params, &rows))
+    return fail_sql(db, m->file, err, cap);
+  return rows == 1 ? 0
+                   : fail_with(EINVAL, err, cap, "%s: does not record itself in turncred.migration", m->file);
 }
 
-static int apply(PGconn *conn, const char *dir, const struct schema_migration *m, bool *done,
+static int apply(struct pg *db, const char *dir, const struct schema_migration *m, bool *done,
                  char *err, size_t cap) {
   char *sql = NULL;
   int rc = read_sql(dir, m->file, &sql, err, cap);
   if (rc || !sql)
     return rc;
   *done = false;
-  rc = run(conn, "BEGIN", m->file, err, cap);
+  rc = run(db, "BEGIN", m->file, err, cap);
   if (rc == 0)
-    rc = run(conn, "SELECT pg_advisory_xact_lock(" LOCK ")", m->file, err, cap);
+    rc = run(db, "SELECT pg_advisory_xact_lock(" LOCK ")", m->file, err, cap);
   if (rc == 0) {
-    int meanwhile = applied_meanwhile(conn, m->version, err, cap);
+    int meanwhile = applied_meanwhile(db, m->version, err, cap);
     if (meanwhile < 0)
       rc = EIO;
     else if (meanwhile == 0) {
-      rc = run(conn, sql, m->file, err, cap);
+      rc = run(db, sql, m->file, err, cap);
       if (rc == 0)
-        rc = run(conn, "SET LOCAL ROLE turncred_owner", m->file, err, cap);
+        rc = run(db, "SET LOCAL ROLE turncred_owner", m->file, err, cap);
       if (rc == 0)
-        rc = record(conn, m, err, cap);
+        rc = record(db, m, err, cap);
       *done = rc == 0;
     }
   }
   free(sql);
   if (rc) {
-    PQclear(PQexec(conn, "ROLLBACK"));
+    pg_run(db, "ROLLBACK", NULL, NULL);
     return rc;
   }
-  return run(conn, "COMMIT", m->file, err, cap);
+  return run(db, "COMMIT", m->file, err, cap);
 }
 
-int schema_upgrade(PGconn *conn, const char *dir, schema_applied_fn applied, void *arg, char *err,
+int schema_upgrade(struct pg *db, const char *dir, schema_applied_fn applied, void *arg, char *err,
                    size_t err_cap) {
   struct schema_status status;
   if (!dir)
     dir = schema_dir();
-  int rc = schema_status(conn, dir, &status, err, err_cap);
+  int rc = schema_status(db, dir, &status, err, err_cap);
   if (rc)
     return rc;
   if (status.database > status.files)
@@ -263,7 +252,7 @@ int schema_upgrade(PGconn *conn, const char *dir, schema_applied_fn applied, voi
     bool done = false;
     if (m->applied)
       continue;
-    if ((rc = apply(conn, dir, m, &done, err, err_cap)) == 0 && done && applied)
+    if ((rc = apply(db, dir, m, &done, err, err_cap)) == 0 && done && applied)
       applied(m, arg);
   }
   schema_status_clear(&status);

@@ -4,12 +4,13 @@
  * SPDX-License-Identifier: BSD-3-Clause
  *
  * Files are NNNN-NAME.sql. Each runs in a transaction of its own, under an advisory lock, and
- * records itself in turncred.migration. Blocking: for the operator's command, not for servers.
+ * records itself in turncred.migration. The operator's command calls this, no server does.
  */
-#ifndef TURNCRED_SCHEMA_H
-#define TURNCRED_SCHEMA_H
+#ifndef TURNCRED_CTL_MIGRATE_H
+#define TURNCRED_CTL_MIGRATE_H
 
-#include <libpq-fe.h>
+#include "pg/pg.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -37,12 +38,12 @@ typedef void (*schema_applied_fn)(const struct schema_migration *migration, void
 const char *schema_dir(void);
 /* dir NULL: schema_dir(). 0, or an errno value with a message in err. Free with
  * schema_status_clear. */
-int schema_status(PGconn *conn, const char *dir, struct schema_status *out, char *err,
+int schema_status(struct pg *db, const char *dir, struct schema_status *out, char *err,
                   size_t err_cap);
 void schema_status_clear(struct schema_status *status);
 /* Applies what is missing, up to the highest file. Nothing to do is success. A database newer than
  * the files is refused with EPROTONOSUPPORT. */
-int schema_upgrade(PGconn *conn, const char *dir, schema_applied_fn applied, void *arg, char *err,
+int schema_upgrade(struct pg *db, const char *dir, schema_applied_fn applied, void *arg, char *err,
                    size_t err_cap);
 
 #endif

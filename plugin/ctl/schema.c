@@ -27,7 +27,7 @@ enum ctl_exit cmd_schema_status(struct ctl *ctl) {
   enum ctl_exit rc = ctl_connect(ctl);
   if (rc)
     return rc;
-  int err = schema_status(ctl->db->conn, ctl_get(ctl, "directory"), &status, text, sizeof text);
+  int err = schema_status(ctl->db, ctl_get(ctl, "directory"), &status, text, sizeof text);
   if (err)
     return ctl_fail(ctl, err == ENOENT ? CTL_USAGE : CTL_DATABASE, "%s", text);
   json_t *list = json_array();
@@ -71,7 +71,7 @@ enum ctl_exit cmd_schema_upgrade(struct ctl *ctl) {
     return rc;
   json_t *list = json_array();
   int err =
-      schema_upgrade(ctl->db->conn, ctl_get(ctl, "directory"), applied, list, text, sizeof text);
+      schema_upgrade(ctl->db, ctl_get(ctl, "directory"), applied, list, text, sizeof text);
   if (err) {
     json_decref(list);
     return ctl_fail(ctl,

@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include "turncredd/http/caller_auth.h"
+#include "base/base64url.h"
 #include "handlers.h"
 #include "turncredd/log.h"
 
@@ -112,13 +113,10 @@ static bool find_key(struct request *r, const char *realm, const char *kid, stru
 
 static void answer(struct request *r, const struct shared *key, const char *realm) {
   char k[2 * TURNCRED_KEY_MAX];
-  if (turncred_base64_encode(key->k, key->len, k, sizeof k)) {
+  if (base64url_encode(key->k, key->len, k, sizeof k)) {
     request_error(r, 500, "server_error", "the key cannot be encoded");
     return;
   }
-  k[strcspn(k, "=")] = '\0';
-  for (char *p = k; *p; p++)
-    *p = (char)(*p == '+' ? '-' : *p == '/' ? '_' : *p);
   request_answer(r, 200,
                  json_pack("{s:s, s:I, s:s, s:s}", "k", k, "exp", (json_int_t)key->accept_until,
                            "kid", key->kid, "enc", turncred_alg_name(key->alg)));

@@ -3,7 +3,7 @@
 
 #include "jwks.h"
 
-#include "core/turncred.h"
+#include "base/base64url.h"
 
 #include <jansson.h>
 #include <openssl/bn.h>
@@ -34,16 +34,9 @@ struct jwks {
 
 static BIGNUM *number(const json_t *key, const char *member) {
   const char *text = json_string_value(json_object_get(key, member));
-  char padded[2048];
   uint8_t octets[1536];
   size_t n = text ? strlen(text) : 0, len;
-  if (!n || n + 4 > sizeof padded)
-    return NULL;
-  for (size_t i = 0; i < n; i++)
-    padded[i] = (char)(text[i] == '-' ? '+' : text[i] == '_' ? '/' : text[i]);
-  while (n % 4)
-    padded[n++] = '=';
-  if (turncred_base64_decode(padded, n, octets, sizeof octets, &len))
+  if (!n || base64url_decode(text, n, octets, sizeof octets, &len))
     return NULL;
   return BN_bin2bn(octets, (int)len, NULL);
 }

@@ -3,6 +3,7 @@
 
 #include "jwt_check.h"
 
+#include "base/base64url.h"
 #include "core/turncred.h"
 
 #include <jansson.h>
@@ -13,21 +14,10 @@
 #include <string.h>
 #include <strings.h>
 
-/* base64url without padding. NULL: it is none, or no memory. The caller frees. */
+/* base64url without padding. NULL: it is none, or out of memory. The caller frees. */
 static uint8_t *decode(const char *text, size_t n, size_t *len) {
-  char *padded = malloc(n + 4);
-  uint8_t *octets = malloc(n + 4);
-  bool ok = padded && octets && n > 0;
-  for (size_t i = 0; i < n && ok; i++) {
-    ok = text[i] != '+' && text[i] != '/' && text[i] != '=';
-    padded[i] = (char)(text[i] == '-' ? '+' : text[i] == '_' ? '/' : text[i]);
-  }
-  size_t whole = n;
-  while (ok && whole % 4)
-    padded[whole++] = '=';
-  ok = ok && !turncred_base64_decode(padded, whole, octets, n + 4, len);
-  free(padded);
-  if (ok)
+  uint8_t *octets = n ? malloc(n) : NULL;
+  if (octets && !base64url_decode(text, n, octets, n, len))
     return octets;
   free(octets);
   return NULL;

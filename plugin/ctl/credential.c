@@ -8,16 +8,13 @@
 
 #include "base/secret.h"
 #include "change.h"
+#include "issuing/mint.h"
 #include "keyring.h"
 
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#define PASSWORD_MIN 16 /* octets: 128 bits, if they are random */
-#define PASSWORD_MAX 256
 
 static const struct ctl_column push_columns[] = {
     {"username", "username", CTL_TEXT},
@@ -31,31 +28,21 @@ static const struct ctl_column push_columns[] = {
 };
 
 /* From --password-file, else 256 random bits in base64url. */
-static enum ctl_exit read_password(const struct ctl *ctl, char password[PASSWORD_MAX]) {
+static enum ctl_exit read_password(const struct ctl *ctl, char password[MINT_PASSWORD_MAX + 1]) {
   const char *file = ctl_get(ctl, "password-file");
   char text[512];
   if (file) {
-    if (secret_read_line(file, "--password-file", password, PASSWORD_MAX, text, sizeof text))
+    if (secret_read_line(file, "--password-file", password, MINT_PASSWORD_MAX + 1, text, sizeof text))
       return ctl_fail(ctl, CTL_USAGE, "%s", text);
-    return strlen(password) >= PASSWORD_MIN
+    return strlen(password) >= MINT_PASSWORD_MIN
                ? CTL_OK
                : ctl_fail(ctl, CTL_REFUSED,
                           "--password-file: %zu octets are too few; use at least %d of random "
                           "characters, or leave the option out to have one made",
-                          strlen(password), PASSWORD_MIN);
+                          strlen(password), MINT_PASSWORD_MIN);
   }
-  uint8_t random[33];
-  if (RAND_priv_bytes(random, sizeof random) != 1)
-    return ctl_fail(ctl, CTL_INTERNAL, "the random number generator failed");
-  turncred_base64_encode(random, sizeof random, password, PASSWORD_MAX);
-  turncred_cleanse(random, sizeof random);
-  for (char *c = password; *c; c++) {
-    if (*c == '+')
-      *c = '-';
-    else if (*c == '/')
-      *c = '_';
-  }
-  return CTL_OK;
+  return mint_secret(password) ? ctl_fail(ctl, CTL_INTERNAL, "the random number generator failed")
+                               : CTL_OK;
 }
 
 static enum ctl_exit read_expiry(struct ctl *ctl, const json_t *realm, int64_t *expiry) {
@@ -100,49 +87,33 @@ static enum ctl_exit client_address(struct ctl *ctl, char **out) {
   return *out ? CTL_OK : ctl_fail(ctl, CTL_INTERNAL, "out of memory");
 }
 
-/* Long-term keys of the password: MD5, then SHA-256. */
-static enum ctl_exit long_term_keys(const struct ctl *ctl, const char *username, const char *realm,
-                                    const char *password, uint8_t keys[TURNCRED_CREDENTIAL_PLAIN]) {
-  enum turncred_err err =
-      turncred_long_term_md5(NULL, username, strlen(username), realm, password, keys);
-  if (!err)
-    err = turncred_long_term_sha256(NULL, username, strlen(username), realm, password,
-                                    keys + TURNCRED_LONG_TERM_MD5);
-  return err ? ctl_fail(ctl, CTL_REFUSED, "%s", turncred_err_text(err)) : CTL_OK;
-}
-
-static enum ctl_exit push_sealed(struct ctl *ctl, const uint8_t *kek,
-                                 const struct turncred_credential_row *row,
-                                 const uint8_t keys[TURNCRED_CREDENTIAL_PLAIN], char **xid) {
-  uint8_t nonce[12], sealed[TURNCRED_CREDENTIAL_SEALED];
+/* Stores the long-term keys of the password, sealed under kek, or plain where kek is NULL. *xid gets the transaction,
+ * which the caller frees. */
+static enum ctl_exit push(struct ctl *ctl, const uint8_t *kek, const struct turncred_credential_row *row,
+                          const char *password, char **xid) {
+  uint8_t octets[TURNCRED_CREDENTIAL_SEALED];
   struct pg_params p = {0};
-  if (RAND_bytes(nonce, sizeof nonce) != 1 ||
-      turncred_credential_seal(kek, row, nonce, keys, sealed))
-    return ctl_fail(ctl, CTL_INTERNAL, "the credential could not be sealed");
+  enum turncred_err err = mint_pushed(NULL, kek, row, password, octets);
+  if (err)
+    return ctl_core_error(ctl, "credential", err);
   pg_text(&p, row->realm);
   pg_text(&p, row->username);
-  pg_octets(&p, sealed, sizeof sealed);
-  pg_text(&p, row->kek_id);
+  if (kek) {
+    pg_octets(&p, octets, TURNCRED_CREDENTIAL_SEALED);
+    pg_text(&p, row->kek_id);
+  } else {
+    pg_octets(&p, octets, TURNCRED_LONG_TERM_MD5);
+    pg_octets(&p, octets + TURNCRED_LONG_TERM_MD5, TURNCRED_LONG_TERM_SHA256);
+  }
   pg_time(&p, row->expiry);
   pg_text(&p, row->client_address);
-  return ctl_value(ctl,
-                   "SELECT turncred.credential_push($1, $2, $3, $4, to_timestamp($5::bigint), $6)",
-                   &p, xid);
-}
-
-static enum ctl_exit push_plain(struct ctl *ctl, const struct turncred_credential_row *row,
-                                const uint8_t keys[TURNCRED_CREDENTIAL_PLAIN], char **xid) {
-  struct pg_params p = {0};
-  pg_text(&p, row->realm);
-  pg_text(&p, row->username);
-  pg_octets(&p, keys, TURNCRED_LONG_TERM_MD5);
-  pg_octets(&p, keys + TURNCRED_LONG_TERM_MD5, TURNCRED_LONG_TERM_SHA256);
-  pg_time(&p, row->expiry);
-  pg_text(&p, row->client_address);
-  return ctl_value(ctl,
-                   "SELECT turncred.credential_push_plain($1, $2, $3, $4, "
-                   "to_timestamp($5::bigint), $6)",
-                   &p, xid);
+  enum ctl_exit rc =
+      ctl_value(ctl,
+                kek ? "SELECT turncred.credential_push($1, $2, $3, $4, to_timestamp($5::bigint), $6)"
+                    : "SELECT turncred.credential_push_plain($1, $2, $3, $4, to_timestamp($5::bigint), $6)",
+                &p, xid);
+  turncred_cleanse(octets, sizeof octets);
+  return rc;
 }
 
 enum ctl_exit cmd_credential_push(struct ctl *ctl) {
@@ -150,8 +121,7 @@ enum ctl_exit cmd_credential_push(struct ctl *ctl) {
   struct pg_params p = {0};
   struct kek_ring *ring = NULL;
   json_t *policy = NULL;
-  char password[PASSWORD_MAX] = "", *address = NULL, *xid = NULL;
-  uint8_t keys[TURNCRED_CREDENTIAL_PLAIN];
+  char password[MINT_PASSWORD_MAX + 1] = "", *address = NULL, *xid = NULL;
   int64_t expiry = 0;
   pg_text(&p, realm);
   enum ctl_exit rc =
@@ -177,8 +147,6 @@ enum ctl_exit cmd_credential_push(struct ctl *ctl) {
   if (!rc)
     rc = read_password(ctl, password);
   if (!rc)
-    rc = long_term_keys(ctl, username, realm, password, keys);
-  if (!rc)
     rc = strcmp(json_string_value(json_object_get(policy, "at_rest")), "plain")
              ? keyring_load(ctl, &ring)
              : keyring_load_optional(ctl, &ring);
@@ -187,10 +155,8 @@ enum ctl_exit cmd_credential_push(struct ctl *ctl) {
                         json_string_value(json_object_get(policy, "kek_id")), &kek_id);
   if (!rc) {
     struct turncred_credential_row row = {kek_id, realm, username, expiry, address};
-    rc = ring ? push_sealed(ctl, kek_ring_find(ring, kek_id), &row, keys, &xid)
-              : push_plain(ctl, &row, keys, &xid);
+    rc = push(ctl, ring ? kek_ring_find(ring, kek_id) : NULL, &row, password, &xid);
   }
-  turncred_cleanse(keys, sizeof keys);
   if (!rc) {
     json_t *record = json_pack("{s:s, s:s, s:I, s:s}", "username", username, "realm", realm,
                                "expires_at", (json_int_t)expiry, "client_address", address);

@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "issuing/mint.h"
 #include "key_file.h"
 
 #include <stdio.h>
@@ -52,31 +53,21 @@ enum ctl_exit cmd_credential_derive(struct ctl *ctl) {
 
   char username[TURNCRED_USERNAME_MAX + 1], password[TURNCRED_PASSWORD_MAX], hex[33];
   uint8_t md5[TURNCRED_LONG_TERM_MD5];
-  struct turncred_username parsed;
   struct turncred_key key = {0};
-  enum turncred_err err =
-      turncred_username_format(ctl_get(ctl, "user"), expiry, format, username, sizeof username);
-  if (!err)
-    err = turncred_username_parse(username, strlen(username), format, &parsed);
-  if (err)
-    return ctl_core_error(ctl, "--user", err);
   enum ctl_exit rc = key_file_read(ctl, use, alg, TURNCRED_DERIVATION_NONE, &key);
   if (rc)
     return rc;
   struct turncred_ws *ws = turncred_ws_new(1);
-  if (!ws)
-    err = TURNCRED_NO_MEMORY;
-  else if (rest)
-    err = turncred_rest_password(ws, &key, username, strlen(username), password);
-  else
-    err = turncred_derived_password(ws, &key, parsed.user_id, parsed.user_id_len, realm, expiry,
-                                    password);
+  enum turncred_err err = ws ? mint_password(ws, &key, format, ctl_get(ctl, "user"), realm, expiry,
+                                             username, password)
+                             : TURNCRED_NO_MEMORY;
+  bool bad_user = err == TURNCRED_BAD_USERNAME || err == TURNCRED_NO_SPACE;
   if (!err)
     err = turncred_long_term_md5(ws, username, strlen(username), realm, password, md5);
   turncred_ws_free(ws);
   turncred_key_clear(&key);
   if (err)
-    return ctl_core_error(ctl, "credential", err);
+    return ctl_core_error(ctl, bad_user ? "--user" : "credential", err);
   turncred_hex_encode(md5, sizeof md5, hex, sizeof hex);
   rc = ctl_print_record(ctl,
                         json_pack("{s:s, s:s, s:s}", "username", username, "password", password,

@@ -1,7 +1,13 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * mint.c - makes credentials from a key that is ready for use
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "mint.h"
+
+#include "base/base64url.h"
 
 #include <openssl/rand.h>
 #include <string.h>
@@ -49,14 +55,25 @@ enum turncred_err mint_password(struct turncred_ws *ws, const struct turncred_ke
 
 enum turncred_err mint_secret(char text[MINT_SECRET]) {
   uint8_t random[32];
-  char base64[48];
   if (RAND_priv_bytes(random, sizeof random) != 1)
     return TURNCRED_CRYPTO;
-  enum turncred_err err = turncred_base64_encode(random, sizeof random, base64, sizeof base64);
+  enum turncred_err err = base64url_encode(random, sizeof random, text, MINT_SECRET);
   turncred_cleanse(random, sizeof random);
-  for (size_t i = 0; !err && i < MINT_SECRET - 1; i++)
-    text[i] = (char)(base64[i] == '+' ? '-' : base64[i] == '/' ? '_' : base64[i]);
-  text[MINT_SECRET - 1] = '\0';
-  turncred_cleanse(base64, sizeof base64);
+  return err;
+}
+
+enum turncred_err mint_pushed(struct turncred_ws *ws, const uint8_t *kek, const struct turncred_credential_row *row,
+                              const char *password, uint8_t octets[TURNCRED_CREDENTIAL_SEALED]) {
+  uint8_t plain[TURNCRED_CREDENTIAL_PLAIN], nonce[12];
+  size_t n = strlen(row->username);
+  enum turncred_err err = turncred_long_term_md5(ws, row->username, n, row->realm, password, plain);
+  if (!err)
+    err = turncred_long_term_sha256(ws, row->username, n, row->realm, password, plain + TURNCRED_LONG_TERM_MD5);
+  if (!err && !kek)
+    memcpy(octets, plain, sizeof plain);
+  else if (!err)
+    err = RAND_bytes(nonce, sizeof nonce) == 1 ? turncred_credential_seal(kek, row, nonce, plain, octets)
+                                               : TURNCRED_CRYPTO;
+  turncred_cleanse(plain, sizeof plain);
   return err;
 }

@@ -28,7 +28,7 @@ enum turncred_err mint_token(struct turncred_ws *ws, const struct turncred_key *
                              const struct timespec *now, uint32_t lifetime, size_t mac_key_len,
                              struct mint_token *made);
 
-/* USERNAME and password of a derived or REST key. */
+/* USERNAME and password of a derived or REST key. TURNCRED_BAD_USERNAME and TURNCRED_NO_SPACE: user_id is no user id. */
 enum turncred_err mint_password(struct turncred_ws *ws, const struct turncred_key *key,
                                 enum turncred_username_format format, const char *user_id,
                                 const char *realm, int64_t expiry,
@@ -38,5 +38,13 @@ enum turncred_err mint_password(struct turncred_ws *ws, const struct turncred_ke
 /* 32 random octets in base64url, 43 characters and the NUL: passwords and callers' keys. */
 #define MINT_SECRET 44
 enum turncred_err mint_secret(char text[MINT_SECRET]);
+
+/* Octets of a pushed credential's password. 16 are 128 bits, if they are random. */
+#define MINT_PASSWORD_MIN 16
+#define MINT_PASSWORD_MAX 256
+/* The long-term keys of a pushed credential, MD5 and then SHA-256: sealed under kek, TURNCRED_CREDENTIAL_SEALED octets;
+ * kek NULL: plain, TURNCRED_CREDENTIAL_PLAIN octets. ws may be NULL. */
+enum turncred_err mint_pushed(struct turncred_ws *ws, const uint8_t *kek, const struct turncred_credential_row *row,
+                              const char *password, uint8_t octets[TURNCRED_CREDENTIAL_SEALED]);
 
 #endif

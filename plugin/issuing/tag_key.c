@@ -1,4 +1,5 @@
-/* tag_key.c - the realm's key of subject tags: read, or made on first need
+/*
+ * tag_key.c - the realm's key of subject tags: read, or made on first need
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -15,7 +16,7 @@ struct job {
   struct pg *db;
   const struct kek_ring *ring;
   const char *realm, *kid;
-  uint8_t *key;
+  uint8_t *key; /* gets the key; NULL: it is made only */
   char *text;
   size_t text_cap;
 };
@@ -65,7 +66,7 @@ static enum tag_key_result open_row(const struct job *job, const PGresult *r) {
   return result;
 }
 
-/* *found false: there is none. */
+/* *found false: the realm has none. */
 static enum tag_key_result find(const struct job *job, bool *found) {
   struct pg_params p = {0};
   pg_text(&p, job->realm);
@@ -112,7 +113,7 @@ static enum tag_key_result add(const struct job *job, const char *kek_id) {
   return done ? TAG_KEY_OK : database(job);
 }
 
-/* Made like the key that signs. */
+/* Makes a key that is sealed, or plain, as the key that signs is. */
 static enum tag_key_result make(const struct job *job) {
   struct pg_params p = {0};
   pg_text(&p, job->realm);
@@ -129,6 +130,12 @@ static enum tag_key_result make(const struct job *job) {
   return result;
 }
 
+enum tag_key_result tag_key_make(struct pg *db, const struct kek_ring *ring, const char *realm, const char *kid,
+                                 char *text, size_t text_cap) {
+  const struct job job = {db, ring, realm, kid, NULL, text, text_cap};
+  return make(&job);
+}
+
 enum tag_key_result tag_key_get(struct pg *db, const struct kek_ring *ring, const char *realm,
                                 const char *kid, uint8_t key[TAG_KEY_OCTETS], char *text,
                                 size_t text_cap) {
@@ -139,7 +146,7 @@ enum tag_key_result tag_key_get(struct pg *db, const struct kek_ring *ring, cons
     return result;
   result = make(&job);
   if (!result)
-    result = find(&job, &found); /* perhaps another's, who was quicker */
+    result = find(&job, &found); /* perhaps the key of another issuer, which was quicker */
   if (!result && !found)
     result = say(&job, TAG_KEY_NO_SIGNER,
                  "the key of subject tags vanished; was realm \"%s\" removed?", realm);

@@ -10,14 +10,10 @@
 #include "handlers.h"
 
 #include <arpa/inet.h>
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#define PASSWORD_MIN 16  /* octets: 128 bits, if they are random */
-#define PASSWORD_MAX 256 /* octets */
 
 /* --- members of the body ------------------------------------------------------------------ */
 
@@ -68,7 +64,7 @@ static bool address_of(struct request *r, const json_t *body, char *out, size_t 
 struct work {
   struct push push;
   struct request *request;
-  char password[PASSWORD_MAX + 1];
+  char password[MINT_PASSWORD_MAX + 1];
   bool made; /* POST */
 };
 
@@ -116,39 +112,28 @@ static void pushed(struct push *push, enum push_result result, void *arg) {
 /* Long-term keys of the password, sealed unless the realm stores them plain. */
 static bool seal(struct request *r, const struct realm_info *info, struct work *work) {
   struct push *push = &work->push;
-  uint8_t plain[TURNCRED_CREDENTIAL_PLAIN], nonce[12];
   const struct kek_ring *keks = r->reloadable->keks;
   const char *kek_id = info->kek_id ? info->kek_id : kek_ring_default(keks);
-  const uint8_t *kek = kek_id ? kek_ring_find(keks, kek_id) : NULL;
-  enum turncred_err err = turncred_long_term_md5(
-      thread_ws(), push->username, strlen(push->username), push->realm, work->password, plain);
-  if (!err)
-    err = turncred_long_term_sha256(thread_ws(), push->username, strlen(push->username),
-                                    push->realm, work->password, plain + TURNCRED_LONG_TERM_MD5);
-  if (!err && info->plain) {
-    memcpy(push->octets, plain, sizeof plain);
-  } else if (!err && kek) {
-    struct turncred_credential_row row = {kek_id, push->realm, push->username, push->expiry,
-                                          push->client_address};
-    snprintf(push->kek_id, sizeof push->kek_id, "%s", kek_id);
-    err = RAND_bytes(nonce, sizeof nonce) == 1
-              ? turncred_credential_seal(kek, &row, nonce, plain, push->octets)
-              : TURNCRED_CRYPTO;
-  }
-  turncred_cleanse(plain, sizeof plain);
-  if (err || (!info->plain && !kek)) {
+  const uint8_t *kek = info->plain || !kek_id ? NULL : kek_ring_find(keks, kek_id);
+  struct turncred_credential_row row = {kek_id, push->realm, push->username, push->expiry,
+                                        push->client_address};
+  if (!info->plain && !kek) {
     request_error(r, 503, "temporarily_unavailable",
-                  err ? "the credential could not be sealed"
-                      : "the key encryption key of this realm is not here; see kek");
+                  "the key encryption key of this realm is not here; see kek");
     return false;
   }
-  return true;
+  if (kek)
+    snprintf(push->kek_id, sizeof push->kek_id, "%s", kek_id);
+  if (!mint_pushed(thread_ws(), kek, &row, work->password, push->octets))
+    return true;
+  request_error(r, 503, "temporarily_unavailable", "the credential could not be sealed");
+  return false;
 }
 
 static bool good_password(struct request *r, const char *password) {
   size_t n = password ? strlen(password) : 0;
   const char *wrong = NULL;
-  if (n < PASSWORD_MIN || n > PASSWORD_MAX)
+  if (n < MINT_PASSWORD_MIN || n > MINT_PASSWORD_MAX)
     wrong = "password: 16 to 256 octets are needed, of at least 128 random bits";
   else if (!turncred_username_coturn_accepts(password, n))
     wrong = "password: blanks, quotes, backslashes and control characters are not allowed";

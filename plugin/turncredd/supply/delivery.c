@@ -12,7 +12,7 @@
 #include "issue_record.h"
 #include "reserve_file.h"
 #include "turncredd/log.h"
-#include "turncredd/tag.h"
+#include "issuing/tag_key.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -51,7 +51,7 @@ struct delivery {
   bool stream_open;                  /* the database knows the journal's stream on this connection */
   char refused[300];                 /* why this database is not used although it answers; "": it failed, see db */
   /* what was logged last, so that nothing is logged again and again */
-  char last_error[300], last_used_up[700], last_tag_error[300], last_sealing_error[300];
+  char last_error[300], last_used_up[700], last_tag_error[600], last_sealing_error[300];
 };
 
 void delivery_wake(struct delivery *d) {
@@ -197,13 +197,16 @@ static void find_need(struct delivery *d, const char *realm, struct need *need) 
 }
 
 static bool make_tag_key(struct delivery *d, const char *realm, const char *kid) {
-  char err[300];
+  char text[300], err[sizeof d->last_tag_error] = "";
   struct reloadable *reloadable = reloadable_get(d->config.reloadable);
-  int rc = tag_make(&d->db, reloadable->keks, realm, kid, err, sizeof err);
+  enum tag_key_result result =
+      tag_key_make(&d->db, reloadable->keks, realm, kid, text, sizeof text);
   reloadable_unref(reloadable);
-  if (rc && strcmp(d->last_tag_error, err) != 0)
+  if (result && result != TAG_KEY_NO_SIGNER) /* without the key that signs there is no need */
+    snprintf(err, sizeof err, "realm %s: the key of subject tags cannot be made: %s", realm, text);
+  if (*err && strcmp(d->last_tag_error, err) != 0)
     log_line(LOG_ERR, "%s", err);
-  snprintf(d->last_tag_error, sizeof d->last_tag_error, "%s", rc ? err : "");
+  snprintf(d->last_tag_error, sizeof d->last_tag_error, "%s", err);
   return d->db.conn != NULL;
 }
 

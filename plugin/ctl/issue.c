@@ -5,10 +5,13 @@
  */
 #include "config.h"
 
+#include "base/clock.h"
+#include "issuing/lifetime.h"
+#include "issuing/mint.h"
 #include "keyring.h"
 
 #include <arpa/inet.h>
-#include <openssl/rand.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,35 +63,53 @@ static enum ctl_exit read_lifetime(struct ctl *ctl, const struct policy *policy,
   return ctl_get_duration(ctl, "lifetime", 1, policy->max_ttl, lifetime);
 }
 
-/* A derived or REST credential does not say when it was issued, only that it cannot be older than
- * its expiry less the realm's max ttl. After a revocation was lifted, one has to live long enough
- * to be newer beyond doubt, or servers take it for one of those that stay dead. */
+/* *lifted gets what lifetime_needed takes. Fails if a revocation of the key is in force. */
+static enum ctl_exit read_revocations(struct ctl *ctl, const struct stored_key *key,
+                                      const char *user, int64_t *lifted) {
+  struct lifetime_revocations revocations;
+  enum ctl_exit rc = ctl_connect(ctl);
+  if (rc)
+    return rc;
+  if (lifetime_read(ctl->db, key->realm, user, key->kid, &revocations))
+    return ctl_db_error(ctl);
+  if (revocations.key_revoked)
+    return ctl_fail(ctl, CTL_REFUSED,
+                    "key \"%s\" is revoked, so servers would refuse the credential; lift that with "
+                    "turncredctl unrevoke kid, or rotate the key: turncredctl key rotate %s",
+                    key->kid, key->realm);
+  *lifted = revocations.lifted;
+  return CTL_OK;
+}
+
+/* After a revocation was lifted, servers take a credential that lives too short for one of those
+ * that stay dead (issuing/lifetime.h). */
 static enum ctl_exit outlive_revocation(struct ctl *ctl, const struct policy *policy,
-                                        const char *realm, const char *user, int64_t *lifetime) {
-  struct pg_params p = {0};
-  char *ended = NULL;
-  pg_text(&p, realm);
-  pg_text(&p, user);
-  enum ctl_exit rc =
-      ctl_value(ctl,
-                "SELECT floor(extract(epoch FROM now() - max(least(lifted_at, until))))::bigint "
-                "FROM turncred.revocation WHERE realm = $1 AND (kind = 'realm' OR (kind = 'user' "
-                "AND name = $2)) AND least(lifted_at, until) <= now()",
-                &p, &ended);
-  int64_t needed = ended && *ended ? policy->max_ttl - strtoll(ended, NULL, 10) + 1 : 0;
-  free(ended);
+                                        const struct stored_key *key, const char *user,
+                                        int64_t *lifetime) {
+  int64_t lifted = 0;
+  enum ctl_exit rc = read_revocations(ctl, key, user, &lifted);
+  int64_t needed = lifetime_needed(lifted, policy->max_ttl, time(NULL));
   if (rc || needed <= *lifetime)
     return rc;
-  if (needed > policy->max_ttl)
-    needed = policy->max_ttl;
-  if (ctl_has(ctl, "lifetime") && *lifetime < needed)
+  if (ctl_has(ctl, "lifetime") && *lifetime < policy->max_ttl)
     return ctl_fail(
         ctl, CTL_REFUSED,
         "--lifetime: a revocation of \"%s\" was lifted not long ago; servers would take "
         "the credential for an older one, unless it lives for %lld s or longer",
-        user, (long long)needed);
+        user, (long long)(needed < policy->max_ttl ? needed : policy->max_ttl));
   *lifetime = needed;
   return CTL_OK;
+}
+
+/* A token carries the second in which it was issued. In the second in which a revocation was lifted
+ * servers take it for one of those that stay dead: waits for the next one. */
+static enum ctl_exit wait_for_lifted(struct ctl *ctl, const struct stored_key *key,
+                                     const char *subject) {
+  int64_t lifted = 0, end = clock_ms() + 2000;
+  enum ctl_exit rc = read_revocations(ctl, key, subject, &lifted);
+  while (!rc && time(NULL) <= lifted && clock_ms() < end)
+    poll(NULL, 0, 20);
+  return rc;
 }
 
 /* Reserves (tokens) and writes issue_log, in one transaction; commits. */
@@ -124,41 +145,21 @@ static enum ctl_exit record(struct ctl *ctl, const struct stored_key *key, const
   return rc;
 }
 
-struct made_token {
-  struct turncred_token token;
-  uint8_t octets[TURNCRED_TOKEN_MAX];
-  size_t len;
-  char fingerprint[33];
-};
-
 /* tag_key NULL: no subject tag. */
 static enum ctl_exit make_token(struct ctl *ctl, const struct stored_key *key,
                                 const uint8_t *tag_key, const struct policy *policy,
                                 const char *subject, int64_t lifetime, size_t mac_key_len,
-                                struct made_token *made) {
+                                struct mint_token *made) {
   struct turncred_key ready = {0};
-  uint8_t nonce[16];
-  size_t nonce_len = key->alg == TURNCRED_A256CBC_HS512 ? 16 : 12;
+  struct turncred_ws *ws = turncred_ws_new(1);
   struct timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
-  memset(made, 0, sizeof *made);
-  made->token.mac_key_len = (uint16_t)mac_key_len;
-  made->token.lifetime = (uint32_t)lifetime;
-  made->token.timestamp = (uint64_t)now.tv_sec << 16 | ((uint64_t)now.tv_nsec << 16) / 1000000000;
-  if (RAND_priv_bytes(made->token.mac_key, (int)mac_key_len) != 1 ||
-      RAND_bytes(nonce, (int)nonce_len) != 1)
-    return ctl_fail(ctl, CTL_INTERNAL, "the random number generator failed");
   enum turncred_err err =
-      turncred_key_init(&ready, key->use, key->alg, key->derivation, key->k, key->k_len);
-  if (!err && tag_key)
-    err = turncred_subject_tag(tag_key, TAG_KEY_OCTETS, subject, made->token.mac_key);
-  struct turncred_ws *ws = err ? NULL : turncred_ws_new(1);
+      ws ? turncred_key_init(&ready, key->use, key->alg, key->derivation, key->k, key->k_len)
+         : TURNCRED_NO_MEMORY;
   if (!err)
-    err = ws ? turncred_token_encode(ws, &ready, policy->server_name, nonce, nonce_len,
-                                     &made->token, made->octets, sizeof made->octets, &made->len)
-             : TURNCRED_NO_MEMORY;
-  if (!err)
-    err = turncred_token_fingerprint(NULL, made->octets, made->len, made->fingerprint);
+    err = mint_token(ws, &ready, tag_key, policy->server_name, subject, &now, (uint32_t)lifetime,
+                     mac_key_len, made);
   turncred_ws_free(ws);
   turncred_key_clear(&ready);
   return err ? ctl_fail(ctl, CTL_INTERNAL, "%s", turncred_err_text(err)) : CTL_OK;
@@ -181,7 +182,7 @@ enum ctl_exit cmd_token_issue(struct ctl *ctl) {
   const char *realm = ctl_operand(ctl, 0), *subject = ctl_operand(ctl, 1);
   struct policy policy = {0};
   struct stored_key key = {0};
-  struct made_token made = {0};
+  struct mint_token made = {0};
   uint8_t tag_key[TAG_KEY_OCTETS];
   int64_t lifetime = 0, mac_key_len = 20;
   enum ctl_exit rc = ctl_get_int(ctl, "session-key-octets", 20, 32, &mac_key_len);
@@ -197,6 +198,8 @@ enum ctl_exit cmd_token_issue(struct ctl *ctl) {
     rc = keyring_signer(ctl, realm, TURNCRED_USE_TOKEN, ctl_get(ctl, "kid"), &key);
   if (!rc && key.subject_tag)
     rc = keyring_tag_key(ctl, &key, tag_key);
+  if (!rc)
+    rc = wait_for_lifted(ctl, &key, subject);
   if (!rc)
     rc = make_token(ctl, &key, key.subject_tag ? tag_key : NULL, &policy, subject, lifetime,
                     (size_t)mac_key_len, &made);
@@ -270,14 +273,32 @@ static enum ctl_exit user_id_of(struct ctl *ctl, const struct policy *policy, en
              : ctl_fail(ctl, CTL_USAGE, "USER: too long with the address behind it");
 }
 
+/* USERNAME and password of a derived or REST credential. */
+static enum ctl_exit make_password(struct ctl *ctl, const struct stored_key *key,
+                                   const char *user_id, int64_t expiry,
+                                   char username[TURNCRED_USERNAME_MAX + 1],
+                                   char password[TURNCRED_PASSWORD_MAX]) {
+  struct turncred_key ready = {0};
+  struct turncred_ws *ws = turncred_ws_new(1);
+  enum turncred_err err =
+      ws ? turncred_key_init(&ready, key->use, key->alg, key->derivation, key->k, key->k_len)
+         : TURNCRED_NO_MEMORY;
+  if (!err)
+    err = mint_password(ws, &ready, key->username_format, user_id, key->realm, expiry, username,
+                        password);
+  turncred_ws_free(ws);
+  turncred_key_clear(&ready);
+  if (err == TURNCRED_BAD_USERNAME || err == TURNCRED_NO_SPACE)
+    return ctl_fail(ctl, CTL_REFUSED, "USER: %s", turncred_err_text(err));
+  return err ? ctl_fail(ctl, CTL_INTERNAL, "%s", turncred_err_text(err)) : CTL_OK;
+}
+
 enum ctl_exit cmd_credential_issue(struct ctl *ctl) {
   const char *realm = ctl_operand(ctl, 0), *user = ctl_operand(ctl, 1);
   const char *kind = ctl_has(ctl, "kind") ? ctl_get(ctl, "kind") : "derived";
   enum turncred_use use = TURNCRED_USE_DERIVED;
   struct policy policy = {0};
   struct stored_key key = {0};
-  struct turncred_key ready = {0};
-  struct turncred_username parsed = {0};
   char username[TURNCRED_USERNAME_MAX + 1], password[TURNCRED_PASSWORD_MAX];
   char user_id[TURNCRED_USERNAME_MAX + 1];
   int64_t lifetime = 0, expiry = 0;
@@ -287,35 +308,14 @@ enum ctl_exit cmd_credential_issue(struct ctl *ctl) {
   if (!rc)
     rc = read_lifetime(ctl, &policy, &lifetime);
   if (!rc)
-    rc = outlive_revocation(ctl, &policy, realm, user, &lifetime);
-  if (!rc)
     rc = user_id_of(ctl, &policy, use, user, user_id, sizeof user_id);
   if (!rc)
     rc = keyring_signer(ctl, realm, use, ctl_get(ctl, "kid"), &key);
-  if (rc)
-    return rc;
+  if (!rc)
+    rc = outlive_revocation(ctl, &policy, &key, user, &lifetime);
   expiry = time(NULL) + lifetime;
-  enum turncred_err err =
-      turncred_username_format(user_id, expiry, key.username_format, username, sizeof username);
-  if (!err)
-    err = turncred_username_parse(username, strlen(username), key.username_format, &parsed);
-  if (err)
-    rc = ctl_fail(ctl, CTL_REFUSED, "USER: %s", turncred_err_text(err));
-  struct turncred_ws *ws = rc ? NULL : turncred_ws_new(1);
-  if (!rc && !ws)
-    rc = ctl_fail(ctl, CTL_INTERNAL, "out of memory");
-  if (!rc) {
-    err = turncred_key_init(&ready, key.use, key.alg, key.derivation, key.k, key.k_len);
-    if (!err && use == TURNCRED_USE_REST)
-      err = turncred_rest_password(ws, &ready, username, strlen(username), password);
-    else if (!err)
-      err = turncred_derived_password(ws, &ready, parsed.user_id, parsed.user_id_len, realm, expiry,
-                                      password);
-    turncred_key_clear(&ready);
-    if (err)
-      rc = ctl_fail(ctl, CTL_INTERNAL, "%s", turncred_err_text(err));
-  }
-  turncred_ws_free(ws);
+  if (!rc)
+    rc = make_password(ctl, &key, user_id, expiry, username, password);
   if (!rc)
     rc = record(ctl, &key, user, "", expiry);
   keyring_clear(&key);

@@ -4,6 +4,7 @@
 #include "issue.h"
 
 #include "base/clock.h"
+#include "issuing/lifetime.h"
 #include "issuing/mint.h"
 
 #include "turncredd/supply/issue_record.h"
@@ -181,21 +182,19 @@ static void put_on_record(struct request *r, enum store_mechanism mechanism,
 
 /* --- signing ------------------------------------------------------------------------------ */
 
-static bool revoked(const struct store_snapshot *snapshot, const char *realm, const char *user,
-                    int64_t now) {
-  return store_revoked_at(snapshot, STORE_REVOKED_REALM, realm, "") >= now ||
-         store_revoked_at(snapshot, STORE_REVOKED_USER, realm, user) >= now;
-}
+static int64_t later(int64_t a, int64_t b) { return a > b ? a : b; }
 
-/* The key of this use, copied; false: an error has been prepared. */
+/* The key that signs, copied out of the snapshot. */
 struct signer {
   struct turncred_key key;
   enum turncred_username_format format;
   char kid[TURNCRED_USERNAME_MAX + 1];
+  int64_t lifted; /* see lifetime_needed */
   bool tagged;
   uint8_t tag_key[32];
 };
 
+/* False: an error has been prepared. */
 static bool find_signer(struct request *r, const char *realm, const char *user,
                         enum turncred_use use, struct signer *signer) {
   int64_t now = (int64_t)time(NULL);
@@ -203,8 +202,11 @@ static bool find_signer(struct request *r, const char *realm, const char *user,
   if (!snapshot)
     return false;
   const struct store_realm *of = store_realm_find(snapshot, realm);
-  bool dead = revoked(snapshot, realm, user, now);
+  int64_t revoked = later(store_revoked_at(snapshot, STORE_REVOKED_REALM, realm, ""),
+                          store_revoked_at(snapshot, STORE_REVOKED_USER, realm, user));
+  bool dead = revoked >= now;
   const struct store_key *key = of && !dead ? store_key_to_sign(snapshot, of, use, now) : NULL;
+  int64_t key_revoked = key ? store_revoked_at(snapshot, STORE_REVOKED_KID, realm, key->kid) : 0;
   const struct store_key *tag = NULL;
   bool need_tag = key && use == TURNCRED_USE_TOKEN && key->subject_tag;
   memset(signer, 0, sizeof *signer);
@@ -213,6 +215,7 @@ static bool find_signer(struct request *r, const char *realm, const char *user,
     memcpy(signer->tag_key, tag->key.auth, sizeof signer->tag_key);
   }
   if (key) {
+    signer->lifted = later(revoked, key_revoked);
     signer->key = key->key;
     signer->format = key->username_format;
     snprintf(signer->kid, sizeof signer->kid, "%s", key->kid);
@@ -224,7 +227,12 @@ static bool find_signer(struct request *r, const char *realm, const char *user,
     request_error(r, 503, "temporarily_unavailable",
                   "the realm has no key to sign with now; the operator adds one with turncredctl "
                   "key add");
-  else if (need_tag && !tag) {
+  else if (key_revoked >= now) {
+    request_error(r, 503, "temporarily_unavailable",
+                  "the realm's key to sign with is revoked; the operator replaces it with turncredctl key rotate");
+    turncred_cleanse(signer, sizeof *signer);
+    return false;
+  } else if (need_tag && !tag) {
     delivery_wake(r->daemon->delivery);
     r->retry_after = 1;
     request_error(r, 503, "temporarily_unavailable",
@@ -257,12 +265,15 @@ void issue_derived(struct request *r, const struct policy *policy, enum store_me
   struct signer signer;
   char username[TURNCRED_USERNAME_MAX + 1], password[TURNCRED_PASSWORD_MAX];
   char user_id[TURNCRED_USER_ID_MAX + 1];
-  int64_t lifetime = ttl ? ttl : policy->default_ttl, expiry = (int64_t)time(NULL) + lifetime;
+  int64_t now = (int64_t)time(NULL), lifetime = ttl ? ttl : policy->default_ttl;
   const char *realm = policy->realm;
   enum turncred_use use = mechanism == STORE_REST ? TURNCRED_USE_REST : TURNCRED_USE_DERIVED;
   if (!user_id_of(r, policy, user, address, mechanism, user_id, sizeof user_id) ||
       !issue_subject_rate(r, realm, user) || !find_signer(r, realm, user, use, &signer))
     return;
+  /* after a revocation was lifted, servers take one that lives shorter for one of those that stay dead */
+  lifetime = later(lifetime, lifetime_needed(signer.lifted, policy->max_ttl, now));
+  int64_t expiry = now + lifetime;
   enum turncred_err err = mint_password(thread_ws(), &signer.key, signer.format, user_id, realm,
                                         expiry, username, password);
   turncred_cleanse(&signer.key, sizeof signer.key);

@@ -24,7 +24,8 @@ bool policy_offers(const struct policy *policy, enum store_mechanism mechanism);
 bool issue_audience(struct request *request, const char *audience, const char *realm,
                     struct policy *policy);
 
-/* Each of these answers, now or when it is on record. ttl 0: the realm's default. address: of the
+/* Each of these answers, now or when it is on record. ttl 0: the realm's default; the credential lives longer where it
+ * has to outlive a lifted revocation (issuing/lifetime.h). address: of the
  * client, where the realm binds to it; "" else. */
 void issue_derived(struct request *request, const struct policy *policy,
                    enum store_mechanism mechanism, const char *user, const char *address,

@@ -191,6 +191,49 @@ other_is_out() { call_json 401 POST /v1/realms/turn.test/credentials '{"user": "
 }
 nothing_waits() { [ "$(curl -s "http://127.0.0.1:$(<"$TC_DIR/daemons/main/monitor")/readyz" | jq .undelivered)" = 0 ]; }
 
+# For realms, users and keys, and for every kind: what was issued before stays dead, what is issued afterwards is let in.
+lifted() {
+  local how=$1 kind
+  call_json 201 POST /v1/realms/turn.test/credentials '{"user": "frank"}'
+  cp "$TC_DIR/answer" "$TC_DIR/before"
+  # shellcheck disable=SC2086
+  "$TC_CTL" revoke $how --json
+  # shellcheck disable=SC2086
+  "$TC_CTL" unrevoke $how --json
+  for kind in derived rest; do
+    wait_for 5 call_json 201 POST /v1/realms/turn.test/credentials '{"user": "frank", "kind": "'$kind'", "ttl": 60}'
+    probe main
+    call_json 201 POST /v1/realms/turn.test/credentials '{"user": "frank", "kind": "'$kind'"}'
+    probe main
+    [ "$(value '.expires_at - now <= 7201')" = true ]
+  done
+  call 200 GET '/?service=turn&username=frank&realm=turn.test'
+  [ "$(value '.username | split(":")[1] | tonumber > now + 7190')" = true ]
+  call_json 200 POST /v1/realms/turn.test/credentials '{"user": "frank", "kind": "pushed", "ttl": 60}'
+  probe main
+  printf 'user = "all:%s"\n' "$(key_of all)" >"$TC_DIR/basic"
+  CALLER='' call 200 POST /oauth2/token -K "$TC_DIR/basic" -d 'grant_type=client_credentials&audience=turn.test-server&subject=frank'
+  probe main
+  cp "$TC_DIR/before" "$TC_DIR/answer" && probe main --expect-error 401
+}
+
+@test "what is issued after a revocation was lifted is let in: user, key, realm" {
+  export CALLER=all
+  call_json 201 POST /v1/realms/turn.test/credentials '{"user": "frank", "ttl": 60}'
+  [ "$(value .ttl)" = 60 ]
+  lifted 'user turn.test frank'
+  lifted 'kid turn.test d1'
+  lifted 'realm turn.test'
+}
+
+@test "nothing is issued with a key that is revoked" {
+  export CALLER=all
+  "$TC_CTL" revoke kid turn.test d1 --json
+  wait_for 5 call_json 503 POST /v1/realms/turn.test/credentials '{"user": "frank"}'
+  has_error temporarily_unavailable 'key rotate'
+  "$TC_CTL" unrevoke kid turn.test d1 --json
+}
+
 @test "no secret in the log" {
   no_secret_in_log
   ! grep -E 'Vb3q-7Lm0p|another-0ne' "$TC_DIR/daemons/main/log"

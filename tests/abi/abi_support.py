@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""For the tests of this folder: the patched turnserver with one of the example modules."""
+"""Functions for the tests of this folder: the patched turnserver with one of the example modules."""
 
 import os
 import re
@@ -35,7 +35,7 @@ def module_file(name):
 
 
 class ModuleServer(server.Server):
-    """The patched turnserver with a module, whose file it copies where nobody else may write."""
+    """The patched turnserver with a module. The module's file is copied to a folder that only this user can write."""
 
     def __init__(self, module, config="", lines=(), **options):
         program = server.patched()
@@ -80,7 +80,7 @@ def password(name, secret):
 
 
 def token(name, key, properties):
-    """A token of the module rules: its octets say what it grants."""
+    """A token of the module rules: its octets name the grant."""
     text = f"key={key.hex()}" + (f",{properties}" if properties else "")
     return Credential(name, mac_key=key, token=text.encode())
 

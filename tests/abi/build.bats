@@ -28,7 +28,7 @@ upstream_tree() {
   sed -i "s/\(TURN_SERVER_VERSION *\)\"4.6.1\"/\1\"$1\"/" "$tree/src/ns_turn_defs.h"
 }
 
-# built_before: something stands in OUT
+# built_before: OUT has a file of an earlier build
 built_before() {
   mkdir -p "$out/bin"
   printf '#!/bin/sh\necho before\n' >"$out/bin/turnserver"

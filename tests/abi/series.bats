@@ -88,7 +88,7 @@ both() { is_patched && is_secured; }
   "$TOP/scripts/port-patches" --check "$SOURCE"
 }
 
-# is_version VERSION: what the tree says of itself
+# is_version VERSION: makes the tree name this version
 is_version() { sed -i "s/\(TURN_SERVER_VERSION *\)\"4.6.1\"/\1\"$1\"/" src/ns_turn_defs.h; }
 
 @test "rules that find nothing are reported, and then nothing is written" {

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Requests of sources that have shown nothing yet. From 4.17 coturn answers those over UDP in its listener, and
 no session is made for them, with a module neither: its realm and its tokens are in the answer, and the
-answer is the one that a session gives. Over TCP, and in older versions, sessions answer all of them."""
+answer equals a session's answer. Over TCP, and in older versions, sessions answer all requests."""
 
 import os
 import signal
@@ -64,13 +64,13 @@ REQUESTS = {
 
 class Unproven(Case):
     def ask(self, running, name, kind="udp"):
-        """The answer to one of the requests, from an address and port of its own."""
+        """The answer to one of the requests, sent from an address and port of its own."""
         _, method, attributes = REQUESTS[name]
         return self.client(running, kind=kind).exchange(stun.build(method, attributes))
 
     @staticmethod
     def shown(response, reason=True):
-        """All of an answer but what is another one each time."""
+        """An answer without the parts that differ each time."""
         shown = [(number, None if number in CHANGING else value) for number, value, _ in response.attributes]
         if not reason:
             shown = [(n, value[:4] if n == stun.ATTRIBUTES["ERROR-CODE"] else value) for n, value in shown]
@@ -142,7 +142,7 @@ class Answers(Unproven):
         self.assertGreaterEqual(self.count(running)["store_unavailable"], len(REQUESTS))
 
     def test_the_module_declines(self):
-        """coturn's own challenge for whom has no MESSAGE-INTEGRITY; with it the module would be asked."""
+        """coturn itself challenges a request without MESSAGE-INTEGRITY; with MESSAGE-INTEGRITY it would ask the module."""
         running = self.serve("rules", f"challenge=0 decline=1 {ALICE}", ["user=own:secret"])
         for answer in self.alike(running).values():
             if answer.code in (401, 438):
@@ -201,7 +201,7 @@ class Logins(Unproven):
 
 
 class Sessions(Unproven):
-    """How many sessions were made is what the numbers of the sessions before and behind are apart."""
+    """The number of new sessions: the difference between the numbers of a session before and a session after."""
 
     def number(self, running, user):
         self.assertTrue(self.client(running, password(user, "p")).allocate().ok)

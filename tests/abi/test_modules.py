@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""The two example modules and the patched turnserver: who comes in, who does not, and with which
+"""The two example modules and the patched turnserver: accepted and refused logins, and with which
 key octets. turnutils_uclient and the conformance tests' client are the clients."""
 
 import os

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Quota of sessions whose names, realm or client address change: what was charged is held while the
-allocation is there, and is what is released."""
+"""Quota of sessions whose names, realm or client address change: the server keeps the charge while the
+allocation exists, and releases exactly that charge."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ from stun import Attribute  # noqa: E402
 ALICE = password("alice", "wonderland")
 K1, K2 = bytes(range(1, 21)), bytes(range(101, 121))
 PEER = ("127.0.0.1", 9)
-# one thread: a ticket is looked at in the thread of its allocation
+# one thread, because only the thread of the allocation can evaluate its ticket
 MOBILE = ("mobility", "no-software-attribute", "relay-threads=1")
 ORIGIN = "https://b.test:443"
 
@@ -98,7 +98,7 @@ class Mobility(Charges):
 
 
 class TwoRealms(Charges):
-    """A ticket of a realm moves nothing of a session in another one, whose client proves nothing."""
+    """A ticket of one realm changes nothing in a session of another realm whose client has proved nothing."""
 
     CONFIG = (f"realm.{ORIGIN}=b.test a:password=p,total-quota=2 b:password=p,total-quota=2")
     A, B = password("a", "p"), password("b", "p")
@@ -124,7 +124,7 @@ class TwoRealms(Charges):
         for n in range(3):
             self.charged_and_moved(running, owner.ticket).close()
             self.wait_ended(running, n + 1)
-        # realm a has all it had, and b no more than it had
+        # realm a has its whole charge still, and realm b has no more than before
         self.assertEqual(self.allocate(running, self.A)[1], 0)
         self.assertEqual(self.allocate(running, self.A)[1], 0)
         self.assertEqual(self.allocate(running, self.A)[1], 486)

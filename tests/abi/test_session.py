@@ -191,7 +191,7 @@ class Renewal(Case):
 
 
 class Poisoning(Case):
-    """One packet with another USERNAME and nothing valid, before the owner's first request."""
+    """One invalid packet with another USERNAME, before the owner's first request."""
 
     def poison(self, running):
         owner = self.client(running, ALICE)
@@ -362,7 +362,7 @@ class Mobility(Case):
             other = self.move(running, client, bob)
             response = other.refresh(600, ticket=client.ticket, follow=False)
             self.assertEqual(response.code, 441 if bob.password == "builder" else 401)
-        # not even one that is in already, with a grant of its own
+        # not even a user who is logged in already, with a grant of its own
         other = self.client(running, password("bob", "builder"))
         other.challenge()
         self.assertEqual(other.refresh(600).code, 437)
@@ -434,7 +434,7 @@ class TcpAllocations(Case):
             pass
 
     def bind_refused(self, running, client, connection, credential, code, reason):
-        """coturn resets the connection behind its answer, which may be lost so."""
+        """coturn resets the connection after its answer, so the answer may be lost."""
         try:
             response, data = client.data_connection(connection, credential, follow=False)
             self.addCleanup(data.close)
@@ -691,7 +691,7 @@ class Beside(Case):
 
     def test_declined_later(self):
         running = self.serve("later", "alice:wonderland", ["user=own:secret"])
-        # the module later denies whom it does not know
+        # the module later denies users that it does not know
         self.assertEqual(self.client(running, self.OWN).allocate().code, 401)
 
     def test_denied_never_falls_through(self):

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""What other versions of coturn do otherwise than 4.6.1, and a session of a module must survive: nonces
+"""Differences of other versions of coturn from 4.6.1 that a module's session must survive: nonces
 that are not kept, drain, the ways a mobile allocation is resumed. True of every version; the tests
 of what a version does not have are left out by its number (differences.py)."""
 
@@ -28,7 +28,7 @@ load_tests = of_this_version
 
 
 class Nonces(Case):
-    """Each login is one challenge and one request."""
+    """Each login takes one challenge and one request."""
 
     def log_in(self, running, kind, pause=0.0, credential=ALICE):
         client = self.client(running, credential, kind)
@@ -123,7 +123,7 @@ class Drain(Case):
 
 
 class Resumption(Case):
-    """A mobile allocation goes to who has made it."""
+    """A mobile allocation moves only to the client that made it."""
 
     # one thread: in another a client that is in already would be a new one
     LINES = ("mobility", "no-software-attribute", "relay-threads=1")
@@ -131,7 +131,7 @@ class Resumption(Case):
     def try_to_take(self, running, owner, thief):
         victim = self.client(running, owner)
         self.assertTrue(victim.allocate(mobility=True).ok)
-        # as a client that the server has not met, and as one that is in already
+        # once as a new client, once as a client that is logged in already
         fresh, known = self.client(running, thief), self.client(running, thief)
         fresh.challenge()
         known.challenge()

@@ -17,7 +17,7 @@ setup() {
   . "$TOP/scripts/lib.sh"
 }
 
-# make check, without what names the folder
+# the output of make check, without the folder's name
 own_check() { make -s -C "$1/src" check 2>&1 | grep -v '^make' | sed 's/^[0-9]*: : //'; }
 
 # wrapped PROGRAM OPTION...: the program with these options in front of those that it is called with, so that its
@@ -43,7 +43,7 @@ own_examples() {
   local rc=0
   (cd "$place/examples" && timeout 300 bash ./run_tests.sh >"$place/output" 2>&1 3>&- 4>&-) || rc=$?
   xargs -r kill 2>/dev/null <"$place/pids" || true
-  # its own words; the programs also print what depends on chance (a port that was taken)
+  # only the script's own lines: the programs also print lines that depend on chance (such as a port in use)
   grep -E '^(Running|OK|FAIL)' "$place/output"
   return $rc
 }

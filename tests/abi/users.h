@@ -26,7 +26,7 @@ static inline int users_init(struct users *u, const char *config) {
 
 static inline void users_free(struct users *u) { free(u->text); }
 
-/* The word of the user, behind "user:"; its length in *len. NULL if there is none. */
+/* Returns the word after "user:", and its length in *len. NULL if there is none. */
 static inline const char *users_find(const struct users *u, const char *name, size_t *len) {
   size_t n = strlen(name);
   const char *p = u->text;

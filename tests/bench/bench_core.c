@@ -32,7 +32,7 @@ static void must(int ok, const char *what) {
   }
 }
 
-/* --- what is measured ------------------------------------------------------------------- */
+/* --- the measured operations ------------------------------------------------------------------- */
 
 struct side {
   struct turncred_ws *ws;
@@ -210,7 +210,7 @@ static void prepare_derived(struct side *s) {
                                  password) == TURNCRED_OK,
        "deriving");
   keyed_mac(s, "SHA256");
-  /* as long as the real message; what is in it does not matter for the time */
+  /* as long as the real message; its contents do not matter for the time */
   s->message_len = 20 + 2 + sizeof(user_id) - 1 + 2 + sizeof(REALM) - 1 + 8;
   prepare_md5(s, password);
 }

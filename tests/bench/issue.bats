@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-3-Clause
-# Load on turncredd and kill -9 in the middle, in a short form; "issue" itself says what must hold.
+# Load on turncredd and kill -9 under load, in a short form; the head of "issue" says which rules must hold.
 bats_require_minimum_version 1.5.0
 
 @test "kill -9 under load: what a client received is in issue_log, once" {

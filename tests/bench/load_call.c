@@ -1,5 +1,5 @@
 /*
- * load_call.c - established calls whose round trips show what the media path suffers
+ * load_call.c - established calls whose round trips measure the media path
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -35,7 +35,7 @@ struct load_calls {
   struct call *call;
 };
 
-/* At the head of each datagram. What the server takes is told apart from what this program takes by
+/* At the head of each datagram. The server's time and this program's own time are told apart by
  * the kernel's stamps of arrival: sent to arrived at the peer, and turned to arrived here. */
 struct media {
   uint64_t stamp;     /* monotonic */

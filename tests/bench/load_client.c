@@ -156,7 +156,7 @@ void load_client_request(struct load_client *c, enum load_step step) {
 
 static void take_success(struct load_client *c, const struct stun_message *msg) {
   struct load_answer answer = {.kind = ANSWER_SUCCESS};
-  /* a wrong key cannot verify what is wrong anyway: that the server let it in */
+  /* a wrong key cannot verify the answer; the fault is that the server accepted the wrong key */
   if (c->step != STEP_CHALLENGE && !c->wrong &&
       stun_check_integrity(msg, c->cred.key, c->cred.key_len)) {
     c->net->stats.bad_integrity++; /* RFC 8489 9.2.5: as if it had not come */

@@ -19,7 +19,7 @@
 
 #define LOAD_CHANNEL STUN_CHANNEL_MIN
 
-/* What all clients of a run share. */
+/* The data that all clients of a run share. */
 struct load_net {
   struct event_base *base;
   struct sockaddr_in server;
@@ -71,7 +71,7 @@ struct load_client {
 uint64_t load_now_ns(void); /* monotonic */
 uint64_t load_utc_ns(void);
 
-/* Makes the kernel stamp what arrives at the socket. */
+/* Makes the kernel put a time stamp on each datagram that arrives at the socket. */
 void load_stamp_arrivals(int fd);
 /* recvfrom() with the stamp, 0 if there is none; from may be NULL. */
 ssize_t load_receive(int fd, void *buf, size_t cap, struct sockaddr_in *from, uint64_t *arrived_ns);

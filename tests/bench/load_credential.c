@@ -131,7 +131,7 @@ static const char *parse_line(const json_t *line, struct load_credential *c) {
   return NULL;
 }
 
-/* The lines that are there. A last one without its newline is left for later when following. */
+/* Reads the list's lines. With --follow, leaves a last line without newline for later. */
 static bool read_list(struct load_source *s, char *err, size_t cap) {
   char *text = NULL;
   size_t text_cap = 0;
@@ -265,7 +265,7 @@ static bool mint_token(struct load_source *s, struct load_credential *c) {
   return ok;
 }
 
-/* In turn; following, every other one is the newest, as a client that has just got it. */
+/* Credentials in turn; with --follow, every other one is the newest, as of a client that has just got it. */
 static bool next_fixed(struct load_source *s, uint64_t n, struct load_credential *out) {
   char err[512];
   if (s->list && !read_list(s, err, sizeof(err))) {

@@ -45,7 +45,7 @@ struct load_source *load_source_new(const struct load_source_options *options, c
 void load_source_free(struct load_source *source);
 /* The next credential, in turn. False if one cannot be minted. */
 bool load_source_next(struct load_source *source, struct load_credential *out);
-/* Fills in the key of MESSAGE-INTEGRITY for the realm of the challenge; a wrong one on demand. */
+/* Fills in the key of MESSAGE-INTEGRITY for the realm of the challenge; a wrong key on demand. */
 bool load_credential_key(struct load_source *source, struct load_credential *credential,
                          const char *realm, bool wrong);
 

@@ -110,7 +110,7 @@ static bool start_one(struct load_sequences *s, uint64_t due_ns) {
   return true;
 }
 
-/* Starts what is due and has room. With a rate, a sequence that had to wait for room counts its
+/* Starts the sequences that are due, as far as there is room. With a rate, a sequence that had to wait for room counts its
  * waiting, so that a slow server cannot hide behind a slow generator. */
 static void start_due(struct load_sequences *s) {
   struct load_stats *stats = &s->net->stats;

@@ -26,7 +26,7 @@ struct load_sequences {
 };
 
 void load_sequences_start(struct load_sequences *s);
-/* Starts no more; finished() comes when those under way are over. */
+/* Starts no more sequences; calls finished() when the sequences under way are over. */
 void load_sequences_stop(struct load_sequences *s);
 
 #endif

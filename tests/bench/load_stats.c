@@ -1,5 +1,5 @@
 /*
- * load_stats.c - what a load run counts and measures
+ * load_stats.c - counters and times of a load run
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */

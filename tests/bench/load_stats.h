@@ -1,5 +1,5 @@
 /*
- * load_stats.h - what a load run counts and measures
+ * load_stats.h - counters and times of a load run
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -46,7 +46,7 @@ struct load_stats {
   uint64_t unreachable;   /* ICMP errors seen by the socket; the request goes on being sent */
   uint64_t stale_nonce;   /* 438, answered with the new nonce */
   uint64_t late;          /* answers to a transaction that is over (duplicates) */
-  uint64_t malformed;     /* datagrams that are no STUN message, or lack what they must have */
+  uint64_t malformed;     /* datagrams that are no STUN message, or lack an attribute */
   uint64_t bad_integrity; /* successes whose MESSAGE-INTEGRITY is missing or wrong */
   uint64_t too_long;      /* requests that do not fit into a message: the credential is too long */
   uint64_t not_started;   /* the machine refused a socket */
@@ -55,9 +55,9 @@ struct load_stats {
   struct samples sequence;     /* first packet sent (due, with --rate) to last answer */
   struct samples login;        /* authenticated Allocate to its success */
   struct samples refusal;      /* Allocate with a wrong password to its 401 */
-  /* UTC; when the request was sent. A credential that is let in no more shows itself here. */
+  /* UTC times at which requests were sent; they show when the server stopped accepting a credential */
   uint64_t last_login_ns;    /* the last Allocate that was let in */
-  uint64_t first_refusal_ns; /* the first one with the right key that was not */
+  uint64_t first_refusal_ns; /* the first refused request with the right key */
 
   uint64_t calls, calls_established, calls_failed, calls_silent;
   uint64_t datagrams_sent, datagrams_received;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a comparison runs: turnservers with one relay thread, and a PostgreSQL of its own."""
+"""Servers for comparisons: turnservers with one relay thread, and a PostgreSQL of its own."""
 import hashlib
 import os
 import pathlib
@@ -47,7 +47,7 @@ def spread(values):
 
 
 def free_port():
-    """One that no UDP and no TCP socket of this machine uses: two servers can share one silently."""
+    """A port that no UDP and no TCP socket of this machine uses: two servers can share a port without an error."""
     for _ in range(200):
         port = 10000 + secrets.randbelow(20000)
         used = subprocess.run(["ss", "-Hlntu", f"( sport = :{port} )"], capture_output=True, text=True, check=True)
@@ -113,7 +113,7 @@ class Server:
 
 
 class Database:
-    """PostgreSQL on a unix socket of its own, with our schema, one realm and one key of each kind."""
+    """PostgreSQL on a unix socket of its own, with turncred's schema, one realm and one key of each kind."""
 
     ROLE = "bench_server"
     START = r"""

@@ -115,7 +115,7 @@ answers() { load --count 1 --rto 10 --json | grep -q '"lost": 0'; }
   printf '"password": "wrong-horse"}\n' >>"$DIR/growing"
   wait "$load"
   output=$(<"$DIR/followed")
-  # the newest for every other one, each in turn for the others: three in four are wrong from then on
+  # every other login uses the newest credential, the others take turns: from then on three in four are wrong
   (($(member completed) > 60 && $(member completed) < 150))
   (($(member 'expected.allocate 401') > 50))
   awk -v begun="$begun" -v added="$added" -v first="$(member first_refusal_at)" -v last="$(member last_login_at)" \
@@ -126,7 +126,7 @@ answers() { load --count 1 --rto 10 --json | grep -q '"lost": 0'; }
   run -0 --separate-stderr load --count 0 --seconds 2 --calls 2 --json
   [[ $(member calls.relay_us.count) == "$(member calls.rtt_us.count)" ]]
   (($(member calls.relay_us.p50) > 0 && $(member calls.relay_us.p50) < $(member calls.rtt_us.p50)))
-  # a server that stands still for 0.3 s is seen in it, a generator that does is not
+  # the value shows a server that stands still for 0.3 s, but not a generator that does
   local server
   server=$(head -n 1 "$DIR/servers")
   load --count 0 --seconds 2 --calls 1 --json >"$DIR/server-stands" 3>&- &

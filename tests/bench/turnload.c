@@ -314,7 +314,7 @@ static void on_signal(evutil_socket_t fd, short what, void *arg) {
 
 #define LAG_PERIOD_NS 10000000u
 
-/* What the generator itself adds to every measured time, at worst. */
+/* The longest time that the generator itself adds to a measured time. */
 static void on_lag(evutil_socket_t fd, short what, void *arg) {
   struct run *run = arg;
   uint64_t now = load_now_ns();

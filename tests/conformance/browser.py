@@ -16,14 +16,14 @@ CLONE_NEWNET = 0x40000000
 
 
 def missing():
-    """What is not there to run a browser with; None if everything is."""
+    """The name of a missing program for a browser test; None if nothing is missing."""
     if webdriver is None or not shutil.which("chromedriver") or not shutil.which("chromium"):
         return "chromium, chromium-driver or python3-selenium is not installed"
     return None
 
 
 def address():
-    """Browsers gather nothing on loopback: a non-loopback address of a network that nobody else is on
+    """Browsers gather no candidates on loopback. So this makes a non-loopback address of a network without other hosts
     (this process moves there); where that is not allowed, in a container, the container's own."""
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) == 0:
         for command in (

@@ -105,7 +105,7 @@ def rest(v):
 
 
 def constants():
-    """What the unit tests expect where vectors.json says nothing."""
+    """The values that the unit tests expect where vectors.json has none."""
     kek = b"a key encryption key of 32 octet"
     row = ["kek-2024", "example.org", "kid-1", "token", "A256GCM", "none"]
     subject_key = b"key key key key key key key key".ljust(32, b"\0")

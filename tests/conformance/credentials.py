@@ -201,11 +201,11 @@ def rest_username(user_id, expiry, order):
     ]
 
 
-# --- what a client holds -----------------------------------------------------------------------
+# --- credentials of a client -----------------------------------------------------------------------
 
 
 class Credential:
-    """What a client presents. key_octets cuts the HMAC key (16: like coturn's own client)."""
+    """A client's credential. key_octets cuts the HMAC key (16: like coturn's own client)."""
 
     def __init__(self, username, password=None, mac_key=None, token=None, key_octets=None):
         if (password is None) == (mac_key is None):

@@ -49,7 +49,7 @@ CLAUSES = {
 
 
 class Row:
-    """One row; see() notes an observation, expected() says what all of them must be."""
+    """One row of the matrix; see() notes an observation, expected() gives the required ones."""
 
     def __init__(self, matrix, kind, transport_name, policy, state):
         self.matrix = matrix
@@ -106,7 +106,7 @@ class Row:
         return self.see(what, "ok" if response.ok else str(response.code))
 
     def capped(self, deadline, lifetime, what):
-        """strict and grace: LIFETIME at most what is left (RFC 7635 9), and not a long way below."""
+        """strict and grace: LIFETIME is at most the remaining time (RFC 7635 9), and not much less."""
         left = deadline - time.time() + (GRACE if self.policy == "grace" else 0)
         if lifetime is None:
             word = "none"
@@ -250,7 +250,7 @@ class Row:
         self.allocate(self.client(credential), "login elsewhere")
 
     def run_early(self):
-        """Clocks that differ within what is allowed."""
+        """Clocks that differ by less than the tolerance."""
         now = time.time()
         if self.kind == "token":
             # the issuer's clock is ahead; and expired, but by less than Delta
@@ -277,7 +277,7 @@ class Row:
         credential = self.realm.make(self.kind, self.user, now + MAX_TTL + 400)
         self.allocate(self.client(credential), "too far ahead")
 
-    # --- what must be seen -----------------------------------------------------------------
+    # --- the required observations -----------------------------------------------------------------
 
     def expected(self):
         lifetime = "long" if self.policy == "allocate" else "capped"
@@ -340,7 +340,7 @@ class Row:
         return [("an hour late" if self.kind == "pushed" else "too far ahead", "401")]
 
     def differences(self):
-        """Where the row is not as it must be: (what, expected, seen)."""
+        """The differences from the required observations: (name, expected, seen)."""
         found = []
         expected = self.expected()
         for at, (what, want) in enumerate(expected):
@@ -399,7 +399,7 @@ class Matrix:
 
 
 def table(rows):
-    """Lines for people: one a combination, transports side by side where they agree."""
+    """Lines for people: one for each combination, and one for all transports with the same result."""
     lines = [f"{'kind':8} {'transport':9} {'policy':8} {'state':9} {'':6} observed, clause"]
     for row in rows:
         verdict = "FAIL" if row.differences() else "ok"

@@ -39,7 +39,7 @@ def module():
 
 
 def missing():
-    """What is not there to run the patched server with; None if everything is."""
+    """The name of a missing program for the patched server; None if nothing is missing."""
     if server.patched() is None:
         return "no patched turnserver: set TURNSERVER or COTURN_DIR"
     if module() is None:
@@ -108,7 +108,7 @@ class Database:
         return self.psql(["-c", statement], database)
 
     def ctl(self, *arguments):
-        """What turncredctl prints as JSON."""
+        """The JSON output of turncredctl."""
         done = subprocess.run(
             [ctl(), *arguments, "--json"],
             env=dict(self.environment, PGDATABASE="turncred", TURNCRED_CONFIG="/dev/null"),
@@ -223,7 +223,7 @@ class Place:
             kek = os.path.join(self.folder, "main")
             with open(os.open(kek, os.O_CREAT | os.O_WRONLY, 0o600), "wb") as file:
                 file.write(os.urandom(32))
-            # coturn wants the module's folder and file to be nobody else's
+            # coturn requires that no other user can write the module's folder and file
             library = os.path.join(self.folder, "lib")
             os.mkdir(library, 0o755)
             shutil.copy(module(), library)
@@ -261,7 +261,7 @@ class Place:
         if self.server is None:
             return
         if xid is None:
-            # servers report at once what they have applied, and everything else now and then
+            # servers report applied changes at once, and other values only sometimes
             xid = self.database.sql("SELECT xid FROM turncred.change ORDER BY id DESC LIMIT 1")
         end = time.monotonic() + seconds
         while self.database.sql(f"SELECT count(*) FROM turncred.behind('{xid}', '1 minute')") != "0":

@@ -1,5 +1,5 @@
 /*
- * peer_oracle.c - what coturn's address code and the module's list of denied peers say, line by
+ * peer_oracle.c - the verdicts of coturn's address code and of the module's list of denied peers, line by
  * line
  *
  * SPDX-License-Identifier: BSD-3-Clause

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a client observes: each probe does one thing to a server and returns what came back.
+"""Observations of a client: each probe sends something to a server and returns the answer in a word.
 
 The same probes run against an unpatched and a patched turnserver; the tests say what each of them
 has to answer, so that the difference is a fact. An outcome is "ok" or the STUN error code in words
@@ -44,7 +44,7 @@ def login(server, credential, kind="udp", **options):
 
 
 def login_token_after_integrity(server, credential):
-    """ACCESS-TOKEN stands behind MESSAGE-INTEGRITY, where it must be ignored (RFC 8489 14.5)."""
+    """Sends ACCESS-TOKEN after MESSAGE-INTEGRITY, where the server must ignore it (RFC 8489 14.5)."""
     client = server.client("udp", credential)
     try:
         client.challenge()
@@ -66,7 +66,7 @@ def login_token_after_integrity(server, credential):
 
 
 def spoof(client, attributes, method="ALLOCATE"):
-    """Somebody else sends one packet from the client's address; the answer to it is read away."""
+    """Sends one packet of an attacker from the client's address, and discards the answer."""
     other = client.transport.spoofer()
     try:
         raw = stun.build(method, attributes)

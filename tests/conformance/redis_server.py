@@ -35,7 +35,7 @@ class Connection(socketserver.StreamRequestHandler):
 
 
 class Redis:
-    """values: what is stored, by key; a test may look at it and change it."""
+    """values: the stored values by key; a test may read and change them."""
 
     def __init__(self):
         self.values = {}

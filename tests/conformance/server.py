@@ -46,7 +46,7 @@ def patched():
 
 
 def version(program):
-    """What turnserver says it is, as numbers: (4, 6, 1)."""
+    """The version that turnserver names, as numbers: (4, 6, 1)."""
     run = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20)
     return tuple(int(part) for part in run.stdout.split()[-1].split("."))
 
@@ -166,7 +166,7 @@ class Server:
         return self.answering(seconds)
 
     def answering(self, seconds):
-        """Waits until it answers; one that is a daemon, too."""
+        """Waits until the server answers, also if it has become a daemon."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if self.process and self.process.poll() is not None:

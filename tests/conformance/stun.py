@@ -127,7 +127,7 @@ def parse_error_code(value):
 
 
 class Attribute:
-    """One attribute. length overrides the length field, to say something untrue."""
+    """One attribute. length overrides the length field, so that a test can send a false length."""
 
     def __init__(self, kind, value=b"", length=None):
         self.kind = ATTRIBUTES[kind] if isinstance(kind, str) else kind

@@ -79,7 +79,7 @@ class Beside(Case):
 
 
 class BesideSecret(Case):
-    """coturn's own shared secret cannot revive who was revoked in a known realm."""
+    """coturn's own shared secret cannot let a revoked user of a known realm in again."""
 
     lines = ["use-auth-secret", "static-auth-secret=north"]
 
@@ -92,8 +92,8 @@ class BesideSecret(Case):
 
 
 class Observer(Case):
-    """auth-module-observe: coturn decides, the module's verdict stands in the log. The realm is
-    coturn's own, since that is the one that clients are challenged with."""
+    """auth-module-observe: coturn decides, and the log has the module's verdict. The realm is
+    coturn's own, because the challenges to clients name that realm."""
 
     lines = ["user=static:of-coturns-own", "auth-module-observe"]
     known = "own.example"

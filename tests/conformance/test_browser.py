@@ -24,7 +24,7 @@ REALM = "browser.example"
 PLACE = None
 BROWSER = None
 
-# Sends 20 messages each way; answers with what both ends saw and the candidates in use.
+# Sends 20 messages each way; answers with the counts of both ends and the candidates in use.
 SCRIPT = """
 const [server, done] = arguments;
 const config = {iceServers: [server], iceTransportPolicy: 'relay'};

@@ -34,7 +34,7 @@ def setUpModule():
 
 
 class Receiver(asyncio.DatagramProtocol):
-    """Puts what arrives into a queue; echo sends it back."""
+    """Puts each arriving datagram into a queue; with echo also sends it back."""
 
     def __init__(self, echo=False):
         self.echo = echo

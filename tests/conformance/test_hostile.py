@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Packets that nobody means well with, and what must not be in the log afterwards."""
+"""Hostile packets, and the log after them, which must not contain secrets or forged lines."""
 
 import base64
 import contextlib
@@ -102,7 +102,7 @@ class Names(Case):
         self.works()
 
     def test_log_lines_are_ours(self):
-        """What a client sends cannot begin a line of the log, nor colour it."""
+        """Text from a client can neither begin a line of the log nor colour it."""
         self.test_usernames()
         log = PLACE.server.log()
         self.assertNotRegex(log, r"(?m)^(ERROR: forged|0: : session 1: forged)")
@@ -140,7 +140,7 @@ class Packets(Case):
             self.assertEqual(probes.outcome(client.exchange, raw), word)
 
     def test_username_behind_integrity(self):
-        """What stands behind MESSAGE-INTEGRITY does not count."""
+        """Attributes after MESSAGE-INTEGRITY do not count."""
         client = self.client(self.realm.derived("alice"))
         client.challenge()
         tail = client.authentication()
@@ -157,7 +157,7 @@ class Packets(Case):
             self.assertNotEqual(probes.outcome(client.exchange, raw), "ok", f"attribute {number}")
 
     def test_additions_behind_integrity(self):
-        """Whoever is on the path can add attributes without a key: none of them is obeyed."""
+        """An attacker on the path can add attributes without a key: the server obeys none of them."""
         peer, stranger = turnclient.Peer(), turnclient.Peer()
         self.addCleanup(peer.close)
         self.addCleanup(stranger.close)
@@ -181,7 +181,7 @@ class Packets(Case):
             self.assertEqual(added("CREATE-PERMISSION", [], one).code, 400)
             self.assertEqual(added("CHANNEL-BIND", [channel], one).code, 400)
             self.assertEqual(added("CHANNEL-BIND", [], channel, one).code, 400)
-            # the one inside is obeyed, the one behind is not: no way for a datagram from there
+            # the server obeys the address inside, and not the one after MESSAGE-INTEGRITY: it relays no datagram from there
             self.assertEqual(added("CREATE-PERMISSION", [other], one, Fingerprint()).code, 0)
             client.send(peer.address, b"x")
             self.assertIsNone(peer.receive(0.3))
@@ -347,7 +347,7 @@ class Options(Case):
     """Options of coturn's own that take part in authentication."""
 
     def test_stale_nonce(self):
-        """Nonces of this server last 2 s: every renewal of one is 438 once, and nobody falls out."""
+        """Nonces of this server last 2 s: each renewal of a nonce gives one 438, and no client is cut off."""
         for credential in (self.realm.token(), self.realm.derived()):
             client = self.client(credential)
             peer = turnclient.Peer()
@@ -380,7 +380,7 @@ class Options(Case):
         answer = client.allocate()
         self.assertTrue(answer.ok)
         self.assertIs(answer.message.check_fingerprint(), True)
-        # a wrong one is no STUN message
+        # a packet with a wrong one is no STUN message
         client.rc = 2
         raw = stun.build("REFRESH", client.authentication(token=False) + [Fingerprint(flip=True)])
         self.assertIn(probes.outcome(client.exchange, raw), ("silent", "400"))

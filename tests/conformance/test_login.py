@@ -29,7 +29,7 @@ class Login(unittest.TestCase):
         cls.place.start()
 
     def probe(self, credential, transport):
-        """(exit code, what it said) of turncredctl probe; 0 after data has gone both ways."""
+        """(exit code, output) of turncredctl probe; 0 after data has gone both ways."""
         file = os.path.join(self.place.folder, "credential.json")
         with open(os.open(file, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as out:
             json.dump(credential, out)

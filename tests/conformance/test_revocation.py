@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""What ends live sessions, and what must not. All of it through SQL alone, as a foreign
+"""Changes that end live sessions, and changes that must not. The tests use SQL alone, as a foreign
 provisioning component would do it."""
 
 import hashlib
@@ -274,7 +274,7 @@ class DataConnections(Case):
 
 
 class NotRevoked(Case):
-    """What must not end a call."""
+    """Changes that must not end a call."""
 
     def test_call_outlives_its_expired_and_purged_credential(self):
         """Policy allocate: housekeeping removes the row of a call that goes on."""
@@ -329,7 +329,7 @@ class NotRevoked(Case):
         self.goes_on(call, 0.5)
 
     def test_expired_revocation(self):
-        """until: what is issued later is welcome."""
+        """until: the server accepts credentials that are issued later."""
         self.sql(
             f"SELECT turncred.revoke('user', '{self.realm.name}', '{self.user}', 'a while',"
             " now() + interval '1 s')"

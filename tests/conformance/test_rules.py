@@ -216,7 +216,7 @@ class Tokens(Case):
         client.challenge()
         whole = client.credential.token
         for size in (200, 256, 300, 512, 993, 1000, 1200):
-            # nonce_length says that nearly all of it is the nonce: what overran unpatched coturn
+            # nonce_length says that nearly the whole token is the nonce: this overran unpatched coturn
             token = (size - 2).to_bytes(2, "big") + os.urandom(size - 2)
             client.credential.token = token
             word = probes.outcome(client.allocate, follow=False)
@@ -226,7 +226,7 @@ class Tokens(Case):
 
 
 class Offers(Case):
-    """Who is offered tokens, and what happens to those who come with one (RFC 7635 section 6.1)."""
+    """Which clients get an offer of tokens, and the answers to clients with a token (RFC 7635 section 6.1)."""
 
     def test_challenge_names_the_server(self):
         answer = self.client().challenge()
@@ -629,7 +629,7 @@ class Renewal(Case):
         kid = f"second-{os.urandom(3).hex()}"
         k = self.realm.add_key(kid, "token", "A128GCM")
         PLACE.synced()
-        # a subject has one tag, whatever key signs: else nobody could renew over a rotation
+        # a subject has the same tag under every key: otherwise no client could renew after a rotation
         new = self.realm.token(kid=kid, k=k, algorithm="A128GCM", lifetime=900)
         self.renew(self.realm.token("alice"), new)
         other = self.realm.token("bob", kid=kid, k=k, algorithm="A128GCM", lifetime=900)

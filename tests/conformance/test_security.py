@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""patches/4.6.1/security: what a packet or an ordinary credential does to unpatched coturn 4.6.1, and
-that it does not do it to the patched one. No module is configured."""
+"""patches/4.6.1/security: a packet or an ordinary credential damages unpatched coturn 4.6.1, and does not
+damage the patched one. No module is configured."""
 
 import contextlib
 import os
@@ -38,7 +38,7 @@ def setUpModule():
 
 
 def until(condition, seconds=20):
-    """What the condition says, as soon as that is something; or its last word."""
+    """Waits until the condition has a true value. Returns its last value."""
     end = time.monotonic() + seconds
     while not (result := condition()) and time.monotonic() < end:
         time.sleep(0.1)
@@ -58,7 +58,7 @@ def alive(place):
 
 
 class Both(unittest.TestCase):
-    """Runs self.fault(program) on both: unpatched it has to say what the fault does."""
+    """Runs self.fault(program) on both servers: on the unpatched one it must name the fault's effect."""
 
     def both(self, fault, unpatched, patched):
         with self.subTest("unpatched"):
@@ -69,7 +69,7 @@ class Both(unittest.TestCase):
 
 class MobilityTicket(Both):
     def test_octets_above_127(self):
-        """0007. memcheck sees the octets in front of the table; nobody has authenticated."""
+        """0007. memcheck sees the reads in front of the table; no client has authenticated."""
         self.both(self.invalid_reads, True, False)
 
     @staticmethod
@@ -123,7 +123,7 @@ class RedisFormats(Both):
                 return "gone"
 
     def test_user_database(self):
-        """0008: SIGSEGV by whoever has seen a nonce; no credential is needed."""
+        """0008: a client that has a nonce can cause SIGSEGV; it needs no credential."""
         self.both(self.user_database, ("gone", False), ("ok", True))
 
     @staticmethod
@@ -157,7 +157,7 @@ class Log(Both):
     FORGED = "auth-module: refused client=198.51.100.7 port=1 reason=bad_token session=1"
 
     def test_origin(self):
-        """0011: a line of one's own choice in the log, by one packet."""
+        """0011: one packet writes a line of the client's choice into the log."""
         self.both(self.origin, (True, True), (False, False))
 
     def origin(self, program):
@@ -187,7 +187,7 @@ class Log(Both):
             return self.FORGED in log
 
     def test_users_of_all_kinds_are_named(self):
-        """0011: what may stand in a name stands in the log."""
+        """0011: the log shows the ordinary characters of a name unchanged."""
         name = "jürgen+1@example.org/2"
         with server.Server(server.patched(), LINES + [f"user={name}:secret"]) as place:
             result = probes.login(place, credentials.Credential(name, password="secret"))
@@ -216,7 +216,7 @@ class Log(Both):
 
 class Http(Both):
     def test_request_to_the_turn_port(self):
-        """0012: SIGSEGV by one line of text."""
+        """0012: one line of text causes SIGSEGV."""
         self.both(self.request, (b"", False), (b"HTTP/1.", True))
 
     @staticmethod
@@ -234,7 +234,7 @@ class Http(Both):
 
 class Mobility(Both):
     def test_quota(self):
-        """0013: user-quota=1 and twice as many allocations, as often as one likes."""
+        """0013: with user-quota=1 a user can double the number of allocations, again and again."""
         self.both(self.quota, "ok", "486")
 
     @staticmethod
@@ -247,7 +247,7 @@ class Mobility(Both):
             return probes.login(place, ALICE)
 
     def test_quota_after_a_resumption(self):
-        """0013: whoever comes back is not charged twice, and gets all back in the end."""
+        """0013: a returning client is not charged twice, and its whole charge is released at the end."""
         with server.Server(server.patched(), LINES + ["mobility", "user-quota=1"]) as place:
             first = place.client("tcp", ALICE)
             self.assertEqual(probes.outcome(first.allocate, mobility=True), "ok")
@@ -261,12 +261,12 @@ class Mobility(Both):
             self.assertTrue(until(lambda: probes.login(place, ALICE) == "ok"))
 
     def test_another_user_resumes(self):
-        """0014: the ticket is not secret, and who holds it has logged in under a name of his own."""
+        """0014: the ticket is not secret; its thief has logged in under another name."""
         self.both(self.another_user, "ok", "441")
 
     @staticmethod
     def another_user(program):
-        # one thread: in another one than the allocation's, a session begins anew
+        # one thread, because a session begins anew in another thread than the allocation's
         lines = LINES + ["mobility", "user=mallory:mallory", "relay-threads=1"]
         with server.Server(program, lines) as place:
             alice = place.client("udp", ALICE)

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""What anybody can do to coturn 4.6.1 before a login, by DTLS records and by lengths in TCP frames:
+"""Attacks on coturn 4.6.1 before a login, by DTLS records and by lengths in TCP frames:
 unpatched it has the fault, with patches/4.6.1/security it has not."""
 
 import contextlib
@@ -42,7 +42,7 @@ def setUpModule():
 
 
 class Hello:
-    """A ClientHello whose fragments and records are ours to cut."""
+    """A ClientHello whose fragments and records the test can cut."""
 
     CIPHERS = bytes.fromhex("c02bc02fc00ac014")
     EXTENSIONS = bytes.fromhex("000a00080006001d00170018000b00020100000d000a00080403040108040501")
@@ -75,7 +75,7 @@ def record(kind, payload, number=0, version=0xFEFF):
 
 
 def addresses():
-    """Never one of before: the server may still have a session of the same port there."""
+    """A port that no test used before: the server may still have a session with a used port."""
     for number in itertools.count():
         yield f"127.{2 + number // 40000}.{1 + number // 200 % 200}.{1 + number % 200}"
 
@@ -84,7 +84,7 @@ ADDRESSES = addresses()
 
 
 class Source:
-    """One address that datagrams come from."""
+    """One source address of datagrams."""
 
     def __init__(self, address, ip=None):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -128,7 +128,7 @@ def resident(place):
 
 
 def growth_by_hellos(place):
-    """kB by ClientHellos without a cookie. Each is answered before the next one comes."""
+    """kB of memory that ClientHellos without a cookie cost. Each is answered before the next one comes."""
     before = resident(place)
     hello = b"".join(Hello().records())
     for number in range(SOURCES):
@@ -314,7 +314,7 @@ class Cookie(Engines):
 
 
 class Clients(Engines):
-    """Those who mean well go on to work."""
+    """Well-behaved clients still work."""
 
     @on_each_engine
     def test_relay(self, place):
@@ -403,10 +403,10 @@ def long_frames():
 
 
 class Frames(unittest.TestCase):
-    """CVE-2026-68552 and its like: what is inside of one message is not read as another one."""
+    """CVE-2026-68552 and similar faults: the octets inside one message are not read as another message."""
 
     def answered(self, place, header, at, kind, seconds):
-        """Is a Binding request answered that stands inside of a frame?"""
+        """Whether the server answers a Binding request inside a frame."""
         carrier = transport.connect(kind, place.tls_address if kind == "tls" else place.address)
         self.addCleanup(carrier.close)
         carrier.send(header[:at].ljust(at, b"\0") + BINDING)
@@ -447,7 +447,7 @@ class Frames(unittest.TestCase):
             self.assertEqual(probes.login(place, ALICE, "tcp"), "ok")
 
     def test_the_longest_that_fit(self):
-        """They are skipped whole, and the connection goes on; in one piece and octet by octet at the end."""
+        """The server skips the whole frames, and the connection goes on; in one piece and octet by octet at the end."""
         with server.Server(server.patched(), LINES, tls=True) as place:
             for kind in ("tcp", "tls"):
                 for header, total in (

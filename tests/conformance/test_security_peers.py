@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
 """Which peers a client may name: the lists denied-peer-ip and allowed-peer-ip, the scopes that are
-denied without them, the module's own list, and IPv4 addresses inside IPv6 ones. Stock coturn lets
-in what the patched one refuses: each fault is shown on both."""
+denied without them, the module's own list, and IPv4 addresses inside IPv6 ones. Stock coturn accepts
+peers that the patched one refuses: each test shows the fault on both."""
 
 import ipaddress
 import os
@@ -32,7 +32,7 @@ USERS = ["lt-cred-mech", "realm=example.org", "user=alice:wonderland"]
 IPV6 = [Attribute("REQUESTED-ADDRESS-FAMILY", b"\x02\0\0\0")]
 FORBIDDEN = 403
 
-# --- IPv4 addresses in IPv6 clothes ------------------------------------------------------------
+# --- IPv6 forms of IPv4 addresses ------------------------------------------------------------
 
 
 def form(start, at=96, mask=0):
@@ -69,7 +69,7 @@ LINES = [
 ]
 MODULE_DENIES = "198.51.100.7"
 
-# what a client may not reach, and what it may
+# peers that a client may not reach, and peers that it may
 REFUSED_IPV4 = {"loopback": "127.0.0.1", "loopback 2": "127.255.0.9", "this network": "0.1.2.3",
                 "denied": "10.1.2.3", "denied, last": "10.255.255.255",
                 "metadata": "169.254.169.254"}
@@ -84,7 +84,7 @@ LEGITIMATE = ["2001:db8::1", "2001:db8:1:0:fe:ffff::", "2001:db8:1:0:200::", "20
 
 
 class Peers:
-    """Two allocations with one server: what it says to a peer."""
+    """Two allocations on one server: the server's answers about a peer."""
 
     def __init__(self, place, credential):
         self.clients = {}
@@ -361,7 +361,7 @@ class Data(unittest.TestCase):
     """Octets, both ways, on the loopback interface."""
 
     def relayed(self, program, lines, ip):
-        """What CreatePermission says, and whether data arrive there and back."""
+        """The answer to CreatePermission, and whether data arrive there and back."""
         with server.Server(program, USERS + ["relay-ip=::1"] + lines) as place:
             client = place.client("tcp", ALICE)
             self.addCleanup(client.close)
@@ -486,7 +486,7 @@ class Property(unittest.TestCase):
         self.random = random.Random(self.seed)
 
     def number(self, kind):
-        """Octets are often at the ends of what they can be."""
+        """A random address whose octets are often 0 or 255."""
         octets = [self.random.choice((0, 0, 1, 0x7F, 0xFF, self.random.randrange(256)))
                   for _ in range(kind.packed_length)]
         return int.from_bytes(bytes(octets), "big")

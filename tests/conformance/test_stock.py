@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""What unpatched coturn gets wrong, as facts. test_matrix.py has the patched server's answers to
+"""The faults of unpatched coturn, shown by tests. test_matrix.py has the patched server's answers to
 the same probes; a fact here that no longer holds means that the base version has changed."""
 
 import pathlib
@@ -72,7 +72,7 @@ class Tokens(unittest.TestCase):
         self.assertEqual(probes.login(self.server, self.faulty(lifetime=0)), "ok")
 
     def test_token_after_integrity_is_accepted(self):
-        """RFC 8489 14.5: attributes behind MESSAGE-INTEGRITY are ignored."""
+        """RFC 8489 14.5: attributes after MESSAGE-INTEGRITY are ignored."""
         self.assertEqual(
             probes.login_token_after_integrity(self.server, self.faulty()), "ok"
         )
@@ -137,7 +137,7 @@ class Secrets(unittest.TestCase):
 
 
 class OurConfiguration(unittest.TestCase):
-    """After a rollback, unpatched coturn may read a configuration that was written for ours."""
+    """After a rollback, unpatched coturn may read a configuration that was written for the patched one."""
 
     LINES = [
         "lt-cred-mech",
@@ -157,7 +157,7 @@ class OurConfiguration(unittest.TestCase):
                 self.assertEqual(probes.login(place, credential), "401")
 
     def test_without_lt_cred_mech_everybody_would_be(self):
-        """Why the module refuses to start unless lt-cred-mech stands in the same file."""
+        """The reason why the server refuses a module without lt-cred-mech in the same file."""
         with server.Server(PROGRAM, self.LINES[1:]) as place:
             client = place.client()
             self.assertEqual(probes.outcome(client.challenge), "ok")

@@ -248,7 +248,7 @@ class Vectors(unittest.TestCase):
 
 
 class Answers(unittest.TestCase):
-    """What issuers answer: appendix B's members count, also beside iceServers for browsers."""
+    """Answers of issuers: the client reads appendix B's members, also beside iceServers for browsers."""
 
     def test_token_beside_ice_servers(self):
         entry = {"username": "k1", "credentialType": "oauth", "credential": {"macKey": "YQ==", "accessToken": "Yg=="}}

@@ -40,7 +40,7 @@ PEER = ("127.0.0.1", 9)  # discard: nobody listens, nothing is sent to it
 
 
 def shape(octets, key):
-    """A message without what is random: class, method, attributes, and whether its MAC is right."""
+    """A message without its random parts: class, method, attributes, and whether its MAC is right."""
     if octets is None:
         return None
     if stun.is_channel_data(octets):
@@ -54,7 +54,7 @@ def shape(octets, key):
 
 
 class Recorder:
-    """One client that sends anything and writes down the shape of the answer."""
+    """A client that sends any packet and writes down the shape of the answer."""
 
     def __init__(self, place, kind, credential, key=None):
         self.client = place.client(kind, credential)
@@ -181,7 +181,7 @@ class Unconfigured(unittest.TestCase):
         self.both(lines, credentials.Credential("alice", password="x"), kinds=("udp",))
 
     def test_tokens(self):
-        """Even its fault with 16 octets stays: it is coturn's own token support, not ours."""
+        """Even coturn's fault with 16 octets stays: this is coturn's own token support, not turncred's."""
         records = []
         for program in self.programs:
             with stock.TokenServer(program, ["no-software-attribute"]) as place:

@@ -20,7 +20,7 @@ import stun
 
 
 class Gone(ConnectionError):
-    """The server closed the connection, or nobody listens there."""
+    """The server closed the connection, or no server listens there."""
 
 
 def family_of(address):
@@ -245,7 +245,7 @@ class Dtls:
         )
 
     def send(self, octets):
-        # after its close_notify the server listens no more, but writing would still succeed
+        # after its close_notify the server no longer reads, but writing would still succeed
         if self.ended or self.lib.SSL_write(self.ssl, octets, len(octets)) <= 0:
             self.lib.ERR_clear_error()
             raise Gone(self.ended or "DTLS write failed")

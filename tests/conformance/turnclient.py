@@ -279,7 +279,7 @@ class Client:
         return response
 
     def renew(self, credential, lifetime=None, **options):
-        """Refresh with another credential; it is ours from then on, if the server agrees."""
+        """Refresh with another credential; the client uses it from then on, if the server accepts it."""
         response = self.refresh(lifetime, credential=credential, token=True, **options)
         if response.ok:
             self.credential = credential

@@ -1,5 +1,5 @@
 /*
- * fuzz_base64.c - libFuzzer: base64 and hex; what is accepted is what encoding makes
+ * fuzz_base64.c - libFuzzer: base64 and hex; encoding an accepted value gives the same text
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */

@@ -56,7 +56,7 @@ static void rewrite(const struct stun_message *msg) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  /* octets of their own, so that reading one too many is seen */
+  /* a copy of exactly this size, so that the sanitizer sees a read beyond the end */
   uint8_t *octets = malloc(size ? size : 1);
   struct stun_message msg;
   uint16_t channel = 0;

@@ -1,5 +1,5 @@
 /*
- * fuzz_username.c - libFuzzer: usernames; what is accepted is what formatting makes
+ * fuzz_username.c - libFuzzer: usernames; formatting an accepted name gives the same text
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */

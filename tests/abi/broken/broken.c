@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * What is wrong before init() is chosen by the environment variable BROKEN, the rest by
+ * The environment variable BROKEN chooses a fault before init(); the other faults are chosen by
  * auth-module-config. Apart from its fault each lets "alice" in with the password "wonderland".
  */
 #include "../users.h"
@@ -162,7 +162,7 @@ static enum coturn_auth_verdict authenticate(void *state, const struct coturn_au
     said("pending", host->complete(&request->handle, COTURN_AUTH_PENDING, grant, NULL));
   }
   if (is("old-grant")) {
-    /* the module's struct ends behind the key */
+    /* the module's struct ends after the key */
     grant->header.struct_size = offsetof(struct coturn_auth_grant, expiry_policy);
     grant->expiry_policy = 77;
     said("old grant", host->complete(&request->handle, COTURN_AUTH_GRANTED, grant, NULL));

@@ -13,11 +13,11 @@
  *   deny-peer=ADDRESS        host->deny_peer()
  *   decline=1                unknown users are declined, not denied
  * Any other word is a user, "name:PROPERTY,PROPERTY...". A token's octets are properties, too:
- *   password=TEXT key=HEX    what keys MESSAGE-INTEGRITY
+ *   password=TEXT key=HEX    the key of MESSAGE-INTEGRITY
  *   expires=+N policy=strict|grace|allocate grace=N
  *   identity=TEXT quota=TEXT display=TEXT accounting=REALM user-quota=N total-quota=N max-bps=N
  *   deny=CODE/REASON-NUMBER  the verdict
- *   bound=REASON-NUMBER      what session_bound() returns
+ *   bound=REASON-NUMBER      the result of session_bound()
  *   pend=MS                  answer after so long, from another thread
  * reload() closes all sessions, stop() logs the counters.
  */

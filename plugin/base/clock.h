@@ -1,4 +1,4 @@
-/* clock.h - milliseconds that only go forward
+/* clock.h - UTC seconds, and milliseconds that only go forward
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -7,6 +7,13 @@
 
 #include <stdint.h>
 #include <time.h>
+
+/* UTC seconds; not time(), whose clock may be a tick behind. */
+static inline int64_t clock_now(void) {
+  struct timespec ts;
+  clock_gettime(CLOCK_REALTIME, &ts);
+  return (int64_t)ts.tv_sec;
+}
 
 static inline int64_t clock_us(void) {
   struct timespec ts;

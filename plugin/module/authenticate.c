@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "base/clock.h"
 #include "module.h"
 
 #include <string.h>
@@ -78,7 +79,7 @@ enum coturn_auth_verdict module_authenticate(void *state, const struct coturn_au
       .request = request,
       .grant = grant,
       .denial = denial,
-      .now = module->host->now(),
+      .now = clock_now(),
   };
   if (!attempt.thread) {
     attempt.reason = COTURN_AUTH_REASON_MODULE_ERROR;

@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "base/clock.h"
 #include "module.h"
 
 #include <stdatomic.h>
@@ -73,7 +74,7 @@ void gauge_add(enum gauge gauge, int64_t delta) {
 void counters_refresh(const struct module *module) {
   struct store_status status;
   store_status(module->store, &status);
-  int64_t age = status.loaded_at ? module->host->now() - status.loaded_at : 0;
+  int64_t age = status.loaded_at ? clock_now() - status.loaded_at : 0;
   gauge_set(GAUGE_DATABASE_UP, status.connected);
   gauge_set(GAUGE_SNAPSHOT_AGE, age > 0 ? (uint64_t)age : 0);
   gauge_set(GAUGE_GENERATION, status.generation);

@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "base/clock.h"
 #include "module.h"
 #include "module_settings.h"
 
@@ -116,7 +117,7 @@ static int module_init(const struct coturn_auth_host *host, const char *path, vo
     return -1;
   module->host = host;
   pthread_mutex_init(&module->stop_lock, NULL);
-  module->started_at = host->now();
+  module->started_at = clock_now();
   module->config = calloc(1, sizeof *module->config);
   module->sessions = sessions_new();
   char err[1024] = "";
@@ -182,7 +183,7 @@ __attribute__((visibility("default"))) const struct coturn_auth_module *
 coturn_auth_module(const struct coturn_auth_host *host) {
   if (!host || host->header.magic != COTURN_AUTH_MAGIC)
     return NULL;
-  if (!COTURN_AUTH_HAS(host, struct coturn_auth_host, zero) ||
+  if (!COTURN_AUTH_HAS(host, struct coturn_auth_host, visit_counters) ||
       host->header.abi_major != COTURN_AUTH_ABI_MAJOR) {
     if (COTURN_AUTH_HAS(host, struct coturn_auth_host, log)) {
       char line[160];

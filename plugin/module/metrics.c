@@ -8,6 +8,7 @@
  */
 #include "config.h"
 
+#include "base/clock.h"
 #include "module.h"
 #include "module_settings.h"
 
@@ -69,10 +70,10 @@ static void add_counter(const struct coturn_auth_counter *counter, uint64_t valu
 
 /* Reads a request up to its blank line. 0; -1: it takes too long, is too large, or the module stops. */
 static int read_request(struct metrics *metrics, int fd, char *request) {
-  uint64_t end = metrics->module->host->monotonic_ms() + LIMIT_MS;
+  int64_t end = clock_ms() + LIMIT_MS;
   size_t len = 0;
   while (len < REQUEST_MAX - 1) {
-    uint64_t now = metrics->module->host->monotonic_ms();
+    int64_t now = clock_ms();
     struct pollfd polled[] = {{fd, POLLIN, 0}, {metrics->wake[0], POLLIN, 0}};
     if (now >= end || poll(polled, 2, (int)(end - now)) <= 0 || polled[1].revents)
       return -1;

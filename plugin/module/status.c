@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "base/clock.h"
 #include "module.h"
 
 #include <inttypes.h>
@@ -51,7 +52,7 @@ void module_status(void *state, coturn_auth_status_fn emit, void *arg) {
   const struct emitter e = {emit, arg};
   struct store_status status;
   store_status(module->store, &status);
-  int64_t now = module->host->now();
+  int64_t now = clock_now();
   line(&e, "schema", "%d", STORE_SCHEMA_VERSION);
   line(&e, "configuration", "%s", module->config->path);
   line(&e, "running for", "%" PRId64 " s", now - module->started_at);

@@ -27,10 +27,11 @@ ENDED = (-signal.SIGTERM, 0)
 
 def module_file(name):
     """The built module of that name."""
-    for folder in (os.path.join(BUILD, "tests", "abi", ".libs"), os.path.join(BUILD, "tests", "abi")):
-        path = os.path.join(folder, name + ".so")
-        if os.path.exists(path):
-            return path
+    for folder in (f"plugin/examples/{name}", "tests/abi", "."):
+        for libs in (".libs", ""):
+            path = os.path.join(BUILD, folder, libs, name + ".so")
+            if os.path.exists(path):
+                return path
     raise unittest.SkipTest(f"module {name} is not built: make check TESTS=")
 
 

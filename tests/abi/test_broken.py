@@ -52,7 +52,7 @@ class Refused(Start):
         self.refused("cannot load: .*undefined symbol: nobody_has_this_function", "unresolved")
 
     def test_wrong_magic(self):
-        self.refused("the module says 0xdeadbeef, this turnserver 0x43415554", broken="wrong-magic")
+        self.refused("the module says 0xdeadbeef, this turnserver 0x43415532", broken="wrong-magic")
 
     def test_newer_major(self):
         self.refused(r"the module is made for 2\.5, this turnserver for 1\.0", broken="newer-major")

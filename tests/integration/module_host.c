@@ -72,8 +72,7 @@ static const char *const reason_names[] = COTURN_AUTH_REASON_NAMES;
 static void host_log(enum coturn_auth_log_level level, const char *line) {
   fprintf(stderr, "log %d: %s\n", (int)level, line);
 }
-static int64_t host_now(void) { return (int64_t)time(NULL); }
-static uint64_t host_monotonic_ms(void) {
+static uint64_t monotonic_ms(void) {
   struct timespec ts;
   clock_gettime(CLOCK_MONOTONIC, &ts);
   return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
@@ -116,21 +115,17 @@ static void host_visit_counters(coturn_auth_counter_fn fn, void *arg) {
   for (size_t i = 0; i < counter_count; i++)
     fn(&counters[i], __atomic_load_n(counters[i].value, __ATOMIC_RELAXED), arg);
 }
-static void host_zero(void *p, size_t n) { OPENSSL_cleanse(p, n); }
 
 static const struct coturn_auth_host host = {
     .header = COTURN_AUTH_HEADER(struct coturn_auth_host),
     .software = "module_host",
     .log = host_log,
-    .now = host_now,
-    .monotonic_ms = host_monotonic_ms,
     .check_integrity = host_check_integrity,
     .complete = host_complete,
     .close_session = host_close_session,
     .deny_peer = host_deny_peer,
     .register_counter = host_register_counter,
     .visit_counters = host_visit_counters,
-    .zero = host_zero,
 };
 
 /* --- requests ------------------------------------------------------------------------------------
@@ -242,7 +237,7 @@ static void stress_once(struct stress *s, uint64_t session) {
 static void *stress_thread(void *arg) {
   struct stress *s = arg;
   uint64_t first = (uint64_t)s->number * 1000000;
-  for (uint64_t i = 0; host_monotonic_ms() < s->until_ms; i++)
+  for (uint64_t i = 0; monotonic_ms() < s->until_ms; i++)
     stress_once(s, first + i % 4000);
   for (uint64_t i = 0; i < 4000; i++)
     end_session(s, first + i);
@@ -255,7 +250,7 @@ static void stress(const struct coturn_auth_module *module, void *state, unsigne
   pthread_t id[THREADS_MAX];
   for (unsigned i = 0; i < threads; i++) {
     all[i] = (struct stress){.module = module, .state = state, .number = i + 1};
-    all[i].until_ms = host_monotonic_ms() + ms;
+    all[i].until_ms = monotonic_ms() + ms;
     if (pthread_create(&id[i], NULL, stress_thread, &all[i]))
       exit(1);
   }

@@ -7,9 +7,10 @@
  *
  * The users are as in instant.c; "delay" is the time to think, in milliseconds.
  */
-#include "../users.h"
+#include "examples/instant/users.h"
 
 #include <pthread.h>
+#include <string.h>
 #include <unistd.h>
 
 #define QUEUE_MAX 256
@@ -42,7 +43,7 @@ static void answer(const struct question *q) {
     denial.reason = COTURN_AUTH_REASON_UNKNOWN_USER;
     later.host->complete(&q->handle, COTURN_AUTH_DENIED, NULL, &denial);
   }
-  later.host->zero(&grant, sizeof(grant));
+  explicit_bzero(&grant, sizeof(grant));
 }
 
 static void *work(void *arg) {
@@ -123,5 +124,5 @@ __attribute__((visibility("default"))) const struct coturn_auth_module *
 coturn_auth_module(const struct coturn_auth_host *host);
 
 const struct coturn_auth_module *coturn_auth_module(const struct coturn_auth_host *host) {
-  return COTURN_AUTH_HAS(host, struct coturn_auth_host, zero) ? &module : NULL;
+  return COTURN_AUTH_HAS(host, struct coturn_auth_host, visit_counters) ? &module : NULL;
 }

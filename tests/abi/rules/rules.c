@@ -29,7 +29,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+/* Not time(), whose clock may be a tick behind the host's. */
+static int64_t now(void) {
+  struct timespec ts;
+  clock_gettime(CLOCK_REALTIME, &ts);
+  return (int64_t)ts.tv_sec;
+}
 
 #define SESSIONS_MAX 64
 
@@ -119,7 +127,7 @@ static void fill_answer(const char *text, const struct coturn_auth_request *requ
   a->verdict = COTURN_AUTH_GRANTED;
   fill_key(text, request->username, request->realm, g);
   if (number(text, "expires"))
-    g->expires = rules.host->now() + number(text, "expires");
+    g->expires = now() + number(text, "expires");
   if (!property(text, "policy", ',', value, sizeof(value)))
     g->expiry_policy = !strcmp(value, "grace")      ? COTURN_AUTH_EXPIRY_GRACE
                        : !strcmp(value, "allocate") ? COTURN_AUTH_EXPIRY_ALLOCATE
@@ -311,5 +319,5 @@ __attribute__((visibility("default"))) const struct coturn_auth_module *
 coturn_auth_module(const struct coturn_auth_host *host);
 
 const struct coturn_auth_module *coturn_auth_module(const struct coturn_auth_host *host) {
-  return COTURN_AUTH_HAS(host, struct coturn_auth_host, zero) ? &module : NULL;
+  return COTURN_AUTH_HAS(host, struct coturn_auth_host, visit_counters) ? &module : NULL;
 }

@@ -1,16 +1,10 @@
 /*
- * auth_clock.c - the clocks of the authentication module
+ * auth_clock.c - the monotonic clock of the authentication module
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
 
 #include "auth_private.h"
-
-int64_t auth_now(void) {
-  struct timespec ts;
-  clock_gettime(CLOCK_REALTIME, &ts);
-  return (int64_t)ts.tv_sec;
-}
 
 uint64_t auth_monotonic_ms(void) {
   struct timespec ts;

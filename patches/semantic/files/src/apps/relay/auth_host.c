@@ -6,8 +6,6 @@
 
 #include "auth_exchange.h"
 
-#include <openssl/crypto.h>
-
 static void host_log(enum coturn_auth_log_level level, const char *line) {
   char clean[901];
   size_t i;
@@ -73,22 +71,14 @@ static int host_register_counter(const struct coturn_auth_counter *counter) {
   return auth_register_counter(counter);
 }
 
-static void host_zero(void *p, size_t n) {
-  if (p)
-    OPENSSL_cleanse(p, n);
-}
-
 const struct coturn_auth_host auth_host = {
     COTURN_AUTH_HEADER(struct coturn_auth_host),
     "coturn-" TURN_SERVER_VERSION,
     host_log,
-    auth_now,
-    auth_monotonic_ms,
     auth_check_integrity,
     auth_complete,
     host_close_session,
     auth_deny_peer,
     host_register_counter,
     auth_visit_counters,
-    host_zero,
 };

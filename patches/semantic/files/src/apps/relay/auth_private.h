@@ -21,7 +21,6 @@ struct auth_answer {
 
 /* ---- auth_clock.c */
 
-int64_t auth_now(void);
 uint64_t auth_monotonic_ms(void);
 
 /* ---- auth_text.c */

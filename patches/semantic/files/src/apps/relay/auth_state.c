@@ -35,10 +35,6 @@ static uint16_t transport_of(ts_ur_super_session *ss) {
       return COTURN_AUTH_TRANSPORT_TLS;
     case DTLS_SOCKET:
       return COTURN_AUTH_TRANSPORT_DTLS;
-    case SCTP_SOCKET:
-      return COTURN_AUTH_TRANSPORT_SCTP;
-    case TLS_SCTP_SOCKET:
-      return COTURN_AUTH_TRANSPORT_TLS_SCTP;
     default:
       break;
     }

@@ -5,8 +5,8 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
-#ifndef TURNCRED_TESTS_ABI_USERS_H
-#define TURNCRED_TESTS_ABI_USERS_H
+#ifndef TURNCRED_EXAMPLES_USERS_H
+#define TURNCRED_EXAMPLES_USERS_H
 
 #include "coturn_auth_module.h"
 

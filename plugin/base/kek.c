@@ -118,6 +118,26 @@ static int load_folder(struct kek_ring *ring, const char *path, char *err, size_
   return rc;
 }
 
+/* Puts the one key of the file full into the ring; cuts full at its last slash. path: what messages call the file. */
+static int load_file(struct kek_ring *ring, char *full, const char *path, char *err, size_t err_cap) {
+  char *slash = strrchr(full, '/');
+  int dir = AT_FDCWD;
+  const char *name = full;
+  if (slash) {
+    name = slash + 1;
+    *slash = 0;
+    dir = open(slash == full ? "/" : full, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+      return fail_with(errno, err, err_cap, "key encryption key: folder %s: %s", full, strerror(errno));
+  }
+  struct kek *kek = grow(ring);
+  int rc = kek ? read_file(kek, dir, name, path, err, err_cap) : fail_with(ENOMEM, err, err_cap, "out of memory");
+  ring->count = rc == 0;
+  if (dir >= 0)
+    close(dir);
+  return rc;
+}
+
 int kek_ring_load(struct kek_ring **out, const char *path, char *err, size_t err_cap) {
   char full[4096];
   static const char prefix[] = "credential:";
@@ -143,31 +163,7 @@ int kek_ring_load(struct kek_ring **out, const char *path, char *err, size_t err
   struct kek_ring *ring = calloc(1, sizeof *ring);
   if (!ring)
     return fail_with(ENOMEM, err, err_cap, "out of memory");
-  int rc;
-  if (S_ISDIR(st.st_mode)) {
-    rc = load_folder(ring, full, err, err_cap);
-  } else {
-    char *slash = strrchr(full, '/');
-    int dir = AT_FDCWD;
-    const char *name = full;
-    rc = 0;
-    if (slash) {
-      name = slash + 1;
-      *slash = 0;
-      dir = open(slash == full ? "/" : full, O_PATH | O_DIRECTORY | O_CLOEXEC);
-      if (dir < 0)
-        rc = fail_with(errno, err, err_cap, "key encryption key: folder %s: %s", full, strerror(errno));
-    }
-    struct kek *kek = rc == 0 ? grow(ring) : NULL;
-    if (kek) {
-      rc = read_file(kek, dir, name, path, err, err_cap);
-      ring->count = rc == 0;
-    } else if (rc == 0) {
-      rc = fail_with(ENOMEM, err, err_cap, "out of memory");
-    }
-    if (dir >= 0)
-      close(dir);
-  }
+  int rc = S_ISDIR(st.st_mode) ? load_folder(ring, full, err, err_cap) : load_file(ring, full, path, err, err_cap);
   if (rc)
     kek_ring_free(ring);
   else

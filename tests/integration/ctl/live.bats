@@ -399,7 +399,7 @@ restart_with_kek() {
   synced
 }
 
-@test "a realm with a key encryption key of its own: who lacks it serves all others" {
+@test "a realm with a key encryption key of its own: a server without that key serves all other realms" {
   local credential
   export TURNCRED_KEK=$TC_DIR/kek
   ctl kek generate "$TC_DIR/kek/own"

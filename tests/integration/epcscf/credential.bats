@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-3-Clause
-# Who gets which TURN credential from the eP-CSCF, and that it opens the patched server.
+# Phones get TURN credentials from the eP-CSCF: which phone gets which credential, and the patched server accepts it.
 
 load ../lib
 load ../turncredd/daemon
@@ -28,7 +28,7 @@ teardown_file() { edge_down; }
   phones_step main option_tag
 }
 
-@test "who did not ask gets none, nor who asks for what there is not" {
+@test "a phone gets no credential without asking, and none of a kind that the domain does not have" {
   phones_step main not_asked_for
 }
 
@@ -99,7 +99,7 @@ PY
   phones_step main uris_as_user_ids
 }
 
-@test "who is revoked: what was handed out fails, registration goes on without" {
+@test "a revoked user: old credentials fail, registration goes on without a credential" {
   phones_step main revoked_subscriber
 }
 
@@ -113,7 +113,7 @@ PY
 }
 by_certificate() { [ "$(sql "SELECT count(*) > 0 FROM turncred.issue_log WHERE caller = 'by-certificate'")" = t ]; }
 
-@test "a turncredd that cannot prove who it is gets no key" {
+@test "a turncredd without a valid certificate gets no key" {
   edge_start stranger "TURNCREDD_CA \"$TC_DIR/tls/otherca.pem\""
   phones stranger <<'PY'
 async with phone("alice") as p:

@@ -7,8 +7,8 @@ load ../lib
 load ../turncredd/daemon
 load epcscf
 
-# Exact versions; npm installs them into the build folder, where they are kept. Who has no registry puts
-# them somewhere and names that in NODE_PATH.
+# Exact versions; npm installs them into the build folder and keeps them there. Without a registry, put
+# them into a folder and name that folder in NODE_PATH.
 packages=(jssip@3.13.8 ws@8.18.3)
 
 setup_file() {

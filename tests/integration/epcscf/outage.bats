@@ -28,7 +28,7 @@ show_measured() { sed "s/^/# /" "$TC_DIR/measured" >&3; : >"$TC_DIR/measured"; }
   show_measured
 }
 
-@test "turncredd hangs: all register, nobody gets a credential, who did not ask does not wait" {
+@test "turncredd hangs: all phones register without a credential, and phones that do not ask do not wait" {
   kill -STOP "$(daemon_pid main)"
   phones_step main hung
   show_measured
@@ -77,7 +77,7 @@ PY
   kill -STOP "$(daemon_pid main)"
   phones_step narrow hung_and_narrow
   show_measured
-  # and the count of those who wait comes down again
+  # and the number of waiting requests comes down again
   wait_for 10 nobody_waits
 }
 nobody_waits() { kamcmd -s "unix:$TC_DIR/edges/narrow/run/ctl" htable.get asking now | grep -Eq 'value: 0$'; }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Real clients, the real patched server, a real database: who is let in and who is not.
+# Real clients, the real patched server, a real database: accepted and refused logins.
 # SPDX-License-Identifier: BSD-3-Clause
 
 load ../lib

@@ -221,7 +221,7 @@ PY
   [[ $(stat -c %U "/proc/$pid") == nobody ]]
   [[ $(sql "SELECT count(*) FROM pg_stat_activity WHERE usename = 'turn2'") == 1 ]]
   wait_for 10 test -s "$TC_DIR/servers/unit/snapshot"
-  # it can read them again, since it is still who it was
+  # the server can read them again, because it still runs as the same user
   kill -USR2 "$pid"
   log_has unit 'auth-module: reload: done'
   turn unit <<'PY'

@@ -124,7 +124,7 @@ denied_now() { CALLER=pcscf call_json 403 POST /v1/realms/turn.test/credentials 
 }
 logged() { [ "$(sql "SELECT count(*) > 0 FROM turncred.issue_log WHERE realm = 'turn.test' AND $1")" = t ]; }
 
-@test "who may: keys, certificates, scopes, realms, ends" {
+@test "which callers may ask: keys, certificates, scopes, realms, ends" {
   local path=/v1/realms/turn.test/credentials body='{"user": "alice"}'
   call_json 401 POST $path "$body"
   [[ $(header WWW-Authenticate) == Bearer* ]]

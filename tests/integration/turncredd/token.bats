@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-3-Clause
-# POST /oauth2/token: what a portal gets, and who gets nothing. The JWTs are PyJWT's.
+# POST /oauth2/token: the answers to a portal, and refused callers. PyJWT makes the JWTs.
 
 load ../lib
 load daemon

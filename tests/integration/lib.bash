@@ -24,7 +24,7 @@ export TC_TOP TC_BUILD TC_TURNSERVER TC_STOCK TC_MODULE
 # shellcheck source=scripts/lib.sh
 . "$TC_TOP/scripts/lib.sh"
 bats_require_minimum_version 1.5.0
-# what a test waits for comes at once; a limit only ends a test that has failed, and machines are busy
+# an awaited event comes at once; the limit only ends a failed test, and is long because machines are busy
 export PATIENCE=${PATIENCE:-4}
 
 # --- life -----------------------------------------------------------------------------------------
@@ -273,7 +273,7 @@ server_listens() {
   local port pid whose
   port=$(<"$TC_DIR/servers/$1/port") pid=$(<"$TC_DIR/servers/$1/pid")
   server_alive "$1" || return 0 # server_run says that it ended
-  # whose socket it is, is hidden even from root in a container once the server gave root up
+  # in a container, once the server has given root up, not even root can see the owner of the socket
   whose="pid=$pid,"
   readlink "/proc/$pid/fd/1" >/dev/null || whose=":$port "
   [[ $(ss -Hlntp "( sport = :$port )") == *"$whose"* && $(ss -Hlnup "( sport = :$port )") == *"$whose"* ]]
@@ -281,7 +281,7 @@ server_listens() {
 server_port() { cat "$TC_DIR/servers/$1/port"; }
 server_log() { cat "$TC_DIR/servers/$1/log"; }
 
-# flip_octet FILE OFFSET: changes the octet, whatever it was (a fixed one might be there already)
+# flip_octet FILE OFFSET: changes the octet to another value (a fixed value might be there already)
 flip_octet() {
   local octet
   octet=$(xxd -s "$2" -l 1 -p "$1")

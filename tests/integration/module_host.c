@@ -3,9 +3,9 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * Loads the module as turnserver does, asks it, and says what it answers, how long that took and
- * how often it allocated. For what cannot be seen through packets: names and identity of a grant,
- * heap allocations, time of one decision. The whole server is tested in server/.
+ * Loads the module as turnserver does, sends it requests, and prints its answers, their times and their
+ * heap allocations. Packets do not show these values: names and identity of a grant, heap
+ * allocations, time of one decision. The tests in server/ test the whole server.
  *
  *   module_host MODULE.so MODULE.CONF < requests
  *
@@ -84,7 +84,7 @@ static int host_check_integrity(const struct coturn_auth_request *request, const
   uint8_t mac[20];
   unsigned int len = sizeof mac;
   int was = counting;
-  counting = 0; /* what the host allocates is not the module's */
+  counting = 0; /* the host's allocations do not count */
   HMAC(EVP_sha1(), key, (int)key_len, request->message, request->message_len - 24, mac, &len);
   counting = was;
   return CRYPTO_memcmp(mac, request->message + request->message_len - 20, 20) == 0;

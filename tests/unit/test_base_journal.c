@@ -230,7 +230,7 @@ static void set_file_limit(rlim_t octets) {
   assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
-/* An entry that could not be written is nowhere, and its number is given to the next one. */
+/* An entry that could not be written leaves no trace, and the next entry gets its number. */
 static void test_write_fails(void **state) {
   (void)state;
   struct journal *journal = open_with(100);

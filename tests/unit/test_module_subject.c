@@ -97,7 +97,7 @@ static void test_user(void **state) {
   FINE(token);
 }
 
-/* In force until a time: what was issued up to it is dead for good, what came later is not. */
+/* In force until a time: credentials issued up to it are invalid for ever, later ones are not. */
 static void test_issue_time(void **state) {
   struct store_snapshot *s = *state;
   struct subject later = derived;
@@ -149,7 +149,7 @@ static void test_realm(void **state) {
   REFUSED(pushed);
 }
 
-/* Disabling ends what a key let in; retiring or removing it does not. */
+/* Disabling a key ends its sessions; retiring or removing it does not. */
 static void test_keys(void **state) {
   struct store_snapshot *s = *state;
   put_key(s, "r", "k1", STORE_KEY_DISABLED);

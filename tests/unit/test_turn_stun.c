@@ -103,7 +103,7 @@ static void rfc5769_long_term(void **state) {
   assert_int_equal(stun_check_integrity(&msg, md5, sizeof md5), 0);
 }
 
-/* What we write is what the RFC's authors wrote. */
+/* The encoded message equals the RFC's example. */
 static void encodes_rfc5769_response(void **state) {
   uint8_t want[256], buf[256];
   struct stun_writer w;
@@ -211,7 +211,7 @@ static void every_truncation_is_refused(void **state) {
   assert_int_equal(stun_parse(buf, len, &msg), EBADMSG);
 }
 
-/* RFC 8489 14.5: what stands behind MESSAGE-INTEGRITY does not count. */
+/* RFC 8489 14.5: attributes after MESSAGE-INTEGRITY do not count. */
 static void attributes_after_integrity_are_ignored(void **state) {
   static const uint8_t id[12] = "transaction";
   uint8_t buf[256];

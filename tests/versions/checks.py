@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is done to one version of coturn. Each check gives an Outcome; those behind `build` run against what
-it has built, with one turncred.so for all versions."""
+"""The checks of one version of coturn. Each check gives an Outcome; the checks after `build` run with its
+builds, with one turncred.so for all versions."""
 
 import glob
 import os

@@ -64,7 +64,7 @@ def of_version(rows, version):
 
 
 def is_there(row, tree):
-    """Whether the tree has what the row of ABSENT says that it has not."""
+    """Whether the tree has the function that the row of ABSENT calls absent."""
     try:
         with open(os.path.join(tree, row.file), encoding="utf-8", errors="replace") as file:
             return re.search(row.text, file.read()) is not None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From what tests said to one word: green, known (green but for what differences.py explains), absent,
+"""Turns the results of tests into one word: green, known (green except for rows of differences.py), absent,
 unseen (could not be tried here), red."""
 
 import collections

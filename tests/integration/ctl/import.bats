@@ -45,7 +45,7 @@ import() {
     return 1
   }
 }
-# action KIND NAME: what became of the row
+# action KIND NAME: prints the import's action on the row
 action() { jq -r --arg k "$1" --arg n "$2" '.[] | select(.kind == $k and .name == $n) | .action' "$TC_DIR/out"; }
 reason() { jq -r --arg k "$1" --arg n "$2" '.[] | select(.kind == $k and .name == $n) | .reason' "$TC_DIR/out"; }
 dump() { PGDATABASE=coturn pg_dump --inserts | grep -v "^.\(un\)\?restrict" | sort; }
@@ -81,7 +81,7 @@ dump() { PGDATABASE=coturn pg_dump --inserts | grep -v "^.\(un\)\?restrict" | so
   ! grep -q "logen\|$long" "$TC_DIR/out"
 }
 
-@test "with --apply it is there, sealed; a second time everything is the same" {
+@test "with --apply the rows are there, sealed; a second import changes nothing" {
   import --add-realms --default-realm turn.test --truncate --apply
   [ "$(action oauth_key north)" = add ]
   [ "$(sql "SELECT count(*) FROM turncred.key WHERE realm = 'turn.test' AND wrapped IS NOT NULL")" = 4 ]

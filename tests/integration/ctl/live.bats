@@ -84,7 +84,7 @@ LINES
   ctl server forget bound
 }
 
-@test "what has run out is 401" {
+@test "an expired credential gets 401" {
   "$CTL" token issue turn.test alice --lifetime 1s --json >"$TC_DIR/token"
   "$CTL" credential issue turn.test alice --lifetime 1s --json >"$TC_DIR/derived"
   sleep 7 # RFC 7635 accepts tokens for 5 s more
@@ -173,7 +173,7 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
   ctl realm set turn.test --default-ttl 2h
   wait_for 10 listed ".current and (.progress | tonumber) > $before"
   ctl realm set turn.test --default-ttl 1h
-  # one that is behind shows
+  # the list shows a server that lags
   sql "INSERT INTO turncred.instance (id, kind, progress, last_seen, snapshot_age, database_state)
        VALUES ('old', 'server', '3', now() - interval '1 hour', 3600, 'no route to host')"
   ctl server list
@@ -227,7 +227,7 @@ listed() { ctl server list && jq -e ".[] | select(.id == \"main\") | $1" "$TC_DI
   probe "$TC_DIR/first" --renew "$TC_DIR/second"
   [ "$(value '[.steps[].step] | index("after-renewal") != null')" = true ]
   probe "$TC_DIR/first" --renew "$TC_DIR/other" --expect-error 441
-  # the same key, one row, sealed, in nobody's way
+  # the same key is one row, sealed, and disturbs no command
   [ "$(sql "SELECT wrapped FROM turncred.key WHERE use = 'tag'")" = "$before" ]
   [ "$(sql "SELECT refused_rows FROM turncred.instance WHERE id = 'main'")" = 0 ]
   run ! grep -q subject-tag "$TC_DIR/servers/main/log"
@@ -257,7 +257,7 @@ LINES
   [ "$(sql "SELECT count(*) FROM turncred.key WHERE use = 'tag'")" = 1 ]
 }
 
-@test "issuers make the key of subject tags when they first need it, and all the same one" {
+@test "issuers make the key of subject tags when they first need it, and all issuers use the same key" {
   local i pids=() tags
   sql "CREATE ROLE issuer1 LOGIN IN ROLE turncred_issuer"
   echo "own $(id -un) issuer1" >>"$TC_DIR/pg/data/pg_ident.conf"
@@ -441,7 +441,7 @@ restart_with_kek() {
   rm "$TC_DIR/kek/own2"
 }
 
-@test "two realms on one server: ORIGIN chooses, and keys of one are nothing in the other" {
+@test "two realms on one server: ORIGIN chooses, and keys of one realm do not work in the other" {
   export TURNCRED_KEK=$TC_DIR/kek/second
   ctl realm add b.test --origin https://b.example --mechanisms token,derived
   ctl key add b.test b1
@@ -458,7 +458,7 @@ restart_with_kek() {
   ctl realm remove b.test --with-contents
 }
 
-@test "backup and restore: the copy issues what the servers accept, and without the kek it is nothing" {
+@test "backup and restore: the copy issues credentials that the servers accept; without the kek it is useless" {
   export TURNCRED_KEK=$TC_DIR/kek/second
   ctl key add turn.test backup --save "$TC_DIR/backup-key"
   ctl credential push turn.test gerda --wait 10s
@@ -488,7 +488,7 @@ restart_with_kek() {
   "$CTL" token issue turn.test alice --kid backup --kek "$TC_DIR/foreign/second" >"$TC_DIR/out" 2>"$TC_DIR/err" || rc=$?
   [ "$rc" = 1 ] && [ ! -s "$TC_DIR/out" ]
   grep -q 'does not open it' "$TC_DIR/err"
-  # what is in the row is no key: as K, as a password, it gets nobody in
+  # the octets in the row are no key: as K or as a password they log nobody in
   sql "SELECT encode(substr(wrapped, 1, 32), 'hex') FROM turncred.key WHERE kid = 'backup'" | xxd -r -p >"$TC_DIR/stolen"
   head -c 20 /dev/urandom >"$TC_DIR/mac"
   "$CTL" token encode --key-file "$TC_DIR/stolen" --server-name turn.test --mac-key-file "$TC_DIR/mac" --lifetime 600 --json |
@@ -496,7 +496,7 @@ restart_with_kek() {
   probe "$TC_DIR/forged" --expect-error 401
   unset TURNCRED_DATABASE
   ctl key disable turn.test backup
-  # nor does what lies in a derived key's row; what turnload makes with the right octets gets in
+  # the octets in a derived key's row do not either; credentials that turnload makes with the right octets work
   sql "DELETE FROM turncred.key WHERE use = 'derived' AND state = 'retired'"
   ctl key add turn.test stolen --use derived --save "$TC_DIR/right-key"
   synced
@@ -571,7 +571,7 @@ found() {
   sql "SELECT turncred.key_set_state('crowded', 'c1', 'disabled')" >/dev/null
   "$CTL" doctor --json >"$TC_DIR/out" || true
   run ! found FAILED crowded
-  # nor does key set let one back in beside four others
+  # key set does not let a key back in beside four others, either
   run -1 "$CTL" key set crowded c1 --state active
   [[ $output == *'has 4 derived keys that are accepted'*'key disable'* ]]
   [ "$(sql "SELECT state FROM turncred.key WHERE kid = 'c1'")" = disabled ]

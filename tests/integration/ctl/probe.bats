@@ -89,7 +89,7 @@ fails() {
   fails 403 permission allow-loopback-peers strict
 }
 
-@test "an open relay is called one" {
+@test "an open relay is reported as an open relay" {
   fails 0 challenge 'open relay' anybody
 }
 

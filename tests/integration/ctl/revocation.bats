@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What turncredctl issues after a revocation was lifted is let in, and what it issued before stays dead.
+# Credentials that turncredctl issues after a revocation was lifted work; credentials from before stay invalid.
 # SPDX-License-Identifier: BSD-3-Clause
 
 load ../lib

@@ -24,7 +24,7 @@ teardown_file() { edge_down; }
   phones_step main pushed_allocates_until_unregistered
 }
 
-@test "the option tag asks for what the domain prefers" {
+@test "the option tag asks for the kind that the domain prefers" {
   phones_step main option_tag
 }
 
@@ -41,7 +41,7 @@ teardown_file() { edge_down; }
   phones_step main refusals
 }
 
-@test "nobody gets another's: identity is whose password it was" {
+@test "no phone gets another user's credential: the digest's user is the identity" {
   phones_step main identity_is_the_password
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-3-Clause
-# turncredd hung, stopped and back: registrations go on without credentials, and nobody else waits.
+# turncredd hangs, stops and comes back: registrations go on without credentials, and no other phone waits.
 
 load ../lib
 load ../turncredd/daemon
@@ -23,7 +23,7 @@ teardown_file() { edge_down; }
 
 show_measured() { sed "s/^/# /" "$TC_DIR/measured" >&3; : >"$TC_DIR/measured"; }
 
-@test "turncredd answers: the one time to compare with" {
+@test "turncredd answers: the time for comparison" {
   phones_step main answering
   show_measured
 }
@@ -37,7 +37,7 @@ show_measured() { sed "s/^/# /" "$TC_DIR/measured" >&3; : >"$TC_DIR/measured"; }
   phones_step main credential_again
 }
 
-@test "TLS that fails elsewhere closes nobody's connection" {
+@test "a failing TLS connection closes no other connection" {
   # without fork_apart.c it does
   phones_step main tls_that_fails_elsewhere
 }
@@ -50,7 +50,7 @@ show_measured() { sed "s/^/# /" "$TC_DIR/measured" >&3; : >"$TC_DIR/measured"; }
   phones_step main credential_again
 }
 
-@test "what was handed out before goes on being handed out while turncredd is away" {
+@test "while turncredd is away, phones get the credentials of before again" {
   phones main <<'PY' >"$TC_DIR/kept"
 async with phone("bob") as p:
     print((await p.register("pushed")).credential()["password"])
@@ -64,7 +64,7 @@ async with phone("bob") as p:
 PY
 }
 
-@test "unregistered while turncredd hangs: taken back as soon as it is there again" {
+@test "unregistered while turncredd hangs: the credential is deleted as soon as turncredd is back" {
   phones_step main unregistered_while_it_hangs
 }
 

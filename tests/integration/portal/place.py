@@ -50,7 +50,7 @@ def missing():
 
 
 def no_edge():
-    """What is not there to run the eP-CSCF with; None if everything is."""
+    """The name of a missing program for the eP-CSCF; None if nothing is missing."""
     if not os.access(KAMAILIO, os.X_OK):
         return "kamailio is not installed"
     return None if (EDGE / "kamailio.cfg").exists() else "there is no plugin/epcscf"

@@ -165,13 +165,13 @@ class Calls(Case):
         PAGE.id("get-token").click()
         PAGE.until(lambda: PAGE.shown("token"))
         self.assertIn(f"{place.REALM}-token", PAGE.id("token").text)
-        self.assertIn("Browsers cannot use it", PAGE.text("step-2"))
+        self.assertIn("Browsers cannot use tokens", PAGE.text("step-2"))
         self.assertEqual(PAGE.driver.find_elements(By.CSS_SELECTOR, "input[name=use][value=token]"), [])
 
     def test_a_credential_that_runs_out(self):
         PLACE.ctl("realm", "set", place.REALM, "--default-ttl", "4s")
         try:
-            # turncredd has it as soon as what it issues is that short
+            # turncredd obeys the new ttl as soon as its credentials are that short
             def short():
                 PAGE.ready()
                 return "in 1 h" not in PAGE.text("https-left") and "min" not in PAGE.text("https-left")
@@ -213,7 +213,7 @@ class Calls(Case):
             PAGE.id("get-https").click()
             PAGE.until(lambda: PAGE.shown("https-error"))
             self.assertEqual(PAGE.text("https-error"), "Turncredd does not answer.")
-            # what was issued before works on
+            # credentials from before still work
             PAGE.call()
             self.connected()
             PAGE.id("hang-up").click()
@@ -271,7 +271,7 @@ class Sip(Case):
         PAGE.call("udp")
         self.connected()
         PAGE.id("hang-up").click()
-        # kept by somebody beyond the registration, it is worth nothing
+        # a copy of the credential that outlives the registration is worth nothing
         servers = [{"urls": PLACE.uris[0], "username": shown["Username"], "credential": shown["Password"]}]
         PAGE.id("unregister").click()
         PAGE.until(lambda: PAGE.text("sip-state") == "Not registered any more.")
@@ -330,7 +330,7 @@ class Sip(Case):
 
 
 class Access(Case):
-    """What of the basics a program can check; see audit.js."""
+    """The basics of accessibility that a program can check; see audit.js."""
 
     def test_signed_out(self):
         PAGE.open()

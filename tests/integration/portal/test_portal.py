@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""The sample portal without a browser: who is let in, what is refused, what is in its tokens, settings.
+"""The sample portal without a browser: sign-in, refusals, the contents of its tokens, settings.
 turncredd and turnserver are real."""
 
 import base64

@@ -17,7 +17,7 @@ pgtap() {
 
 @test "constraints refuse what they should, by name; feed and housekeeping" { pgtap constraints.sql 130; }
 
-@test "roles: each may what it needs and nothing else" { pgtap roles.sql 220; }
+@test "roles: each role has the rights that it needs and no others" { pgtap roles.sql 220; }
 
 @test "the migration runs with CREATEROLE and CREATE alone, beside another database of the cluster" {
   sql "CREATE ROLE dba LOGIN CREATEROLE" 'CREATE DATABASE other OWNER dba'
@@ -89,7 +89,7 @@ SCRIPT
 
 somebody_waits_for_a_lock() { [ "$(sql 'SELECT count(*) FROM pg_locks WHERE NOT granted')" -gt 0 ]; }
 
-@test "maintenance does not wait behind a dump, nor make anybody wait behind it" {
+@test "maintenance does not wait for a dump, and makes no other statement wait" {
   sql 'CREATE TABLE turncred.change_20200101 PARTITION OF turncred.change FOR VALUES FROM ($$2020-01-01$$) TO ($$2020-01-02$$)' \
     'ALTER TABLE turncred.change_20200101 OWNER TO turncred_owner'
   slow begin 'LOCK TABLE turncred.change IN ACCESS SHARE MODE'

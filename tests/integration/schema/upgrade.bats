@@ -82,7 +82,7 @@ SQL
   [[ $output == *"schema 907, this program knows up to $newest"* ]]
 }
 
-@test "an old server keeps running while the schema expands; after the contraction it says so and keeps what it has" {
+@test "an old server keeps running while the schema expands; after the contraction it logs that and keeps its data" {
   expand
   cat >"$TC_DIR/schema/0902-contract.sql" <<'SQL'
 INSERT INTO turncred.migration (version, description, min_program) VALUES (902, 'contract', 2);

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What the module answers beside a verdict: names, identity, deadlines; what one answer costs.
+# The module's answers apart from the verdict: names, identity, deadlines; the cost of one answer.
 # SPDX-License-Identifier: BSD-3-Clause
 
 load ../lib
@@ -31,7 +31,7 @@ teardown_file() { turncred_down; }
   turn_step host names_identity_deadline
 }
 
-@test "reasons: the most telling one, for each way to be wrong" {
+@test "reasons: the most exact reason for each fault" {
   turn_step host reasons
 }
 

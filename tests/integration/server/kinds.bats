@@ -92,7 +92,7 @@ expect(401, password("frank", "0123456789abcdef-frank"))
 PY
 }
 
-@test "mechanisms: what a realm does not list is refused" {
+@test "mechanisms: a mechanism that the realm does not list is refused" {
   realm_add narrow.test "mechanisms='{pushed}'"
   key_add narrow.test n1 derived
   credential_push narrow.test gina 0123456789abcdef-gina

@@ -85,7 +85,7 @@ PY
   turn_step main lengths_inside_a_token
 }
 
-@test "ACCESS-TOKEN behind MESSAGE-INTEGRITY is none" {
+@test "an ACCESS-TOKEN after MESSAGE-INTEGRITY does not count" {
   turn_step main token_behind_integrity
 }
 

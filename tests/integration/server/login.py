@@ -187,7 +187,7 @@ def lengths_inside_a_token():
 
 
 def token_behind_integrity():
-    """An ACCESS-TOKEN behind MESSAGE-INTEGRITY is not looked at."""
+    """The server ignores an ACCESS-TOKEN after MESSAGE-INTEGRITY."""
     good = token()
     c = client(good)
     c.challenge()

@@ -119,7 +119,7 @@ PY
   turn_step one change_reaches_both "$ROUNDS"
 }
 
-@test "two servers on one database: what is revoked ends on both within a second, with its live allocations" {
+@test "two servers on one database: a revocation ends credentials and live allocations on both within a second" {
   sql "DELETE FROM turncred.key WHERE kid LIKE 'e_'" # servers try four derived keys
   key_add turn.test gone
   key_add turn.test off derived

@@ -45,7 +45,7 @@ def change_reaches_both(rounds):
 
 
 def revoked_on_both():
-    """What is revoked ends on both servers within a second, with its sessions."""
+    """A revocation ends credentials and sessions on both servers within a second."""
     SERVERS = "one", "two"
 
     def sql(text):

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# How the module starts, what it refuses, and what it says about itself.
+# How the module starts, what it refuses, and what it reports.
 # SPDX-License-Identifier: BSD-3-Clause
 
 load ../lib
@@ -232,7 +232,7 @@ PY
   run -1 as_user nobody grep -a "$secret" "/proc/$pid/cmdline" "/proc/$pid/environ"
 }
 
-@test "proc-user: the module starts before the server gives root up, and what it then cannot read it names" {
+@test "proc-user: the module starts before the server gives root up, and names the files that it can no longer read" {
   [[ $(id -u) == 0 ]] || skip "only root can give root up"
   chmod 755 "$TC_DIR/servers"
   server_folder dropped

@@ -118,7 +118,7 @@ SCRIPT
   [ "$(find "$TC_DIR" -maxdepth 1 -name 'kept*' | wc -l)" = 1 ]
 }
 
-@test "when the database comes, it is the truth again; what it lost is remembered" {
+@test "when the database comes back, its data count again; a revocation lifted meanwhile still ends older credentials" {
   cat >"$TC_DIR/bin/pg" <<PG
 #!/bin/bash
 . "$TC_TOP/tests/integration/store/store.bash"

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""What ./faults needs beside the shell: a proxy, somebody who asks the issuer, and the table."""
+"""The parts of ./faults in Python: a proxy, a client of the issuer, and the table."""
 import asyncio
 import base64
 import http.client

@@ -182,7 +182,7 @@ SCRIPT
   sql "DELETE FROM turncred.credential WHERE username LIKE 'many%'"
 }
 
-@test "revocations come, are lifted, and what was issued before stays dead" {
+@test "revocations come and are lifted; credentials from before stay invalid" {
   sql "SELECT turncred.credential_push_password('r', 'bob', 'password of 128 bits')" \
     "SELECT turncred.issue_record('r', 'token', 'bob', now() + interval '1 hour', 'k', '00112233445566778899aabbccddeeff')" >/dev/null
   run probe -p 60000 <<'SCRIPT'

@@ -15,7 +15,7 @@ setup_file() {
     sealed credential s alice 'a password of 128 bits' 0 ''
     sealed credential s bob 'a password of 128 bits' 4102444800 192.0.2.1
   } | psql -Xq >/dev/null
-  # the constraints would keep most of what follows out; a store believes no database
+  # the constraints would refuse most of the following rows; a store checks every row itself
   sql 'ALTER TABLE turncred.key DROP CONSTRAINT key_wrapped_length, DROP CONSTRAINT key_plain_length,
        DROP CONSTRAINT key_alg_for_use, DROP CONSTRAINT key_derivation_known, DROP CONSTRAINT key_state_known,
        DROP CONSTRAINT key_wrapped_or_plain, DROP CONSTRAINT key_kek_id_form, DROP CONSTRAINT key_use_known,

@@ -100,7 +100,7 @@ fails() {
   [ "$(grep -c '^peer 127.0.0.1$' "$TC_DIR/probe.log")" -eq 1 ]
 }
 
-@test "so are those it may fail over to, each once" {
+@test "the addresses to which libpq may fail over are told, too, each once" {
   TC_CONN="host=db.test,192.0.2.77 hostaddr=127.0.0.1,127.0.0.2 dbname=turncred user=turn1 sslrootcert=$TC_DIR/tls/ca.crt port=$PORT sslmode=verify-full passfile=$TC_DIR/passfile" works
   grep '^peer' "$TC_DIR/probe.log" | sort >"$TC_DIR/peers"
   printf 'peer 127.0.0.1\npeer 127.0.0.2\npeer 192.0.2.77\n' | diff - "$TC_DIR/peers"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-3-Clause
-# turncredctl doctor: each thing it looks at is broken, one by one; it finds that, names it, says what to do,
+# turncredctl doctor: the tests break each checked thing, one by one; doctor names the fault and the remedy,
 # and is content again afterwards.
 
 load ../lib
@@ -102,7 +102,7 @@ until_days() {
   healthy
 }
 
-@test "role: one that may not" {
+@test "role: a role without rights" {
   doctor --database "$TC_ISSUER"
   [ "$rc" -eq 1 ]
   found FAILED role 'issuer1 is no member of turncred_admin' 'GRANT turncred_admin'
@@ -195,7 +195,7 @@ window() {
 }
 known() { [ "$(sql "SELECT count(*) FROM turncred.instance WHERE id = '$1'")" = 1 ]; }
 
-@test "housekeeping: what ran out is still there, nothing is made ahead" {
+@test "housekeeping: expired rows are still there, no partition is made ahead" {
   credential_push turn.test old 0123456789abcdefABCDEF "$(($(date +%s) - 3 * 86400))"
   broken warning housekeeping '1 credentials ran out' 'turncredctl maintain'
   "$TC_CTL" maintain --json >/dev/null

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What other implementations make of what turncredd hands out, with the primitives of python3-cryptography and
+"""Other implementations check turncredd's credentials, with the primitives of python3-cryptography and
 python3-jwt: independent.py FUNCTION ARGUMENT..."""
 
 import base64

@@ -87,7 +87,7 @@ teardown_file() { daemon_down; }
   cp "$TC_DIR/bruno" "$TC_DIR/answer" && probe main --expect-error 401
 }
 
-@test "DELETE with revoke ends what was issued before, and nothing new is issued" {
+@test "DELETE with revoke ends credentials from before, and turncredd issues no new ones" {
   CALLER=pcscf call_json 201 POST /v1/realms/turn.test/credentials '{"user": "dave"}'
   cp "$TC_DIR/answer" "$TC_DIR/dave"
   probe main
@@ -217,7 +217,7 @@ lifted() {
   cp "$TC_DIR/before" "$TC_DIR/answer" && probe main --expect-error 401
 }
 
-@test "what is issued after a revocation was lifted is let in: user, key, realm" {
+@test "credentials issued after a revocation was lifted work: user, key, realm" {
   export CALLER=all
   call_json 201 POST /v1/realms/turn.test/credentials '{"user": "frank", "ttl": 60}'
   [ "$(value .ttl)" = 60 ]

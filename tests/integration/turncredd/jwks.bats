@@ -122,7 +122,7 @@ FAULTS
 
 quick() { echo "$(elapsed "$1") s" && [ "$(elapsed "$1" | cut -d. -f1)" -lt 3 ]; }
 
-@test "an unknown key brings a fetch before the interval is over, but not as often as somebody likes" {
+@test "an unknown key brings a fetch before the interval is over, but only a limited number of times" {
   serve jwks.json
   daemon_start hourly "jwt_issuer = https://portal.test" "jwt_audience = https://issuer.test" \
     "jwt_jwks = https://127.0.0.1:$(<"$TC_DIR/portal/port")/hourly" "jwt_jwks_ca = $TC_DIR/tls/ca.pem" \
@@ -136,7 +136,7 @@ quick() { echo "$(elapsed "$1") s" && [ "$(elapsed "$1" | cut -d. -f1)" -lt 3 ];
   done
   [ "$(grep -c '^/hourly' "$TC_DIR/portal/hits")" -le 3 ]
   wait_for 25 new_key
-  # what no set has is refused for good, whoever asks how often
+  # a key that no set has is refused for ever, however often a caller sends it
   exchange 503 kid=nobody && [ -n "$(header Retry-After)" ] || exchange 400 kid=nobody
   wait_for 5 refused_for_good
   for n in {1..20}; do exchange 400 kid=nobody && has_error invalid_request 'key set'; done

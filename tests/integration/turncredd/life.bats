@@ -240,7 +240,7 @@ same_serial() { [ "$(serial)" = "$1" ]; }
   ! openssl s_client -tls1_1 -cipher 'DEFAULT@SECLEVEL=0' -connect "127.0.0.1:$(<"$TC_DIR/daemons/main/port")" </dev/null >/dev/null 2>&1
 }
 
-@test "SIGTERM: what is being answered is answered, then it ends; systemd is told" {
+@test "SIGTERM: turncredd finishes its answers, then ends, and tells systemd" {
   local sock=$TC_DIR/notify pid
   /usr/bin/python3 "$BATS_TEST_DIRNAME/life.py" systemd "$sock" >"$TC_DIR/notified" 3>&- 4>&- &
   local listener=$!
@@ -344,7 +344,7 @@ push_again() { CALLER=all call_json 200 POST /v1/realms/turn.test/credentials '{
   issue kept0
   daemon_kill kept
   pg_stop "$TC_DIR/pg"
-  # what is kept shows nobody and no key
+  # the kept files show no user and no key
   run ! grep -qE 'synapse|turn\.test|[0-9a-f]{64}' "$dir/state/callers" "$dir/state/reserve" "$dir/state/snapshot"
   for n in 1 2 3; do
     daemon_run kept
@@ -436,7 +436,7 @@ call_unready() { CALLER=all call_json 503 POST /v1/realms/turn.test/credentials 
   for n in {1..16}; do DAEMON=full issue "full$n" && DAEMON=full2 issue "full2-$n"; done
   CALLER=all DAEMON=full call_json 503 POST /v1/realms/turn.test/credentials '{"user": "toomany"}'
   has_error temporarily_unavailable journal
-  # what was not issued is not held against anybody afterwards
+  # a refused issue does not count against a limit afterwards
   printf 'user = "all:%s"\n' "$(key_of all)" >"$TC_DIR/basic"
   for n in 1 2 3 4; do
     DAEMON=full call 503 POST /oauth2/token -K "$TC_DIR/basic" -d 'grant_type=client_credentials&audience=turn.test-server&subject=fulltoken'

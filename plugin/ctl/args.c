@@ -195,7 +195,8 @@ enum ctl_exit ctl_get_int(const struct ctl *ctl, const char *name, int64_t min, 
   return CTL_OK;
 }
 
-static bool duration(const char *text, int64_t *out) {
+/* Whether text is a duration; *out gets it in seconds. */
+static bool parse_duration(const char *text, int64_t *out) {
   char digits[24];
   size_t len = strspn(text, "0123456789");
   int64_t unit = 1, value = 0;
@@ -204,7 +205,7 @@ static bool duration(const char *text, int64_t *out) {
   memcpy(digits, text, len);
   digits[len] = '\0';
   if (text[len]) {
-    /* min, too: the configuration files take it */
+    /* min as well, since the configuration files of the programs take it */
     static const struct {
       const char *name;
       int64_t seconds;
@@ -228,7 +229,7 @@ enum ctl_exit ctl_get_duration(const struct ctl *ctl, const char *name, int64_t 
   int64_t value = 0;
   if (!text)
     return CTL_OK;
-  if (!duration(text, &value) || value < min || value > max)
+  if (!parse_duration(text, &value) || value < min || value > max)
     return ctl_fail(ctl, CTL_USAGE,
                     "--%s: \"%s\" is not a duration from %lld to %lld seconds (90, 90s, 15m, 12h, "
                     "30d)",
@@ -248,7 +249,7 @@ enum ctl_exit ctl_get_time(const struct ctl *ctl, const char *name, int64_t now,
     *out = now;
     return CTL_OK;
   }
-  if (*text == '+' && duration(text + 1, &value)) {
+  if (*text == '+' && parse_duration(text + 1, &value)) {
     *out = now + value;
     return CTL_OK;
   }

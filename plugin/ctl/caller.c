@@ -17,7 +17,7 @@
 #include <string.h>
 #include <time.h>
 
-/* A text[] literal of "a,b". */
+/* The option's value "a,b" as PostgreSQL's literal of a text[]; the caller frees *out. */
 static enum ctl_exit array_of(const struct ctl *ctl, const char *option, char **out) {
   struct pg_array array = {0};
   char *copy = strdup(ctl_get(ctl, option)), *rest = copy, *word;
@@ -35,7 +35,7 @@ static enum ctl_exit array_of(const struct ctl *ctl, const char *option, char **
   return empty ? ctl_fail(ctl, CTL_USAGE, "--%s: names separated by commas", option) : CTL_OK;
 }
 
-/* SHA-256 and subject (RFC 4514) of a certificate in PEM. */
+/* SHA-256 and subject (RFC 4514) of the certificate in PEM that --certificate names. */
 static enum ctl_exit read_certificate(struct ctl *ctl, uint8_t digest[32], char *subject,
                                       size_t cap) {
   const char *path = ctl_get(ctl, "certificate");
@@ -46,7 +46,7 @@ static enum ctl_exit read_certificate(struct ctl *ctl, uint8_t digest[32], char 
   if (!crt || !text || X509_digest(crt, EVP_sha256(), digest, &len) != 1 ||
       X509_NAME_print_ex(text, X509_get_subject_name(crt), 0,
                          XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB) < 0)
-    rc = ctl_fail(ctl, CTL_USAGE, "--certificate: %s is no certificate in PEM", path);
+    rc = ctl_fail(ctl, CTL_USAGE, "--certificate: %s is not a certificate in PEM", path);
   int n = rc ? 0 : BIO_read(text, subject, (int)cap - 1);
   subject[n > 0 ? n : 0] = '\0';
   X509_free(crt);
@@ -55,6 +55,7 @@ static enum ctl_exit read_certificate(struct ctl *ctl, uint8_t digest[32], char 
   return rc;
 }
 
+/* How a caller proves who it is: one of key, certificate and subject of a certificate. */
 struct proof {
   char key[MINT_SECRET];
   uint8_t key_sha256[32], cert_sha256[32];
@@ -62,6 +63,7 @@ struct proof {
   bool has_key, has_cert, has_subject;
 };
 
+/* Makes a new key, unless --certificate or --certificate-subject is given. */
 static enum ctl_exit read_proof(struct ctl *ctl, struct proof *proof) {
   const char *subject = ctl_get(ctl, "certificate-subject");
   enum ctl_exit rc = CTL_OK;
@@ -157,7 +159,7 @@ enum ctl_exit cmd_caller_remove(struct ctl *ctl) {
   pg_text(&p, ctl_operand(ctl, 0));
   enum ctl_exit rc = ctl_run(ctl, "DELETE FROM turncred.caller WHERE name = $1", &p, &rows);
   if (!rc && !rows)
-    rc = ctl_fail(ctl, CTL_REFUSED, "there is no caller \"%s\"; see turncredctl caller list",
+    rc = ctl_fail(ctl, CTL_REFUSED, "there is no caller \"%s\"; turncredctl caller list shows all",
                   ctl_operand(ctl, 0));
   return rc ? rc
             : ctl_print_record(ctl, json_pack("{s:s}", "removed", ctl_operand(ctl, 0)), removed);

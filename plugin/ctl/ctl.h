@@ -2,6 +2,8 @@
  * ctl.h - what the commands of turncredctl share: the table of commands, arguments, answers
  *
  * SPDX-License-Identifier: BSD-3-Clause
+ *
+ * README.md has one line a file and the way of a command.
  */
 #ifndef TURNCRED_CTL_H
 #define TURNCRED_CTL_H
@@ -13,14 +15,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Exit codes; documented in turncredctl.1. */
+/* Exit codes, which turncredctl(1) documents. Functions of this type have written their message to
+ * standard error when they return anything but CTL_OK. */
 enum ctl_exit {
   CTL_OK = 0,
   CTL_REFUSED = 1,  /* not found, exists already, not allowed, does not decode */
   CTL_USAGE = 2,    /* the command line or a file given there is wrong */
   CTL_DATABASE = 3, /* cannot connect, or the database failed */
   CTL_PROBE = 4,    /* a step of the probe failed */
-  CTL_LATE = 5,     /* done, but not every server has reported it in time */
+  CTL_LATE = 5,     /* done, but not every instance has reported the change in time */
   CTL_INTERNAL = 6  /* out of memory, OpenSSL failed */
 };
 
@@ -40,7 +43,7 @@ struct ctl_command {
   const char *summary;
   const struct ctl_option *options; /* ends with a NULL name; may be NULL */
   enum ctl_exit (*run)(struct ctl *ctl);
-  const char *details; /* more lines for --help; may be NULL */
+  const char *details; /* more lines for --help and the manual; may be NULL */
 };
 
 extern const struct ctl_command ctl_commands[]; /* ends with a NULL name */
@@ -61,7 +64,7 @@ struct ctl {
   const char *operands[CTL_OPERANDS_MAX];
   size_t operand_count;
   bool json, help;
-  /* from option, environment or configuration file */
+  /* from option, environment or configuration file; NULL: nothing names it */
   char *database, *kek;
   bool settings_read;
   struct pg *db;
@@ -74,22 +77,24 @@ struct ctl {
  * not fit. */
 enum ctl_exit ctl_parse(struct ctl *ctl, const struct ctl_command *commands,
                         const struct ctl_option *global_options, int argc, char **argv);
-/* The option's value, NULL if it was not given; for a flag "" when it was. */
+/* The value of an option, "" for a flag that is given; NULL: the option is not given. */
 const char *ctl_get(const struct ctl *ctl, const char *name);
 bool ctl_has(const struct ctl *ctl, const char *name);
-/* The n-th value of an option that may be repeated; NULL: no more. */
+/* Value n, from 0, of an option that may be repeated; NULL: there are fewer. */
 const char *ctl_get_nth(const struct ctl *ctl, const char *name, size_t n);
-/* Operand n or NULL. */
+/* Operand n, from 0; NULL: there are fewer. */
 const char *ctl_operand(const struct ctl *ctl, size_t n);
-/* A whole number from min to max. 0, or CTL_USAGE with a message. Untouched if not given. */
+/* Reads an option whose value is a whole number from min to max; *out stays if it is not given.
+ * CTL_USAGE for anything else. */
 enum ctl_exit ctl_get_int(const struct ctl *ctl, const char *name, int64_t min, int64_t max,
                           int64_t *out);
-/* Decimal digits alone, from min to max. */
+/* Whether text is a number from min to max in decimal digits alone, which *out gets. */
 bool ctl_number(const char *text, int64_t min, int64_t max, int64_t *out);
-/* Seconds with an optional unit: 90, 90s, 15m, 12h, 30d. */
+/* The same for a duration in seconds with an optional unit: 90, 90s, 15m, 12h, 30d. */
 enum ctl_exit ctl_get_duration(const struct ctl *ctl, const char *name, int64_t min, int64_t max,
                                int64_t *out);
-/* A time: UTC seconds, now, +DURATION, or YYYY-MM-DD[THH:MM[:SS]][Z] in UTC. */
+/* The same for a time: UTC seconds, now, +DURATION, or YYYY-MM-DD[THH:MM[:SS]][Z] in UTC; *out gets
+ * UTC seconds. now: the time in UTC seconds. */
 enum ctl_exit ctl_get_time(const struct ctl *ctl, const char *name, int64_t now, int64_t *out);
 
 /* --- help.c --- */
@@ -106,12 +111,12 @@ struct ctl_column {
   const char *title;
   enum ctl_column_kind kind; /* times are UTC seconds in JSON */
 };
-/* Prints and releases: the JSON as it is, or a table of an array of objects. */
+/* Prints an array of objects as JSON or as a table, and releases it. */
 enum ctl_exit ctl_print_list(const struct ctl *ctl, json_t *list, const struct ctl_column *columns);
-/* The same for one object: a line per member. */
+/* The same for one object, a line for each member. */
 enum ctl_exit ctl_print_record(const struct ctl *ctl, json_t *record,
                                const struct ctl_column *columns);
-/* Text of a member for people; out of at least 32 octets. Tests use it. */
+/* The text of a member in a table; out has cap octets, 32 at least. */
 void ctl_cell(const json_t *value, enum ctl_column_kind kind, char *out, size_t cap);
 /* "2025-11-24T17:00:00Z" */
 void ctl_time_text(int64_t seconds, char *out, size_t cap);
@@ -126,7 +131,7 @@ enum ctl_exit ctl_core_error(const struct ctl *ctl, const char *what, enum turnc
 void ctl_note(const struct ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* --- settings.c --- */
-/* database and kek from options, environment and configuration file. */
+/* Sets ctl->database and ctl->kek from options, environment and configuration file, once. */
 enum ctl_exit ctl_settings(struct ctl *ctl);
 
 /* --- the commands --- */

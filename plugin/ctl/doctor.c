@@ -19,7 +19,7 @@
 #include <time.h>
 
 #define CLOCK_OFFSET_MAX 2           /* seconds; tokens allow 5 */
-#define SOON             (7 * 86400) /* a window that ends is worth a word before */
+#define SOON             (7 * 86400) /* seconds before its end at which a key is worth a warning */
 #define CERTIFICATE_SOON (21 * 86400)
 #define SNAPSHOT_AGE_MAX 60
 #define SILENT_MAX       60
@@ -31,13 +31,15 @@ struct doctor {
   int64_t failed, warned;
 };
 
+/* How a check ended. */
 enum grade { FINE, WARN, FAIL };
 
-static void find(struct doctor *d, const char *check, enum grade grade, const char *remedy,
-                 const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* Adds a finding. remedy: what to do; "": nothing. */
+static void add_finding(struct doctor *d, const char *check, enum grade grade, const char *remedy,
+                        const char *format, ...) __attribute__((format(printf, 5, 6)));
 
-static void find(struct doctor *d, const char *check, enum grade grade, const char *remedy,
-                 const char *format, ...) {
+static void add_finding(struct doctor *d, const char *check, enum grade grade, const char *remedy,
+                        const char *format, ...) {
   static const char *const names[] = {"ok", "warning", "FAILED"};
   char text[768];
   va_list args;
@@ -59,13 +61,14 @@ static json_int_t number_of(const json_t *row, const char *member) {
   return json_integer_value(json_object_get(row, member));
 }
 
+/* connected: whether db has a connection. */
 static void check_database(const struct pg *db, struct doctor *d, bool connected) {
   if (connected)
-    find(d, "database", FINE, "", "PostgreSQL %s answers",
-         PQparameterStatus(db->conn, "server_version"));
+    add_finding(d, "database", FINE, "", "PostgreSQL %s answers",
+                PQparameterStatus(db->conn, "server_version"));
   else
-    find(d, "database", FAIL, "start it, or name the right one with --database",
-         "no connection: %.600s", db->text);
+    add_finding(d, "database", FAIL, "start PostgreSQL, or name the right database with --database",
+                "no connection: %.600s", db->text);
 }
 
 static enum ctl_exit check_schema(struct ctl *ctl, struct doctor *d, bool *usable) {
@@ -74,22 +77,24 @@ static enum ctl_exit check_schema(struct ctl *ctl, struct doctor *d, bool *usabl
   int err = schema_status(ctl->db, NULL, &status, text, sizeof text);
   *usable = !err && status.database > 0;
   if (err)
-    find(d, "schema", FAIL, "connect as a member of turncred_admin; see the message", "%s", text);
+    add_finding(d, "schema", FAIL, "connect as a member of turncred_admin; see the message", "%s",
+                text);
   else if (!status.database)
-    find(d, "schema", FAIL, "turncredctl schema upgrade", "this database has no turncred schema");
+    add_finding(d, "schema", FAIL, "turncredctl schema upgrade",
+                "this database has no turncred schema");
   else if (status.database < status.files)
-    find(d, "schema", WARN, "turncredctl schema upgrade", "version %d, this program has %d",
-         status.database, status.files);
+    add_finding(d, "schema", WARN, "turncredctl schema upgrade", "version %d, this program has %d",
+                status.database, status.files);
   else if (status.database > status.files)
-    find(d, "schema", WARN, "update turncredctl", "version %d is newer than this program's %d",
-         status.database, status.files);
+    add_finding(d, "schema", WARN, "update turncredctl",
+                "version %d is newer than this program's %d", status.database, status.files);
   else
-    find(d, "schema", FINE, "", "version %d", status.database);
+    add_finding(d, "schema", FINE, "", "version %d", status.database);
   for (size_t i = 0; !err && i < status.count; i++)
     if (status.migrations[i].changed)
-      find(d, "schema", WARN, "find out who edited the file after it was applied",
-           "migration %d was applied from another file than the one here",
-           status.migrations[i].version);
+      add_finding(d, "schema", WARN, "find out who edited the file after it was applied",
+                  "migration %d was applied from another file than the one here",
+                  status.migrations[i].version);
   schema_status_clear(&status);
   return CTL_OK;
 }
@@ -104,15 +109,15 @@ static enum ctl_exit check_role(struct ctl *ctl, struct doctor *d, bool *usable)
   if (rc)
     return rc;
   if (json_is_true(json_object_get(row, "admin")))
-    find(d, "role", FINE, "", "%s is a member of turncred_admin", text_of(row, "name"));
+    add_finding(d, "role", FINE, "", "%s is a member of turncred_admin", text_of(row, "name"));
   else {
-    find(d, "role", FAIL, "GRANT turncred_admin TO ...", "%s is no member of turncred_admin",
-         text_of(row, "name"));
+    add_finding(d, "role", FAIL, "GRANT turncred_admin TO ...", "%s is no member of turncred_admin",
+                text_of(row, "name"));
     *usable = false;
   }
   if (json_is_true(json_object_get(row, "standby")))
-    find(d, "role", WARN, "name the primary: target_session_attrs=read-write",
-         "this is a standby server: nothing can be changed here");
+    add_finding(d, "role", WARN, "name the primary: target_session_attrs=read-write",
+                "this is a standby server: nothing can be changed here");
   json_decref(row);
   return CTL_OK;
 }
@@ -127,11 +132,11 @@ static enum ctl_exit check_clock(struct ctl *ctl, struct doctor *d) {
   int64_t offset = strtoll(now, NULL, 10) - before;
   free(now);
   if (offset > CLOCK_OFFSET_MAX || offset < -CLOCK_OFFSET_MAX)
-    find(d, "clock", FAIL, "run NTP on both: tokens allow 5 seconds in all",
-         "the database's clock is %lld s %s ours", (long long)(offset < 0 ? -offset : offset),
-         offset < 0 ? "behind" : "ahead of");
+    add_finding(d, "clock", FAIL, "run NTP on both: tokens allow 5 seconds in all",
+                "the database's clock is %lld s %s this machine's",
+                (long long)(offset < 0 ? -offset : offset), offset < 0 ? "behind" : "ahead of");
   else
-    find(d, "clock", FINE, "", "the database's clock and ours agree");
+    add_finding(d, "clock", FINE, "", "the database's clock and this machine's agree");
   return CTL_OK;
 }
 
@@ -141,7 +146,7 @@ static enum ctl_exit check_keys(struct ctl *ctl, struct doctor *d) {
   size_t count = 0, closed = 0, plain = 0;
   enum ctl_exit rc = keyring_load_optional(ctl, &ring);
   if (rc == CTL_USAGE) {
-    find(d, "key encryption key", FAIL, "see the message above", "--kek cannot be used");
+    add_finding(d, "key encryption key", FAIL, "see the message above", "--kek cannot be used");
     rc = CTL_OK;
   }
   if (!rc)
@@ -150,10 +155,10 @@ static enum ctl_exit check_keys(struct ctl *ctl, struct doctor *d) {
     plain += !rows[i].kek_id[0];
     if (ring && !rows[i].k_len) {
       closed++;
-      find(d, "key encryption key", FAIL,
-           "add the file it was sealed with to --kek, or import the key again",
-           "key \"%s\" of realm \"%s\" does not open under \"%s\"", rows[i].kid, rows[i].realm,
-           rows[i].kek_id);
+      add_finding(d, "key encryption key", FAIL,
+                  "add the file that sealed the key to --kek, or import the key again",
+                  "key \"%s\" of realm \"%s\" does not open under \"%s\"", rows[i].kid,
+                  rows[i].realm, rows[i].kek_id);
     }
     keyring_clear(&rows[i]);
   }
@@ -162,17 +167,19 @@ static enum ctl_exit check_keys(struct ctl *ctl, struct doctor *d) {
   if (rc)
     return rc;
   if (!ring && count > plain)
-    find(d, "key encryption key", WARN, "give --kek", "not given: %zu sealed keys were not tried",
-         count - plain);
+    add_finding(d, "key encryption key", WARN, "give --kek",
+                "no --kek is given: %zu sealed keys were not tried", count - plain);
   else if (ring && !closed)
-    find(d, "key encryption key", FINE, "", "opens all %zu sealed keys", count - plain);
+    add_finding(d, "key encryption key", FINE, "", "--kek opens all %zu sealed keys",
+                count - plain);
   if (plain)
-    find(d, "keys at rest", WARN, "realm set --at-rest sealed, after adding them anew",
-         "%zu keys are stored plain: whoever reads a backup can make credentials", plain);
+    add_finding(d, "keys at rest", WARN, "realm set --at-rest sealed, after adding them anew",
+                "%zu keys are stored plain: anybody who reads a backup can make credentials",
+                plain);
   return CTL_OK;
 }
 
-/* Each mechanism of each realm needs a key that signs and is accepted. */
+/* Checks that each mechanism of each realm has a key that signs and that servers accept. */
 static enum ctl_exit check_realms(struct ctl *ctl, struct doctor *d) {
   json_t *rows = NULL, *row;
   size_t i;
@@ -198,28 +205,29 @@ static enum ctl_exit check_realms(struct ctl *ctl, struct doctor *d) {
     bool open = !strncmp(text_of(row, "remaining"), "inf", 3) ||
                 !strncmp(text_of(row, "remaining"), "Inf", 3);
     if (!number_of(row, "signing"))
-      find(d, "keys", FAIL, "turncredctl key add, or key set --state active",
-           "realm \"%s\" offers %s, but no %s key signs now", realm, use, use);
+      add_finding(d, "keys", FAIL, "turncredctl key add, or key set --state active",
+                  "realm \"%s\" offers %s, but no %s key signs now", realm, use, use);
     else if (number_of(row, "crowd") > STORE_DERIVED_KEYS_MAX)
-      find(d, "keys", FAIL, "turncredctl key disable, or key set --accept-until",
-           "realm \"%s\" has %lld %s keys that are accepted, but servers try the newest %d alone",
-           realm, (long long)number_of(row, "crowd"), use, STORE_DERIVED_KEYS_MAX);
+      add_finding(
+          d, "keys", FAIL, "turncredctl key disable, or key set --accept-until",
+          "realm \"%s\" has %lld %s keys that are accepted, but servers try only the newest %d",
+          realm, (long long)number_of(row, "crowd"), use, STORE_DERIVED_KEYS_MAX);
     else if (!open && remaining < SOON)
-      find(d, "keys", WARN, "turncredctl key rotate",
-           "the last %s key of realm \"%s\" stops signing in %.0f hours", use, realm,
-           remaining / 3600);
+      add_finding(d, "keys", WARN, "turncredctl key rotate",
+                  "the last %s key of realm \"%s\" stops signing in %.0f hours", use, realm,
+                  remaining / 3600);
     else if (number_of(row, "reserved") > RESERVED_HIGH)
-      find(d, "keys", WARN, "turncredctl key rotate",
-           "a token key of realm \"%s\" has signed %lld of 2^32 tokens", realm,
-           (long long)number_of(row, "reserved"));
+      add_finding(d, "keys", WARN, "turncredctl key rotate",
+                  "a token key of realm \"%s\" has signed %lld of 2^32 tokens", realm,
+                  (long long)number_of(row, "reserved"));
     else
       fine++;
   }
   if (!rc && !json_array_size(rows))
-    find(d, "keys", WARN, "turncredctl realm add", "there is no realm that needs a key");
+    add_finding(d, "keys", WARN, "turncredctl realm add", "there is no realm that needs a key");
   else if (!rc && fine)
-    find(d, "keys", FINE, "", "%zu of %zu mechanisms of realms have a key that signs", fine,
-         json_array_size(rows));
+    add_finding(d, "keys", FINE, "", "%zu of %zu mechanisms of realms have a key that signs", fine,
+                json_array_size(rows));
   json_decref(rows);
   return rc;
 }
@@ -242,34 +250,34 @@ static enum ctl_exit check_instances(struct ctl *ctl, struct doctor *d) {
     int64_t before = d->failed + d->warned;
     servers += !strcmp(text_of(row, "kind"), "server");
     if (number_of(row, "silent") > SILENT_MAX)
-      find(d, "instances", FAIL, "start it, or turncredctl server forget",
-           "%s \"%s\" was last heard of %lld s ago", text_of(row, "kind"), id,
-           (long long)number_of(row, "silent"));
+      add_finding(d, "instances", FAIL, "start the instance, or turncredctl server forget",
+                  "%s \"%s\" was last heard of %lld s ago", text_of(row, "kind"), id,
+                  (long long)number_of(row, "silent"));
     else if (!json_is_true(json_object_get(row, "current")))
-      find(d, "instances", FAIL, "look at its log: can it reach the database?",
-           "\"%s\" does not have the latest changes", id);
+      add_finding(d, "instances", FAIL, "see in its log whether it reaches the database",
+                  "\"%s\" does not have the latest changes", id);
     if (number_of(row, "snapshot_age") > SNAPSHOT_AGE_MAX)
-      find(d, "instances", FAIL, "look at its log: can it reach the database?",
-           "\"%s\" works from data of %lld s ago (%s)", id,
-           (long long)number_of(row, "snapshot_age"), text_of(row, "database_state"));
+      add_finding(d, "instances", FAIL, "see in its log whether it reaches the database",
+                  "\"%s\" works from data of %lld s ago (%s)", id,
+                  (long long)number_of(row, "snapshot_age"), text_of(row, "database_state"));
     if (number_of(row, "refused_rows"))
-      find(d, "instances", FAIL, "its log names each row once", "\"%s\" could not use %lld rows",
-           id, (long long)number_of(row, "refused_rows"));
+      add_finding(d, "instances", FAIL, "see its log, which names each row once",
+                  "\"%s\" could not use %lld rows", id, (long long)number_of(row, "refused_rows"));
     int64_t clock = number_of(row, "clock");
     if (clock > 1000 * CLOCK_OFFSET_MAX || clock < -1000 * CLOCK_OFFSET_MAX)
-      find(d, "clock", FAIL, "run NTP on both: tokens allow 5 seconds in all",
-           "the clock of \"%s\" is %.1f s %s the database's", id,
-           (double)(clock < 0 ? -clock : clock) / 1000, clock < 0 ? "behind" : "ahead of");
+      add_finding(d, "clock", FAIL, "run NTP on both: tokens allow 5 seconds in all",
+                  "the clock of \"%s\" is %.1f s %s the database's", id,
+                  (double)(clock < 0 ? -clock : clock) / 1000, clock < 0 ? "behind" : "ahead of");
     if (*text_of(row, "lacks"))
-      find(d, "instances", FAIL, "give it the file and reload it",
-           "\"%s\" does not hold key encryption key %s", id, text_of(row, "lacks"));
+      add_finding(d, "instances", FAIL, "give the instance the file and reload it",
+                  "\"%s\" does not hold key encryption key %s", id, text_of(row, "lacks"));
     if (d->failed + d->warned == before)
-      find(d, "instances", FINE, "", "%s \"%s\" is current", text_of(row, "kind"), id);
+      add_finding(d, "instances", FINE, "", "%s \"%s\" is current", text_of(row, "kind"), id);
   }
   json_decref(rows);
   if (!rc && !servers)
-    find(d, "instances", WARN, "start a turnserver with auth-module= and look at its log",
-         "no TURN server has reported to this database");
+    add_finding(d, "instances", WARN, "start a turnserver with auth-module= and look at its log",
+                "no TURN server has reported to this database");
   return rc;
 }
 
@@ -286,12 +294,13 @@ static enum ctl_exit check_housekeeping(struct ctl *ctl, struct doctor *d) {
   if (rc)
     return rc;
   if (number_of(row, "expired") || !number_of(row, "ahead"))
-    find(d, "housekeeping", WARN, "run turncredctl maintain daily, from a timer",
-         "%lld credentials ran out two days ago and are still there; %s",
-         (long long)number_of(row, "expired"),
-         number_of(row, "ahead") ? "partitions are made ahead" : "no partition is made ahead");
+    add_finding(d, "housekeeping", WARN, "run turncredctl maintain daily, from a timer",
+                "%lld credentials that ran out two days ago are still stored; %s",
+                (long long)number_of(row, "expired"),
+                number_of(row, "ahead") ? "partitions are made ahead"
+                                        : "no partition is made ahead");
   else
-    find(d, "housekeeping", FINE, "", "has run: partitions are made ahead");
+    add_finding(d, "housekeeping", FINE, "", "maintain has run: partitions are made ahead");
   json_decref(row);
   return CTL_OK;
 }
@@ -301,13 +310,14 @@ static void check_certificate(struct doctor *d, const char *server, int64_t unti
   char text[32];
   ctl_time_text(until, text, sizeof text);
   if (until && left < CERTIFICATE_SOON)
-    find(d, "certificate", left < SOON ? FAIL : WARN, "renew it and reload the server",
-         "that of %s ends %s", server, text);
+    add_finding(d, "certificate", left < SOON ? FAIL : WARN,
+                "renew the certificate and reload the server", "the certificate of %s ends %s",
+                server, text);
   else if (until)
-    find(d, "certificate", FINE, "", "that of %s is good until %s", server, text);
+    add_finding(d, "certificate", FINE, "", "the certificate of %s is good until %s", server, text);
 }
 
-/* An Allocate of somebody who does not exist must be challenged, and refused. */
+/* Checks that the server challenges an Allocate of a user that does not exist, and refuses it. */
 static void check_server(struct doctor *d, const char *server, enum turn_protocol protocol,
                          const char *ca_file) {
   struct turn_probe_options options = {.server = server,
@@ -323,21 +333,22 @@ static void check_server(struct doctor *d, const char *server, enum turn_protoco
   turn_probe(&options, report);
   const struct turn_probe_step *last = report->count ? &report->steps[report->count - 1] : NULL;
   if (report->ok)
-    find(d, "server", FAIL, "switch lt-cred-mech and the module on",
-         "%s lets anybody in: it took a user that does not exist", server);
+    add_finding(d, "server", FAIL, "switch lt-cred-mech and the module on",
+                "%s lets anybody in: it took a user that does not exist", server);
   else if (report->code == 401)
-    find(d, "server", FINE, "",
-         "%s answers over %s for realm \"%s\"%s%s, and refuses who has no credential", server,
-         turn_protocol_name(protocol), report->realm,
-         report->offers_tokens ? " and offers tokens for " : "", report->server_name);
+    add_finding(d, "server", FINE, "",
+                "%s answers over %s for realm \"%s\"%s%s, and refuses users without a credential",
+                server, turn_protocol_name(protocol), report->realm,
+                report->offers_tokens ? " and offers tokens for " : "", report->server_name);
   else if (last && report->outcome == TURN_OK && !strcmp(last->name, "challenge"))
-    find(d, "server", FAIL, "switch lt-cred-mech and the module on, at once",
-         "%s over %s lets anybody in, without any credential: it is an open relay", server,
-         turn_protocol_name(protocol));
+    add_finding(d, "server", FAIL, "switch lt-cred-mech and the module on, at once",
+                "%s over %s lets anybody in, without any credential: it is an open relay", server,
+                turn_protocol_name(protocol));
   else
-    find(d, "server", FAIL,
-         report->code ? turn_error_text(report->code)->remedy : "is it up, and the port open?",
-         "%s over %s: %s", server, turn_protocol_name(protocol), last ? last->detail : "");
+    add_finding(d, "server", FAIL,
+                report->code ? turn_error_text(report->code)->remedy
+                             : "see whether it runs and the port is open",
+                "%s over %s: %s", server, turn_protocol_name(protocol), last ? last->detail : "");
   check_certificate(d, server, report->certificate_until);
   free(report);
 }
@@ -347,12 +358,13 @@ static void check_issuer(struct doctor *d, const char *server, const char *ca_fi
   int64_t until = 0;
   char text[512] = "";
   if (readyz(server, ca_file, PROBE_TIMEOUT_MS, &status, &until, text, sizeof text))
-    find(d, "issuer", FAIL, "is turncredd up, and the port open?", "%s: %s", server, text);
+    add_finding(d, "issuer", FAIL, "see whether turncredd runs and the port is open", "%s: %s",
+                server, text);
   else if (status == 200)
-    find(d, "issuer", FINE, "", "%s is ready", server);
+    add_finding(d, "issuer", FINE, "", "%s is ready", server);
   else
-    find(d, "issuer", FAIL, "its log says what it lacks", "%s answers %d to GET /readyz", server,
-         status);
+    add_finding(d, "issuer", FAIL, "see its log, which says what it lacks",
+                "%s answers %d to GET /readyz", server, status);
   check_certificate(d, server, until);
 }
 

@@ -42,7 +42,7 @@ static enum ctl_exit import_option(struct ctl *ctl, struct import *im, const PGr
     if (strcmp(known[k].option, option))
       continue;
     if (!ctl_number(value, 0, INT32_MAX, &number)) {
-      import_note(im, "option", realm, option, "skip", "\"%s\" is not a number", value);
+      import_note(im, "option", realm, option, "skip", "the value \"%s\" is not a number", value);
       return CTL_OK;
     }
     import_note(im, "option", realm, option, "set", "%s", value);

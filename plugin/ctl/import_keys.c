@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include "import.h"
+#include "store/store.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -14,9 +15,7 @@
 #include <string.h>
 #include <time.h>
 
-#define REST_KEYS_MAX 4 /* of one realm that servers try */
-
-/* Looks for the octets under the same use; adds them if they are not there. */
+/* Adds the key unless the realm has a key of the same use with the same octets, and reports it. */
 static enum ctl_exit import_key(struct ctl *ctl, struct import *im, const char *kind,
                                 const char *name, struct stored_key *key, const char *kek_id,
                                 const struct key_window *window) {
@@ -43,7 +42,8 @@ static enum ctl_exit import_key(struct ctl *ctl, struct import *im, const char *
   if (found)
     import_note(im, kind, key->realm, name, "same", "%s", "");
   else if (other[0])
-    import_note(im, kind, key->realm, name, "skip", "its octets serve key \"%s\" already", other);
+    import_note(im, kind, key->realm, name, "skip",
+                "key \"%s\" has the same octets for another use or algorithm", other);
   else if (taken)
     import_note(im, kind, key->realm, name, "skip", "another key has this kid already");
   else {
@@ -51,7 +51,7 @@ static enum ctl_exit import_key(struct ctl *ctl, struct import *im, const char *
       rc = keyring_insert(ctl, im->ring, key, kek_id, window, false);
     if (!rc)
       import_note(im, kind, key->realm, name, "add", "kid %s%s", key->kid,
-                  key->use == TURNCRED_USE_REST && same_use >= REST_KEYS_MAX
+                  key->use == TURNCRED_USE_REST && same_use >= STORE_DERIVED_KEYS_MAX
                       ? "; servers try four rest keys of a realm at the most"
                       : "");
   }
@@ -70,10 +70,11 @@ enum ctl_exit import_secret(struct ctl *ctl, struct import *im, const char *real
   if (!entry || !import_can_store(im, "secret", realm, name, entry, &kek_id))
     return CTL_OK;
   if (!*secret) {
-    import_note(im, "secret", realm, name, "skip", "is empty: anybody could make passwords");
+    import_note(im, "secret", realm, name, "skip",
+                "the secret is empty: anybody could make passwords");
     return CTL_OK;
   }
-  /* an HMAC key longer than a block is its hash: RFC 2104 section 2 */
+  /* HMAC takes the hash of a key that is longer than a block: RFC 2104 section 2 */
   key.k_len = strlen(secret);
   if (key.k_len <= TURNCRED_KEY_MAX)
     memcpy(key.k, secret, key.k_len);
@@ -110,22 +111,22 @@ enum ctl_exit import_oauth_key(struct ctl *ctl, struct import *im, const PGresul
   size_t need = turncred_key_length(key.use, key.alg, key.derivation);
   if (!*kid || strlen(kid) > TURNCRED_USERNAME_MAX ||
       !turncred_username_coturn_accepts(kid, strlen(kid))) {
-    import_note(im, "oauth_key", realm, kid, "skip", "the kid cannot stand in a USERNAME");
+    import_note(im, "oauth_key", realm, kid, "skip", "coturn refuses this kid in a USERNAME");
   } else if (turncred_base64_decode(base64, strlen(base64), octets, sizeof octets, &len)) {
-    import_note(
-        im, "oauth_key", realm, kid, "skip",
-        "ikm_key is not base64: coturn uses an all-zero key here, so everybody could make tokens");
+    import_note(im, "oauth_key", realm, kid, "skip",
+                "ikm_key is not base64: coturn takes an all-zero key instead, so anybody could "
+                "make tokens");
   } else if (len < need) {
     import_note(im, "oauth_key", realm, kid, "skip",
-                "holds %zu octets, %zu are needed: coturn fills up with zeros", len, need);
+                "ikm_key holds %zu octets, %zu are needed: coturn fills up with zeros", len, need);
   } else if (len > need && !im->truncate) {
-    import_note(
-        im, "oauth_key", realm, kid, "skip",
-        "holds %zu octets, exactly %zu are needed; coturn uses the first %zu: --truncate does the "
-        "same",
-        len, need, need);
+    import_note(im, "oauth_key", realm, kid, "skip",
+                "ikm_key holds %zu octets, exactly %zu are needed; coturn uses the first %zu: "
+                "--truncate does the "
+                "same",
+                len, need, need);
   } else if (lifetime && start + lifetime <= time(NULL)) {
-    import_note(im, "oauth_key", realm, kid, "skip", "has run out");
+    import_note(im, "oauth_key", realm, kid, "skip", "the key has run out");
   } else {
     const struct key_window window = {.not_before = start,
                                       .accept_until = lifetime ? start + lifetime : 0};

@@ -29,13 +29,12 @@ enum ctl_exit import_query(struct ctl *ctl, struct import *im, const char *sql, 
   return *out ? CTL_OK : ctl_fail(ctl, CTL_DATABASE, "the coturn database: %s", im->source.text);
 }
 
-/* The realm that a row goes to, or NULL with the reason noted. */
 json_t *import_target(struct import *im, const char *kind, const char **realm, const char *name) {
   if (!**realm)
     *realm = im->default_realm;
   if (!*realm) {
     import_note(im, kind, "", name, "skip",
-                "belongs to the server's default realm: name it with "
+                "the row belongs to the server's default realm: name that realm with "
                 "--default-realm");
     return NULL;
   }
@@ -46,7 +45,6 @@ json_t *import_target(struct import *im, const char *kind, const char **realm, c
   return found;
 }
 
-/* Where it is sealed; false: noted why it cannot be. *id NULL: plain. */
 bool import_can_store(struct import *im, const char *kind, const char *realm, const char *name,
                       const json_t *entry, const char **id) {
   bool plain = !strcmp(json_string_value(json_object_get(entry, "at_rest")), "plain");
@@ -56,11 +54,12 @@ bool import_can_store(struct import *im, const char *kind, const char *realm, co
     return true;
   if (plain && !im->ring)
     return true;
-  import_note(im, kind, realm, name, "skip", "no key encryption key to seal it with: %s",
-              im->ring ? "--kek lacks the realm's, or holds several" : "give --kek");
+  import_note(im, kind, realm, name, "skip", "no key encryption key can seal the row: %s",
+              im->ring ? "--kek lacks the realm's key, or holds several keys" : "give --kek");
   return false;
 }
 
+/* Puts a realm into im->realms; takes over mechanisms. */
 static void remember_realm(struct import *im, const char *name, const char *at_rest,
                            const char *kek_id, json_t *mechanisms) {
   json_object_set_new(im->realms, name,
@@ -83,7 +82,6 @@ enum ctl_exit import_load_realms(struct ctl *ctl, struct import *im) {
   return rc;
 }
 
-/* Realms that only coturn knows, with the mechanisms that their rows need. */
 enum ctl_exit import_add_realms(struct ctl *ctl, struct import *im) {
   static const char sql[] =
       "SELECT realm, array_to_string(array_agg(DISTINCT m), ',') FROM (SELECT trim(realm) AS "

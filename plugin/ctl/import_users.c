@@ -16,15 +16,15 @@
 
 #define USERS_AT_ONCE 500 /* fewer rows than the change feed calls bulk */
 
-/* coturn's columns are char(n) in places: blanks at the end are padding. */
+/* Cuts blanks at the end: some columns of coturn's tables are char(n), which PostgreSQL pads. */
 static void trim(char *text) {
   for (size_t len = strlen(text); len && text[len - 1] == ' ';)
     text[--len] = '\0';
 }
 
-/* Users wait here until there are enough for one statement. */
+/* Users are written in batches, one statement for each batch. */
 struct user {
-  const char *realm, *name, *kek_id; /* of the source's result, which outlives the batch */
+  const char *realm, *name, *kek_id; /* in memory of the source, which outlives the batch */
   uint8_t md5[TURNCRED_LONG_TERM_MD5];
 };
 struct batch {
@@ -32,7 +32,7 @@ struct batch {
   size_t count;
 };
 
-/* The row of the query below holds the same key. */
+/* Whether row i of query_users() holds the key of user. */
 static bool same_user(const struct import *im, const struct user *user, const PGresult *r, int i) {
   uint8_t sealed[TURNCRED_CREDENTIAL_SEALED], plain[TURNCRED_CREDENTIAL_PLAIN] = {0};
   size_t len = 0;
@@ -51,8 +51,9 @@ static bool same_user(const struct import *im, const struct user *user, const PG
   return same;
 }
 
-/* One row more for the statement that writes. */
-static bool add_user(const struct import *im, const struct user *user, struct pg_array values[5]) {
+/* Adds user to the values of write_users(). CTL_INTERNAL if sealing failed. */
+static enum ctl_exit add_user(const struct ctl *ctl, const struct import *im,
+                              const struct user *user, struct pg_array values[5]) {
   uint8_t plain[TURNCRED_CREDENTIAL_PLAIN] = {0}, sealed[TURNCRED_CREDENTIAL_SEALED], nonce[12];
   struct turncred_credential_row row = {user->kek_id, user->realm, user->name, 0, ""};
   pg_array_text(&values[0], user->realm);
@@ -61,7 +62,7 @@ static bool add_user(const struct import *im, const struct user *user, struct pg
   if (!user->kek_id) {
     pg_array_text(&values[3], NULL);
     pg_array_octets(&values[4], user->md5, sizeof user->md5);
-    return true;
+    return CTL_OK;
   }
   memcpy(plain, user->md5, sizeof user->md5); /* no SHA-256: the password is not known */
   bool good =
@@ -70,9 +71,10 @@ static bool add_user(const struct import *im, const struct user *user, struct pg
   turncred_cleanse(plain, sizeof plain);
   pg_array_octets(&values[3], sealed, sizeof sealed);
   pg_array_text(&values[4], NULL);
-  return good;
+  return good ? CTL_OK : ctl_fail(ctl, CTL_INTERNAL, "a credential could not be sealed");
 }
 
+/* Writes the users of the arrays realm, username, kek_id, sealed, md5. */
 static enum ctl_exit write_users(struct ctl *ctl, struct pg_array values[5]) {
   struct pg_params p = {0};
   for (int i = 0; i < 5; i++) {
@@ -90,7 +92,7 @@ static enum ctl_exit write_users(struct ctl *ctl, struct pg_array values[5]) {
                  &p, NULL);
 }
 
-/* What is there already, in the order of the batch. */
+/* The credentials that users of the batch have already, in the order of the batch. */
 static enum ctl_exit query_users(struct ctl *ctl, const struct batch *batch, PGresult **out) {
   struct pg_array realms = {0}, names = {0};
   struct pg_params p = {0};
@@ -120,6 +122,7 @@ static enum ctl_exit query_users(struct ctl *ctl, const struct batch *batch, PGr
   return rc;
 }
 
+/* Reports the users of the batch, writes those that are new or changed, and empties the batch. */
 static enum ctl_exit flush_users(struct ctl *ctl, struct import *im, struct batch *batch) {
   struct pg_array values[5] = {0};
   PGresult *r = NULL;
@@ -127,20 +130,20 @@ static enum ctl_exit flush_users(struct ctl *ctl, struct import *im, struct batc
   enum ctl_exit rc = batch->count ? query_users(ctl, batch, &r) : CTL_OK;
   for (size_t i = 0; !rc && i < batch->count; i++) {
     const struct user *user = &batch->users[i];
-    bool there = *PQgetvalue(r, (int)i, 5) == 't';
+    bool exists = *PQgetvalue(r, (int)i, 5) == 't';
     if (*PQgetvalue(r, (int)i, 6) == 't') {
-      import_note(im, "user", user->realm, user->name, "skip", "is revoked here");
+      import_note(im, "user", user->realm, user->name, "skip", "the user is revoked here");
       continue;
     }
-    bool same = there && same_user(im, user, r, (int)i);
+    bool same = exists && same_user(im, user, r, (int)i);
     import_note(im, "user", user->realm, user->name,
-                same    ? "same"
-                : there ? "update"
-                        : "add",
+                same     ? "same"
+                : exists ? "update"
+                         : "add",
                 "%s", "");
     wanted += !same;
-    if (!same && !add_user(im, user, values))
-      rc = ctl_fail(ctl, CTL_INTERNAL, "a credential could not be sealed");
+    if (!same)
+      rc = add_user(ctl, im, user, values);
   }
   if (!rc && wanted && im->apply)
     rc = write_users(ctl, values);
@@ -152,7 +155,7 @@ static enum ctl_exit flush_users(struct ctl *ctl, struct import *im, struct batc
   return rc;
 }
 
-/* Puts a good row into the batch, notes why a bad one stays out. */
+/* Puts a user into the batch, or reports why the user is skipped. hex: the long-term key. */
 static enum ctl_exit import_user(struct ctl *ctl, struct import *im, struct batch *batch,
                                  const char *realm, const char *name, char *hex) {
   uint8_t md5[64];
@@ -164,13 +167,13 @@ static enum ctl_exit import_user(struct ctl *ctl, struct import *im, struct batc
   trim(hex);
   if (!*name || strlen(name) > TURNCRED_USERNAME_MAX ||
       !turncred_username_coturn_accepts(name, strlen(name))) {
-    import_note(im, "user", realm, name, "skip", "coturn itself refuses such a name in a request");
+    import_note(im, "user", realm, name, "skip", "coturn itself refuses this name in a request");
     return CTL_OK;
   }
   if (turncred_hex_decode(hex, strlen(hex), md5, sizeof md5, &len) || len != 16) {
     import_note(im, "user", realm, name, "skip",
                 len == 32
-                    ? "the key is a SHA-256 one, which clients of this coturn cannot use: set the "
+                    ? "hmackey is a SHA-256 key, which clients of this coturn cannot use: set the "
                       "password anew"
                     : "hmackey is not 32 hexadecimal digits (MD5 of user:realm:password)");
     return CTL_OK;
@@ -185,7 +188,8 @@ static enum ctl_exit import_user(struct ctl *ctl, struct import *im, struct batc
   return batch->count == USERS_AT_ONCE ? flush_users(ctl, im, batch) : CTL_OK;
 }
 
-/* The user= lines of turnserver.conf. Of a name that stands there twice, coturn takes the last. */
+/* The user= lines of turnserver.conf, from the last to the first: of two lines with one name coturn
+ * takes the last. */
 static enum ctl_exit import_conf_users(struct ctl *ctl, struct import *im, struct batch *batch) {
   enum ctl_exit rc = CTL_OK;
   for (size_t i = im->conf.count; !rc && i-- > 0;) {
@@ -196,12 +200,12 @@ static enum ctl_exit import_conf_users(struct ctl *ctl, struct import *im, struc
       continue;
     snprintf(where, sizeof where, "line %u", line->number);
     const char *wrong = realm ? turnserver_user_key(line->value, realm, hex)
-                              : "belongs to the server's default realm: name it with "
-                                "--default-realm";
+                              : "the user belongs to the server's default realm: name that "
+                                "realm with --default-realm";
     if (wrong)
       import_note(im, "user", realm ? realm : "", where, "skip", "%s", wrong);
     else if (json_object_get(im->conf_users, line->value))
-      import_note(im, "user", realm, line->value, "skip", "is given again in a later line");
+      import_note(im, "user", realm, line->value, "skip", "a later line gives this user again");
     else if (!json_object_set_new(im->conf_users, line->value, json_true()))
       rc = import_user(ctl, im, batch, realm, line->value, hex);
     turncred_cleanse(hex, sizeof hex);
@@ -209,13 +213,13 @@ static enum ctl_exit import_conf_users(struct ctl *ctl, struct import *im, struc
   return rc;
 }
 
-/* coturn looks into turnserver.conf before it asks its database. */
+/* Whether turnserver.conf has the user too, which coturn looks up before it asks its database. */
 static bool hidden_by_conf(struct import *im, const char *realm, const char *name) {
   bool hidden = im->default_realm && (!*realm || !strcmp(realm, im->default_realm)) &&
                 json_object_get(im->conf_users, name);
   if (hidden)
     import_note(im, "user", im->default_realm, name, "skip",
-                "turnserver.conf has this user too, and coturn takes that one");
+                "turnserver.conf has this user too, and coturn takes the user from there");
   return hidden;
 }
 
@@ -226,7 +230,7 @@ enum ctl_exit import_users(struct ctl *ctl, struct import *im) {
   if (!rc)
     rc = import_conf_users(ctl, im, batch);
   if (!rc)
-    rc = flush_users(ctl, im, batch); /* the names are the configuration's */
+    rc = flush_users(ctl, im, batch); /* names of these users are in im->conf, of others in r */
   if (!rc)
     rc = import_query(ctl, im, "SELECT trim(realm), name, hmackey FROM turnusers_lt ORDER BY 1, 2",
                       &r);

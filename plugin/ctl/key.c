@@ -48,8 +48,8 @@ static enum ctl_exit no_such_key(struct ctl *ctl, const char *realm, const char 
   enum ctl_exit rc = ctl_need_realm(ctl, realm);
   return rc ? rc
             : ctl_fail(ctl, CTL_REFUSED,
-                       "realm \"%s\" has no key \"%s\"; turncredctl key list %s shows what there "
-                       "is",
+                       "realm \"%s\" has no key \"%s\"; turncredctl key list %s lists its "
+                       "keys",
                        realm, kid, realm);
 }
 
@@ -92,7 +92,7 @@ enum ctl_exit cmd_key_list(struct ctl *ctl) {
   return rc ? rc : ctl_print_list(ctl, list, columns);
 }
 
-/* use, alg, derivation, username format and flags of the new key. */
+/* Reads use, alg, derivation, username format, state and flags of the new key from the options. */
 static enum ctl_exit read_kind(const struct ctl *ctl, struct stored_key *key) {
   const char *text = ctl_get(ctl, "use");
   key->use = TURNCRED_USE_TOKEN;
@@ -144,21 +144,24 @@ static enum ctl_exit read_octets(const struct ctl *ctl, struct stored_key *key) 
     if (need ? key->k_len != need : !key->k_len) {
       size_t got = key->k_len;
       keyring_clear(key);
-      return need ? ctl_fail(ctl, CTL_REFUSED,
-                             "--from: holds %zu octets, exactly %zu raw octets are needed (no "
-                             "base64, no newline); nothing is padded or cut",
-                             got, need)
-                  : ctl_fail(ctl, CTL_REFUSED, "--from: is empty; a secret has 1 to %d octets",
+      return need ? ctl_fail(
+                        ctl, CTL_REFUSED,
+                        "--from: the file holds %zu octets, exactly %zu raw octets are needed (no "
+                        "base64, no newline); nothing is padded or cut",
+                        got, need)
+                  : ctl_fail(ctl, CTL_REFUSED,
+                             "--from: the file is empty; a secret has 1 to %d octets",
                              TURNCRED_KEY_MAX);
     }
     if (key->use == TURNCRED_USE_REST && key->k[key->k_len - 1] == '\n')
-      return ctl_fail(ctl, CTL_REFUSED,
-                      "--from: the secret ends with a newline, which would be part of it; write it "
-                      "with printf %%s");
+      return ctl_fail(
+          ctl, CTL_REFUSED,
+          "--from: the secret ends with a newline, which would be part of it; write the file "
+          "with printf %%s");
     return CTL_OK;
   }
   if (key->use == TURNCRED_USE_REST) {
-    /* other programs take it as text: 64 hexadecimal digits */
+    /* 64 hexadecimal digits, since other programs take the secret as text */
     uint8_t random[TURNCRED_KEY_MAX / 2];
     char hex[TURNCRED_KEY_MAX + 1];
     if (RAND_priv_bytes(random, sizeof random) != 1)
@@ -391,11 +394,11 @@ enum ctl_exit cmd_key_remove(struct ctl *ctl) {
     const char *state = json_string_value(json_object_get(row, "state"));
     json_int_t until = json_integer_value(json_object_get(row, "accept_until"));
     if (!strcmp(ctl_operand(ctl, 1), TURNCRED_TAG_KID) && !ctl_has(ctl, "now"))
-      rc =
-          ctl_fail(ctl, CTL_REFUSED,
-                   "key \"" TURNCRED_TAG_KID "\" makes the subject tags of this realm's tokens: "
-                   "tokens under the next one name every user anew, so allocations held now cannot "
-                   "be renewed (441). Give --now if that is meant; the next token makes a new one");
+      rc = ctl_fail(
+          ctl, CTL_REFUSED,
+          "key \"" TURNCRED_TAG_KID "\" makes the subject tags of this realm's tokens: "
+          "tokens under the next one name every user anew, so allocations held now cannot "
+          "be renewed (441). Give --now to remove it all the same; the next token makes a new one");
     else if (strcmp(state, "disabled") && (!until || until > time(NULL)) && !ctl_has(ctl, "now"))
       rc = ctl_fail(ctl, CTL_REFUSED,
                     "key \"%s\" is %s: credentials under it would fail at once. Rotate or disable "

@@ -21,11 +21,13 @@ enum ctl_exit key_file_read(const struct ctl *ctl, enum turncred_use use, enum t
   if (err == TURNCRED_BAD_KEY) {
     size_t need = turncred_key_length(use, alg, derivation);
     return need ? ctl_fail(ctl, CTL_REFUSED,
-                           "--key-file: holds %zu octets, but %s with derivation %s needs exactly "
+                           "--key-file: the file holds %zu octets, but %s with derivation %s needs "
+                           "exactly "
                            "%zu raw octets (no base64, no newline)",
                            len, turncred_alg_name(alg), turncred_derivation_name(derivation), need)
-                : ctl_fail(ctl, CTL_REFUSED, "--key-file: holds %zu octets; 1 to %d are needed",
-                           len, TURNCRED_KEY_MAX);
+                : ctl_fail(ctl, CTL_REFUSED,
+                           "--key-file: the file holds %zu octets; 1 to %d are needed", len,
+                           TURNCRED_KEY_MAX);
   }
   return err ? ctl_core_error(ctl, "--key-file", err) : CTL_OK;
 }

@@ -51,7 +51,8 @@ enum ctl_exit keyring_choose(const struct ctl *ctl, const struct kek_ring *ring,
   return CTL_OK;
 }
 
-/* Fills key from a row of the query below; octets stay out when they do not open. */
+/* Fills *key from row i of the query in keyring_rows(); k_len is 0 if no key of ring opens the row.
+ * false: the row has a name that this program does not know. */
 static bool read_row(const PGresult *r, int i, const struct kek_ring *ring,
                      struct stored_key *key) {
   uint8_t octets[TURNCRED_WRAPPED_MAX];
@@ -151,7 +152,7 @@ enum ctl_exit keyring_signer(struct ctl *ctl, const char *realm, enum turncred_u
                   "realm \"%s\" has no active %s key; add one: turncredctl key add %s --use %s",
                   realm, turncred_use_name(use), realm, turncred_use_name(use));
   if (!rc && !rows[0].k_len && !ring)
-    rc = keyring_load(ctl, &ring); /* says what is missing */
+    rc = keyring_load(ctl, &ring); /* its message says what is missing */
   else if (!rc && !rows[0].k_len)
     rc =
         ctl_fail(ctl, CTL_REFUSED, "key \"%s\" is sealed under key encryption key \"%s\", which %s",

@@ -11,11 +11,11 @@
 #include "issuing/tag_key.h"
 #include "sql.h"
 
-/* A row of turncred.key with its octets; cleanse it with keyring_clear. */
+/* A row of turncred.key with its octets; the caller cleanses it with keyring_clear(). */
 struct stored_key {
   char realm[TURNCRED_REALM_MAX + 1];
   char kid[TURNCRED_USERNAME_MAX + 1];
-  char kek_id[KEK_ID_MAX + 1]; /* "": stored plain */
+  char kek_id[KEK_ID_MAX + 1]; /* "": the row is plain */
   char state[16];
   enum turncred_use use;
   enum turncred_alg alg;
@@ -23,7 +23,7 @@ struct stored_key {
   enum turncred_username_format username_format;
   bool subject_tag, allow_zero_iv;
   uint8_t k[TURNCRED_KEY_MAX];
-  size_t k_len; /* 0: could not be opened with our key encryption keys */
+  size_t k_len; /* 0: no key of the ring opens the row */
 };
 
 /* Times of a row of turncred.key in UTC seconds; 0: open. */
@@ -34,21 +34,24 @@ struct key_window {
 /* Cleanses *key. */
 void keyring_clear(struct stored_key *key);
 
-/* --kek, TURNCRED_KEK or the configuration file. */
+/* Loads the key encryption keys that --kek, TURNCRED_KEK or the configuration file names; CTL_USAGE
+ * with a message if nothing names them. The caller frees *ring. */
 enum ctl_exit keyring_load(struct ctl *ctl, struct kek_ring **ring);
-/* The same, but *ring is NULL without a message when none is named. */
+/* The same, but *ring is NULL without a message if nothing names them. */
 enum ctl_exit keyring_load_optional(struct ctl *ctl, struct kek_ring **ring);
-/* The id to seal with: named, else the realm's (may be NULL), else the ring's only one. */
+/* Which key of the ring seals: named, else of_realm, else the ring's only key. named and of_realm
+ * may be NULL. */
 enum ctl_exit keyring_choose(const struct ctl *ctl, const struct kek_ring *ring, const char *named,
                              const char *of_realm, const char **id);
 /* Rows of turncred.key by a condition over k with params ("k.realm = $1"). The caller frees *out
  * after keyring_clear of each. ring may be NULL. */
 enum ctl_exit keyring_rows(struct ctl *ctl, const struct kek_ring *ring, const char *condition,
                            const struct pg_params *params, struct stored_key **out, size_t *count);
-/* The key that issuers sign with now in this realm (or the named kid), opened. */
+/* The key with which issuers sign now in this realm, or the key kid if it is not NULL, opened. */
 enum ctl_exit keyring_signer(struct ctl *ctl, const char *realm, enum turncred_use use,
                              const char *kid, struct stored_key *key);
-/* Refuses octets that serve another purpose already, in any realm that our keys can open. */
+/* Refuses octets that another key already has for another purpose, in any realm whose keys ring
+ * opens. */
 enum ctl_exit keyring_refuse_reuse(struct ctl *ctl, const struct kek_ring *ring,
                                    const struct stored_key *key);
 /* Derived and rest credentials do not name their key: servers try STORE_DERIVED_KEYS_MAX of a
@@ -66,7 +69,7 @@ enum turncred_err keyring_use_parse(const char *text, enum turncred_use *use);
 /* The realm's key of subject tags, made if there is none yet; signer is the key that signs. */
 enum ctl_exit keyring_tag_key(struct ctl *ctl, const struct stored_key *signer,
                               uint8_t key[TAG_KEY_OCTETS]);
-/* A KID nobody has: the use, the day, random digits. */
+/* Makes a KID that no key has: the use, the day, random digits. */
 enum ctl_exit keyring_new_kid(const struct ctl *ctl, enum turncred_use use, char *out, size_t cap);
 
 #endif

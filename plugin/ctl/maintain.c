@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-#define PURGE_BATCHES_MAX 100000 /* of 500 rows each: a bound, not a goal */
+#define PURGE_BATCHES_MAX 100000 /* of 500 rows each; only a bound for the loop */
 
 enum ctl_exit cmd_maintain(struct ctl *ctl) {
   static const struct ctl_column columns[] = {

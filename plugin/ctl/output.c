@@ -61,7 +61,8 @@ void ctl_cell(const json_t *value, enum ctl_column_kind kind, char *out, size_t 
   }
 }
 
-/* Columns on the screen: code points, which is right for all but East Asian and combining ones. */
+/* How many columns text takes on the screen: its code points, which is wrong only for East Asian
+ * and combining characters. */
 static int width(const char *text) {
   int n = 0;
   for (; *text; text++)
@@ -69,7 +70,8 @@ static int width(const char *text) {
   return n;
 }
 
-/* What came from the database or the network must not steer the terminal. */
+/* Writes text without control characters: text from the database or the network must not control
+ * the terminal. */
 static void put_clean(const char *text) {
   for (; *text; text++)
     putchar((unsigned char)*text < 0x20 || *text == 0x7F ? '?' : *text);
@@ -81,6 +83,7 @@ static void put_padded(const char *text, int to, bool last) {
     putchar(' ');
 }
 
+/* Releases value, and checks that all of the answer was written. */
 static enum ctl_exit finish(const struct ctl *ctl, json_t *value) {
   json_decref(value);
   if (fflush(stdout) || ferror(stdout))

@@ -42,7 +42,7 @@ static enum ctl_exit print_json(const struct ctl *ctl, const struct turn_probe_r
   char transport[8];
   snprintf(transport, sizeof transport, "%s", protocol);
   for (char *c = transport; *c; c++)
-    *c |= 0x20; /* in lower case, as on the command line */
+    *c |= 0x20; /* to lower case, as on the command line */
   json_t *all = json_pack(
       "{s:b, s:b, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o}", "ok",
       verdict, "allocated", r->relayed[0] != 0, "server", r->server, "transport", transport,
@@ -71,7 +71,8 @@ static enum ctl_exit print_table(const struct ctl *ctl, const struct turn_probe_
   return ctl_print_list(ctl, list, columns);
 }
 
-/* The verdict: exit code, with a sentence for people. */
+/* The exit code, and on standard error why the probe failed. expected: the STUN error that the user
+ * expects; 0: none. */
 static enum ctl_exit conclude(const struct ctl *ctl, const struct turn_probe_report *r,
                               int64_t expected) {
   const struct turn_probe_step *last = r->count ? &r->steps[r->count - 1] : NULL;
@@ -81,7 +82,7 @@ static enum ctl_exit conclude(const struct ctl *ctl, const struct turn_probe_rep
       return CTL_OK;
     return ctl_fail(
         ctl, CTL_PROBE, "expected error %lld, but %s%s", (long long)expected,
-        r->ok ? "every step succeeded" : "this happened: ", r->ok || !last ? "" : last->detail);
+        r->ok ? "every step succeeded" : "the probe got: ", r->ok || !last ? "" : last->detail);
   }
   if (r->ok)
     return CTL_OK;
@@ -156,7 +157,7 @@ enum ctl_exit cmd_probe(struct ctl *ctl) {
   if (!rc)
     rc = probe_credential_from_options(ctl, &options.credential);
   if (!rc && options.eager && !options.credential.is_token)
-    rc = ctl_fail(ctl, CTL_USAGE, "--eager shows a token; this credential is none");
+    rc = ctl_fail(ctl, CTL_USAGE, "--eager needs a token; this credential is not one");
   if (!rc && ctl_has(ctl, "renew")) {
     rc = probe_credential_from_json(ctl, "--renew", ctl_get(ctl, "renew"), &renew);
     options.renew = &renew;

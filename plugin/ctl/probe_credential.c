@@ -15,6 +15,7 @@
 
 #define JSON_MAX 16384
 
+/* Copies a member of a credential; what and member name it in the message. */
 static enum ctl_exit copy_name(const struct ctl *ctl, const char *what, const char *member,
                                const char *text, char *out, size_t cap) {
   if (!*text || strlen(text) >= cap)
@@ -24,6 +25,7 @@ static enum ctl_exit copy_name(const struct ctl *ctl, const char *what, const ch
   return CTL_OK;
 }
 
+/* Decodes a member of a credential from base64. */
 static enum ctl_exit decode(const struct ctl *ctl, const char *what, const char *member,
                             const char *text, uint8_t *out, size_t cap, size_t *len) {
   if (turncred_base64_decode(text, strlen(text), out, cap, len) || !*len)
@@ -32,6 +34,7 @@ static enum ctl_exit decode(const struct ctl *ctl, const char *what, const char 
   return CTL_OK;
 }
 
+/* Refuses a session key of a length other than 20 and 32 octets. */
 static enum ctl_exit mac_key_length(const struct ctl *ctl, const char *what, size_t len) {
   return len == 20 || len == 32
              ? CTL_OK
@@ -39,6 +42,7 @@ static enum ctl_exit mac_key_length(const struct ctl *ctl, const char *what, siz
                         len);
 }
 
+/* Fills *out from one credential, or from the first entry of its iceServers. */
 static enum ctl_exit from_object(const struct ctl *ctl, const char *what, json_t *object,
                                  struct turn_credential *out) {
   json_t *servers = json_object_get(object, "iceServers");
@@ -67,7 +71,7 @@ static enum ctl_exit from_object(const struct ctl *ctl, const char *what, json_t
   }
   if (!username || !password)
     return ctl_fail(ctl, CTL_USAGE,
-                    "%s: neither access_token, kid and key nor username and password are there",
+                    "%s: the JSON has neither access_token, kid and key nor username and password",
                     what);
   rc = copy_name(ctl, what, "username", username, out->username, sizeof out->username);
   return rc ? rc : copy_name(ctl, what, "password", password, out->password, sizeof out->password);

@@ -9,12 +9,13 @@
 #include "ctl.h"
 #include "turn/client.h"
 
-/* The JSON of `token issue`, of `credential issue`, of RFC 7635 appendix B or an entry of
- * iceServers in file ("-": standard input). what names the option. 0, or an exit code with a
- * message. */
+/* Reads a credential from the JSON in file ("-": standard input): the answer of `token issue` or
+ * `credential issue`, JSON of RFC 7635 appendix B, or an entry of iceServers. what names the option
+ * in messages. CTL_USAGE with a message if the JSON holds no credential. The caller clears *out. */
 enum ctl_exit probe_credential_from_json(const struct ctl *ctl, const char *what, const char *file,
                                          struct turn_credential *out);
-/* From --credential, or --kid, --token-file, --key-file, or --user, --password-file. */
+/* The same from --credential, or from --kid, --token-file and --key-file, or from --user and
+ * --password-file. */
 enum ctl_exit probe_credential_from_options(const struct ctl *ctl, struct turn_credential *out);
 
 #endif

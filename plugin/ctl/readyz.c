@@ -18,13 +18,14 @@
 
 #define STATUS_LINE_MAX 128
 
+/* Waits until fd is ready for events; ETIMEDOUT after the deadline (clock_ms()). */
 static int await(int fd, short events, int64_t deadline) {
   int64_t left = deadline - clock_ms();
   struct pollfd pfd = {.fd = fd, .events = events};
   return left > 0 && poll(&pfd, 1, (int)left) > 0 ? 0 : ETIMEDOUT;
 }
 
-/* "HTTP/1.1 200 OK" of the answer. */
+/* Reads the status code from the first line of the answer, such as "HTTP/1.1 200 OK". */
 static int read_status(struct turn_transport *t, int64_t deadline, int *status) {
   char line[STATUS_LINE_MAX + 1] = "";
   size_t len = 0;

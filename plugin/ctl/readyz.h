@@ -9,8 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* GET /readyz at HOST[:PORT] (443). 0 with the status code and the end of the certificate (UTC
- * seconds), or an errno value with a sentence in text. Bounded by timeout_ms. */
+/* Asks server, HOST[:PORT] with the default port 443, for GET /readyz, within timeout_ms. ca_file:
+ * certificates to trust; NULL: the system's. *status gets the status code of the answer,
+ * *certificate_until the end of the server's certificate in UTC seconds. 0, or an errno value with
+ * a sentence in text. */
 int readyz(const char *server, const char *ca_file, uint32_t timeout_ms, int *status,
            int64_t *certificate_until, char *text, size_t cap);
 

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Options and what they set. */
+/* Options of realm add and realm set, and the columns that they set. */
 enum kind { TEXT, NUMBER, DURATION, YESNO, WORDS /* a,b,c */, REPEATED };
 static const struct setting {
   const char *option, *column, *cast;
@@ -79,13 +79,14 @@ static const struct ctl_column record_columns[] = {
     {NULL, NULL, CTL_TEXT},
 };
 
-/* PostgreSQL's array literal; every item quoted. The caller frees. */
+/* The option's values as PostgreSQL's array literal, every item quoted; the caller frees it. NULL:
+ * out of memory. */
 static char *array_literal(const struct ctl *ctl, const struct setting *s) {
   struct pg_array array = {0};
   const char *value;
   for (size_t n = 0; (value = ctl_get_nth(ctl, s->option, n)); n++) {
     char *copy = strdup(value), *rest = copy, *word;
-    /* an empty value empties the list */
+    /* an empty value stands for an empty list */
     while (copy && (word = s->kind == WORDS ? strsep(&rest, ",") : rest)) {
       if (*word || (s->kind == WORDS && *value))
         pg_array_text(&array, word);
@@ -101,7 +102,8 @@ static char *array_literal(const struct ctl *ctl, const struct setting *s) {
   return out;
 }
 
-/* Adds the setting's value to params; owned gets what must be freed. */
+/* Adds the setting's value to params. *owned gets memory that params points to; the caller frees
+ * it. */
 static enum ctl_exit add_value(const struct ctl *ctl, const struct setting *s,
                                struct pg_params *params, char **owned) {
   const char *text = ctl_get(ctl, s->option);
@@ -153,6 +155,7 @@ static enum ctl_exit print_realm(struct ctl *ctl, const char *name) {
   return rc ? rc : ctl_print_record(ctl, row, record_columns);
 }
 
+/* Adds the realm that operand 0 names (fresh), or changes the settings that options name. */
 static enum ctl_exit write_realm(struct ctl *ctl, bool fresh) {
   struct pg_params p = {0};
   char *owned[SETTINGS] = {0}, sql[4096], names[1024] = "", values[1024] = "";

@@ -29,8 +29,8 @@ static enum ctl_exit add_operands(const struct ctl *ctl, struct pg_params *p) {
     return ctl_fail(ctl, CTL_USAGE, "KIND: \"%s\" is not one of user, token, kid, realm", kind);
   if (!strcmp(kind, "realm") ? name != NULL : !name)
     return ctl_fail(ctl, CTL_USAGE, "NAME: %s",
-                    name ? "a whole realm is revoked without a name"
-                         : "whom? A user id, a token's fingerprint or a kid");
+                    name ? "KIND realm takes no NAME: it revokes the whole realm"
+                         : "missing: give a user id, a token's fingerprint or a kid");
   pg_text(p, kind);
   pg_text(p, ctl_operand(ctl, 1));
   pg_text(p, name ? name : "");
@@ -104,8 +104,9 @@ enum ctl_exit cmd_unrevoke(struct ctl *ctl) {
   if (!rc)
     rc = ctl_value(ctl, "SELECT turncred.lift($1, $2, $3)", &p, &lifted);
   if (!rc && *lifted != 't')
-    rc = ctl_fail(ctl, CTL_REFUSED,
-                  "no such revocation is in force; see turncredctl revocation list");
+    rc = ctl_fail(
+        ctl, CTL_REFUSED,
+        "no such revocation is in force; turncredctl revocation list shows those that are");
   free(lifted);
   return ctl_finish_change(ctl, rc, revocation_json(ctl, -1), columns);
 }

@@ -3,8 +3,9 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * Rows are re-sealed in batches, each in a transaction; whoever changes a row meanwhile wins. Both
- * key encryption keys must be in --kek, and with every server, until it is done.
+ * Rows are sealed anew in batches, each in a transaction. If another program changes a row
+ * meanwhile, its change wins. Both key encryption keys must be in --kek, and every server and
+ * issuer must have both, until the command has ended.
  */
 #include "config.h"
 
@@ -15,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH 500
+#define ROWS_AT_ONCE 500
 
 struct rewrap {
   const struct kek_ring *ring;
@@ -30,8 +31,8 @@ static enum ctl_exit rewrap_key(struct ctl *ctl, struct rewrap *w, const struct 
   struct turncred_key_row row = {w->to, key->realm, key->kid, key->use, key->alg, key->derivation};
   int64_t rows = 0;
   if (!key->k_len) {
-    ctl_note(ctl, "key \"%s\" of realm \"%s\" does not open under \"%s\": left as it is", key->kid,
-             key->realm, key->kek_id);
+    ctl_note(ctl, "key \"%s\" of realm \"%s\" does not open under \"%s\" and is left as it is",
+             key->kid, key->realm, key->kek_id);
     w->failed++;
     return CTL_OK;
   }
@@ -75,7 +76,7 @@ static enum ctl_exit rewrap_keys(struct ctl *ctl, struct rewrap *w) {
   return rc;
 }
 
-/* One row of the query below. */
+/* Row i of the query in rewrap_credentials(). */
 static enum ctl_exit rewrap_credential(struct ctl *ctl, struct rewrap *w, const PGresult *r,
                                        int i) {
   const char *kek_id = PQgetvalue(r, i, 2), *expiry = PQgetvalue(r, i, 3);
@@ -88,7 +89,8 @@ static enum ctl_exit rewrap_credential(struct ctl *ctl, struct rewrap *w, const 
   struct pg_params p = {0};
   if (!kek || turncred_hex_decode(hex, strlen(hex), sealed, sizeof sealed, &len) ||
       turncred_credential_unseal(NULL, kek, &row, sealed, len, plain)) {
-    ctl_note(ctl, "credential of \"%s\" in realm \"%s\" does not open under \"%s\": left as it is",
+    ctl_note(ctl,
+             "credential of \"%s\" in realm \"%s\" does not open under \"%s\" and is left as it is",
              row.username, row.realm, kek_id);
     w->failed++;
     return CTL_OK;
@@ -114,13 +116,13 @@ static enum ctl_exit rewrap_credential(struct ctl *ctl, struct rewrap *w, const 
 static enum ctl_exit rewrap_credentials(struct ctl *ctl, struct rewrap *w) {
   char *realm = strdup(""), *username = strdup("");
   enum ctl_exit rc = realm && username ? CTL_OK : ctl_fail(ctl, CTL_INTERNAL, "out of memory");
-  for (int n = BATCH; !rc && n == BATCH;) {
+  for (int n = ROWS_AT_ONCE; !rc && n == ROWS_AT_ONCE;) {
     struct pg_params p = {0};
     pg_text(&p, w->to);
     pg_text(&p, w->realm);
     pg_text(&p, realm);
     pg_text(&p, username);
-    pg_int(&p, BATCH);
+    pg_int(&p, ROWS_AT_ONCE);
     if ((rc = ctl_begin(ctl)))
       break;
     PGresult *r = pg_query(ctl->db,
@@ -153,8 +155,8 @@ static enum ctl_exit rewrap_credentials(struct ctl *ctl, struct rewrap *w) {
   return rc;
 }
 
-/* Instances that would lose rows. */
-static enum ctl_exit refuse_without(struct ctl *ctl, const char *to) {
+/* Refuses a key encryption key that an instance lacks: the instance would lose every row. */
+static enum ctl_exit refuse_without_kek(struct ctl *ctl, const char *to) {
   struct pg_params p = {0};
   char *names = NULL;
   pg_text(&p, to);
@@ -164,11 +166,12 @@ static enum ctl_exit refuse_without(struct ctl *ctl, const char *to) {
                 "= ANY (kek_ids)",
                 &p, &names);
   if (!rc && names)
-    rc = ctl_fail(ctl, CTL_REFUSED,
-                  "these do not hold key encryption key \"%s\" and could not open anything sealed "
-                  "under it: %s\n  remedy: give them the file beside the old one and reload them, "
-                  "forget those that are gone (turncredctl server forget), or give --force",
-                  to, names);
+    rc = ctl_fail(
+        ctl, CTL_REFUSED,
+        "these instances do not hold key encryption key \"%s\" and could not open anything "
+        "sealed under it: %s\n  remedy: give them the file beside the old one and reload them, "
+        "forget those that are gone (turncredctl server forget), or give --force",
+        to, names);
   free(names);
   return rc;
 }
@@ -193,8 +196,8 @@ enum ctl_exit cmd_kek_rewrap(struct ctl *ctl) {
   if (!rc && w.realm)
     rc = ctl_need_realm(ctl, w.realm);
   if (!rc && !ctl_has(ctl, "force"))
-    rc = refuse_without(ctl, w.to);
-  /* first the realms, so that nothing new is sealed under the old one */
+    rc = refuse_without_kek(ctl, w.to);
+  /* first the realms, so that nothing new is sealed under the old key encryption key */
   pg_text(&p, w.to);
   pg_text(&p, w.realm);
   if (!rc)

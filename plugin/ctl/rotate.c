@@ -6,8 +6,8 @@
  * 1. The new key is published: accepted by servers, used by no issuer. Wait for every instance.
  * 2. It becomes active; being the newest, issuers sign with it. Wait for every instance.
  * 3. The old keys retire: accepted until the last credential under them has run out.
- * Each step commits by itself and is found again by the next call, so that an interrupted rotation
- * is gone on with.
+ * Each step commits by itself, and the next call finds the last step, so that it continues a
+ * rotation that was interrupted.
  */
 #include "config.h"
 
@@ -26,9 +26,9 @@ struct rotation {
   const char *realm;
   enum turncred_use use;
   struct kek_ring *ring;
-  struct stored_key old;                 /* signs now */
-  char fresh[TURNCRED_USERNAME_MAX + 1]; /* kid of the new one */
-  char state[16];                        /* of the new one */
+  struct stored_key old;                 /* the key that signs now */
+  char fresh[TURNCRED_USERNAME_MAX + 1]; /* KID of the new key */
+  char state[16];                        /* state of the new key */
   json_t *without;                       /* instances not to wait for */
   int64_t seconds;
 };
@@ -44,7 +44,7 @@ static const struct ctl_column columns[] = {
     {NULL, NULL, CTL_TEXT},
 };
 
-/* Two rotations of one realm at once would trip over one another. */
+/* Locks the realm: two rotations of one realm at once would disturb each other. */
 static enum ctl_exit lock_realm(struct ctl *ctl, const struct rotation *r) {
   struct pg_params p = {0};
   char *locked = NULL;
@@ -59,7 +59,7 @@ static enum ctl_exit lock_realm(struct ctl *ctl, const struct rotation *r) {
   return rc;
 }
 
-/* A new key that an earlier call published or activated but did not finish with. */
+/* Finds the new key that an earlier call published, if that call did not finish. */
 static enum ctl_exit find_unfinished(struct ctl *ctl, struct rotation *r) {
   struct pg_params p = {0};
   json_t *row = NULL;
@@ -83,6 +83,7 @@ static enum ctl_exit find_unfinished(struct ctl *ctl, struct rotation *r) {
   return rc;
 }
 
+/* The octets of --from, or new ones; refuses a rest key without --from. */
 static enum ctl_exit new_octets(struct ctl *ctl, const struct rotation *r, struct stored_key *key) {
   const char *from = ctl_get(ctl, "from");
   char text[512];
@@ -104,7 +105,8 @@ static enum ctl_exit new_octets(struct ctl *ctl, const struct rotation *r, struc
              : ctl_fail(ctl, CTL_INTERNAL, "the random number generator failed");
 }
 
-/* Instances that could not open the new key. */
+/* Refuses a key encryption key that an instance lacks, unless --without names the instance: it
+ * could not open the new key. */
 static enum ctl_exit refuse_without_kek(struct ctl *ctl, const struct rotation *r,
                                         const char *kek_id) {
   struct pg_params p = {0};
@@ -133,6 +135,7 @@ static enum ctl_exit refuse_without_kek(struct ctl *ctl, const struct rotation *
   return rc;
 }
 
+/* Adds the new key with state published. */
 static enum ctl_exit publish(struct ctl *ctl, struct rotation *r) {
   struct stored_key key = r->old;
   struct pg_params p = {0};
@@ -161,7 +164,7 @@ static enum ctl_exit publish(struct ctl *ctl, struct rotation *r) {
     rc = keyring_choose(ctl, r->ring, ctl_get(ctl, "kek-id"), of_realm, &kek_id);
   if (!rc)
     rc = refuse_without_kek(ctl, r, kek_id);
-  /* newer than the old one, and not in the future of a server whose clock is slow */
+  /* newer than the old key, and not in the future of a server whose clock is slow */
   if (!rc)
     rc = ctl_value(ctl,
                    "SELECT extract(epoch FROM greatest(now() - interval '10 minutes', not_before + "
@@ -179,13 +182,14 @@ static enum ctl_exit publish(struct ctl *ctl, struct rotation *r) {
   return rc;
 }
 
-/* Commits, then waits for every instance, however long it has been silent. */
-static enum ctl_exit settle(struct ctl *ctl, const struct rotation *r, json_t **late) {
+/* Commits, then waits for every instance, however long it has been silent. *late gets the ids of
+ * those that have not reported in time. */
+static enum ctl_exit commit_and_wait(struct ctl *ctl, const struct rotation *r, json_t **late) {
   char *xid = NULL;
   int64_t alive = 0;
   json_decref(*late);
   *late = NULL;
-  /* of the last change: where this call changed nothing, nobody would hurry to report */
+  /* the last change counts: if this call changed nothing, no instance would hurry to report it */
   enum ctl_exit rc = ctl_value(
       ctl, "SELECT coalesce(max(xid), pg_current_xact_id()) FROM turncred.change", NULL, &xid);
   if (!rc)
@@ -204,7 +208,8 @@ static enum ctl_exit set_state(struct ctl *ctl, const struct rotation *r, const 
   return ctl_run(ctl, "UPDATE turncred.key SET state = $3 WHERE realm = $1 AND kid = $2", &p, NULL);
 }
 
-/* Every older active key of this use. Its sign_until is now; what it signed last lives max_ttl. */
+/* Retires every older active key of this use: it signs no more, and servers accept it for max_ttl,
+ * until the last credential under it has run out. */
 static enum ctl_exit retire(struct ctl *ctl, const struct rotation *r, json_t **retired) {
   struct pg_params p = {0};
   pg_text(&p, r->realm);
@@ -251,13 +256,14 @@ static enum ctl_exit report(struct ctl *ctl, const struct rotation *r, json_t *r
                                  until, "complete", complete, "late", late),
                        columns);
   if (!rc && !complete)
-    rc = ctl_fail(ctl, CTL_LATE,
-                  "not complete: key \"%s\" is %s, and these have not reported it: %s\n  remedy: "
-                  "look at them (turncredctl server list), then go on with turncredctl key rotate "
-                  "%s --use %s%s; go on without one with --without INSTANCE, or forget it (server "
-                  "forget) if it is gone for good",
-                  r->fresh, r->state, names, r->realm, turncred_use_name(r->use),
-                  strcmp(r->state, "active") ? "" : " --finish");
+    rc = ctl_fail(
+        ctl, CTL_LATE,
+        "not complete: key \"%s\" is %s, and these instances have not reported it: %s\n  remedy: "
+        "look at them (turncredctl server list), then continue with turncredctl key rotate "
+        "%s --use %s%s; leave one out with --without INSTANCE, or forget it (server "
+        "forget) if it is gone for good",
+        r->fresh, r->state, names, r->realm, turncred_use_name(r->use),
+        strcmp(r->state, "active") ? "" : " --finish");
   return rc;
 }
 
@@ -269,7 +275,7 @@ static enum ctl_exit run(struct ctl *ctl, struct rotation *r, json_t **late, jso
   if (!rc && !r->fresh[0])
     rc = publish(ctl, r);
   if (!rc && !strcmp(r->state, "published")) {
-    rc = settle(ctl, r, late);
+    rc = commit_and_wait(ctl, r, late);
     if (!rc && !json_array_size(*late)) {
       rc = lock_realm(ctl, r);
       if (!rc)
@@ -278,18 +284,18 @@ static enum ctl_exit run(struct ctl *ctl, struct rotation *r, json_t **late, jso
     }
   }
   if (!rc && !strcmp(r->state, "active")) {
-    rc = settle(ctl, r, late);
+    rc = commit_and_wait(ctl, r, late);
     if (!rc && !json_array_size(*late)) {
       rc = lock_realm(ctl, r);
       if (!rc)
         rc = retire(ctl, r, retired);
       if (!rc)
-        rc = settle(ctl, r, late);
+        rc = commit_and_wait(ctl, r, late);
       complete = true;
     }
   }
   ctl_rollback(ctl);
-  /* the old keys are retired: who has not heard yet loses nothing */
+  /* the old keys are retired: an instance that has not heard of it yet loses nothing */
   return rc ? rc : report(ctl, r, *retired, *late, complete);
 }
 
@@ -314,7 +320,7 @@ enum ctl_exit cmd_key_rotate(struct ctl *ctl) {
   if (!rc)
     rc = keyring_signer(ctl, r.realm, r.use, NULL, &r.old);
   if (!rc && ctl_has(ctl, "finish")) {
-    /* the newest active key is the new one: only the old ones are left to retire */
+    /* the newest active key is the new key: only the old keys are left to retire */
     snprintf(r.fresh, sizeof r.fresh, "%s", r.old.kid);
     snprintf(r.state, sizeof r.state, "active");
   }

@@ -23,7 +23,7 @@ enum ctl_exit cmd_server_list(struct ctl *ctl) {
       {NULL, NULL, CTL_TEXT},
   };
   json_t *list = NULL;
-  /* current: it has every transaction that wrote a change */
+  /* current: the instance has every transaction that wrote a change */
   enum ctl_exit rc = ctl_rows(
       ctl,
       "SELECT id, kind, version, schema_version, progress::text, "
@@ -45,8 +45,9 @@ enum ctl_exit cmd_server_forget(struct ctl *ctl) {
   pg_text(&p, ctl_operand(ctl, 0));
   enum ctl_exit rc = ctl_value(ctl, "SELECT turncred.instance_forget($1)", &p, &found);
   if (!rc && *found != 't')
-    rc = ctl_fail(ctl, CTL_REFUSED, "there is no instance \"%s\"; see turncredctl server list",
-                  ctl_operand(ctl, 0));
+    rc =
+        ctl_fail(ctl, CTL_REFUSED, "there is no instance \"%s\"; turncredctl server list shows all",
+                 ctl_operand(ctl, 0));
   free(found);
   return rc ? rc
             : ctl_print_record(ctl, json_pack("{s:s}", "forgotten", ctl_operand(ctl, 0)), columns);

@@ -3,7 +3,8 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * Option, then environment, then configuration file. The file is optional unless it is named.
+ * An option comes before the environment, the environment before the configuration file. The
+ * configuration file is optional unless --config or TURNCRED_CONFIG names it.
  */
 #include "config.h"
 
@@ -24,6 +25,8 @@ static char *trim(char *text) {
   return text;
 }
 
+/* Reads the configuration file path; settings that have a value already keep it. named: a file that
+ * does not exist is an error. */
 static enum ctl_exit read_file(struct ctl *ctl, const char *path, bool named) {
   FILE *f = fopen(path, "re");
   if (!f) {
@@ -45,7 +48,7 @@ static enum ctl_exit read_file(struct ctl *ctl, const char *path, bool named) {
     }
     if (!slot)
       rc = ctl_fail(ctl, CTL_USAGE,
-                    "configuration file %s, line %u: \"%s\" is not a setting; there are "
+                    "configuration file %s, line %u: \"%s\" is not a setting; settings are "
                     "database = CONNINFO and kek = PATH",
                     path, n, name);
     else if (!*slot && !(*slot = strdup(trim(equals + 1))))
@@ -55,6 +58,7 @@ static enum ctl_exit read_file(struct ctl *ctl, const char *path, bool named) {
   return rc;
 }
 
+/* Copies the value of the option, else of the environment variable, to *slot. */
 static enum ctl_exit take(struct ctl *ctl, char **slot, const char *option, const char *variable) {
   const char *value = ctl_get(ctl, option);
   if (!value)

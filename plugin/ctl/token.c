@@ -15,6 +15,7 @@
 #include <string.h>
 #include <time.h>
 
+/* Makes the key from --alg, --derivation and --key-file; also checks --server-name. */
 static enum ctl_exit token_key(const struct ctl *ctl, struct turncred_key *key) {
   enum turncred_alg alg = TURNCRED_A256GCM;
   enum turncred_derivation derivation = TURNCRED_DERIVATION_NONE;
@@ -32,7 +33,7 @@ static enum ctl_exit token_key(const struct ctl *ctl, struct turncred_key *key) 
   return key_file_read(ctl, TURNCRED_USE_TOKEN, alg, derivation, key);
 }
 
-/* Base64 on standard input; blanks at its end are an editor's. */
+/* Decodes base64 from standard input; blanks at its end, which editors add, do not count. */
 static enum ctl_exit read_base64(const struct ctl *ctl, uint8_t *out, size_t cap, size_t *len) {
   char text[512], base64[2 * TURNCRED_TOKEN_BASE64_MAX];
   size_t got = 0;
@@ -62,7 +63,7 @@ enum ctl_exit cmd_token_decode(struct ctl *ctl) {
   enum ctl_exit rc = token_key(ctl, &key);
   if (rc)
     return rc;
-  key.allow_zero_iv = 1; /* RFC 7635's literal form: offline it does no harm */
+  key.allow_zero_iv = 1; /* RFC 7635's literal form, which does no harm here */
   rc = read_base64(ctl, octets, sizeof octets, &len);
   struct turncred_ws *ws = rc ? NULL : turncred_ws_new(1);
   enum turncred_err err =
@@ -73,7 +74,7 @@ enum ctl_exit cmd_token_decode(struct ctl *ctl) {
   if (!rc && err)
     rc = ctl_core_error(ctl, "token", err);
   if (!rc && token.timestamp > INT64_MAX)
-    rc = ctl_fail(ctl, CTL_REFUSED, "token: bad_token: its timestamp is not a time");
+    rc = ctl_fail(ctl, CTL_REFUSED, "token: bad_token: the timestamp is not a time");
   if (!rc) {
     char mac_key[2 * TURNCRED_MAC_KEY_MAX], fingerprint[33];
     turncred_base64_encode(token.mac_key, token.mac_key_len, mac_key, sizeof mac_key);
@@ -90,6 +91,7 @@ enum ctl_exit cmd_token_decode(struct ctl *ctl) {
   return rc;
 }
 
+/* The nonce of --test-nonce, which may be empty for A256CBC-HS512, or a random one for the key. */
 static enum ctl_exit nonce_for(const struct ctl *ctl, const struct turncred_key *key,
                                uint8_t nonce[16], size_t *len) {
   const char *hex = ctl_get(ctl, "test-nonce");
@@ -121,8 +123,9 @@ enum ctl_exit cmd_token_encode(struct ctl *ctl) {
                          &len, text, sizeof text))
     rc = ctl_fail(ctl, CTL_USAGE, "%s", text);
   if (!rc && len != 20 && len != 32) {
-    rc = ctl_fail(ctl, CTL_REFUSED,
-                  "--mac-key-file: holds %zu octets; a session key has 20 or 32 raw octets", len);
+    rc = ctl_fail(
+        ctl, CTL_REFUSED,
+        "--mac-key-file: the file holds %zu octets; a session key has 20 or 32 raw octets", len);
   }
   if (rc) {
     turncred_cleanse(mac_key, sizeof mac_key);

@@ -18,18 +18,21 @@
 
 static const char blanks[] = " \t\r\n";
 
-static bool add_line(struct turnserver_conf *conf, const char *value, unsigned number,
-                     bool secret) {
+/* Adds a line; -1: out of memory. */
+static int add_line(struct turnserver_conf *conf, const char *value, unsigned number, bool secret) {
   struct turnserver_line *more =
-      realloc(conf->lines, (conf->count + 1) * sizeof *more); /* pointers alone */
+      realloc(conf->lines, (conf->count + 1) * sizeof *more); /* moves pointers, not secrets */
   if (!more)
-    return false;
+    return -1;
   conf->lines = more;
   more[conf->count] = (struct turnserver_line){strdup(value), strlen(value), number, secret};
-  return more[conf->count].value && ++conf->count;
+  if (!more[conf->count].value)
+    return -1;
+  conf->count++;
+  return 0;
 }
 
-/* Splits a line in place; false: blank or comment. */
+/* Splits a line in place into name and value; false: the line is blank or a comment. */
 static bool split(char *line, char **name, char **value) {
   *name = line + strspn(line, blanks);
   size_t len = strlen(*name);
@@ -63,7 +66,7 @@ enum ctl_exit turnserver_conf_read(const struct ctl *ctl, const char *path,
     bool secret = !strcmp(name, "static-auth-secret");
     if (!strcmp(name, "realm"))
       snprintf(out->realm, sizeof out->realm, "%s", value);
-    else if ((secret || !strcmp(name, "user")) && !add_line(out, value, n, secret))
+    else if ((secret || !strcmp(name, "user")) && add_line(out, value, n, secret))
       rc = ctl_fail(ctl, CTL_INTERNAL, "out of memory");
   }
   if (!rc && ferror(f))
@@ -86,7 +89,7 @@ const char *turnserver_user_key(char *value, const char *realm, char hex[33]) {
   uint8_t key[TURNCRED_LONG_TERM_MD5];
   char *password = strchr(value, ':');
   if (!password || password == value || !password[1])
-    return "is not name:password";
+    return "the value is not name:password";
   *password++ = '\0';
   password += strspn(password, " \t");
   if (!strncmp(password, "0x", 2)) {
@@ -94,7 +97,7 @@ const char *turnserver_user_key(char *value, const char *realm, char hex[33]) {
     return NULL;
   }
   if (turncred_long_term_md5(NULL, value, strlen(value), realm, password, key))
-    return "cannot be hashed: name, realm or password is too long";
+    return "the key cannot be made: name, realm or password is too long";
   for (size_t i = 0; i < sizeof key; i++)
     snprintf(hex + 2 * i, 3, "%02x", key[i]);
   turncred_cleanse(key, sizeof key);

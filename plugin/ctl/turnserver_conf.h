@@ -10,7 +10,7 @@
 
 struct turnserver_line {
   char *value; /* of user= or static-auth-secret= */
-  size_t len;  /* of it, even after turnserver_user_key() */
+  size_t len;  /* octets of value, also after turnserver_user_key() */
   unsigned number;
   bool secret;
 };
@@ -21,10 +21,10 @@ struct turnserver_conf {
   size_t count;
 };
 
-/* Reads path, which --turnserver-conf named. 0, or an exit code with a message. */
+/* Reads the file path, which --turnserver-conf named. CTL_USAGE with a message if that fails. */
 enum ctl_exit turnserver_conf_read(const struct ctl *ctl, const char *path,
                                    struct turnserver_conf *out);
-/* Cleanses and frees what it points to. */
+/* Cleanses and frees the lines. */
 void turnserver_conf_free(struct turnserver_conf *conf);
 
 /* The long-term key of a value "name:password" or "name:0xKEY" in realm, in hex, as coturn makes

@@ -523,7 +523,7 @@ found() {
   "$CTL" doctor --server "127.0.0.1:$(server_port main)" --json >"$TC_DIR/out"
   [ "$(value '[.[] | select(.result == "FAILED")] | length')" = 0 ]
   found ok 'server "main" is current'
-  found ok 'refuses who has no credential'
+  found ok 'refuses users without a credential'
   found ok 'opens all'
   doctor() { rc=0; "$CTL" doctor "$@" --json >"$TC_DIR/out" 2>"$TC_DIR/err" || rc=$?; [ "$rc" = 1 ]; }
   # a key that was moved from another row does not open; the server says so too
@@ -552,7 +552,7 @@ found() {
   wait_for 10 listens "$port"
   doctor_or_not --issuer "127.0.0.1:$port" --ca-file "$TC_DIR/cert.pem"
   found ok "127.0.0.1:$port is ready"
-  found warning 'certificate|that of .* ends'
+  found warning 'the certificate of .* ends'
   doctor_or_not --issuer "127.0.0.1:$port"
   found FAILED 'certificate of the server'
   kill $issuer

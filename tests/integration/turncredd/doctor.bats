@@ -71,7 +71,7 @@ until_days() {
 
 @test "database: away, and the rest is looked at all the same" {
   pg_stop "$TC_DIR/pg"
-  broken FAILED database 'no connection' 'start it'
+  broken FAILED database 'no connection' 'start PostgreSQL'
   found ok server 'answers over UDP'
   found ok issuer 'is ready'
   pg_restart
@@ -114,7 +114,7 @@ until_days() {
   /usr/bin/python3 -c 'import sys; sys.stdout.buffer.write((-90).to_bytes(8, sys.byteorder, signed=True))' >"$TC_DIR/back"
   /usr/bin/python3 -c 'import sys; sys.stdout.buffer.write((7).to_bytes(8, sys.byteorder, signed=True))' >"$TC_DIR/ahead"
   LD_PRELOAD=$step CLOCKSTEP=$TC_DIR/back "$TC_CTL" doctor --json >"$TC_DIR/out" || true
-  found FAILED clock "database's clock is [89][0-9] s ahead of ours" NTP
+  found FAILED clock "database's clock is [89][0-9] s ahead of this machine's" NTP
   TC_DAEMON_ENV="LD_PRELOAD=$step CLOCKSTEP=$TC_DIR/ahead" daemon_start early
   LIMIT=20 broken FAILED clock 'clock of "issuer-early" is [67]\.[0-9] s ahead' NTP
   daemon_stop early
@@ -178,9 +178,9 @@ window() {
   sql "UPDATE turncred.instance SET last_seen = now(), progress = '3' WHERE id = 'gone'"
   broken FAILED instances '"gone" does not have the latest changes' 'its log'
   sql "UPDATE turncred.instance SET last_seen = now(), progress = '9223372036854775807', snapshot_age = 500, database_state = 'frozen' WHERE id = 'gone'"
-  broken FAILED instances '"gone" works from data of 500 s ago \(frozen\)' 'reach the database'
+  broken FAILED instances '"gone" works from data of 500 s ago \(frozen\)' 'reaches the database'
   sql "UPDATE turncred.instance SET last_seen = now(), snapshot_age = 0, kek_ids = '{}' WHERE id = 'gone'"
-  broken FAILED instances '"gone" does not hold key encryption key main' 'give it the file'
+  broken FAILED instances '"gone" does not hold key encryption key main' 'give the instance the file'
   sql "UPDATE turncred.instance SET last_seen = now(), kek_ids = '{main}', refused_rows = 2 WHERE id = 'gone'"
   broken FAILED instances '"gone" could not use 2 rows' 'its log'
   "$TC_CTL" server forget gone --json
@@ -197,7 +197,7 @@ known() { [ "$(sql "SELECT count(*) FROM turncred.instance WHERE id = '$1'")" = 
 
 @test "housekeeping: expired rows are still there, no partition is made ahead" {
   credential_push turn.test old 0123456789abcdefABCDEF "$(($(date +%s) - 3 * 86400))"
-  broken warning housekeeping '1 credentials ran out' 'turncredctl maintain'
+  broken warning housekeeping '1 credentials that ran out' 'turncredctl maintain'
   "$TC_CTL" maintain --json >/dev/null
   healthy
   local partition
@@ -212,7 +212,7 @@ known() { [ "$(sql "SELECT count(*) FROM turncred.instance WHERE id = '$1'")" = 
 @test "TURN servers: unreachable, open to anybody, a certificate that ends" {
   doctor --server 127.0.0.1:1
   [ "$rc" -eq 1 ]
-  found FAILED server '127.0.0.1:1 over UDP' 'port open'
+  found FAILED server '127.0.0.1:1 over UDP' 'the port is open'
   server_start_plain "$TC_TURNSERVER" open -lt-cred-mech no-auth
   doctor --server "127.0.0.1:$(server_port open)"
   [ "$rc" -eq 1 ]
@@ -224,7 +224,7 @@ known() { [ "$(sql "SELECT count(*) FROM turncred.instance WHERE id = '$1'")" = 
   server_start tls -no-tls "tls-listening-port=$port" "cert=$TC_DIR/tls/server.pem" "pkey=$TC_DIR/tls/server.key"
   doctor --tls-server "127.0.0.1:$port"
   found ok server 'answers over TLS'
-  found FAILED certificate "that of 127.0.0.1:$port ends" 'renew it'
+  found FAILED certificate "the certificate of 127.0.0.1:$port ends" 'renew the certificate'
   "$TC_CTL" doctor --tls-server "127.0.0.1:$port" --json >"$TC_DIR/out" || true # the system's authorities
   found FAILED server 'certificate'
   until_days 400
@@ -237,12 +237,12 @@ reload_until() { until_days "$1" && kill -HUP "$(daemon_pid main)"; }
   reload_until 400
   LIMIT=10 broken ok certificate "127.0.0.1:$(<"$TC_DIR/daemons/main/port") is good until"
   reload_until 10
-  LIMIT=10 broken warning certificate 'ends' 'renew it'
+  LIMIT=10 broken warning certificate 'ends' 'renew the certificate'
   reload_until 2
-  LIMIT=10 broken FAILED certificate 'ends' 'renew it'
+  LIMIT=10 broken FAILED certificate 'ends' 'renew the certificate'
   doctor --issuer 127.0.0.1:1
   [ "$rc" -eq 1 ]
-  found FAILED issuer '127.0.0.1:1: ' 'turncredd up'
+  found FAILED issuer '127.0.0.1:1: ' 'turncredd runs'
   "$TC_CTL" doctor --issuer "127.0.0.1:$(<"$TC_DIR/daemons/main/port")" --ca-file "$TC_DIR/tls/otherca.pem" --json >"$TC_DIR/out" || true
   found FAILED issuer certificate
   daemon_start unready 'database = host=/nowhere user=x'  || true

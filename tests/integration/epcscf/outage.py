@@ -47,7 +47,7 @@ async def crowd(what, rounds=2):
 
 
 async def answering():
-    """turncredd answers: whoever asks gets a credential."""
+    """turncredd answers: each phone that asks gets a credential."""
     asking, _ = await crowd("answering")
     assert all(answer.credential() for _, answer in asking)
 
@@ -58,7 +58,7 @@ async def hung():
     assert not any(answer.all("Turn-Credential") for _, answer in asking)
     assert max(t for t, _ in asking) < ASKED_WITHIN
     assert max(t for t, _ in others) < OTHERS_WITHIN
-    # it was noticed: who asks now does not wait either
+    # the time-out is known now: a phone that asks does not wait either
     assert sorted(t for t, _ in asking)[len(asking) // 4] < OTHERS_WITHIN
 
 

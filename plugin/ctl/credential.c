@@ -116,22 +116,19 @@ static enum ctl_exit push(struct ctl *ctl, const uint8_t *kek, const struct turn
   return rc;
 }
 
-enum ctl_exit cmd_credential_push(struct ctl *ctl) {
-  const char *realm = ctl_operand(ctl, 0), *username = ctl_operand(ctl, 1), *kek_id = NULL;
+/* What the realm says of pushed credentials, in *policy, which the caller releases. Refuses a realm that does not offer
+ * them, and a username that coturn would refuse. */
+static enum ctl_exit read_policy(struct ctl *ctl, const char *realm, const char *username, json_t **policy) {
   struct pg_params p = {0};
-  struct kek_ring *ring = NULL;
-  json_t *policy = NULL;
-  char password[MINT_PASSWORD_MAX + 1] = "", *address = NULL, *xid = NULL;
-  int64_t expiry = 0;
   pg_text(&p, realm);
   enum ctl_exit rc =
       ctl_row(ctl,
               "SELECT at_rest, kek_id, max_ttl, default_ttl, 'pushed' = ANY (mechanisms) AS "
               "offered FROM turncred.realm WHERE name = $1",
-              &p, &policy);
-  if (!rc && !policy)
+              &p, policy);
+  if (!rc && !*policy)
     rc = ctl_need_realm(ctl, realm);
-  if (!rc && !json_is_true(json_object_get(policy, "offered")))
+  if (!rc && !json_is_true(json_object_get(*policy, "offered")))
     rc = ctl_fail(ctl, CTL_REFUSED,
                   "realm \"%s\" does not offer the mechanism pushed, so its servers would refuse "
                   "the credential; change it with turncredctl realm set --mechanisms",
@@ -140,6 +137,16 @@ enum ctl_exit cmd_credential_push(struct ctl *ctl) {
     rc = ctl_fail(ctl, CTL_REFUSED,
                   "USERNAME: coturn refuses names with blanks, quotes or backslashes, and those "
                   "that hold both \"union\" and \"select\"");
+  return rc;
+}
+
+enum ctl_exit cmd_credential_push(struct ctl *ctl) {
+  const char *realm = ctl_operand(ctl, 0), *username = ctl_operand(ctl, 1), *kek_id = NULL;
+  struct kek_ring *ring = NULL;
+  json_t *policy = NULL;
+  char password[MINT_PASSWORD_MAX + 1] = "", *address = NULL, *xid = NULL;
+  int64_t expiry = 0;
+  enum ctl_exit rc = read_policy(ctl, realm, username, &policy);
   if (!rc)
     rc = read_expiry(ctl, policy, &expiry);
   if (!rc)

@@ -11,54 +11,77 @@
 #include <stdio.h>
 #include <string.h>
 
+/* How a credential is derived: the kind, and of REST the hash and the order of the username. */
+struct derivation {
+  enum turncred_use use;
+  enum turncred_alg alg;
+  enum turncred_username_format format;
+};
+
+static enum ctl_exit read_derivation(struct ctl *ctl, struct derivation *d) {
+  *d = (struct derivation){TURNCRED_USE_DERIVED, TURNCRED_HMAC_SHA256, TURNCRED_USER_ID_TIMESTAMP};
+  const char *text = ctl_get(ctl, "kind");
+  if (text &&
+      (turncred_use_parse(text, &d->use) || (d->use != TURNCRED_USE_DERIVED && d->use != TURNCRED_USE_REST)))
+    return ctl_fail(ctl, CTL_USAGE, "--kind: \"%s\" is not one of derived, rest", text);
+  bool rest = d->use == TURNCRED_USE_REST;
+  if (!rest && (ctl_has(ctl, "alg") || ctl_has(ctl, "username-format")))
+    return ctl_fail(ctl, CTL_USAGE, "--alg and --username-format belong to --kind rest");
+  if (rest)
+    d->alg = TURNCRED_HMAC_SHA1;
+  text = ctl_get(ctl, "alg");
+  if (text && (turncred_alg_parse(text, &d->alg) || d->alg < TURNCRED_HMAC_SHA1))
+    return ctl_fail(ctl, CTL_USAGE, "--alg: \"%s\" is not one of sha1, sha256, sha384, sha512",
+                    text);
+  text = ctl_get(ctl, "username-format");
+  if (rest)
+    d->format = TURNCRED_TIMESTAMP_USER_ID;
+  if (text && turncred_username_format_parse(text, &d->format))
+    return ctl_fail(ctl, CTL_USAGE,
+                    "--username-format: \"%s\" is not one of timestamp:user-id, user-id:timestamp",
+                    text);
+  return CTL_OK;
+}
+
+/* The realm and the expiry, in UTC seconds, of the command line. */
+static enum ctl_exit read_realm_and_expiry(struct ctl *ctl, const char **realm, int64_t *expiry) {
+  const char *expiry_text = ctl_get(ctl, "expiry");
+  *realm = ctl_get(ctl, "realm");
+  if (!**realm || strlen(*realm) > TURNCRED_REALM_MAX)
+    return ctl_fail(ctl, CTL_USAGE, "--realm: 1 to %d octets", TURNCRED_REALM_MAX);
+  *expiry = 0;
+  if (!ctl_number(expiry_text, 0, 999999999999999, expiry) ||
+      (expiry_text[0] == '0' && expiry_text[1]))
+    return ctl_fail(ctl, CTL_USAGE,
+                    "--expiry: \"%s\" is not a time in UTC seconds of 1 to 15 digits without "
+                    "leading zero",
+                    expiry_text);
+  return CTL_OK;
+}
+
 enum ctl_exit cmd_credential_derive(struct ctl *ctl) {
   static const struct ctl_column columns[] = {
       {"username", "username", CTL_TEXT},
       {"password", "password", CTL_TEXT},
       {"long_term_key_md5", "long-term key (MD5)", CTL_TEXT},
       {NULL, NULL, CTL_TEXT}};
-  enum turncred_use use = TURNCRED_USE_DERIVED;
-  enum turncred_alg alg = TURNCRED_HMAC_SHA256;
-  enum turncred_username_format format = TURNCRED_USER_ID_TIMESTAMP;
-  const char *text = ctl_get(ctl, "kind");
-  if (text &&
-      (turncred_use_parse(text, &use) || (use != TURNCRED_USE_DERIVED && use != TURNCRED_USE_REST)))
-    return ctl_fail(ctl, CTL_USAGE, "--kind: \"%s\" is not one of derived, rest", text);
-  bool rest = use == TURNCRED_USE_REST;
-  if (!rest && (ctl_has(ctl, "alg") || ctl_has(ctl, "username-format")))
-    return ctl_fail(ctl, CTL_USAGE, "--alg and --username-format belong to --kind rest");
-  if (rest)
-    alg = TURNCRED_HMAC_SHA1;
-  text = ctl_get(ctl, "alg");
-  if (text && (turncred_alg_parse(text, &alg) || alg < TURNCRED_HMAC_SHA1))
-    return ctl_fail(ctl, CTL_USAGE, "--alg: \"%s\" is not one of sha1, sha256, sha384, sha512",
-                    text);
-  text = ctl_get(ctl, "username-format");
-  if (rest)
-    format = TURNCRED_TIMESTAMP_USER_ID;
-  if (text && turncred_username_format_parse(text, &format))
-    return ctl_fail(ctl, CTL_USAGE,
-                    "--username-format: \"%s\" is not one of timestamp:user-id, user-id:timestamp",
-                    text);
-  const char *realm = ctl_get(ctl, "realm"), *expiry_text = ctl_get(ctl, "expiry");
-  if (!*realm || strlen(realm) > TURNCRED_REALM_MAX)
-    return ctl_fail(ctl, CTL_USAGE, "--realm: 1 to %d octets", TURNCRED_REALM_MAX);
-  int64_t expiry = 0;
-  if (!ctl_number(expiry_text, 0, 999999999999999, &expiry) ||
-      (expiry_text[0] == '0' && expiry_text[1]))
-    return ctl_fail(ctl, CTL_USAGE,
-                    "--expiry: \"%s\" is not a time in UTC seconds of 1 to 15 digits without "
-                    "leading zero",
-                    expiry_text);
+  struct derivation d;
+  const char *realm;
+  int64_t expiry;
+  enum ctl_exit rc = read_derivation(ctl, &d);
+  if (!rc)
+    rc = read_realm_and_expiry(ctl, &realm, &expiry);
+  if (rc)
+    return rc;
 
   char username[TURNCRED_USERNAME_MAX + 1], password[TURNCRED_PASSWORD_MAX], hex[33];
   uint8_t md5[TURNCRED_LONG_TERM_MD5];
   struct turncred_key key = {0};
-  enum ctl_exit rc = key_file_read(ctl, use, alg, TURNCRED_DERIVATION_NONE, &key);
+  rc = key_file_read(ctl, d.use, d.alg, TURNCRED_DERIVATION_NONE, &key);
   if (rc)
     return rc;
   struct turncred_ws *ws = turncred_ws_new(1);
-  enum turncred_err err = ws ? mint_password(ws, &key, format, ctl_get(ctl, "user"), realm, expiry,
+  enum turncred_err err = ws ? mint_password(ws, &key, d.format, ctl_get(ctl, "user"), realm, expiry,
                                              username, password)
                              : TURNCRED_NO_MEMORY;
   bool bad_user = err == TURNCRED_BAD_USERNAME || err == TURNCRED_NO_SPACE;

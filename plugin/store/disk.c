@@ -20,7 +20,7 @@ static void put_list(struct sealed *s, const char *const *list, size_t count) {
     sealed_put_text(s, list[i]);
 }
 
-/* As lines of text; NULL: an error. The caller frees. */
+/* Reads a list as text with one element a line, which the caller frees. NULL: out of memory. */
 static char *get_list(struct sealed *s) {
   uint64_t count = sealed_get_int(s);
   size_t len = 0, cap = 256;

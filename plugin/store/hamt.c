@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * hamt.c - persistent map: a hash array mapped trie with structural sharing
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "hamt.h"
@@ -8,7 +12,7 @@
 #include <string.h>
 
 #define BITS  5
-#define DEPTH 35 /* shift from which the hash is used up: such nodes are plain lists */
+#define DEPTH 35 /* from this shift on no bits of the hash are left: such nodes are plain lists */
 
 /* Slots hold the items of datamap, then the nodes of nodemap, each in order of their bits. In a
  * list node datamap is the number of items. */
@@ -113,8 +117,8 @@ const struct hamt_item *hamt_find(const struct hamt *map, uint32_t hash, const v
   return NULL;
 }
 
-/* Makes *at a node that nobody else sees, with room for extra more slots. A node with one
- * reference, reached through such nodes, is already the writer's own: copying a parent adds a
+/* Makes *at a node that no other map sees, with room for extra more slots. A node with one reference
+ * that was reached through such nodes is this map's own already, because copying a node adds a
  * reference to each of its children. */
 static struct hamt_node *own(struct hamt_node **at, unsigned shift, unsigned extra) {
   struct hamt_node *node = *at;
@@ -141,7 +145,7 @@ static struct hamt_node *own(struct hamt_node **at, unsigned shift, unsigned ext
   return copy;
 }
 
-/* A node below with two items whose hashes agree up to shift. */
+/* A node with two items whose hashes agree up to shift. NULL: out of memory. */
 static struct hamt_node *pair(struct hamt_item *a, struct hamt_item *b, unsigned shift) {
   struct hamt_node *node = malloc(size_for(2));
   if (!node)
@@ -218,7 +222,7 @@ static int put(const struct hamt_type *type, struct hamt_node **at, unsigned shi
   struct hamt_node *below = pair(old, item, shift + BITS);
   if (!below)
     return ENOMEM;
-  /* the item's slot goes, a node's slot comes: those between move down by one */
+  /* the slot of the item goes, and the slot of a node comes: the slots between move down by one */
   unsigned to = node_index(node, bit) - 1;
   memmove(&node->slot[i], &node->slot[i + 1], (to - i) * sizeof node->slot[0]);
   node->slot[to].node = below;
@@ -283,7 +287,7 @@ struct hamt_item *hamt_edit(struct hamt *map, uint32_t hash, const void *key, in
   }
 }
 
-/* The item is known to be there. */
+/* Removes an item that is known to be in the map. */
 static int take(const struct hamt_type *type, struct hamt_node **at, unsigned shift, uint32_t hash,
                 const void *key) {
   struct hamt_node *node = own(at, shift, 0);
@@ -301,7 +305,7 @@ static int take(const struct hamt_type *type, struct hamt_node **at, unsigned sh
     struct hamt_node *below = node->slot[n].node;
     if (rc || below->nodemap || data_count(below, shift + BITS) != 1)
       return rc;
-    /* one item alone moves up, so that a map's shape depends on its content only */
+    /* a last item moves up into this node, so that the shape of a map depends on its content alone */
     struct hamt_item *item = below->slot[0].item;
     free(below);
     unsigned to = data_index(node, bit);

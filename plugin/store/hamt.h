@@ -3,9 +3,9 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * hamt_share makes a second map in constant time; changing one leaves the other as it was and costs
- * a few nodes, however large they are. Reference counts are the writer's: one thread shares,
- * changes and clears. Others may look into a map that is not changed any more.
+ * hamt_share makes a second map in constant time. Changing one of them leaves the other as it was and
+ * copies a few nodes, however large the maps are. Only one thread shares, changes and clears maps: it
+ * alone uses the reference counts. Other threads may look into a map that is no longer changed.
  */
 #ifndef TURNCRED_HAMT_H
 #define TURNCRED_HAMT_H
@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* First member of everything in a map. */
+/* The first member of every item in a map. */
 struct hamt_item {
   uint32_t refs; /* 1 when made */
   uint32_t hash;
@@ -23,7 +23,7 @@ struct hamt_item {
 struct hamt_type {
   bool (*same)(const struct hamt_item *item, const void *key);
   const void *(*key)(const struct hamt_item *item);
-  struct hamt_item *(*copy)(const struct hamt_item *item); /* for hamt_edit; NULL: no memory */
+  struct hamt_item *(*copy)(const struct hamt_item *item); /* for hamt_edit; returns NULL when memory is short */
   void (*free)(struct hamt_item *item);
 };
 
@@ -38,18 +38,18 @@ uint32_t hamt_hash(uint64_t seed, const void *p, size_t n);
 
 void hamt_init(struct hamt *map, const struct hamt_type *type);
 struct hamt hamt_share(const struct hamt *map);
-void hamt_clear(struct hamt *map); /* drops this map's references; it is empty then */
+void hamt_clear(struct hamt *map); /* empties this map; shared parts stay in the others */
 
 const struct hamt_item *hamt_find(const struct hamt *map, uint32_t hash, const void *key);
-/* Takes over the caller's reference to item, also on failure. Replaces an item with the same key.
- * 0 or ENOMEM (the map is unchanged). */
+/* Puts item in, in place of one with the same key. The map takes the caller's reference to item, and
+ * drops it on failure. 0, or ENOMEM: the map is as it was. */
 int hamt_put(struct hamt *map, struct hamt_item *item);
-/* The item, made this map's own so that it may be changed in place (not its key). NULL: not there
- * (*err 0), or no memory (*err ENOMEM). */
+/* Makes an item this map's own, so that the caller may change it in place (but not its key). NULL: there
+ * is no such item (*err 0), or memory is short (*err ENOMEM). */
 struct hamt_item *hamt_edit(struct hamt *map, uint32_t hash, const void *key, int *err);
-/* 0, ENOENT, ENOMEM. */
+/* 0; ENOENT: there is no such item; ENOMEM: the map is as it was. */
 int hamt_remove(struct hamt *map, uint32_t hash, const void *key);
-/* Calls fn for each item, in no order; stops when it answers false. */
+/* Calls fn for each item, in no order, until fn returns false. False: fn did. */
 typedef bool (*hamt_each_fn)(const struct hamt_item *item, void *arg);
 bool hamt_each(const struct hamt *map, hamt_each_fn fn, void *arg);
 

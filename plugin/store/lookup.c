@@ -71,6 +71,7 @@ struct signing {
   int64_t now;
   const struct store_key *best;
 };
+/* Notes the newest key that signs now. */
 static bool consider(const struct hamt_item *item, void *arg) {
   struct signing *signing = arg;
   const struct store_key *key = &((const struct key_item *)item)->key;
@@ -100,6 +101,7 @@ const struct store_key *store_key_to_sign(const struct store_snapshot *snapshot,
   return NULL;
 }
 
+/* Notes the newest key that a foreign server should hold. */
 static bool consider_sharing(const struct hamt_item *item, void *arg) {
   struct signing *sharing = arg;
   const struct store_key *key = &((const struct key_item *)item)->key;

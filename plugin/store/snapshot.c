@@ -50,6 +50,7 @@ static void key_list_unref(struct key_list *list) {
     free(list);
 }
 
+/* Splits text at its line feeds. Returns the number of lines; with out NULL it only counts. */
 static size_t split(char *text, const char **out) {
   size_t n = 0;
   for (char *line = text; *line; n++) {
@@ -228,6 +229,7 @@ static struct realm_item *edit_realm(struct store_snapshot *snapshot, const char
 
 /* --- realms ----------------------------------------------------------------------------- */
 
+/* Points the members that readers see to the item's lists. */
 static void show_lists(struct realm_item *item) {
   struct store_realm *realm = &item->realm;
   const struct realm_lists *lists = item->lists;
@@ -255,8 +257,9 @@ static int put_choice(struct store_snapshot *snapshot, struct hamt *map, const c
   return hamt_put(map, &item->hamt);
 }
 
-/* The listening addresses and origins that choose this realm, out of the maps or into them. */
-static int choices(struct store_snapshot *snapshot, const struct realm_item *item, bool in) {
+/* Puts the listening addresses and origins that choose this realm into the maps (in), or removes
+ * them. */
+static int update_choices(struct store_snapshot *snapshot, const struct realm_item *item, bool in) {
   const struct store_realm *realm = &item->realm;
   for (size_t i = 0; i < realm->listen_count + realm->origin_count; i++) {
     bool listen = i < realm->listen_count;
@@ -319,7 +322,7 @@ int snapshot_put_realm(struct store_snapshot *snapshot, const struct realm_field
       rc = hamt_put(&snapshot->realms, &item->hamt);
     }
   } else if (rc == 0) {
-    rc = choices(snapshot, item, false);
+    rc = update_choices(snapshot, item, false);
   }
   if (rc) {
     lists_unref(lists);
@@ -329,14 +332,14 @@ int snapshot_put_realm(struct store_snapshot *snapshot, const struct realm_field
   lists_unref(item->lists);
   item->lists = lists;
   show_lists(item);
-  return choices(snapshot, item, true);
+  return update_choices(snapshot, item, true);
 }
 
 int snapshot_remove_realm(struct store_snapshot *snapshot, const char *realm) {
   const struct realm_item *item = snapshot_realm(snapshot, realm);
   if (!item)
     return 0;
-  int rc = choices(snapshot, item, false);
+  int rc = update_choices(snapshot, item, false);
   if (rc)
     return rc;
   size_t keys = item->keys.count, credentials = item->credentials.count;
@@ -355,7 +358,7 @@ bool snapshot_key_newer(const struct store_key *a, const struct store_key *b) {
                                         : strcmp(a->kid, b->kid) < 0;
 }
 
-/* The list without kid and with key (NULL: none), newest first. */
+/* A copy of the list without the key called kid and with key (NULL: with none), the newest first. */
 static struct key_list *list_with(const struct key_list *from, const char *kid,
                                   const struct store_key *key) {
   struct key_list *list = key_list_new(from->count + 1);
@@ -375,6 +378,7 @@ static struct key_list *list_with(const struct key_list *from, const char *kid,
   return list;
 }
 
+/* Takes the key called kid out of the list that had it, and puts key (NULL: none) into its own. */
 static int put_lists(struct realm_item *item, const char *kid, enum turncred_use old_use,
                      const struct store_key *key) {
   for (int i = 0; i < 2; i++) {
@@ -398,7 +402,7 @@ const struct key_item *snapshot_key(const struct store_snapshot *snapshot,
   return (const struct key_item *)hamt_find(&realm->keys, snapshot_hash(snapshot, kid), kid);
 }
 
-/* A new number each time, also for snapshots that are loaded anew. */
+/* Gives the snapshot a number that no other one has, not even after everything was loaded anew. */
 static void count_subjects(struct store_snapshot *snapshot) {
   static _Atomic uint64_t last;
   snapshot->subjects = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
@@ -426,7 +430,7 @@ int snapshot_put_key(struct store_snapshot *snapshot, const struct store_key *ke
   }
   const struct key_item *old = snapshot_key(snapshot, realm, key->kid);
   enum turncred_use old_use = old ? old->key.key.use : 0;
-  /* the lists first: they may point to the new item before the map does, never to a freed one */
+  /* the lists come first: they may point to the new item before the map does, never to a freed one */
   item->hamt.refs++;
   rc = put_lists(realm, item->kid, old_use, &item->key);
   if (rc == 0) {

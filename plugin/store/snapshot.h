@@ -1,10 +1,11 @@
 /*
- * snapshot.h - what a snapshot is made of, and how the store's thread makes the next one
+ * snapshot.h - the parts of a snapshot, and how the store's thread makes the next one
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * A snapshot that has been published is never changed. snapshot_fork makes the next one, which
- * shares everything with it; the functions below change that one, at the cost of the change.
+ * A snapshot that has been published is never changed. snapshot_fork makes the next one, which shares
+ * everything with the one before; the functions below change the next one, and copy only what they
+ * change.
  */
 #ifndef TURNCRED_SNAPSHOT_H
 #define TURNCRED_SNAPSHOT_H
@@ -25,7 +26,7 @@ struct store_snapshot {
   size_t keys, credentials;
   uint64_t progress;           /* of the change feed, when it was made */
   char identity[128];          /* of the database */
-  struct store_snapshot *next; /* in the list of those that wait for their last reader */
+  struct store_snapshot *next; /* in the list of replaced snapshots, see readers.h */
 };
 
 /* A string that many items share. */
@@ -37,14 +38,14 @@ struct shared_text {
 struct key_list {
   uint32_t refs;
   size_t count;
-  const struct store_key *key[]; /* held by the realm's map of keys */
+  const struct store_key *key[]; /* the realm's map of keys owns them */
 };
 
 struct realm_lists; /* guests, addresses, origins of a realm */
 
 struct realm_item {
   struct hamt_item hamt;
-  struct store_realm realm; /* what readers see */
+  struct store_realm realm; /* the part that readers see */
   struct shared_text *name;
   struct realm_lists *lists;
   struct key_list *derived, *rest;
@@ -85,7 +86,7 @@ struct choice_item {
   char text[];
 };
 
-/* NULL: no memory. */
+/* NULL: out of memory. */
 struct store_snapshot *snapshot_new(uint64_t seed);
 struct store_snapshot *snapshot_fork(const struct store_snapshot *from);
 void snapshot_free(struct store_snapshot *snapshot);
@@ -96,10 +97,11 @@ struct realm_fields {
   const char *guest_kids, *listen_addresses, *origins;
 };
 
-/* All of these: 0, ENOMEM, or ENOENT (no such realm; removing what is not there is no error). */
+/* All of these return 0, ENOMEM, or ENOENT: there is no such realm. Removing an object that does not
+ * exist is no error. */
 int snapshot_put_realm(struct store_snapshot *snapshot, const struct realm_fields *fields);
 int snapshot_remove_realm(struct store_snapshot *snapshot, const char *realm);
-/* key: realm and kid name it; all is copied. */
+/* key->realm and key->kid say which key it is; everything is copied. */
 int snapshot_put_key(struct store_snapshot *snapshot, const struct store_key *key);
 int snapshot_remove_key(struct store_snapshot *snapshot, const char *realm, const char *kid);
 int snapshot_put_credential(struct store_snapshot *snapshot,
@@ -109,7 +111,7 @@ int snapshot_remove_credential(struct store_snapshot *snapshot, const char *real
 int snapshot_put_revocation(struct store_snapshot *snapshot, const struct revocation_name *name,
                             int64_t until);
 int snapshot_remove_revocation(struct store_snapshot *snapshot, const struct revocation_name *name);
-/* Drops all keys, or credentials, of all realms, before they are loaded anew. */
+/* Removes all keys, credentials or revocations of all realms, before they are loaded anew. */
 int snapshot_clear_keys(struct store_snapshot *snapshot);
 int snapshot_clear_credentials(struct store_snapshot *snapshot);
 void snapshot_clear_revocations(struct store_snapshot *snapshot);

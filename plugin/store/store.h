@@ -4,8 +4,8 @@
  * SPDX-License-Identifier: BSD-3-Clause
  *
  * One thread owns the database connection and makes snapshots; any number of readers look into the
- * newest one without locks and without waiting. The database is never asked by a reader. Knows
- * nothing of coturn; used by the module and by the issuer.
+ * newest one without locks and without waiting. A reader never asks the database. The store knows
+ * nothing of coturn; the module and turncredd use it.
  */
 #ifndef TURNCRED_STORE_H
 #define TURNCRED_STORE_H
@@ -16,15 +16,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STORE_SCHEMA_VERSION   1 /* the schema this code was written for */
+#define STORE_SCHEMA_VERSION   1 /* the schema for which this code was written */
 #define STORE_DERIVED_KEYS_MAX 4 /* candidate keys that a verifier tries */
 
 enum store_log_level { STORE_LOG_DEBUG, STORE_LOG_INFO, STORE_LOG_WARNING, STORE_LOG_ERROR };
 typedef void (*store_log_fn)(enum store_log_level level, const char *line, void *arg);
-/* Called on the store's thread after a new snapshot is in place. */
+/* The store's thread calls it after it has published a new snapshot. */
 typedef void (*store_changed_fn)(void *arg);
-/* Called on the store's thread for each address that the connection strings name, reached or not,
- * and each in use, so that the host can deny it as peer. */
+/* The store's thread calls it for each address that the connection strings name, whether a server
+ * answers there or not, and for each address in use, so that the host can deny it as a relay peer. */
 struct sockaddr;
 typedef void (*store_peer_fn)(const struct sockaddr *addr, void *arg);
 
@@ -35,9 +35,9 @@ struct store_config {
       *conninfo_write;  /* second, read-write connection for progress reports; NULL: the first */
   const char *kek_path; /* file of 32 raw octets (its name is the kek id), or a folder of such
                            files; $CREDENTIALS_DIRECTORY/NAME when it begins with "credential:" */
-  const char *instance; /* unique name of this server or issuer; NULL: host name and pid file */
+  const char *instance; /* unique name of this server or issuer; NULL: HOST-KIND */
   const char *kind;     /* "server" or "issuer" */
-  const char *version;  /* of the program, reported in turncred.instance */
+  const char *version;  /* of the program; the store reports it in turncred.instance */
   const char *snapshot_path; /* sealed copy on disk; NULL: none */
   uint32_t snapshot_max_age; /* seconds; default 86400 */
   uint32_t poll_ms;          /* default 5000 */
@@ -65,7 +65,7 @@ struct store_key {
   struct turncred_key key;                       /* unsealed, lengths checked */
   enum turncred_username_format username_format; /* rest */
   enum store_key_state state;
-  int64_t not_before, sign_until, accept_until; /* 0: open */
+  int64_t not_before, sign_until, accept_until; /* UTC seconds; 0: no limit */
   bool subject_tag;                             /* tokens under this key carry one */
   const uint8_t *k;                             /* issuers: K itself; servers: NULL */
   size_t k_len;
@@ -78,10 +78,11 @@ struct store_realm {
   enum store_expiry expiry[5]; /* by enum store_mechanism */
   uint32_t grace_seconds;
   uint32_t max_ttl, default_ttl;    /* seconds */
-  uint32_t user_quota, total_quota; /* 0: not ours to say */
-  uint64_t max_bps;
-  bool bind_address; /* the user id of derived credentials is USER|ADDRESS, the client's own */
-  /* derived and rest keys, newest not_before first; those accepted now are picked by the reader */
+  uint32_t user_quota, total_quota; /* allocations; 0: as coturn is configured */
+  uint64_t max_bps; /* octets per second of one session; 0: as coturn is configured */
+  bool bind_address; /* the user id of a derived credential is USER|ADDRESS: only the client with
+                        this address may use it */
+  /* derived and rest keys, the newest not_before first; the reader asks store_key_accepts() of each */
   const struct store_key *const *derived;
   size_t derived_count;
   const struct store_key *const *rest;
@@ -100,7 +101,7 @@ struct store_credential {
   uint8_t md5[TURNCRED_LONG_TERM_MD5];
   uint8_t sha256[TURNCRED_LONG_TERM_SHA256];
   int64_t expiry;             /* 0: none */
-  int64_t pushed_at;          /* UTC seconds; what a revocation compares */
+  int64_t pushed_at;          /* UTC seconds; a revocation refuses what was pushed before it */
   const char *client_address; /* canonical text, at most 45 octets; "": any */
 };
 
@@ -117,8 +118,8 @@ struct store_status {
   bool connected;
   bool from_disk;
   size_t realms, keys, credentials, revocations, refused_rows;
-  uint64_t xmin;            /* progress in the change feed */
-  char database_error[256]; /* last one, "" if connected */
+  uint64_t xmin;            /* progress in the change feed: every change below it is in force */
+  char database_error[256]; /* the last one; "" while connected */
 };
 
 /* --- life ------------------------------------------------------------------------------- */
@@ -126,29 +127,34 @@ struct store_status {
 struct store;
 struct store_snapshot;
 
-/* 0, or an errno value with a message in err. Reads key encryption keys; does not connect. */
+/* Makes a store and reads its key encryption keys; does not connect. 0, or an errno value with a
+ * message in err. */
 int store_new(struct store **out, const struct store_config *config, char *err, size_t err_cap);
-/* Starts the thread. It connects, loads and keeps trying with backoff; errors go to the log. */
+/* Starts the thread, which connects, loads, and tries again with growing pauses; errors go to the log.
+ * 0, or an errno value. */
 int store_start(struct store *store);
-/* Waits until the first snapshot is there. true, or false after timeout_ms. */
+/* Waits for the first snapshot. False: there is none after timeout_ms. */
 bool store_wait(struct store *store, uint32_t timeout_ms);
-/* Asks the thread to read key encryption keys and everything again. */
+/* Has the thread read the key encryption keys and the whole database again. */
 void store_reload(struct store *store);
-void store_stop(struct store *store); /* ends the thread, cleanses, frees */
+/* Ends the thread, cleanses and frees. Every reader must be freed before. */
+void store_stop(struct store *store);
 void store_status(struct store *store, struct store_status *out);
 
 /* --- reading ---------------------------------------------------------------------------- */
 
-/* One per reading thread; store_reader_new takes a lock, acquire and release do not. */
+/* Each thread that reads has one of its own. store_reader_new and _free take a lock; store_acquire and
+ * store_release do not. */
 struct store_reader;
-struct store_reader *store_reader_new(struct store *store); /* NULL: no memory */
+struct store_reader *store_reader_new(struct store *store); /* NULL: out of memory */
 void store_reader_free(struct store_reader *reader);
-/* NULL: nothing is loaded yet. Not nested. */
+/* The newest snapshot, which stays as it is until store_release(). NULL: nothing is loaded yet. A reader
+ * holds one snapshot at a time: it releases before it acquires again. */
 const struct store_snapshot *store_acquire(struct store_reader *reader);
 void store_release(struct store_reader *reader);
 
-/* Differs from that of another snapshot if a key or a revocation was added or changed in between:
- * only then can something that was accepted be refused now, before its time. */
+/* A number that changes with each snapshot in which a key or a revocation was added or changed. Only
+ * then can a credential that was accepted before be refused before it expires. */
 uint64_t store_snapshot_subjects(const struct store_snapshot *snapshot);
 const struct store_realm *store_realm_find(const struct store_snapshot *snapshot,
                                            const char *realm);
@@ -157,27 +163,28 @@ const struct store_realm *store_realm_by_listener(const struct store_snapshot *s
                                                   const char *address);
 const struct store_realm *store_realm_by_origin(const struct store_snapshot *snapshot,
                                                 const char *origin);
-/* Only the realm's own kids, and its guests. NULL: unknown there. State and windows: the caller. */
+/* The key with this kid: one of the realm's own or, if there is none, one of its guest_kids. NULL: the
+ * realm accepts no such key. The caller checks state and times with store_key_accepts(). */
 const struct store_key *store_key_find(const struct store_snapshot *snapshot,
                                        const struct store_realm *realm, const char *kid);
 /* True if the key may verify at this time: not disabled, not_before <= now < accept_until. */
 bool store_key_accepts(const struct store_key *key, int64_t now);
-/* The key to sign with now: active, inside its signing window, the newest. TURNCRED_USE_TAG: the
- * realm's key of subject tags (its K is key.auth, 32 octets), which only issuers hold. NULL if
- * there is none. */
+/* The key to sign with now: of the active keys inside their signing windows the newest.
+ * TURNCRED_USE_TAG: the realm's key of subject tags (its K is key.auth, 32 octets), which only issuers
+ * hold. NULL: the realm has none. */
 const struct store_key *store_key_to_sign(const struct store_snapshot *snapshot,
                                           const struct store_realm *realm, enum turncred_use use,
                                           int64_t now);
-/* The newest token key that is published or active, signed with or not yet: what a server that is
- * not ours should hold. NULL: there is none. */
+/* The newest token key that is published or active, whether issuers sign with it already or not: the
+ * key that a foreign TURN server should hold. NULL: the realm has none. */
 const struct store_key *store_key_to_share(const struct store_snapshot *snapshot,
                                            const struct store_realm *realm, int64_t now);
 const struct store_credential *store_credential_find(const struct store_snapshot *snapshot,
                                                      const struct store_realm *realm,
                                                      const char *username);
-/* Until when what was issued to the subject in this realm is dead (UTC seconds): lifted_at, else
- * until, else INT64_MAX. A credential with issue time <= this is refused. 0: never revoked.
- * realm-wide revocations have name "". */
+/* The time (UTC seconds) up to which a revocation refuses what was issued: lifted_at, else until, else
+ * INT64_MAX. The caller refuses a credential that was issued at this time or before. 0: there is no
+ * such revocation. The revocation of a realm has the name "". */
 int64_t store_revoked_at(const struct store_snapshot *snapshot, enum store_revocation_kind kind,
                          const char *realm, const char *name);
 

@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * feed.c - follows the database: a full load, then changes by transaction id
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "feed.h"
@@ -11,8 +15,9 @@
 #include <string.h>
 #include <time.h>
 
-#define WITNESSES     64    /* settled changes that are remembered to notice lost history */
-#define STANDBY_GRACE 60000 /* ms that a standby may be behind before what it has is believed */
+#define WITNESSES     64    /* changes that are remembered after they have settled: if one is gone from the
+                               database, history was lost */
+#define STANDBY_GRACE 60000 /* ms for which a standby may be behind before its data is believed */
 
 void feed_init(struct feed *feed, int wake_fd, bool credentials, const struct kek_ring *keks,
                store_log_fn log, void *arg) {
@@ -20,7 +25,7 @@ void feed_init(struct feed *feed, int wake_fd, bool credentials, const struct ke
   pg_init(&feed->db, wake_fd);
   rows_init(&feed->rows, keks, log, arg);
   feed->credentials = credentials;
-  feed->rows.keep_k = !credentials; /* an issuer */
+  feed->rows.keep_k = !credentials; /* issuers load no credentials, and need K to sign */
 }
 
 void feed_clear(struct feed *feed) {
@@ -35,17 +40,17 @@ void feed_clear(struct feed *feed) {
 struct change {
   int64_t id;
   uint64_t xid;
-  const char *random, *kind, *realm, *name; /* in the result */
+  const char *random, *kind, *realm, *name; /* point into the result */
 };
 
 struct look {
   uint64_t xmin;
   char identity[128];
   bool standby;
-  int64_t known; /* how many of the known changes are still there */
+  int64_t known; /* how many of the changes asked for are still in the database */
   size_t asked;
   PGresult *result;
-  struct change *changes; /* not known yet */
+  struct change *changes; /* those that are not applied yet */
   size_t count;
 };
 
@@ -96,7 +101,7 @@ static int read_header(struct feed *feed, struct look *look, const PGresult *r) 
   return 0;
 }
 
-/* Standbys and primaries differ in what they tell of the timeline. */
+/* A standby does not tell its timeline, so timelines are compared only where both sides have one. */
 static bool same_database(const char *a, const char *b) {
   size_t n = strcspn(a, " ") + 1, m = strcspn(b, " ") + 1;
   n += strcspn(a + n, " ");
@@ -111,7 +116,7 @@ static int by_id(const void *a, const void *b) {
   return (x->id > y->id) - (x->id < y->id);
 }
 
-/* known is sorted: while a long transaction is open there may be many. */
+/* Searches the sorted list: while a long transaction is open, many changes are known. */
 static bool is_known(const struct feed *feed, int64_t id, const char *random) {
   const struct feed_change key = {.id = id};
   const struct feed_change *found =
@@ -135,7 +140,8 @@ static int look_begin(struct feed *feed, struct look *look) {
   char *sql = malloc(room);
   if (!sql)
     return fail(feed, "out of memory");
-  /* Before the first load: what that load will contain, and the newest settled ones as witnesses */
+  /* Before the first load: the changes that the load will contain, and the newest of the others, which
+   * then show whether history was lost */
   char which[160] = "xid >= pg_snapshot_xmin(pg_current_snapshot()) OR id IN"
                     " (SELECT id FROM turncred.change ORDER BY id DESC LIMIT 64)";
   if (feed->loaded)
@@ -181,7 +187,7 @@ static int look_begin(struct feed *feed, struct look *look) {
   return rc;
 }
 
-/* Remembers the changes of a look, forgets settled ones but the newest. */
+/* Remembers the changes of a look, and forgets settled ones but for the newest WITNESSES. */
 static int remember(struct feed *feed, const struct look *look) {
   size_t need = feed->known_count + look->count;
   if (need > feed->known_cap) {
@@ -240,7 +246,7 @@ struct keep {
   int64_t now;
   bool ok;
 };
-/* Revocations of a history that is lost stay in force for as long as what they revoked could
+/* A revocation that only the lost history had stays in force for as long as what it revoked could
  * live. */
 static bool keep_revocation(const struct hamt_item *hamt, void *arg) {
   struct keep *keep = arg;
@@ -255,9 +261,9 @@ static bool keep_revocation(const struct hamt_item *hamt, void *arg) {
   return keep->ok;
 }
 
-/* Where history was lost, a database without any realm is far likelier one whose contents are still
- * to come, or never will, than one that nobody shall log in with. Realms that are removed where
- * history goes on are changes like others. */
+/* True if a database that lost its history has no realm, though realms are loaded. Most likely it was
+ * restarted empty or is the wrong one; hardly ever does it mean that nobody shall log in any more. Where
+ * history goes on, the removal of the last realm is a change like any other. */
 static bool is_blank(const struct store_snapshot *snapshot, const struct store_snapshot *from) {
   return from && from->realms.count > 0 && snapshot->realms.count == 0;
 }
@@ -329,7 +335,8 @@ static int load_bulk(struct feed *feed, enum rows_table table) {
   return rc ? fail(feed, "out of memory") : copy(feed, rows_sql(table, NULL), table);
 }
 
-/* Realms that were not there before (or were refused) come with their keys and credentials. */
+/* Loads keys and credentials of realms that the last snapshot did not have: they are new, or were
+ * refused before. */
 static int load_new_realms(struct feed *feed, const struct look *look,
                            const struct store_snapshot *from) {
   struct touched fresh = {0};
@@ -372,7 +379,7 @@ static int load_changes(struct feed *feed, const struct look *look,
 
 /* --- one look --------------------------------------------------------------------------- */
 
-/* What stands against going on from where we are; NULL: nothing. */
+/* Why history was lost, so that changes cannot be applied to what is loaded. NULL: it was not. */
 static const char *doubt(const struct feed *feed, const struct look *look) {
   if (!same_database(feed->identity, look->identity))
     return "the database is another one, or on another timeline";
@@ -391,75 +398,90 @@ static enum feed_result ended(struct feed *feed, int rc) {
   return FEED_FAILED;
 }
 
-enum feed_result feed_look(struct feed *feed, const struct store_snapshot *from, uint64_t seed,
-                           bool full, struct store_snapshot **out) {
-  struct look look;
-  bool lost = false;
-  *out = NULL;
-  int rc = look_begin(feed, &look);
-  if (rc) {
-    look_clear(&look);
-    return ended(feed, rc);
-  }
-  if (!from || !feed->loaded)
-    full = true;
-  const char *why = feed->loaded || feed->from_disk ? doubt(feed, &look) : NULL;
-  if (why && look.standby) {
-    /* most likely it has not caught up yet: what we have is newer */
-    int64_t now = clock_ms();
-    if (feed->lag_since == 0)
-      feed->lag_since = now;
-    if (now - feed->lag_since < STANDBY_GRACE) {
-      snprintf(feed->message, sizeof feed->message, "the standby is behind what is loaded: %s",
-               why);
-      look_clear(&look);
-      return ended(feed, EIO);
-    }
-  }
-  feed->lag_since = 0;
-  if (why) {
-    if (!feed->lost_told)
-      rows_say(&feed->rows, STORE_LOG_WARNING, "loading everything anew: %s", why);
-    feed->lost_told = true;
-    full = lost = true;
-  }
-  if (!full && look.count > 0) {
+/* True while a standby that differs from what is loaded is believed to lag behind it: most likely it has
+ * not caught up yet, and what is loaded is newer. */
+static bool standby_lags(struct feed *feed, const char *why) {
+  int64_t now = clock_ms();
+  if (feed->lag_since == 0)
+    feed->lag_since = now;
+  if (now - feed->lag_since >= STANDBY_GRACE)
+    return false;
+  snprintf(feed->message, sizeof feed->message, "the standby is behind what is loaded: %s", why);
+  return true;
+}
+
+/* Makes the next snapshot, if there is anything new: from the changes of the look, or (*full) from
+ * everything. *full becomes true where changes turn out not to be enough. */
+static int load(struct feed *feed, const struct look *look, const struct store_snapshot *from,
+                uint64_t seed, bool lost, bool *full) {
+  int rc = 0;
+  if (!*full && look->count > 0) {
     feed->rows.snapshot = snapshot_fork(from);
-    rc = feed->rows.snapshot ? load_changes(feed, &look, from) : fail(feed, "out of memory");
+    rc = feed->rows.snapshot ? load_changes(feed, look, from) : fail(feed, "out of memory");
     if (rc == EAGAIN) {
       snapshot_free(feed->rows.snapshot);
       feed->rows.snapshot = NULL;
-      full = true;
+      *full = true;
       rc = 0;
     }
   }
-  if (rc == 0 && full) {
+  if (rc == 0 && *full) {
     feed->rows.snapshot = snapshot_new(seed);
     rc = feed->rows.snapshot ? load_all(feed, from, lost) : fail(feed, "out of memory");
   }
-  if (rc == 0)
-    rc = query(feed, "COMMIT", NULL, 0);
-  if (rc == 0 && full) {
+  return rc;
+}
+
+/* Ends the transaction and remembers what was read. */
+static int commit(struct feed *feed, const struct look *look, bool full) {
+  int rc = query(feed, "COMMIT", NULL, 0);
+  if (rc)
+    return rc;
+  if (full) {
     feed->known_count = 0;
     feed->loaded = true;
     feed->from_disk = feed->lost_told = false;
   }
-  if (rc == 0 && remember(feed, &look)) {
-    rc = fail(feed, "out of memory");
+  if (remember(feed, look)) {
     feed->loaded = false;
+    return fail(feed, "out of memory");
   }
-  bool changed = full || look.count > 0;
-  look_clear(&look);
-  *out = feed->rows.snapshot;
-  feed->rows.snapshot = NULL;
+  return 0;
+}
+
+enum feed_result feed_look(struct feed *feed, const struct store_snapshot *from, uint64_t seed,
+                           bool full, struct store_snapshot **out) {
+  struct look look;
+  *out = NULL;
+  int rc = look_begin(feed, &look);
+  const char *why = !rc && (feed->loaded || feed->from_disk) ? doubt(feed, &look) : NULL;
+  if (why && look.standby && standby_lags(feed, why))
+    rc = EIO;
   if (rc) {
-    snapshot_free(*out);
-    *out = NULL;
+    look_clear(&look);
     return ended(feed, rc);
   }
-  if (*out) {
-    (*out)->progress = feed->xmin;
-    memcpy((*out)->identity, feed->identity, sizeof feed->identity);
+  feed->lag_since = 0;
+  if (why && !feed->lost_told) {
+    rows_say(&feed->rows, STORE_LOG_WARNING, "loading everything anew: %s", why);
+    feed->lost_told = true;
   }
+  full = full || why || !from || !feed->loaded;
+  rc = load(feed, &look, from, seed, why != NULL, &full);
+  if (rc == 0)
+    rc = commit(feed, &look, full);
+  bool changed = full || look.count > 0;
+  look_clear(&look);
+  struct store_snapshot *next = feed->rows.snapshot;
+  feed->rows.snapshot = NULL;
+  if (rc) {
+    snapshot_free(next);
+    return ended(feed, rc);
+  }
+  if (next) {
+    next->progress = feed->xmin;
+    memcpy(next->identity, feed->identity, sizeof feed->identity);
+  }
+  *out = next;
   return changed ? FEED_CHANGED : FEED_SAME;
 }

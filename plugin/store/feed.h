@@ -1,11 +1,11 @@
 /*
- * feed.h - follows the database: full load, then changes
+ * feed.h - follows the database: a full load, then changes by transaction id
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * Transaction ids, not row numbers, say what is new: of two changes the smaller number may commit
- * later. A reader applies all visible changes with xid >= the xmin of the snapshot it read before
- * (once each, idempotently) and then knows that everything below the new xmin is in.
+ * Transaction ids, not row numbers, say which changes are new: of two changes the one with the smaller
+ * number may commit later. The feed applies each visible change once whose xid is at or above the xmin
+ * of the database snapshot that it read before. Everything below the new xmin is then in force.
  */
 #ifndef TURNCRED_FEED_H
 #define TURNCRED_FEED_H
@@ -25,14 +25,14 @@ struct feed {
   bool credentials; /* loads pushed credentials (servers do, issuers do not) */
   bool loaded;
   bool standby;              /* the database is in recovery */
-  char identity[128];        /* of the database; a change of it is a reason to load anew */
+  char identity[128];        /* of the database; if it changes, everything is loaded anew */
   uint64_t xmin;             /* progress */
-  struct feed_change *known; /* applied: all with xid >= xmin, and the newest others */
+  struct feed_change *known; /* applied changes: all with xid >= xmin, and the newest others */
   size_t known_count, known_cap;
-  bool from_disk;     /* identity and xmin are those of a snapshot from the disk */
-  bool lost_told;     /* the log knows that history was lost; it is not yet loaded anew */
-  int64_t lag_since; /* clock_ms since a standby is behind what we have; 0: it is not */
-  char message[300];  /* why it failed, or what there is to say */
+  bool from_disk;     /* identity and xmin come from the snapshot on disk */
+  bool lost_told;     /* the log says already that history was lost; the load has not succeeded yet */
+  int64_t lag_since; /* clock_ms since a standby is behind what is loaded; 0: it is not */
+  char message[300];  /* why the last look failed */
 };
 
 void feed_init(struct feed *feed, int wake_fd, bool credentials, const struct kek_ring *keks,
@@ -40,17 +40,18 @@ void feed_init(struct feed *feed, int wake_fd, bool credentials, const struct ke
 void feed_clear(struct feed *feed);
 
 enum feed_result {
-  FEED_SAME,    /* nothing new; progress may have moved */
-  FEED_CHANGED, /* *out is the next snapshot; the caller's */
+  FEED_SAME,    /* nothing is new; progress may have moved */
+  FEED_CHANGED, /* *out is the next snapshot, which the caller frees */
   FEED_FAILED,  /* message says why; db.conn is NULL if the connection is lost */
   FEED_STOPPED, /* the wake descriptor is readable */
 };
 
-/* One look at the database, in one transaction. from: the newest snapshot, NULL if there is none
- * yet. full: load everything. */
+/* Looks at the database once, in one transaction. from: the newest snapshot; NULL: there is none yet.
+ * seed: of the hashes of a new snapshot. full: everything is loaded. */
 enum feed_result feed_look(struct feed *feed, const struct store_snapshot *from, uint64_t seed,
                            bool full, struct store_snapshot **out);
-/* True while transactions are open that were open when changes were read: look again soon. */
+/* True while transactions are open that may yet commit a change below those read: the caller looks
+ * again soon. */
 bool feed_unsettled(const struct feed *feed);
 
 #endif

@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * rows.c - turns a row of the database into a realm, key, credential or revocation
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "rows.h"
@@ -11,7 +15,7 @@
 
 /* --- SQL --------------------------------------------------------------------------------- */
 
-/* Fields 0 and 1 are the name by which a change names the row; the row itself begins at 2. */
+/* A query gives the realm and name of a change in fields 0 and 1, and the row itself from field 2 on. */
 #define EPOCH(column) "floor(extract(epoch FROM t." column "))::bigint"
 static const struct table {
   const char *name, *fields, *realm, *key, *join;
@@ -107,7 +111,7 @@ void rows_begin_full(struct rows *rows) {
   hamt_init(&rows->refused, &refused_type);
 }
 void rows_end_full(struct rows *rows, bool done) {
-  if (!done) { /* what was there before is there still */
+  if (!done) { /* the load failed: the rows refused before it are still the ones refused */
     struct hamt half = rows->refused;
     rows->refused = rows->refused_before;
     rows->refused_before = half;
@@ -136,6 +140,8 @@ static const struct refused_item *find_refused(const struct hamt *map, const cha
   return (const struct refused_item *)hamt_find(map, hamt_hash(0, name, strlen(name)), name);
 }
 
+/* Leaves a row out and remembers it; names it in the log unless that was done before for this reason.
+ * False: out of memory. */
 static bool refuse(struct rows *rows, const struct table *t, const char *realm, const char *name,
                    const char *reason) {
   char full[NAME_MAX_OCTETS];
@@ -161,6 +167,7 @@ static bool refuse(struct rows *rows, const struct table *t, const char *realm, 
   return hamt_put(&rows->refused, &item->hamt) == 0;
 }
 
+/* Forgets that a row was refused. */
 static void accept(struct rows *rows, const struct table *t, const char *realm, const char *name) {
   if (rows->refused.count == 0)
     return;
@@ -171,7 +178,8 @@ static void accept(struct rows *rows, const struct table *t, const char *realm, 
 
 /* --- fields ------------------------------------------------------------------------------ */
 
-/* NULL in the database is "". False if it does not fit, or holds NUL. */
+/* Copies a field and a NUL; a NULL of the database becomes "". False: the field does not fit into cap
+ * octets, or holds a NUL. */
 static bool text(const struct pg_row *row, int field, char *out, size_t cap) {
   int n = row->len[field];
   if (n < 0)
@@ -200,8 +208,9 @@ struct named {
   char realm[TURNCRED_REALM_MAX + 1];
   char name[TURNCRED_USERNAME_MAX + 12];
 };
-/* Names that do not fit cannot be in a snapshot: such rows are passed over. */
-static bool names(const struct pg_row *row, int fields, struct named *out) {
+/* Reads realm and name of a row. False: one of them is too long for a snapshot, so the caller ignores
+ * the row. */
+static bool read_names(const struct pg_row *row, int fields, struct named *out) {
   return row->count == 2 + fields && text(row, 0, out->realm, sizeof out->realm) &&
          text(row, 1, out->name, sizeof out->name);
 }
@@ -273,8 +282,7 @@ bool rows_take_realm(const struct pg_row *row, void *arg) {
   const struct table *t = &tables[ROWS_REALM];
   struct named id;
   struct realm_fields fields;
-  rows->seen++;
-  if (!names(row, 17, &id))
+  if (!read_names(row, 17, &id))
     return true;
   if (row->len[2] < 0) {
     accept(rows, t, id.realm, "");
@@ -303,97 +311,122 @@ bool rows_take_realm(const struct pg_row *row, void *arg) {
 
 /* --- key --------------------------------------------------------------------------------- */
 
+#define KEY_OCTETS (TURNCRED_KEY_MAX + 8) /* room that unwrapping needs */
+
 static const uint8_t *octets(const struct pg_row *row, int field) {
   return (const uint8_t *)row->value[field];
 }
 
-/* The key encryption key that a row names; a message in why if there is none. */
+/* The key encryption key that a row names. NULL: the program does not have it; why says so. */
 static const uint8_t *find_kek(const struct rows *rows, const struct pg_row *row, int field,
                                char id[KEK_ID_MAX + 1], char *why, size_t cap) {
   const uint8_t *kek = NULL;
   if (!text(row, field, id, KEK_ID_MAX + 1) || !kek_id_valid(id))
     snprintf(why, cap, "kek_id: not the form of an id");
   else if (!rows->keks || !(kek = kek_ring_find(rows->keks, id)))
-    snprintf(why, cap, "it is sealed under key encryption key %s, which is not here", id);
+    snprintf(why, cap, "it is sealed under key encryption key %s, which this program does not have", id);
   return kek;
 }
 
-static bool read_key(struct rows *rows, const struct pg_row *row, const struct named *id,
-                     struct store_key *key, uint8_t k[TURNCRED_KEY_MAX + 8], char *why,
-                     size_t cap) {
-  char use[16], alg[24], derivation[24], format[32], kek_id[KEK_ID_MAX + 1];
-  struct turncred_key_row bound = {.realm = id->realm, .kid = id->name, .kek_id = kek_id};
-  bool zero_iv = pg_row_int(row, 10) != 0;
-  if (!text(row, 3, use, sizeof use) || turncred_use_parse(use, &bound.use))
-    return snprintf(why, cap, "use: token, derived or rest is needed"), false;
-  if (!text(row, 4, alg, sizeof alg) || turncred_alg_parse(alg, &bound.alg))
-    return snprintf(why, cap, "alg: this program does not know it"), false;
+static bool key_state(const struct pg_row *row, int field, enum store_key_state *state) {
+  static const char *const words[] = {[STORE_KEY_PUBLISHED] = "published",
+                                      [STORE_KEY_ACTIVE] = "active",
+                                      [STORE_KEY_RETIRED] = "retired",
+                                      [STORE_KEY_DISABLED] = "disabled"};
+  for (int i = STORE_KEY_PUBLISHED; i <= STORE_KEY_DISABLED; i++)
+    if (is(row, field, words[i])) {
+      *state = (enum store_key_state)i;
+      return true;
+    }
+  return false;
+}
+
+/* Reads all of a key but its octets. NULL, or what is wrong. */
+static const char *read_key_fields(const struct pg_row *row, struct turncred_key_row *bound,
+                                   struct store_key *key) {
+  char use[16], alg[24], derivation[24], format[32];
+  if (!text(row, 3, use, sizeof use) || turncred_use_parse(use, &bound->use))
+    return "use: token, derived or rest is needed";
+  if (!text(row, 4, alg, sizeof alg) || turncred_alg_parse(alg, &bound->alg))
+    return "alg: this program does not know it";
   if (!text(row, 5, derivation, sizeof derivation) ||
-      turncred_derivation_parse(derivation, &bound.derivation))
-    return snprintf(why, cap, "derivation: this program does not know it"), false;
+      turncred_derivation_parse(derivation, &bound->derivation))
+    return "derivation: this program does not know it";
   if (!text(row, 6, format, sizeof format) ||
       turncred_username_format_parse(format, &key->username_format))
-    return snprintf(why, cap, "username_format: this program does not know it"), false;
-  if (is(row, 15, "published"))
-    key->state = STORE_KEY_PUBLISHED;
-  else if (is(row, 15, "active"))
-    key->state = STORE_KEY_ACTIVE;
-  else if (is(row, 15, "retired"))
-    key->state = STORE_KEY_RETIRED;
-  else if (is(row, 15, "disabled"))
-    key->state = STORE_KEY_DISABLED;
-  else
-    return snprintf(why, cap, "state: this program does not know it"), false;
+    return "username_format: this program does not know it";
+  if (!key_state(row, 15, &key->state))
+    return "state: this program does not know it";
   key->subject_tag = pg_row_int(row, 11) != 0;
   key->not_before = pg_row_int(row, 12);
   key->sign_until = pg_row_int(row, 13);
   key->accept_until = pg_row_int(row, 14);
+  return NULL;
+}
 
-  size_t k_len = 0;
-  enum turncred_err err = TURNCRED_OK;
+/* Reads K, wrapped or plain, into k. False: why says what is wrong. */
+static bool read_key_octets(const struct rows *rows, const struct pg_row *row,
+                            struct turncred_key_row *bound, uint8_t k[KEY_OCTETS], size_t *k_len,
+                            char *why, size_t cap) {
   if (row->len[8] >= 0) {
+    char kek_id[KEK_ID_MAX + 1];
     const uint8_t *kek = find_kek(rows, row, 7, kek_id, why, cap);
     if (!kek)
       return false;
-    err = turncred_key_unseal(rows->ws, kek, &bound, octets(row, 8), (size_t)row->len[8], k,
-                                 TURNCRED_KEY_MAX + 8, &k_len);
+    bound->kek_id = kek_id;
+    enum turncred_err err = turncred_key_unseal(rows->ws, kek, bound, octets(row, 8),
+                                                (size_t)row->len[8], k, KEY_OCTETS, k_len);
     if (err)
       snprintf(why, cap, "it does not open under key encryption key %s: %s", kek_id,
                turncred_err_text(err));
-  } else if (row->len[9] >= 0 && row->len[9] <= TURNCRED_KEY_MAX) {
-    k_len = (size_t)row->len[9];
-    memcpy(k, row->value[9], k_len);
-  } else {
-    err = TURNCRED_BAD_KEY;
+    return err == TURNCRED_OK;
+  }
+  if (row->len[9] < 0 || row->len[9] > TURNCRED_KEY_MAX) {
     snprintf(why, cap, "key: longer than %d octets, or none", TURNCRED_KEY_MAX);
+    return false;
   }
-  if (err == TURNCRED_OK) {
-    err = turncred_key_init(&key->key, bound.use, bound.alg, bound.derivation, k, k_len);
-    if (err)
-      snprintf(why, cap, "key of %zu octets: %s", k_len, turncred_err_text(err));
-    else
-      key->key.allow_zero_iv = zero_iv;
+  *k_len = (size_t)row->len[9];
+  memcpy(k, row->value[9], *k_len);
+  return true;
+}
+
+static bool read_key(struct rows *rows, const struct pg_row *row, const struct named *id,
+                     struct store_key *key, uint8_t k[KEY_OCTETS], char *why, size_t cap) {
+  struct turncred_key_row bound = {.realm = id->realm, .kid = id->name};
+  size_t k_len = 0;
+  const char *wrong = read_key_fields(row, &bound, key);
+  if (wrong) {
+    snprintf(why, cap, "%s", wrong);
+    return false;
   }
-  if (err == TURNCRED_OK && rows->keep_k) {
+  if (!read_key_octets(rows, row, &bound, k, &k_len, why, cap))
+    return false;
+  enum turncred_err err =
+      turncred_key_init(&key->key, bound.use, bound.alg, bound.derivation, k, k_len);
+  if (err) {
+    snprintf(why, cap, "key of %zu octets: %s", k_len, turncred_err_text(err));
+    return false;
+  }
+  key->key.allow_zero_iv = pg_row_int(row, 10) != 0;
+  if (rows->keep_k) {
     key->k = k;
     key->k_len = k_len;
   }
-  return err == TURNCRED_OK;
+  return true;
 }
 
 bool rows_take_key(const struct pg_row *row, void *arg) {
   struct rows *rows = arg;
   const struct table *t = &tables[ROWS_KEY];
   struct named id;
-  rows->seen++;
-  if (!names(row, 14, &id))
+  if (!read_names(row, 14, &id))
     return true;
   struct store_key key;
   memset(&key, 0, sizeof key);
-  uint8_t k[TURNCRED_KEY_MAX + 8] = {0};
+  uint8_t k[KEY_OCTETS] = {0};
   char why[256] = "";
   bool gone = row->len[2] < 0;
-  /* the key of subject tags is the issuers' */
+  /* only issuers hold the key of subject tags */
   bool passed = !gone && !rows->keep_k && is(row, 3, "tag");
   if (gone || passed || !snapshot_realm(rows->snapshot, id.realm) ||
       !read_key(rows, row, &id, &key, k, why, sizeof why)) {
@@ -452,8 +485,7 @@ bool rows_take_credential(const struct pg_row *row, void *arg) {
   struct rows *rows = arg;
   const struct table *t = &tables[ROWS_CREDENTIAL];
   struct named id;
-  rows->seen++;
-  if (!names(row, 8, &id))
+  if (!read_names(row, 8, &id))
     return true;
   char address[46] = "", why[256] = "";
   struct store_credential credential;
@@ -486,8 +518,7 @@ bool rows_take_revocation(const struct pg_row *row, void *arg) {
   static const char *const kinds[] = {"", "user", "token", "kid", "realm"};
   struct rows *rows = arg;
   struct named id;
-  rows->seen++;
-  if (!names(row, 2, &id))
+  if (!read_names(row, 2, &id))
     return true;
   char *colon = strchr(id.name, ':');
   if (!colon)

@@ -1,5 +1,5 @@
 /*
- * rows.h - rows of the database into a snapshot
+ * rows.h - turns a row of the database into a realm, key, credential or revocation
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
@@ -16,34 +16,34 @@
 enum rows_table { ROWS_REALM, ROWS_KEY, ROWS_CREDENTIAL, ROWS_REVOCATION, ROWS_TABLES };
 
 struct rows {
-  struct store_snapshot *snapshot; /* being made */
+  struct store_snapshot *snapshot; /* the one that is being made */
   const struct kek_ring *keks;     /* NULL: none */
   struct turncred_ws *ws;          /* NULL: unsealing is slower */
-  struct hamt refused;             /* rows refused now */
-  struct hamt refused_before;      /* named in the log already */
+  struct hamt refused;             /* the rows that are refused now */
+  struct hamt refused_before;      /* during a full load: the rows refused before it */
   bool keep_k;                     /* issuers: see store_key.k */
   store_log_fn log;
   void *arg;
-  size_t seen; /* rows, since the caller zeroed it */
 };
 
 void rows_init(struct rows *rows, const struct kek_ring *keks, store_log_fn log, void *arg);
 void rows_clear(struct rows *rows);
-/* Writes a line to the log, if there is one. */
+/* Writes a line to the log, if the program has one. */
 void rows_say(const struct rows *rows, enum store_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* All refused rows will be met again (full load): forget them, but not that they were named. */
+/* Around a full load, which meets every row again: the refused rows are collected anew, and those that
+ * the log has named are not named again. done: the load succeeded. */
 void rows_begin_full(struct rows *rows);
 void rows_end_full(struct rows *rows, bool done);
 
 const char *rows_table_name(enum rows_table table);
-/* The query for all rows of a table, or (ids: a list of change ids "1,2,3") for those that the
- * changes name: then a row that is gone comes with its name alone. The caller frees; NULL: no
- * memory. */
+/* The query for all rows of a table (ids NULL), or for those that changes name (ids: the numbers of the
+ * changes, "1,2,3"); of a row that no longer exists the query then gives the name alone. The caller
+ * frees the text. NULL: out of memory. */
 char *rows_sql(enum rows_table table, const char *ids);
-/* All keys (or credentials) of the realms that the changes name. */
+/* The query for all keys (or credentials) of the realms that changes name. */
 char *rows_sql_of_realms(enum rows_table table, const char *ids);
-/* Takes a row of such a query. false: no memory. arg: struct rows. */
+/* Take a row of such a query; arg is a struct rows. False: out of memory. */
 bool rows_take_realm(const struct pg_row *row, void *arg);
 bool rows_take_key(const struct pg_row *row, void *arg);
 bool rows_take_credential(const struct pg_row *row, void *arg);

@@ -347,18 +347,18 @@ int sealed_read(const char *path, const struct sealed_reading *how, sealed_read_
     rc = fail_with(EBADMSG, err, err_cap, "snapshot %s: not a snapshot of this program's format", path);
   else if (!how->keks || !(kek = kek_ring_find(how->keks, header->kek_id)))
     rc = fail_with(ENOKEY, err, err_cap,
-              "snapshot %s: sealed under key encryption key %.64s, which is not here", path,
+              "snapshot %s: it is sealed under key encryption key %.64s, which this program does not have", path,
               kek_id_valid(header->kek_id) ? header->kek_id : "?");
   else if (strcmp(header->instance, how->instance) != 0)
-    rc = fail_with(EPERM, err, err_cap, "snapshot %s: of another instance", path);
+    rc = fail_with(EPERM, err, err_cap, "snapshot %s: it is of another instance", path);
   else if (header->time > how->now + AHEAD)
-    rc = fail_with(ESTALE, err, err_cap, "snapshot %s: from the future; is the clock right?", path);
+    rc = fail_with(ESTALE, err, err_cap, "snapshot %s: it is dated in the future; is the clock right?", path);
   else if (how->now - header->time > (int64_t)how->max_age)
-    rc = fail_with(ESTALE, err, err_cap, "snapshot %s: %lld seconds old, %u are allowed", path,
+    rc = fail_with(ESTALE, err, err_cap, "snapshot %s: it is %lld seconds old, and %u are allowed", path,
               (long long)(how->now - header->time), how->max_age);
   else if ((rc = stream_key(s, kek, 0)) || (rc = read(s, arg)))
     fail_with(rc, err, err_cap, "snapshot %s: %s", path,
-         rc == ENOMEM ? "no memory" : "damaged, cut, or not made by this instance");
+         rc == ENOMEM ? "no memory" : "it is damaged, cut, or was not made by this instance");
   stream_free(s);
   return rc;
 }
@@ -392,7 +392,7 @@ static int get_whole_text(struct sealed *s, void *arg) {
   return 0;
 }
 
-/* An older file shall not come back after a power cut. */
+/* Syncs the folder, so that the older file does not come back after a power cut. */
 static int sync_folder(const char *path, char *err, size_t err_cap) {
   char folder[4096];
   const char *slash = strrchr(path, '/');
@@ -407,7 +407,7 @@ static int sync_folder(const char *path, char *err, size_t err_cap) {
 int sealed_write_text(const char *path, const char *text, const struct sealed_header *header,
                     const uint8_t kek[TURNCRED_KEK], char *err, size_t err_cap) {
   if (strlen(text) > SEALED_TEXT_MAX)
-    return fail_with(EFBIG, err, err_cap, "snapshot %s: larger than %d octets", path, SEALED_TEXT_MAX);
+    return fail_with(EFBIG, err, err_cap, "snapshot %s: it would be larger than %d octets", path, SEALED_TEXT_MAX);
   int rc = sealed_write(path, header, kek, put_whole_text, text, err, err_cap);
   return rc ? rc : sync_folder(path, err, err_cap);
 }
@@ -417,7 +417,7 @@ int sealed_read_text(const char *path, const char *identity, const struct sealed
   char *text = NULL;
   int rc = sealed_read(path, how, get_whole_text, &text, header, err, err_cap);
   if (!rc && strcmp(header->identity, identity) != 0)
-    rc = fail_with(EBADMSG, err, err_cap, "snapshot %s: it is of something else", path);
+    rc = fail_with(EBADMSG, err, err_cap, "snapshot %s: it holds the content of another file", path);
   if (rc)
     free(text);
   else

@@ -415,8 +415,8 @@ restart_with_kek() {
   ctl token issue turn.test alice
   cp "$TC_DIR/out" "$TC_DIR/token"
   probe "$TC_DIR/token" --allocate-only
-  log_has main 'own.test/o1 is refused: .*key encryption key own, which is not here'
-  log_has main 'own.test/olga is refused: .*key encryption key own, which is not here'
+  log_has main 'own.test/o1 is refused: .*key encryption key own, which this program does not have'
+  log_has main 'own.test/olga is refused: .*key encryption key own, which this program does not have'
   [ "$(grep -c 'own.test/o1 is refused' "$TC_DIR/servers/main/log")" = 1 ]
   probe "$TC_DIR/derived" --origin https://own.example --expect-error 401
   restart_with_kek "$TC_DIR/kek"

@@ -94,7 +94,7 @@ refused() {
   mkdir -p "$TC_DIR/kek2"
   (umask 077 && head -c 32 /dev/urandom >"$TC_DIR/kek2/main" && head -c 32 /dev/urandom >"$TC_DIR/kek2/z")
   refused 'damaged' -s "$TC_DIR/snapshot" -k "$TC_DIR/kek2/main"
-  refused 'key encryption key main, which is not here' -s "$TC_DIR/snapshot" -k "$TC_DIR/kek2/z"
+  refused 'key encryption key main, which this program does not have' -s "$TC_DIR/snapshot" -k "$TC_DIR/kek2/z"
   refused 'No such file' -s "$TC_DIR/nothing"
 }
 

@@ -109,7 +109,7 @@ SCRIPT
 }
 
 @test "a key encryption key that is not here" {
-  refuses "UPDATE turncred.key SET kek_id = 'lost' WHERE kid = 'good'" key good 'key encryption key lost, which is not here'
+  refuses "UPDATE turncred.key SET kek_id = 'lost' WHERE kid = 'good'" key good 'key encryption key lost, which this program does not have'
   sql "UPDATE turncred.key SET kek_id = 'main' WHERE kid = 'good'"
 }
 

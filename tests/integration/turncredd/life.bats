@@ -395,7 +395,7 @@ token_again() { call 200 POST /oauth2/token -K "$TC_DIR/basic" -d 'grant_type=cl
   # a file of something else under this name
   cp "$dir/state/reserve" "$dir/state/callers"
   TC_START_LIMIT=1 daemon_run changed || true
-  daemon_log_has changed 'it is of something else' 15
+  daemon_log_has changed 'it holds the content of another file' 15
   daemon_kill changed
   cp "$TC_DIR/callers.kept" "$dir/state/callers"
   sed -i 's/^instance = .*/instance = issuer-elsewhere/' "$dir/conf"

@@ -304,7 +304,7 @@ int sealed_write(const char *path, const struct sealed_header *header,
     return fail_with(ENAMETOOLONG, err, err_cap, "snapshot: the path is too long");
   struct sealed *s = calloc(1, sizeof *s);
   if (!s)
-    return fail_with(ENOMEM, err, err_cap, "snapshot: no memory");
+    return fail_with(ENOMEM, err, err_cap, "snapshot: out of memory");
   unlink(tmp);
   int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
   int rc = fd < 0 || !(s->file = fdopen(fd, "w")) ? errno : make_header(s, header);
@@ -337,7 +337,7 @@ int sealed_read(const char *path, const struct sealed_reading *how, sealed_read_
                      struct sealed_header *header, char *err, size_t err_cap) {
   struct sealed *s = calloc(1, sizeof *s);
   if (!s)
-    return fail_with(ENOMEM, err, err_cap, "snapshot: no memory");
+    return fail_with(ENOMEM, err, err_cap, "snapshot: out of memory");
   memset(header, 0, sizeof *header);
   const uint8_t *kek = NULL;
   int rc = 0;
@@ -358,7 +358,7 @@ int sealed_read(const char *path, const struct sealed_reading *how, sealed_read_
               (long long)(how->now - header->time), how->max_age);
   else if ((rc = stream_key(s, kek, 0)) || (rc = read(s, arg)))
     fail_with(rc, err, err_cap, "snapshot %s: %s", path,
-         rc == ENOMEM ? "no memory" : "it is damaged, cut, or was not made by this instance");
+         rc == ENOMEM ? "out of memory" : "it is damaged, cut, or was not made by this instance");
   stream_free(s);
   return rc;
 }

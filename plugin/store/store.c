@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * store.c - the thread that follows the database and publishes snapshots, its reports and its saver
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "disk.h"
@@ -26,15 +30,15 @@
 
 #define BACKOFF_MIN_MS  250
 #define BACKOFF_MAX_MS  15000
-#define SETTLE_MS       250   /* between looks while transactions are open */
-#define REPORT_EVERY_MS 10000 /* progress reports when nothing happens */
-#define CLOCK_AGAIN_MS  600000
-#define SAVE_EVERY_MS   10000 /* between snapshots on disk, and 20 times as long as one takes */
-#define SAVE_AT_END_MS  2000
-#define START_WAIT_MS   3000 /* for the database, before the snapshot on disk is taken */
+#define SETTLE_MS       250   /* the first pause between looks while transactions are open */
+#define REPORT_EVERY_MS 10000 /* between progress reports while progress stands still */
+#define CLOCK_AGAIN_MS  600000 /* before the clock is reported again to a schema that does not know it */
+#define SAVE_EVERY_MS   10000 /* between snapshots on disk; at least 20 times as long as one takes */
+#define SAVE_AT_END_MS  2000  /* a snapshot that takes longer is not saved at the end */
+#define START_WAIT_MS   3000  /* for the database, before the snapshot on disk is taken */
 
 struct store {
-  struct store_config config; /* strings are ours */
+  struct store_config config; /* with copies of the strings */
   uint64_t seed;
   int wake_fd;
   atomic_bool stop, reload;
@@ -46,16 +50,16 @@ struct store {
   pthread_cond_t loaded;
   struct store_status status;
   bool end_saver;
-  uint8_t disk_kek[TURNCRED_KEK]; /* for the saver, with its id; "": none */
+  uint8_t disk_kek[TURNCRED_KEK]; /* the key of the saver, and its id; "": there is none */
   char disk_kek_id[KEK_ID_MAX + 1];
 
-  /* the thread's own */
+  /* the store's thread alone uses these */
   struct kek_ring *keks;
   struct feed feed;
   struct pg write; /* for progress reports, if conninfo_write is given */
   uint64_t reported_xmin, changed_xid;
   int64_t reported_ms;
-  int64_t clock_wait_ms;  /* schema 2: the clock is not reported until then */
+  int64_t clock_wait_ms;  /* no clock is reported before; schema 2 and older do not know it */
   char last_error[300], last_report_error[256];
   bool peers_told, write_peers_told;
   struct peers peers;
@@ -119,7 +123,7 @@ static void drain(struct store *store) {
     ;
 }
 
-/* Sleeps; wakes for stop and reload. */
+/* Sleeps for ms milliseconds, or until store_stop() or store_reload() wakes the thread. */
 static void pause_ms(struct store *store, uint32_t ms) {
   struct pollfd fd = {store->wake_fd, POLLIN, 0};
   poll(&fd, 1, (int)ms);
@@ -145,7 +149,8 @@ static bool connect_database(struct store *store) {
     return false;
   }
   peers_tell_connected(&store->peers, feed->db.conn);
-  /* A hint only: a standby refuses it, a pooler swallows it. */
+  /* Notifications are a hint only, so a failure does not matter: a standby refuses LISTEN, a pooler
+   * swallows it. */
   if (store->config.listen && pg_run(&feed->db, "LISTEN turncred", NULL, NULL) && !feed->db.conn) {
     snprintf(feed->message, sizeof feed->message, "%s", feed->db.line);
     return false;
@@ -168,7 +173,7 @@ static void read_keks(struct store *store) {
   store->keks = keks;
   store->feed.rows.keks = keks;
   choose_disk_kek(store);
-  store->reported_ms = 0; /* whoever waits to use a new one shall not have to guess */
+  store->reported_ms = 0; /* report at once: operators wait until every server has a new key */
 }
 
 /* Seconds since the snapshot was last known to be current, as the column takes them. */
@@ -220,7 +225,7 @@ static bool report_on(struct store *store, struct pg *db, const char *state, boo
   return rc == 0;
 }
 
-/* With the clock, where the schema knows of it (3 does). */
+/* Reports progress, and the clock as well where the schema has a function for it (from 3 on). */
 static bool report_all(struct store *store, struct pg *db, const char *state) {
   bool with_clock = clock_ms() >= store->clock_wait_ms;
   bool ok = report_on(store, db, state, with_clock);
@@ -230,8 +235,8 @@ static bool report_all(struct store *store, struct pg *db, const char *state) {
   return report_on(store, db, state, false);
 }
 
-/* Tells the database how far we are. Failing is no harm to anything but rotation. state: of the
- * connection that we read from, for people. */
+/* Tells the database how far this store is. When that fails, only rotations suffer, which wait for the
+ * report. state: a text for people about the connection that the store reads from. */
 static void report(struct store *store, const char *state) {
   struct pg *db = &store->feed.db;
   const char *error = NULL;
@@ -265,13 +270,13 @@ static void failed(struct store *store) {
   if (strcmp(message, store->last_error) != 0)
     rows_say(&store->feed.rows, STORE_LOG_WARNING, "database: %s; what is loaded stays in use", message);
   snprintf(store->last_error, sizeof store->last_error, "%s", message);
-  /* the way to the primary may be open while a standby is away */
+  /* the connection to the primary may work while the standby is away */
   if (store->config.conninfo_write && readers_current(&store->readers) &&
       clock_ms() - store->reported_ms >= REPORT_EVERY_MS)
     report(store, message);
 }
 
-/* One look. false: it failed. */
+/* Looks once and publishes what is new. False: the look failed. */
 static bool look(struct store *store, bool *full) {
   struct feed *feed = &store->feed;
   struct store_snapshot *next;
@@ -356,7 +361,7 @@ static void take_from_disk(struct store *store) {
     store->config.changed(store->config.arg);
 }
 
-/* false: it failed, or there is nothing to save. */
+/* Writes the newest snapshot to disk. False: that failed, or no snapshot came from the database yet. */
 static bool save(struct store *store, struct store_reader *reader, char *last_error, size_t cap) {
   struct sealed_header header;
   uint8_t kek[TURNCRED_KEK];
@@ -368,14 +373,14 @@ static bool save(struct store *store, struct store_reader *reader, char *last_er
   memcpy(header.kek_id, store->disk_kek_id, sizeof header.kek_id);
   memcpy(kek, store->disk_kek, sizeof kek);
   pthread_mutex_unlock(&store->lock);
-  /* the time first: the snapshot is then at least as new as it says */
+  /* the time was read before the snapshot: so the snapshot is at least as new as its file says */
   const struct store_snapshot *snapshot = current ? store_acquire(reader) : NULL;
   if (snapshot) {
     snprintf(header.instance, sizeof header.instance, "%s", store->config.instance);
     memcpy(header.identity, snapshot->identity, sizeof header.identity);
     header.progress = snapshot->progress;
     if (!*header.kek_id)
-      snprintf(err, sizeof err, "snapshot %s: not written, there is no key encryption key",
+      snprintf(err, sizeof err, "snapshot %s: it is not written, because there is no key encryption key",
                store->config.snapshot_path);
     else
       disk_write(store->config.snapshot_path, snapshot, &header, kek, err, sizeof err);
@@ -388,7 +393,8 @@ static bool save(struct store *store, struct store_reader *reader, char *last_er
   return snapshot && !*err;
 }
 
-/* A thread of its own: a large snapshot takes seconds to write, and changes shall not wait. */
+/* The saver is a thread of its own, because a large snapshot takes seconds to write and changes shall
+ * not wait for it. */
 static void *run_saver(void *arg) {
   struct store *store = arg;
   struct store_reader *reader = store_reader_new(store);
@@ -400,7 +406,7 @@ static void *run_saver(void *arg) {
     pthread_mutex_lock(&store->lock);
     int64_t now = clock_ms();
     bool fresh = store->status.generation > saved;
-    /* data that does not change is saved again before it looks too old */
+    /* a snapshot that does not change is written again before its file becomes too old */
     bool stale = saved_ms > 0 && store->status.connected &&
                  now - saved_ms > (int64_t)store->config.snapshot_max_age * 250;
     if (!store->end_saver && !((fresh || stale) && now >= next)) {
@@ -414,7 +420,7 @@ static void *run_saver(void *arg) {
     fresh = store->status.generation > saved;
     uint64_t generation = store->status.generation;
     pthread_mutex_unlock(&store->lock);
-    /* at the end once more, unless whoever stops us would have to wait long for it */
+    /* at the end once more, unless store_stop() would have to wait long for it */
     if ((end && fresh && took < SAVE_AT_END_MS) || (!end && (fresh || stale) && now >= next)) {
       bool done = save(store, reader, last_error, sizeof last_error);
       took = clock_ms() - now;
@@ -434,7 +440,7 @@ static uint32_t backoff(uint32_t *delay) {
   unsigned char r = 0;
   RAND_bytes(&r, 1);
   *delay = now * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : now * 2;
-  return now / 2 + now / 2 * r / 255; /* jitter: servers shall not come back all at once */
+  return now / 2 + now / 2 * r / 255; /* jitter: not all servers try at once */
 }
 
 static void *run(void *arg) {
@@ -471,12 +477,12 @@ static void *run(void *arg) {
     readers_reap(&store->readers);
     if (atomic_load(&store->stop) || atomic_load(&store->reload))
       continue;
-    if (!ok && feed->db.conn) { /* of no use now: a notification, or its end, may change that */
+    if (!ok && feed->db.conn) { /* it cannot be used now; a notification, or the end of the connection, may change that */
       if (pg_wait(&feed->db, backoff(&delay)) == EIO)
         delay = BACKOFF_MIN_MS;
       continue;
     }
-    if (!feed->db.conn) { /* it may also be lost while reporting */
+    if (!feed->db.conn) { /* the connection can be lost while reporting, too */
       pause_ms(store, backoff(&delay));
       continue;
     }
@@ -549,7 +555,7 @@ static int check_conninfo(const char *what, const char *conninfo, char *err, siz
   char *message = NULL;
   PQconninfoOption *options = PQconninfoParse(conninfo, &message);
   if (!options) {
-    /* libpq's message quotes the string, which may hold a password: only what is wrong */
+    /* libpq's message quotes the string, which may hold a password, and is not passed on */
     PQfreemem(message);
     if (cap > 0)
       snprintf(err, cap, "%s: not a PostgreSQL connection string or URI", what);
@@ -569,7 +575,7 @@ int store_new(struct store **out, const struct store_config *config, char *err, 
     return rc;
   struct store *store = calloc(1, sizeof *store);
   if (!store)
-    return refuse(err, err_cap, ENOMEM, "no memory");
+    return refuse(err, err_cap, ENOMEM, "out of memory");
   pthread_condattr_t attr;
   pthread_condattr_init(&attr);
   pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -588,7 +594,7 @@ int store_new(struct store **out, const struct store_config *config, char *err, 
   store->feed.db.begun_arg = store->write.begun_arg = store;
   store->write.connect_ms = store->write.silence_ms = 3000;
   if (rc || store->wake_fd < 0 || RAND_bytes((uint8_t *)&store->seed, sizeof store->seed) != 1)
-    rc = refuse(err, err_cap, ENOMEM, "no memory, file descriptors or randomness");
+    rc = refuse(err, err_cap, ENOMEM, "out of memory, file descriptors or randomness");
   else if (config->kek_path)
     rc = kek_ring_load(&store->keks, config->kek_path, err, err_cap);
   store->feed.rows.keks = store->keks;
@@ -603,7 +609,7 @@ int store_new(struct store **out, const struct store_config *config, char *err, 
 int store_start(struct store *store) {
   sigset_t all, before;
   sigfillset(&all);
-  /* signals are the host's */
+  /* the host's own threads take its signals */
   pthread_sigmask(SIG_BLOCK, &all, &before);
   int rc = pthread_create(&store->thread, NULL, run, store);
   store->started = rc == 0;
@@ -616,7 +622,7 @@ int store_start(struct store *store) {
 static void wake(struct store *store) {
   const uint64_t one = 1;
   ssize_t done = write(store->wake_fd, &one, sizeof one);
-  (void)done; /* full: it is awake anyway */
+  (void)done; /* it fails when the counter is full: then the thread is awake anyway */
 }
 
 void store_reload(struct store *store) {

@@ -89,7 +89,7 @@ refused() {
 @test "too old, of another instance, under another key, missing" {
   touch "$TC_DIR/snapshot"
   sleep 2.1
-  refused 'seconds old, 1 are allowed' -s "$TC_DIR/snapshot" -a 1
+  refused 'seconds old, and 1 are allowed' -s "$TC_DIR/snapshot" -a 1
   refused 'of another instance' -s "$TC_DIR/snapshot" -i other
   mkdir -p "$TC_DIR/kek2"
   (umask 077 && head -c 32 /dev/urandom >"$TC_DIR/kek2/main" && head -c 32 /dev/urandom >"$TC_DIR/kek2/z")

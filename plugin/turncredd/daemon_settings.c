@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * daemon_settings.c - the settings in turncredd.conf
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "daemon_settings.h"
@@ -13,7 +17,7 @@
 const struct setting settings_table[] = {
     STORE_SETTINGS(FIELD),
     {"state_dir", SETTING_PATH, FIELD(state_dir), true, NULL, 0, 0,
-     "folder of the journal of issues; this instance's alone, on a disk that keeps what is synced"},
+     "folder of the journal of issues, for this instance alone, on a disk that keeps what is synced"},
     {"https", SETTING_ADDRESS, FIELD(https), true, NULL, 0, 0, "address and port of the service"},
     {"monitor", SETTING_LOOPBACK, FIELD(monitor), false, NULL, 0, 0,
      "loopback address and port of /healthz, /readyz and /metrics without TLS"},
@@ -21,26 +25,26 @@ const struct setting settings_table[] = {
     {"journal_entries", SETTING_NUMBER, FIELD(journal_entries), false, "100000", 16, 10000000,
      "issues that the journal holds while the database is away"},
     {"token_reserve", SETTING_NUMBER, FIELD(token_reserve), false, "65536", 1, 16777216,
-     "tokens that are reserved at a time under each key, of the 2^32 that one may sign"},
+     "tokens that are reserved at a time under each key, of the 2^32 that a key may sign"},
     {"database_timeout", SETTING_DURATION, FIELD(database_timeout), false, "3s", 100, CONF_MINUTE,
      "how long a push waits for the database to answer"},
     {"tls_certificate", SETTING_PATH, FIELD(tls_certificate), true, NULL, 0, 0,
      "PEM file: certificate and its chain"},
-    {"tls_key", SETTING_PATH, FIELD(tls_key), true, NULL, 0, 0, "PEM file: its private key"},
+    {"tls_key", SETTING_PATH, FIELD(tls_key), true, NULL, 0, 0, "PEM file: private key of the certificate"},
     {"tls_client_ca", SETTING_PATH, FIELD(tls_client_ca), false, NULL, 0, 0,
      "PEM file: authorities whose client certificates callers may show"},
     {"connections", SETTING_NUMBER, FIELD(connections), false, "1000", 4, 100000,
      "connections at the same time"},
     {"request_timeout", SETTING_DURATION, FIELD(request_timeout), false, "10s", 100, 10 * CONF_MINUTE,
-     "a connection that takes longer to bring a request is closed"},
+     "a connection whose request takes longer to arrive is closed"},
     {"idle_timeout", SETTING_DURATION, FIELD(idle_timeout), false, "1min", CONF_SECOND, CONF_HOUR,
-     "a connection without a request for so long is closed"},
+     "a connection that brings no request for this time is closed"},
     {"drain_timeout", SETTING_DURATION, FIELD(drain_timeout), false, "20s", 0, 10 * CONF_MINUTE,
      "how long a stop waits for requests that are being answered"},
     {"body_octets", SETTING_NUMBER, FIELD(body_octets), false, "16384", 1024, 1048576,
      "a longer request body is refused"},
     {"journal_full", SETTING_WORD, FIELD(journal_full), false, "stop", 0, 0,
-     "stop|continue: what happens when the journal is full; continue issues without a record"},
+     "stop|continue: stop refuses to issue while the journal is full, continue issues without a record"},
     {"push_wait", SETTING_DURATION, FIELD(push_wait), false, "3s", 0, CONF_MINUTE,
      "how long a push waits for the live TURN servers before it is answered with 202"},
     {"caller_rate", SETTING_NUMBER, FIELD(caller_rate), false, "1000", 0, 1000000,
@@ -56,21 +60,21 @@ const struct setting settings_table[] = {
     {"jwt_issuer", SETTING_TEXT, FIELD(jwt_issuer), false, NULL, 0, 0,
      "iss of the portal's access tokens; without it there is no token exchange"},
     {"jwt_audience", SETTING_TEXT, FIELD(jwt_audience), false, NULL, 0, 0,
-     "aud that they must name: this service"},
+     "aud that these tokens must name: this service"},
     {"jwt_jwks", SETTING_TEXT, FIELD(jwt_jwks), false, NULL, 0, 0,
      "the portal's public keys (JWKS): path of a file, or https URL"},
     {"jwt_jwks_ca", SETTING_PATH, FIELD(jwt_jwks_ca), false, NULL, 0, 0,
-     "PEM file: authorities of that URL's certificate instead of the system's"},
+     "PEM file: authorities that may certify the server of jwt_jwks, instead of the system's"},
     {"jwt_jwks_interval", SETTING_DURATION, FIELD(jwt_jwks_interval), false, "15min", CONF_SECOND, CONF_DAY,
-     "how often that URL is fetched"},
+     "how often the URL in jwt_jwks is fetched"},
     {"jwt_algorithms", SETTING_TEXT, FIELD(jwt_algorithms), false, "RS256 ES256", 0, 0,
-     "algorithms of the portal: RS256, RS384, RS512, ES256, ES384, ES512"},
+     "algorithms that the portal's tokens may have: RS256, RS384, RS512, ES256, ES384, ES512"},
     {"jwt_subject", SETTING_TEXT, FIELD(jwt_subject), false, "sub", 0, 0,
      "claim that names the user"},
     {"jwt_leeway", SETTING_DURATION, FIELD(jwt_leeway), false, "5s", 0, 5 * CONF_MINUTE,
-     "difference of clocks that exp and nbf may have"},
+     "how far the portal's clock may differ when exp, nbf and iat are compared"},
     {"public_exchange", SETTING_BOOL, FIELD(public_exchange), false, "no", 0, 0,
-     "let clients without a caller's proof exchange tokens"},
+     "let clients that are no callers exchange tokens"},
     {NULL, SETTING_TEXT, 0, false, NULL, 0, 0, NULL},
 };
 
@@ -114,7 +118,7 @@ int settings_read(struct settings *settings, const char *path, char *err, size_t
     return -1;
   if (!asymmetric(settings->jwt_algorithms))
     return wrong(err, err_cap, path,
-                 "jwt_algorithms names something else than RS256, RS384, RS512, ES256, ES384, "
+                 "jwt_algorithms names something other than RS256, RS384, RS512, ES256, ES384, "
                  "ES512: only asymmetric algorithms are safe here");
   if (*settings->jwt_issuer && (!*settings->jwt_audience || !*settings->jwt_jwks))
     return wrong(err, err_cap, path, "jwt_issuer is given: jwt_audience and jwt_jwks must be too");

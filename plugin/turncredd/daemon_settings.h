@@ -1,9 +1,9 @@
 /*
- * daemon_settings.h - turncredd.conf
+ * daemon_settings.h - the settings in turncredd.conf
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * As conf.h reads it; the table is in daemon_settings.c. Durations are milliseconds.
+ * base/conf.h reads the file; the table of settings is in daemon_settings.c. Durations are milliseconds.
  */
 #ifndef TURNCREDD_DAEMON_SETTINGS_H
 #define TURNCREDD_DAEMON_SETTINGS_H
@@ -13,7 +13,7 @@
 #define SETTINGS_DEFAULT_PATH "/etc/turncred/turncredd.conf"
 
 struct settings {
-  /* taken at a start only */
+  /* read at a start; a reload does not change them */
   struct store_settings store;
   char state_dir[CONF_VALUE_MAX];
   char https[CONF_VALUE_MAX];
@@ -22,7 +22,7 @@ struct settings {
   int64_t journal_entries;
   int64_t token_reserve;
   int64_t database_timeout;
-  /* also by a reload */
+  /* a reload changes these too */
   char tls_certificate[CONF_VALUE_MAX];
   char tls_key[CONF_VALUE_MAX];
   char tls_client_ca[CONF_VALUE_MAX];
@@ -49,16 +49,16 @@ struct settings {
   bool public_exchange;
 };
 
-/* Ends with a NULL name. */
+/* The table ends with a NULL name. */
 extern const struct setting settings_table[];
 
-/* 0, or -1 with a message in err. */
+/* 0, or -1 with a sentence in err. */
 int settings_read(struct settings *settings, const char *path, char *err, size_t err_cap);
-/* The first setting that differs and that a reload does not change, or NULL. */
+/* The first setting that differs between a and b and that a reload does not change, or NULL. */
 const struct setting *settings_need_restart(const struct settings *a, const struct settings *b);
-/* Is it an https URL, not a path? */
+/* Is the text an https URL (and not a path)? */
 bool settings_is_url(const char *text);
-/* True if word stands in a list of words separated by blanks. */
+/* Does word stand in the list, whose words are separated by blanks? */
 bool settings_has_word(const char *list, const char *word);
 
 #endif

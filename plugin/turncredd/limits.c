@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * limits.c - how often a caller may call, and how many tokens a subject may hold
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "limits.h"
@@ -11,16 +15,16 @@
 
 struct entry {
   UT_hash_handle hh;
-  double level; /* what may come at once */
-  int64_t at;   /* when it was so, milliseconds */
-  int64_t *expiry;
+  double level;    /* uses that are allowed at once */
+  int64_t at;      /* when the level was this, milliseconds; -1: the name is new */
+  int64_t *expiry; /* of the things that the name holds */
   size_t held, room;
   char name[];
 };
 
 struct limits {
   pthread_mutex_t lock;
-  struct entry *entries; /* uthash keeps the order of insertion: the oldest use comes first */
+  struct entry *entries; /* in the order of their last use: uthash keeps the order of insertion */
   size_t max;
 };
 
@@ -53,7 +57,7 @@ static struct entry *find(struct limits *limits, const char *kind, const char *n
   struct entry *e = NULL;
   snprintf(full, sizeof full, "%s %s", kind, name);
   HASH_FIND_STR(limits->entries, full, e);
-  if (e && make) { /* to the end of the order */
+  if (e && make) { /* the name is moved to the end of the order */
     HASH_DEL(limits->entries, e);
     HASH_ADD_STR(limits->entries, name, e);
   }

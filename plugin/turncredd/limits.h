@@ -1,10 +1,10 @@
 /*
- * limits.h - how often, and how many at a time
+ * limits.h - how often a caller may call, and how many tokens a subject may hold
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * Buckets of tokens by name, refilled evenly; and the unexpired tokens of subjects. In memory, of
- * this instance alone. The names used least recently are forgotten.
+ * Rates are token buckets, one for each name, which fill evenly. Everything is in memory and counts what this instance
+ * alone has done. When there are too many names, the one that was used least recently is forgotten.
  */
 #ifndef TURNCREDD_LIMITS_H
 #define TURNCREDD_LIMITS_H
@@ -15,16 +15,18 @@
 
 struct limits;
 
-struct limits *limits_new(size_t names); /* NULL: no memory */
+/* names: how many are remembered. NULL: out of memory. */
+struct limits *limits_new(size_t names);
 void limits_free(struct limits *limits);
-/* One of count in period_ms, which may come all at once. count 0: no limit. false: too many;
- * *wait_ms is when to come again. */
+/* Counts one use of the name, of which there may be count in period_ms milliseconds, in any order. count 0: no limit.
+ * False: there were too many; *wait_ms: milliseconds until the next one is allowed. */
 bool limits_rate(struct limits *limits, const char *kind, const char *name, int64_t count,
                  int64_t period_ms, int64_t now_ms, int64_t *wait_ms);
-/* Counts what the name holds that has not expired. max 0: no limit. */
+/* Counts one more thing that the name holds until expiry (UTC seconds), of max. max 0: no limit. False: the name holds as
+ * many as it may; *wait_ms: milliseconds until the first of them expires. */
 bool limits_hold(struct limits *limits, const char *kind, const char *name, int64_t max,
                  int64_t expiry, int64_t now, int64_t *wait_ms);
-/* Takes one back that limits_hold has counted. */
+/* Undoes limits_hold for a thing with this expiry. */
 void limits_release(struct limits *limits, const char *kind, const char *name, int64_t expiry);
 
 #endif

@@ -1,4 +1,5 @@
-/* main.c - turncredd
+/*
+ * main.c - starts the parts of turncredd, serves until a signal comes, and stops them
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -23,16 +24,16 @@
 #include <unistd.h>
 
 #define TICK_MS       100
-#define WAIT_AT_START 10000 /* milliseconds: then clients get 503 until the database is there */
+#define WAIT_AT_START 10000 /* milliseconds; later requests get 503 until the database has answered */
 #define DELIVER_AT_STOP                                                                            \
-  3000                   /* milliseconds for the rest of the journal; what is left stays in it */
-#define NAMES_MAX 200000 /* callers and subjects whose rate is remembered */
+  3000                   /* milliseconds for the rest of the journal; entries that are left are delivered after the next start */
+#define NAMES_MAX 200000 /* callers and subjects whose rates are remembered */
 
 static void usage(FILE *out) {
   fputs("usage: turncredd [--config FILE] [--check]\n\n"
-        "Issues TURN credentials over HTTPS. Runs in the foreground; SIGHUP reads settings, keys\n"
-        "and certificates again, SIGTERM stops when the last request has been answered.\n\n"
-        "  --config FILE  settings (default " SETTINGS_DEFAULT_PATH "); turncredd.conf(5)\n"
+        "Issues TURN credentials over HTTPS. Runs in the foreground; on SIGHUP it reads settings,\n"
+        "keys and certificates again, on SIGTERM it answers what has arrived, and ends.\n\n"
+        "  --config FILE  read settings from FILE (default " SETTINGS_DEFAULT_PATH "); turncredd.conf(5)\n"
         "  --check        read settings, keys and certificates, say what is wrong, end\n"
         "  --version      print the version\n"
         "  --help         print this\n",
@@ -107,7 +108,7 @@ static int open_parts(struct daemon *daemon, char *err, size_t cap) {
   if (!(daemon->pusher =
             pusher_start(daemon->conninfo, daemon->instance, (uint32_t)s->database_timeout)) ||
       !(daemon->fetcher = fetcher_start()) || store_start(daemon->store))
-    return snprintf(err, cap, "no memory, descriptors or threads"), -1;
+    return snprintf(err, cap, "out of memory, descriptors or threads"), -1;
   fetcher_configure(daemon->fetcher, s);
   return 0;
 }
@@ -147,7 +148,7 @@ static void reload(struct daemon *daemon, struct server *server) {
   notify("READY=1");
 }
 
-/* The next signal, or 0 after a tick. */
+/* Waits for a signal. 0: none came within a tick. */
 static int next_signal(const sigset_t *set) {
   const struct timespec tick = {0, TICK_MS * 1000000};
   int sig = sigtimedwait(set, NULL, &tick);
@@ -186,12 +187,12 @@ static void drain(struct daemon *daemon, struct server *server) {
   int64_t end = clock_ms() + reloadable->settings.drain_timeout;
   reloadable_unref(reloadable);
   notify("STOPPING=1");
-  log_line(LOG_INFO, "stopping: requests that are here are answered");
+  log_line(LOG_INFO, "stopping: requests that have arrived are answered");
   atomic_store(&daemon->draining, true);
   server_quiesce(server);
   while (!server_quiet(server) && clock_ms() < end)
     poll(NULL, 0, 10);
-  /* what is suspended ends by itself: pushes and the journal have bounds of their own */
+  /* requests that wait end by themselves: pushes and the journal have bounds of their own */
   while (atomic_load(&daemon->pending))
     poll(NULL, 0, 10);
 }
@@ -204,7 +205,7 @@ static int run(struct daemon *daemon) {
   sigaddset(&set, SIGHUP);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &set, NULL); /* threads inherit it: this one alone takes signals */
+  pthread_sigmask(SIG_BLOCK, &set, NULL); /* threads inherit the mask: this one alone takes signals */
   signal(SIGPIPE, SIG_IGN);
   int rc = open_parts(daemon, err, sizeof err);
   if (!rc) {
@@ -283,7 +284,7 @@ int main(int argc, char **argv) {
     return EXIT_SUCCESS;
   }
   if (thread_keys_init() || fetcher_init()) {
-    log_line(LOG_ERR, "no thread keys or memory are left");
+    log_line(LOG_ERR, "out of memory or thread keys");
     return EXIT_FAILURE;
   }
   return run(&daemon);

@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * notify.c - tells systemd about states of the daemon (sd_notify)
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "notify.h"
@@ -21,13 +25,13 @@ void notify(const char *state) {
   size_t n = strlen(path);
   memcpy(addr.sun_path, path, n);
   if (path[0] == '@')
-    addr.sun_path[0] = '\0'; /* abstract */
+    addr.sun_path[0] = '\0'; /* an abstract socket */
   int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0)
     return;
   ssize_t done = sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&addr,
                         (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
-  (void)done; /* nobody to tell */
+  (void)done; /* systemd has gone; nobody else could be told */
   close(fd);
 }
 
@@ -41,5 +45,5 @@ int64_t notify_watchdog_ms(void) {
   const char *usec = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
   if (!usec || (pid && strtol(pid, NULL, 10) != (long)getpid()))
     return 0;
-  return strtoll(usec, NULL, 10) / 2000; /* twice in the time allowed */
+  return strtoll(usec, NULL, 10) / 2000; /* twice in the time that systemd allows */
 }

@@ -1,5 +1,5 @@
 /*
- * notify.h - sd_notify: a datagram to $NOTIFY_SOCKET
+ * notify.h - tells systemd about states of the daemon (sd_notify)
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -8,11 +8,11 @@
 
 #include <stdint.h>
 
-/* "READY=1", "RELOADING=1\nMONOTONIC_USEC=...", "WATCHDOG=1"; nothing without a socket. */
+/* Sends a state such as "READY=1" as a datagram to $NOTIFY_SOCKET. Without that variable it does nothing. */
 void notify(const char *state);
-/* RELOADING=1 with the time that systemd wants beside it. */
+/* Sends RELOADING=1 with the time that systemd expects beside it. */
 void notify_reloading(void);
-/* Milliseconds between two WATCHDOG=1, 0: none wanted ($WATCHDOG_USEC, $WATCHDOG_PID). */
+/* Milliseconds from one WATCHDOG=1 to the next, as $WATCHDOG_USEC and $WATCHDOG_PID ask; 0: systemd expects none. */
 int64_t notify_watchdog_ms(void);
 
 #endif

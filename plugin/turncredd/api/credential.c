@@ -1,4 +1,5 @@
-/* credential.c - /v1/realms/{realm}/credentials: for the eP-CSCF and other trusted programs
+/*
+ * credential.c - /v1/realms/{realm}/credentials: for the eP-CSCF and other trusted programs
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -17,8 +18,8 @@
 
 /* --- members of the body ------------------------------------------------------------------ */
 
-/* A text member; NULL if it is not there. *ok is cleared, and an error prepared, if it is no text.
- */
+/* The text member of this name; NULL if the body has none. If the member is no text, an error is prepared and *ok
+ * becomes false; if *ok is false already, nothing is done. */
 static const char *text_of(struct request *r, const json_t *body, const char *name, bool *ok) {
   json_t *value = json_object_get(body, name);
   if (!value || !*ok)
@@ -30,6 +31,7 @@ static const char *text_of(struct request *r, const json_t *body, const char *na
   return json_string_value(value);
 }
 
+/* The member ttl in seconds, or the realm's default. *ok as above. */
 static int64_t ttl_of(struct request *r, const json_t *body, const struct policy *policy,
                       bool *ok) {
   json_t *value = json_object_get(body, "ttl");
@@ -37,14 +39,15 @@ static int64_t ttl_of(struct request *r, const json_t *body, const struct policy
   if (!value || !*ok)
     return policy->default_ttl;
   if (!json_is_integer(value) || ttl < 1 || ttl > policy->max_ttl) {
-    request_error(r, 400, "invalid_request", "ttl: whole seconds from 1 to the realm's %u",
+    request_error(r, 400, "invalid_request", "ttl: must be a whole number of seconds from 1 to the realm's %u",
                   policy->max_ttl);
     *ok = false;
   }
   return ttl;
 }
 
-/* The spelling that PostgreSQL and the sealed row use. */
+/* Writes client_address into out, in the spelling that PostgreSQL and the sealed row use; "" if the body has none. False:
+ * an error has been prepared. */
 static bool address_of(struct request *r, const json_t *body, char *out, size_t cap) {
   bool ok = true;
   uint8_t binary[16];
@@ -65,7 +68,7 @@ struct work {
   struct push push;
   struct request *request;
   char password[MINT_PASSWORD_MAX + 1];
-  bool made; /* POST */
+  bool made; /* the password was made here, for a POST */
 };
 
 static void work_free(void *p) {
@@ -73,6 +76,7 @@ static void work_free(void *p) {
   free(p);
 }
 
+/* Called when the push is done, on the pusher's thread. */
 static void pushed(struct push *push, enum push_result result, void *arg) {
   struct work *work = arg;
   struct request *r = work->request;
@@ -94,22 +98,22 @@ static void pushed(struct push *push, enum push_result result, void *arg) {
     break;
   }
   case PUSH_REVOKED:
-    request_error(r, 403, "access_denied", "this user, or the realm, is revoked");
+    request_error(r, 403, "access_denied", "this user or this realm is revoked");
     break;
   case PUSH_REFUSED:
-    request_error(r, 400, "invalid_request", "the database refuses it: %s", push->text);
+    request_error(r, 400, "invalid_request", "the database refuses the credential: %s", push->text);
     break;
   case PUSH_MISSING:
   case PUSH_UNKNOWN:
     r->retry_after = 2;
     request_error(r, 503, "temporarily_unavailable",
-                  "the database does not answer; send it again, that does no harm");
+                  "the database does not answer; sending the request again does no harm");
     break;
   }
   request_resume(r);
 }
 
-/* Long-term keys of the password, sealed unless the realm stores them plain. */
+/* Makes the long-term keys of the password, sealed unless the realm stores them plain. False: an error has been prepared. */
 static bool seal(struct request *r, const struct realm_info *info, struct work *work) {
   struct push *push = &work->push;
   const struct kek_ring *keks = r->reloadable->keks;
@@ -119,7 +123,7 @@ static bool seal(struct request *r, const struct realm_info *info, struct work *
                                         push->client_address};
   if (!info->plain && !kek) {
     request_error(r, 503, "temporarily_unavailable",
-                  "the key encryption key of this realm is not here; see kek");
+                  "the key encryption key of this realm is not loaded; see the setting kek");
     return false;
   }
   if (kek)
@@ -143,7 +147,7 @@ static bool good_password(struct request *r, const char *password) {
     for (const char *p = password; *p; p++)
       kinds += !seen[(unsigned char)*p]++;
     if (kinds < 6)
-      wrong = "password: it repeats a few characters; use at least 128 random bits";
+      wrong = "password: repeats a few characters; use at least 128 random bits";
   }
   if (wrong)
     request_error(r, 400, "invalid_request", "%s", wrong);
@@ -238,11 +242,11 @@ static void issue(struct request *r, const json_t *body) {
   if (!ok)
     return;
   if (mechanism == STORE_PUSHED && strcmp(kind, "pushed") != 0) {
-    request_error(r, 400, "invalid_request", "kind: derived, rest or pushed");
+    request_error(r, 400, "invalid_request", "kind: must be derived, rest or pushed");
     return;
   }
   if (!user || !*user) {
-    request_error(r, 400, "invalid_request", "user: name whom the credential is for");
+    request_error(r, 400, "invalid_request", "user: is missing; it names the user of the credential");
     return;
   }
   if (!caller_auth_allows(r, scope, r->realm) || !issue_policy(r, r->realm, &policy))
@@ -253,7 +257,7 @@ static void issue(struct request *r, const json_t *body) {
     return;
   }
   if (!policy_offers(&policy, mechanism)) {
-    request_error(r, 400, "invalid_request", "kind: the realm does not offer it");
+    request_error(r, 400, "invalid_request", "kind: the realm does not offer this kind");
     return;
   }
   int64_t ttl = ttl_of(r, body, &policy, &ok);
@@ -270,6 +274,7 @@ void credential_issue(struct request *r) {
   json_decref(body);
 }
 
+/* Called when the credential has been removed or the user revoked, on the pusher's thread. */
 static void taken_back(struct push *push, enum push_result result, void *arg) {
   struct work *work = arg;
   struct request *r = work->request;
@@ -281,16 +286,16 @@ static void taken_back(struct push *push, enum push_result result, void *arg) {
   else if (result == PUSH_MISSING)
     request_error(r, 404, "not_found", "username: there is no pushed credential of this name");
   else if (result == PUSH_REFUSED)
-    request_error(r, 400, "invalid_request", "the database refuses it: %s", push->text);
+    request_error(r, 400, "invalid_request", "the database refuses the credential: %s", push->text);
   else {
     r->retry_after = 2;
     request_error(r, 503, "temporarily_unavailable",
-                  "the database does not answer; send it again, that does no harm");
+                  "the database does not answer; sending the request again does no harm");
   }
   request_resume(r);
 }
 
-/* By POST, too, for HTTP clients that know GET and POST alone, such as Kamailio's http_client. */
+/* Handles DELETE, and POST for HTTP clients that know GET and POST alone, such as Kamailio's http_client. */
 void credential_delete(struct request *r) {
   const char *action = request_query(r, "action");
   const char *revoke = request_query(r, "revoke");
@@ -300,11 +305,11 @@ void credential_delete(struct request *r) {
       !issue_policy(r, r->realm, &policy))
     return;
   if (!strcmp(r->method, "POST") && (!action || strcmp(action, "delete") != 0)) {
-    request_error(r, 400, "invalid_request", "action: delete is what POST can do here");
+    request_error(r, 400, "invalid_request", "action: must be delete; POST can do nothing else here");
     return;
   }
   if (revoke && !yes && strcmp(revoke, "false") != 0) {
-    request_error(r, 400, "invalid_request", "revoke: true or false");
+    request_error(r, 400, "invalid_request", "revoke: must be true or false");
     return;
   }
   struct work *work = calloc(1, sizeof *work);

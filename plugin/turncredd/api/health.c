@@ -1,4 +1,5 @@
-/* health.c - /healthz, /readyz and /metrics
+/*
+ * health.c - /healthz, /readyz and /metrics
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */

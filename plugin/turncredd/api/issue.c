@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * issue.c - makes credentials from the snapshot in memory, and records them before they are answered
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "issue.h"
@@ -15,7 +19,7 @@
 #include <string.h>
 #include <time.h>
 
-#define RESERVE_WAIT_MS 1000 /* for the first tokens under a new key */
+#define RESERVE_WAIT_MS 1000 /* how long a request waits for the first tokens under a new key */
 
 static const char *const kinds[] = {"", "token", "derived", "rest", "pushed"};
 static const enum metric_kind counters[] = {METRIC_TOKEN, METRIC_TOKEN, METRIC_DERIVED, METRIC_REST,
@@ -23,7 +27,8 @@ static const enum metric_kind counters[] = {METRIC_TOKEN, METRIC_TOKEN, METRIC_D
 
 /* --- policy ------------------------------------------------------------------------------- */
 
-static const struct store_snapshot *look(struct request *r) {
+/* The snapshot, which release_snapshot gives back. NULL: an error has been prepared. */
+static const struct store_snapshot *acquire_snapshot(struct request *r) {
   struct store_reader *reader = thread_reader(r->daemon->store);
   const struct store_snapshot *snapshot = reader ? store_acquire(reader) : NULL;
   if (!snapshot) {
@@ -33,7 +38,7 @@ static const struct store_snapshot *look(struct request *r) {
   return snapshot;
 }
 
-static void look_away(struct request *r) { store_release(thread_reader(r->daemon->store)); }
+static void release_snapshot(struct request *r) { store_release(thread_reader(r->daemon->store)); }
 
 static void copy_policy(const struct store_realm *realm, struct policy *policy) {
   snprintf(policy->realm, sizeof policy->realm, "%s", realm->name);
@@ -45,13 +50,13 @@ static void copy_policy(const struct store_realm *realm, struct policy *policy) 
 }
 
 bool issue_policy(struct request *r, const char *name, struct policy *policy) {
-  const struct store_snapshot *snapshot = look(r);
+  const struct store_snapshot *snapshot = acquire_snapshot(r);
   if (!snapshot)
     return false;
   const struct store_realm *realm = store_realm_find(snapshot, name);
   if (realm)
     copy_policy(realm, policy);
-  look_away(r);
+  release_snapshot(r);
   if (!realm)
     request_error(r, 404, "unknown_realm", "realm: there is no such realm");
   return realm != NULL;
@@ -82,7 +87,7 @@ bool issue_audience(struct request *r, const char *audience, const char *realm,
   if (found != 1) {
     request_error(r, 400, "invalid_target",
                   found ? "audience: several realms have this server name; name one with realm"
-                        : "audience: no TURN server of this name, or not for this caller");
+                        : "audience: there is no TURN server of this name, or it is not open to this caller");
     return false;
   }
   return issue_policy(r, name, policy);
@@ -111,7 +116,7 @@ bool issue_subject_rate(struct request *r, const char *realm, const char *subjec
   if (limits_rate(r->daemon->limits, "subject", name, r->reloadable->settings.subject_rate, 60000,
                   clock_ms(), &wait))
     return true;
-  request_too_many(r, wait, "credentials for this user are asked for too often");
+  request_too_many(r, wait, "credentials for this user are requested too often");
   return false;
 }
 
@@ -121,7 +126,7 @@ struct record {
   struct request *request;
   enum store_mechanism mechanism;
   int64_t expiry;
-  char subject[]; /* of a token: REALM/SUBJECT */
+  char subject[]; /* REALM/SUBJECT, as limits_hold counts the tokens of a subject */
 };
 
 static struct record *record_new(struct request *r, enum store_mechanism mechanism,
@@ -137,7 +142,7 @@ static struct record *record_new(struct request *r, enum store_mechanism mechani
   return record;
 }
 
-/* Nothing has been issued: the subject holds no token more. */
+/* Prepares an error instead of the credential, which was not issued: the subject does not hold it. */
 static void not_recorded(const struct record *record, const char *text) {
   struct request *r = record->request;
   if (record->mechanism == STORE_TOKEN)
@@ -157,7 +162,7 @@ static void recorded(int err, void *arg) {
   request_resume(r);
 }
 
-/* The answer has been prepared; it goes out when the issue is on disk. */
+/* Records the issue, whose answer has been prepared; the answer is sent when the record is on disk. */
 static void put_on_record(struct request *r, enum store_mechanism mechanism,
                           const struct issue_record *issue) {
   struct record *record = record_new(r, mechanism, issue);
@@ -184,21 +189,21 @@ static void put_on_record(struct request *r, enum store_mechanism mechanism,
 
 static int64_t later(int64_t a, int64_t b) { return a > b ? a : b; }
 
-/* The key that signs, copied out of the snapshot. */
+/* A key that signs, copied out of the snapshot. */
 struct signer {
   struct turncred_key key;
   enum turncred_username_format format;
   char kid[TURNCRED_USERNAME_MAX + 1];
-  int64_t lifted; /* see lifetime_needed */
-  bool tagged;
+  int64_t lifted;      /* see lifetime_needed */
+  bool tagged;         /* tokens under this key carry a subject tag, made with tag_key */
   uint8_t tag_key[32];
 };
 
-/* False: an error has been prepared. */
+/* Finds the realm's key of this use that signs now. False: an error has been prepared. */
 static bool find_signer(struct request *r, const char *realm, const char *user,
                         enum turncred_use use, struct signer *signer) {
   int64_t now = (int64_t)time(NULL);
-  const struct store_snapshot *snapshot = look(r);
+  const struct store_snapshot *snapshot = acquire_snapshot(r);
   if (!snapshot)
     return false;
   const struct store_realm *of = store_realm_find(snapshot, realm);
@@ -220,37 +225,37 @@ static bool find_signer(struct request *r, const char *realm, const char *user,
     signer->format = key->username_format;
     snprintf(signer->kid, sizeof signer->kid, "%s", key->kid);
   }
-  look_away(r);
+  release_snapshot(r);
   if (dead)
     request_error(r, 403, "access_denied", "this user, or the realm, is revoked");
   else if (!key)
     request_error(r, 503, "temporarily_unavailable",
-                  "the realm has no key to sign with now; the operator adds one with turncredctl "
-                  "key add");
+                  "the realm has no key that signs now; the operator adds one with turncredctl key add");
   else if (key_revoked >= now) {
     request_error(r, 503, "temporarily_unavailable",
-                  "the realm's key to sign with is revoked; the operator replaces it with turncredctl key rotate");
+                  "the realm's key that signs is revoked; the operator replaces it with turncredctl key rotate");
     turncred_cleanse(signer, sizeof *signer);
     return false;
   } else if (need_tag && !tag) {
     delivery_wake(r->daemon->delivery);
     r->retry_after = 1;
     request_error(r, 503, "temporarily_unavailable",
-                  "the realm's key of subject tags is not here yet; it is being made");
+                  "the realm has no key of subject tags yet; it is being made");
     return false;
   }
   return key != NULL;
 }
 
-/* Where the realm binds to the client's address, the user id is "USER|ADDRESS". */
+/* Writes the user id into out: the user, or "USER|ADDRESS" if the realm binds derived credentials to the client's address.
+ * False: an error has been prepared. */
 static bool user_id_of(struct request *r, const struct policy *policy, const char *user,
                        const char *address, enum store_mechanism mechanism, char *out, size_t cap) {
   bool bound = policy->bind_address && mechanism == STORE_DERIVED;
   if (bound != (*address != 0)) {
     request_error(r, 400, "invalid_request",
-                  bound ? "client_address: the realm binds derived credentials to it; say which"
-                        : "client_address: goes with kind pushed, or with derived in a realm that "
-                          "binds to it");
+                  bound ? "client_address: is missing; the realm binds derived credentials to it"
+                        : "client_address: is for pushed credentials, and for derived ones of a realm that "
+                          "binds them to it");
     return false;
   }
   int n = snprintf(out, cap, bound ? "%s|%s" : "%s%s", user, address);
@@ -302,7 +307,7 @@ void issue_derived(struct request *r, const struct policy *policy, enum store_me
   put_on_record(r, mechanism, &issue);
 }
 
-/* The last steps of a token, which has been made. */
+/* Prepares the answer with a token that has been made, and records the issue. */
 static void answer_token(struct request *r, const struct policy *policy, const char *kid,
                          const char *subject, struct mint_token *made, bool exchanged) {
   char token[TURNCRED_TOKEN_BASE64_MAX], key[2 * TURNCRED_MAC_KEY_MAX];
@@ -358,11 +363,11 @@ void issue_token(struct request *r, const struct policy *policy, const char *sub
   if (!reserved) {
     r->retry_after = 1;
     request_error(r, 503, "temporarily_unavailable",
-                  "no tokens are reserved under the realm's key; the database is asked for more");
+                  "no tokens are reserved under the realm's key; more are being reserved");
   } else if (!limits_hold(r->daemon->limits, "tokens", name, r->reloadable->settings.subject_tokens,
                           expiry, (int64_t)now.tv_sec, &wait)) {
     reserve_return(r->daemon->reserve, realm, signer.kid);
-    request_too_many(r, wait, "this user holds as many unexpired tokens as it may");
+    request_too_many(r, wait, "this user holds as many unexpired tokens as a user may");
   } else {
     enum turncred_err err =
         mint_token(thread_ws(), &signer.key, signer.tagged ? signer.tag_key : NULL,

@@ -1,4 +1,5 @@
-/* oauth.c - POST /oauth2/token: RFC 6749 client credentials and RFC 8693 token exchange
+/*
+ * oauth.c - POST /oauth2/token: client credentials (RFC 6749) and token exchange (RFC 8693)
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -27,7 +28,8 @@ static int hex(char c) {
                                 : -1;
 }
 
-/* RFC 6749 2.3.1: id and secret are form-encoded in front of base64. */
+/* Decodes the form encoding that id and secret have inside the base64 of Basic (RFC 6749 section 2.3.1). A broken
+ * escape stays as it is. */
 static void unescape(char *text) {
   char *out = text;
   for (; *text; text++) {
@@ -61,7 +63,8 @@ static const struct caller *basic(struct request *r, const char *base64) {
   return caller;
 }
 
-/* Client authentication. false: an error has been prepared. Without any proof caller stays NULL. */
+/* Sets the caller of a request by Basic, by client_id and client_secret, or by a client certificate; it stays NULL if
+ * the request has none of these. False: an error has been prepared. */
 static bool authenticate(struct request *r, const struct form *form) {
   const char *given = request_header(r, "Authorization");
   const char *id = form_get(form, "client_id"), *secret = form_get(form, "client_secret");
@@ -72,7 +75,7 @@ static bool authenticate(struct request *r, const struct form *form) {
   }
   if (given && secret) {
     request_error(r, 400, "invalid_request",
-                  "client_secret: one way of client authentication, not two");
+                  "client_secret: use one way of client authentication, not two");
     return false;
   }
   if (given)
@@ -83,12 +86,13 @@ static bool authenticate(struct request *r, const struct form *form) {
     r->caller = NULL;
   if (!r->caller && (given || secret)) {
     snprintf(r->www_authenticate, sizeof r->www_authenticate, "Basic realm=\"turncredd\"");
-    request_error(r, 401, "invalid_client", "no caller has this id and key, or it has run out");
+    request_error(r, 401, "invalid_client", "no caller has this id and key, or the key has expired");
     return false;
   }
   return caller_auth_rate(r);
 }
 
+/* Has the request a caller with this scope? False: an error has been prepared. */
 static bool need_caller(struct request *r, enum scope scope) {
   if (!r->caller) {
     snprintf(r->www_authenticate, sizeof r->www_authenticate, "Basic realm=\"turncredd\"");
@@ -104,16 +108,17 @@ static bool need_caller(struct request *r, enum scope scope) {
   return false;
 }
 
-/* What both grants share: scope and audience. */
+/* Checks the parameters that both grants share, and fills the policy of the realm that they name. False: an error has been
+ * prepared. */
 static bool target(struct request *r, const struct form *form, struct policy *policy) {
   const char *scope = form_get(form, "scope"), *audience = form_get(form, "audience");
   const char *realm = form_get(form, "realm"), *type = form_get(form, "requested_token_type");
   if (scope && strcmp(scope, "stun") != 0) {
-    request_error(r, 400, "invalid_scope", "scope: stun is the only one");
+    request_error(r, 400, "invalid_scope", "scope: must be stun");
     return false;
   }
   if (type && strcmp(type, TYPE_ACCESS) != 0) {
-    request_error(r, 400, "invalid_request", "requested_token_type: %s is the only one",
+    request_error(r, 400, "invalid_request", "requested_token_type: must be %s",
                   TYPE_ACCESS);
     return false;
   }
@@ -134,7 +139,7 @@ static bool target(struct request *r, const struct form *form, struct policy *po
   return true;
 }
 
-/* A trusted portal: the token is for the user it names, else for itself. */
+/* The caller is trusted: the token is for the user that it names, else for the caller itself. */
 static void client_credentials(struct request *r, const struct form *form) {
   struct policy policy = {0};
   const char *subject = form_get(form, "subject");
@@ -142,7 +147,7 @@ static void client_credentials(struct request *r, const struct form *form) {
     issue_token(r, &policy, subject ? subject : r->caller->name, false);
 }
 
-/* The user whom the portal's token names. false: an error has been prepared. */
+/* Checks the portal's token and copies the user that it names into subject. False: an error has been prepared. */
 static bool user_of(struct request *r, const char *token, char *subject, size_t cap) {
   const struct settings *s = &r->reloadable->settings;
   struct jwks *keys =
@@ -153,7 +158,7 @@ static bool user_of(struct request *r, const char *token, char *subject, size_t 
   if (unknown_key && (fetcher_hurry(r->daemon->fetcher) || none)) {
     r->retry_after = 1;
     request_error(r, 503, "temporarily_unavailable",
-                  "subject_token: its key is not here; the issuer's key set is being fetched");
+                  "subject_token: its key is not known; the issuer's key set is being fetched");
   } else if (wrong) {
     request_error(r, 400, "invalid_request", "%s", wrong);
   }
@@ -199,7 +204,7 @@ void oauth_token(struct request *r) {
     else if (!strcmp(grant, GRANT_EXCHANGE))
       exchange(r, &form);
     else
-      request_error(r, 400, "unsupported_grant_type", "grant_type: client_credentials or %s",
+      request_error(r, 400, "unsupported_grant_type", "grant_type: must be client_credentials or %s",
                     GRANT_EXCHANGE);
   }
   form_free(&form);

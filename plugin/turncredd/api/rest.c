@@ -1,4 +1,5 @@
-/* rest.c - the TURN REST call: GET and POST /?service=turn&username=&key=
+/*
+ * rest.c - the TURN REST call: GET and POST /?service=turn&username=&key=
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -13,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The caller's only realm, where the call names none. */
+/* The realm that the call names, or the only realm of the caller. NULL: an error has been prepared. */
 static const char *realm_of(struct request *r, const char *named) {
   const char *only = r->caller->realms[0] && !r->caller->realms[1] ? r->caller->realms[0] : NULL;
   if (named)
@@ -33,10 +34,10 @@ static void issue_for(struct request *r, const char *realm, const char *user) {
     return;
   enum store_mechanism mechanism = policy_offers(&policy, STORE_REST) ? STORE_REST : STORE_DERIVED;
   if (!policy_offers(&policy, mechanism)) {
-    request_error(r, 400, "invalid_request", "realm: it offers neither rest nor derived");
+    request_error(r, 400, "invalid_request", "realm: offers neither rest nor derived credentials");
     return;
   }
-  if (!user) { /* the draft leaves it out for anonymous use */
+  if (!user) { /* the draft lets an anonymous user have no name */
     if (RAND_bytes(random, sizeof random) != 1 ||
         turncred_hex_encode(random, sizeof random, made, sizeof made)) {
       request_error(r, 500, "server_error", "the random number generator failed");
@@ -66,7 +67,7 @@ void rest_call(struct request *r) {
     if (!r->caller)
       request_error(r, r->directory ? 401 : 503,
                     r->directory ? "invalid_token" : "temporarily_unavailable",
-                    "key: no caller has it, or it has run out");
+                    "key: no caller has this key, or the key has expired");
   } else if (caller_auth_required(r, SCOPE_REST, NULL)) {
     key = NULL;
   }

@@ -1,4 +1,5 @@
-/* well_known.c - GET /.well-known/...: RFC 8414, and RFC 7635 section 4.1.1
+/*
+ * well_known.c - GET /.well-known/...: RFC 8414, and RFC 7635 section 4.1.1
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -40,8 +41,8 @@ void well_known_server(struct request *r) {
 
 /* --- the key of a foreign server ---------------------------------------------------------- */
 
-/* A client certificate, whatever else is shown. */
-static bool prove(struct request *r) {
+/* Sets the caller by the client certificate alone. False: an error has been prepared. */
+static bool identify(struct request *r) {
   if (!r->directory) {
     r->retry_after = 1;
     request_error(r, 503, "temporarily_unavailable", "callers are not loaded yet");
@@ -56,6 +57,7 @@ static bool prove(struct request *r) {
   return caller_auth_rate(r) && caller_auth_allows(r, SCOPE_STUN_KEY, NULL);
 }
 
+/* The realm of the foreign server that has this name and gives its keys to the request's caller; NULL: there is none. */
 static const struct realm_info *realm_of(const struct request *r, const char *server_name) {
   size_t count;
   const struct realm_info *realms = directory_realms(r->directory, &count);
@@ -66,6 +68,7 @@ static const struct realm_info *realm_of(const struct request *r, const char *se
   return NULL;
 }
 
+/* A key that is told to a foreign server, copied out of the snapshot. */
 struct shared {
   char kid[TURNCRED_USERNAME_MAX + 1];
   uint8_t k[TURNCRED_KEY_MAX];
@@ -75,7 +78,7 @@ struct shared {
   enum turncred_derivation derivation;
 };
 
-/* K as it was before it was made ready: RFC 7518 5.2.2.1 has the halves in this order. */
+/* Copies the key. The snapshot has K in two halves; RFC 7518 section 5.2.2.1 says in which order they make K. */
 static void take(const struct store_key *key, struct shared *out) {
   snprintf(out->kid, sizeof out->kid, "%s", key->kid);
   memcpy(out->k, key->key.auth, key->key.auth_len);
@@ -86,6 +89,7 @@ static void take(const struct store_key *key, struct shared *out) {
   out->derivation = key->key.derivation;
 }
 
+/* Finds the realm's token key of this kid, or (kid NULL) the newest one. False: an error has been prepared. */
 static bool find_key(struct request *r, const char *realm, const char *kid, struct shared *out) {
   int64_t now = (int64_t)time(NULL);
   struct store_reader *reader = thread_reader(r->daemon->store);
@@ -106,8 +110,7 @@ static bool find_key(struct request *r, const char *realm, const char *kid, stru
     request_error(r, 404, "not_found", "kid: this server has no such token key");
   else
     request_error(r, 503, "temporarily_unavailable",
-                  "name: its realm has no token key now; the operator adds one with turncredctl "
-                  "key add");
+                  "name: the server's realm has no token key now; the operator adds one with turncredctl key add");
   return false;
 }
 
@@ -127,32 +130,32 @@ static void answer(struct request *r, const struct shared *key, const char *real
 void well_known_stun_key(struct request *r) {
   const char *service = request_query(r, "service"), *name = request_query(r, "name");
   struct shared key = {.len = 0};
-  if (!prove(r))
+  if (!identify(r))
     return;
   if (!service || (strcmp(service, "stun") != 0 && strcmp(service, "turn") != 0)) {
-    request_error(r, 400, "invalid_request", "service: stun or turn");
+    request_error(r, 400, "invalid_request", "service: must be stun or turn");
     return;
   }
   if (!name || !*name) {
-    request_error(r, 400, "invalid_request", "name: of the TURN server");
+    request_error(r, 400, "invalid_request", "name: is missing; it names the TURN server");
     return;
   }
   const struct realm_info *realm = realm_of(r, name);
   if (!realm) {
     request_error(r, 404, "not_found",
-                  "name: no TURN server of this name has its keys for this caller");
+                  "name: there is no TURN server of this name whose keys are for this caller");
     return;
   }
   if (!find_key(r, realm->name, request_query(r, "kid"), &key))
     return;
   if (key.derivation != TURNCRED_DERIVATION_NONE)
     request_error(r, 503, "temporarily_unavailable",
-                  "name: its key has a derivation, which RFC 7635 does not know; the operator adds "
-                  "one with derivation none");
+                  "name: the server's key has a derivation, which RFC 7635 does not know; the operator adds a "
+                  "key with derivation none");
   else if (!key.accept_until)
     request_error(r, 503, "temporarily_unavailable",
-                  "name: its key has no end, which the answer must name; the operator gives it one "
-                  "with turncredctl key set --accept-until");
+                  "name: the server's key has no end, which the answer must name; the operator sets one with "
+                  "turncredctl key set --accept-until");
   else
     answer(r, &key, realm->name);
   turncred_cleanse(&key, sizeof key);

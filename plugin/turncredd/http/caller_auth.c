@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * caller_auth.c - which caller has sent a request, and what the caller may do
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "caller_auth.h"
@@ -55,7 +59,7 @@ bool caller_auth_rate(struct request *r) {
   if (!r->caller || limits_rate(r->daemon->limits, "caller", r->caller->name,
                                 r->reloadable->settings.caller_rate, 1000, clock_ms(), &wait))
     return true;
-  request_too_many(r, wait, "this caller asks too often");
+  request_too_many(r, wait, "this caller sends too many requests");
   return false;
 }
 
@@ -68,7 +72,7 @@ bool caller_auth_allows(struct request *r, enum scope scope, const char *realm) 
   snprintf(r->www_authenticate, sizeof r->www_authenticate,
            "Bearer realm=\"turncredd\", error=\"insufficient_scope\", scope=\"%s\"",
            scope_name(scope));
-  request_error(r, 403, "insufficient_scope", "%s: this caller may not (it needs the scope %s%s)",
+  request_error(r, 403, "insufficient_scope", "%s: this caller may not do this (it needs the scope %s%s)",
                 wrong, scope_name(scope), realm ? " and this realm" : "");
   return false;
 }
@@ -77,7 +81,7 @@ static void unauthorised(struct request *r, bool shown) {
   snprintf(r->www_authenticate, sizeof r->www_authenticate, "Bearer realm=\"turncredd\"%s",
            shown ? ", error=\"invalid_token\"" : "");
   request_error(r, 401, shown ? "invalid_token" : "unauthorized",
-                shown ? "Authorization: no caller has this key, or it has run out"
+                shown ? "Authorization: no caller has this key, or the key has expired"
                       : "Authorization: Bearer with the caller's key is needed, or a client "
                         "certificate");
 }

@@ -1,5 +1,5 @@
 /*
- * proof.h - who asks, and may they
+ * caller_auth.h - which caller has sent a request, and what the caller may do
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -8,16 +8,17 @@
 
 #include "request.h"
 
-/* Bearer key in Authorization, else a client certificate. Sets caller if it may use the scope
- * (SCOPE_ANY) in the realm (NULL: any) and its rate allows; else an error has been prepared and it
- * is false. */
+/* Sets the request's caller by the bearer key in Authorization, or else by the client certificate, if the caller has the
+ * scope (SCOPE_ANY: none is needed) and the realm (NULL: none is needed), and has not called too often. False: an error
+ * has been prepared. */
 bool caller_auth_required(struct request *request, enum scope scope, const char *realm);
-/* Is the caller that is already known allowed this? Else an error has been prepared. */
+/* Has the request's caller the scope and the realm? False: an error has been prepared. */
 bool caller_auth_allows(struct request *request, enum scope scope, const char *realm);
-/* The caller of this key, id (RFC 6749 2.3.1: NULL for any) or certificate; NULL: nobody. */
+/* The caller that has this key, and this name (id; NULL: any name), or that has shown this client certificate. NULL: no
+ * caller has it, or it has expired. */
 const struct caller *caller_auth_by_key(const struct request *request, const char *id, const char *key);
 const struct caller *caller_auth_by_certificate(const struct request *request);
-/* One more of this caller. false: an error has been prepared. */
+/* Counts one request of the caller. False: there were too many, and an error has been prepared. */
 bool caller_auth_rate(struct request *request);
 
 #endif

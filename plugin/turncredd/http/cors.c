@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * cors.c - which origins' pages may call (WHATWG Fetch)
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "cors.h"
@@ -15,7 +19,7 @@ bool cors_check(struct request *r) {
   if (!request_header(r, "Origin"))
     return true;
   if (!allowed(r)) {
-    request_error(r, 403, "origin_not_allowed", "Origin: pages from there may not call");
+    request_error(r, 403, "origin_not_allowed", "Origin: pages of this origin may not call");
     return false;
   }
   if (strcmp(r->method, "OPTIONS") != 0)

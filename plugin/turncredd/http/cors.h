@@ -1,5 +1,5 @@
 /*
- * cors.h - pages of which origins may call (WHATWG Fetch)
+ * cors.h - which origins' pages may call (WHATWG Fetch)
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -8,9 +8,9 @@
 
 #include "request.h"
 
-/* A foreign origin, or a preflight: an answer has been prepared, and it is false. */
+/* False: the request comes from a page of another origin, or it is a preflight; an answer has been prepared. */
 bool cors_check(struct request *request);
-/* Adds what the page's browser wants to see. */
+/* Adds the headers that tell the browser what a page of this origin may read. */
 void cors_headers(const struct request *request, struct MHD_Response *response);
 
 #endif

@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * request.c - one HTTP request from its first octet to its answer
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "request.h"
@@ -38,7 +42,7 @@ void request_error(struct request *r, unsigned status, const char *code, const c
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
   request_answer(r, status, json_pack("{s:s, s:s+}", "error", code, "error_description", text, ""));
-  if (!r->answer) /* names in it that are not UTF-8 */
+  if (!r->answer) /* the sentence repeats a name that is not UTF-8 */
     request_answer(r, status, json_pack("{s:s}", "error", code));
 }
 
@@ -47,7 +51,7 @@ void request_too_many(struct request *r, int64_t wait_ms, const char *what) {
   r->retry_after = (wait_ms + 999) / 1000;
   if (r->retry_after < 1)
     r->retry_after = 1;
-  request_error(r, 429, "too_many_requests", "%s; come again in %lld s", what,
+  request_error(r, 429, "too_many_requests", "%s; try again in %lld s", what,
                 (long long)r->retry_after);
 }
 
@@ -119,7 +123,7 @@ static int hex_digit(char c) {
                                 : -1;
 }
 
-/* In place. false: a broken escape, or NUL. */
+/* Decodes a name or a value in place. False: a broken percent escape, or NUL. */
 static bool decode(char *text) {
   char *out = text;
   for (; *text; text++) {

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Copies a part of the path. False: it is empty or too long. */
 static bool take(const char *from, size_t len, char *out, size_t cap) {
   if (len == 0 || len >= cap)
     return false;
@@ -18,6 +19,7 @@ static bool take(const char *from, size_t len, char *out, size_t cap) {
   return true;
 }
 
+/* Does the path match the pattern? Sets the realm and the username of the request. */
 static bool matches(struct request *r, const char *pattern, const char *path) {
   while (*pattern) {
     if (!strncmp(pattern, "{realm}", 7)) {
@@ -46,7 +48,7 @@ bool route_find(const struct route *routes, struct request *r, const char *path)
     if (!matches(r, route->path, path))
       continue;
     if (has_method(route, r->method) && r->monitor && !route->monitor) {
-      request_error(r, 404, "not_found", "only /healthz, /readyz and /metrics are here");
+      request_error(r, 404, "not_found", "the monitor listener does not serve this resource");
       return false;
     }
     if (has_method(route, r->method)) {
@@ -59,7 +61,7 @@ bool route_find(const struct route *routes, struct request *r, const char *path)
   }
   if (*allow) {
     memcpy(r->allow, allow, sizeof r->allow);
-    request_error(r, 405, "method_not_allowed", "this resource has %s", allow);
+    request_error(r, 405, "method_not_allowed", "this resource takes %s", allow);
   } else {
     request_error(r, 404, "not_found", "there is no such resource");
   }

@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * server.c - the HTTPS listener, and the monitor listener
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "server.h"
@@ -28,16 +32,16 @@ struct connection {
   int64_t since_ms;
 };
 
-/* One libmicrohttpd daemon. */
+/* A libmicrohttpd daemon with the certificates of one reload. */
 struct generation {
   struct generation *next;
   struct server *server;
   struct MHD_Daemon *mhd;
   bool monitor;
-  atomic_bool closing; /* replaced, or the daemon stops */
+  atomic_bool closing; /* it has been replaced, or the server stops */
   char *certificate, *key, *client_ca;
   struct connection *connections; /* under the server's lock */
-  char message[300];              /* of libmicrohttpd, while it starts */
+  char message[300];              /* what libmicrohttpd said while it started */
 };
 
 struct server {
@@ -174,7 +178,7 @@ static enum MHD_Result queue(const struct generation *g, struct request *r) {
   return result;
 }
 
-/* The header is there. */
+/* Called when the header has arrived. Prepares an answer if the request is refused; finds its route otherwise. */
 static void begin(struct generation *g, struct request *r, const char *path) {
   const char *length = request_header(r, "Content-Length");
   if (r->bad_uri)
@@ -182,7 +186,7 @@ static void begin(struct generation *g, struct request *r, const char *path) {
   else if (!cors_check(r))
     return;
   else if (length && strtoll(length, NULL, 10) > r->reloadable->settings.body_octets)
-    request_error(r, 413, "too_large", "the body may have %lld octets",
+    request_error(r, 413, "too_large", "the body may have at most %lld octets",
                   (long long)r->reloadable->settings.body_octets);
   else
     route_find(g->server->routes, r, path);
@@ -213,7 +217,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
   struct request *r = *context;
   (void)version;
   if (!r)
-    return MHD_NO; /* no memory */
+    return MHD_NO; /* out of memory */
   if (!r->method) {
     r->method = method;
     begin(g, r, url);
@@ -228,7 +232,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
     r->handled = true;
     set_phase(g, mhd, PHASE_ANSWERING);
     if (r->too_large)
-      request_error(r, 413, "too_large", "the body may have %lld octets",
+      request_error(r, 413, "too_large", "the body may have at most %lld octets",
                     (long long)r->reloadable->settings.body_octets);
     else
       r->route->run(r);
@@ -238,13 +242,13 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
   return queue(g, r);
 }
 
-/* --- daemons ------------------------------------------------------------------------------ */
+/* --- generations -------------------------------------------------------------------------- */
 
 static void on_message(void *cls, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
 static void on_message(void *cls, const char *format, va_list args) {
   struct generation *g = cls;
-  if (!g->mhd) /* later ones are of clients that break off */
+  if (!g->mhd) /* later messages tell of clients that break off */
     vsnprintf(g->message, sizeof g->message, format, args);
   g->message[strcspn(g->message, "\n")] = '\0';
 }
@@ -335,7 +339,7 @@ static int listen_on(const char *what, const char *address, char *err, size_t ca
   struct sockaddr_storage addr;
   int one = 1, off = 0;
   if (conf_address(address, &addr))
-    return -1; /* the settings were checked */
+    return -1; /* impossible: the settings have been checked */
   int fd = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   socklen_t len =
       addr.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
@@ -375,12 +379,12 @@ int server_start(struct server **out, struct daemon *daemon, const struct route 
   return 0;
 }
 
-/* Takes the listening socket away from a generation; its connections go on. */
+/* Takes the listening socket away from a generation, whose connections go on. */
 static void retire(struct generation *g) {
   atomic_store(&g->closing, true);
   int fd = MHD_quiesce_daemon(g->mhd);
   if (fd >= 0)
-    close(fd); /* a duplicate; ours goes on */
+    close(fd); /* a duplicate of the server's socket */
 }
 
 int server_reload(struct server *server, const struct reloadable *reloadable, char *err, size_t cap) {
@@ -394,6 +398,7 @@ int server_reload(struct server *server, const struct reloadable *reloadable, ch
   return 0;
 }
 
+/* Ends connections of a generation that take too long. Returns how many are not idle. Called under the lock. */
 static size_t end_slow(struct generation *g, const struct settings *s) {
   size_t busy = 0;
   int64_t now = clock_ms();

@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * fetcher.c - the thread that fetches the portal's public keys from a URL
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "fetcher.h"
@@ -15,13 +19,13 @@
 #include <time.h>
 
 #define CONNECT_MS   3000L
-#define FETCH_MS     5000L /* all of it */
+#define FETCH_MS     5000L /* a whole fetch */
 #define RETRY_MIN_MS 1000
 #define RETRY_MAX_MS 60000
-#define HURRY_MS     10000 /* between fetches because of unknown keys */
+#define HURRY_MS     10000 /* from a fetch to one because of an unknown key */
 
 struct source {
-  char url[CONF_VALUE_MAX], ca[CONF_VALUE_MAX]; /* url "": nothing to fetch */
+  char url[CONF_VALUE_MAX], ca[CONF_VALUE_MAX]; /* url "": there is nothing to fetch */
   int64_t interval_ms;
 };
 
@@ -30,10 +34,11 @@ struct fetcher {
   pthread_cond_t wake;
   pthread_t thread;
   struct source source;
-  unsigned version; /* of source */
+  unsigned version; /* counts changes of source */
   struct jwks *keys;
   bool fetching;
-  int64_t next_ms, tried_ms, fetched_ms; /* the last two: 0 for never */
+  int64_t next_ms;               /* when the next fetch begins */
+  int64_t tried_ms, fetched_ms;  /* when the last fetch began, and when keys last came; 0: never */
   atomic_bool stop;
 };
 
@@ -91,7 +96,7 @@ static bool set_up(CURL *curl, const struct source *source, struct fetcher *f, s
   return ok;
 }
 
-/* NULL with a sentence in err. */
+/* Fetches the keys of a source. NULL with a sentence in err. */
 static struct jwks *fetch(struct fetcher *f, const struct source *source, char *err, size_t cap) {
   char error[CURL_ERROR_SIZE] = "";
   long status = 0;
@@ -110,7 +115,7 @@ static struct jwks *fetch(struct fetcher *f, const struct source *source, char *
                *error ? error : curl_easy_strerror(code));
     else if (status != 200)
       snprintf(err, cap, "jwt_jwks: %.300s answers with status %ld%s", source->url, status,
-               status / 100 == 3 ? "; redirects are not followed: name the place itself" : "");
+               status / 100 == 3 ? "; redirects are not followed: name the final URL" : "");
     else
       jwks_parse(&keys, body.text, body.len, source->url, err, cap);
   }
@@ -121,8 +126,8 @@ static struct jwks *fetch(struct fetcher *f, const struct source *source, char *
 
 /* --- the thread --------------------------------------------------------------------------- */
 
-/* Under the lock: the next fetch is due, or it is time to end. */
-static void rest(struct fetcher *f) {
+/* Waits until the next fetch is due or the thread shall end. Called under the lock. */
+static void wait_for_fetch(struct fetcher *f) {
   for (;;) {
     int64_t wait = *f->source.url ? f->next_ms - clock_ms() : RETRY_MAX_MS;
     if (atomic_load(&f->stop) || wait <= 0)
@@ -139,6 +144,29 @@ static void rest(struct fetcher *f) {
   }
 }
 
+static void log_result(struct fetcher *f, const struct source *source, bool fetched, const char *err,
+                       const char *last_error) {
+  if (!fetched && !atomic_load(&f->stop) && strcmp(err, last_error) != 0)
+    log_line(LOG_WARNING, "%s (keys in force stay)", err);
+  if (fetched && *last_error)
+    log_line(LOG_INFO, "jwt_jwks: %s is fetched again", source->url);
+}
+
+/* Puts new keys into force, or (keys NULL) sets when the next try begins. *delay: milliseconds until a try after a
+ * failure. Called under the lock. */
+static void take_result(struct fetcher *f, const struct source *source, struct jwks *keys, int64_t *delay) {
+  if (!keys) {
+    f->next_ms = clock_ms() + (*delay < source->interval_ms ? *delay : source->interval_ms);
+    *delay = 2 * *delay < RETRY_MAX_MS ? 2 * *delay : RETRY_MAX_MS;
+    return;
+  }
+  jwks_unref(f->keys);
+  f->keys = keys;
+  f->fetched_ms = clock_ms();
+  f->next_ms = f->fetched_ms + source->interval_ms;
+  *delay = RETRY_MIN_MS;
+}
+
 static void *run(void *arg) {
   struct fetcher *f = arg;
   char last_error[700] = "";
@@ -147,7 +175,7 @@ static void *run(void *arg) {
   pthread_setname_np(pthread_self(), "fetcher");
   pthread_mutex_lock(&f->lock);
   for (;;) {
-    rest(f);
+    wait_for_fetch(f);
     if (atomic_load(&f->stop))
       break;
     if (version != f->version)
@@ -158,33 +186,21 @@ static void *run(void *arg) {
     f->tried_ms = clock_ms();
     pthread_mutex_unlock(&f->lock);
     char err[700] = "";
-    struct jwks *keys = fetch(f, &source, err, sizeof err), *old = keys;
-    if (!keys && !atomic_load(&f->stop) && strcmp(err, last_error) != 0)
-      log_line(LOG_WARNING, "%s (keys in force stay)", err);
-    if (keys && *last_error)
-      log_line(LOG_INFO, "jwt_jwks: %s is fetched again", source.url);
+    struct jwks *keys = fetch(f, &source, err, sizeof err);
+    log_result(f, &source, keys != NULL, err, last_error);
     memcpy(last_error, err, sizeof err);
     pthread_mutex_lock(&f->lock);
     f->fetching = false;
-    if (version != f->version) /* meanwhile it is to be another one; next_ms is set */
-      ;
-    else if (keys) {
-      old = f->keys;
-      f->keys = keys;
-      f->fetched_ms = clock_ms();
-      f->next_ms = f->fetched_ms + source.interval_ms;
-      delay = RETRY_MIN_MS;
-    } else {
-      f->next_ms = clock_ms() + (delay < source.interval_ms ? delay : source.interval_ms);
-      delay = 2 * delay < RETRY_MAX_MS ? 2 * delay : RETRY_MAX_MS;
-    }
-    jwks_unref(old);
+    if (version == f->version)
+      take_result(f, &source, keys, &delay);
+    else /* the source has changed meanwhile, and its fetch is due */
+      jwks_unref(keys);
   }
   pthread_mutex_unlock(&f->lock);
   return NULL;
 }
 
-/* --- outside ------------------------------------------------------------------------------ */
+/* --- the callers' side -------------------------------------------------------------------- */
 
 struct fetcher *fetcher_start(void) {
   struct fetcher *f = calloc(1, sizeof *f);

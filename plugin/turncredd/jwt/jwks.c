@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * jwks.c - public keys of an authorization server (RFC 7517)
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "jwks.h"
@@ -20,9 +24,9 @@
 #define KEYS_MAX 64
 
 struct jwk {
-  char *kid;    /* NULL: none */
-  char *alg;    /* NULL: any of its kind */
-  char kind[8]; /* "RS", "ES256", ...: what algorithms begin with */
+  char *kid;    /* NULL: the key has none */
+  char *alg;    /* NULL: any algorithm of its kind */
+  char kind[8]; /* "RS", "ES256", ...: the beginning of its algorithms' names */
   EVP_PKEY *pkey;
 };
 
@@ -32,6 +36,7 @@ struct jwks {
   size_t count;
 };
 
+/* The number in a member of a key. NULL: there is none. */
 static BIGNUM *number(const json_t *key, const char *member) {
   const char *text = json_string_value(json_object_get(key, member));
   uint8_t octets[1536];
@@ -95,6 +100,7 @@ static EVP_PKEY *ec(const json_t *key, const struct curve *curve) {
   return pkey;
 }
 
+/* Adds a key to the set. False: it cannot be used. */
 static bool take(struct jwks *jwks, const json_t *key) {
   struct jwk *jwk = &jwks->keys[jwks->count];
   const char *kty = json_string_value(json_object_get(key, "kty"));
@@ -173,8 +179,6 @@ void jwks_unref(struct jwks *jwks) {
   }
   free(jwks);
 }
-
-size_t jwks_count(const struct jwks *jwks) { return jwks ? jwks->count : 0; }
 
 EVP_PKEY *jwks_find(const struct jwks *jwks, const char *kid, const char *alg) {
   if (!kid && jwks->count != 1)

@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * jwt_check.c - checks a portal's access token (RFC 9068 section 4)
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "jwt_check.h"
@@ -14,7 +18,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* base64url without padding. NULL: it is none, or out of memory. The caller frees. */
+/* Decodes base64url without padding into octets that the caller frees. NULL: it is none, or out of memory. */
 static uint8_t *decode(const char *text, size_t n, size_t *len) {
   uint8_t *octets = n ? malloc(n) : NULL;
   if (octets && !base64url_decode(text, n, octets, n, len))
@@ -23,6 +27,7 @@ static uint8_t *decode(const char *text, size_t n, size_t *len) {
   return NULL;
 }
 
+/* The JSON object in n octets of base64url. NULL: there is none. */
 static json_t *object_of(const char *text, size_t n) {
   size_t len;
   uint8_t *octets = decode(text, n, &len);
@@ -41,6 +46,7 @@ struct parts {
   size_t header_len, claims_len, signature_len;
 };
 
+/* False: the token has not three parts. */
 static bool split(const char *token, struct parts *parts) {
   const char *first = strchr(token, '.'), *second = first ? strchr(first + 1, '.') : NULL;
   if (!second || strchr(second + 1, '.'))
@@ -54,7 +60,8 @@ static bool split(const char *token, struct parts *parts) {
   return true;
 }
 
-/* RFC 7518 3.4: R and S beside each other; OpenSSL wants DER. NULL: wrong length. */
+/* Makes DER, which OpenSSL takes, from an ECDSA signature in which R stands beside S (RFC 7518 section 3.4). NULL: the
+ * length is wrong. */
 static uint8_t *ecdsa_der(const uint8_t *raw, size_t len, const EVP_PKEY *key, int *der_len) {
   int half = (EVP_PKEY_get_bits(key) + 7) / 8;
   ECDSA_SIG *sig = ECDSA_SIG_new();
@@ -73,7 +80,7 @@ static uint8_t *ecdsa_der(const uint8_t *raw, size_t len, const EVP_PKEY *key, i
   return *der_len > 0 ? der : NULL;
 }
 
-/* alg is one of the allowed ones, and of the key's kind. */
+/* Is the signature right? alg is one of the allowed algorithms, and of the key's kind. */
 static bool signed_by(const struct parts *parts, const char *alg, EVP_PKEY *key) {
   const char *name = !strcmp(alg + 2, "256")   ? "SHA256"
                      : !strcmp(alg + 2, "384") ? "SHA384"
@@ -95,11 +102,12 @@ static bool signed_by(const struct parts *parts, const char *alg, EVP_PKEY *key)
   return ok;
 }
 
-/* "at+jwt", or with its media type in front (RFC 9068 section 4). */
+/* Is the type "at+jwt", or its whole media type (RFC 9068 section 4)? */
 static bool access_token(const char *typ) {
   return typ && (!strcasecmp(typ, "at+jwt") || !strcasecmp(typ, "application/at+jwt"));
 }
 
+/* Is the audience the claim, or in the claim's list? */
 static bool names(const json_t *aud, const char *audience) {
   size_t i;
   json_t *one;
@@ -112,6 +120,7 @@ static bool names(const json_t *aud, const char *audience) {
   return false;
 }
 
+/* Returns NULL, or what is wrong. */
 static const char *check_claims(const json_t *claims, const struct settings *s, int64_t now,
                                 char *out, size_t cap) {
   const json_t *exp = json_object_get(claims, "exp"), *nbf = json_object_get(claims, "nbf");
@@ -143,11 +152,11 @@ const char *jwt_check(const char *token, const struct settings *s, const struct 
   size_t len = strlen(token);
   *unknown_key = false;
   if (len == 0 || len > JWT_TOKEN_MAX)
-    return "subject_token: empty or longer than 8192 octets";
+    return "subject_token: it is empty or longer than 8192 octets";
   struct parts parts;
   json_t *header = split(token, &parts) ? object_of(parts.header, parts.header_len) : NULL;
   if (!header)
-    return "subject_token: not a JWT";
+    return "subject_token: it is not a JWT";
   const char *alg = json_string_value(json_object_get(header, "alg"));
   const char *kid = json_string_value(json_object_get(header, "kid"));
   const char *wrong = NULL;
@@ -165,7 +174,7 @@ const char *jwt_check(const char *token, const struct settings *s, const struct 
     wrong = "subject_token: its signature is wrong";
   json_t *claims = wrong ? NULL : object_of(parts.claims, parts.claims_len);
   if (!wrong)
-    wrong = claims ? check_claims(claims, s, now, out, cap) : "subject_token: no claims";
+    wrong = claims ? check_claims(claims, s, now, out, cap) : "subject_token: it has no claims";
   json_decref(claims);
   json_decref(header);
   return wrong;

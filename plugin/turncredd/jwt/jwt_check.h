@@ -1,10 +1,9 @@
 /*
- * jwt_check.h - is this a portal's access token, and whose? (RFC 9068 section 4)
+ * jwt_check.h - checks a portal's access token (RFC 9068 section 4)
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * Signatures are checked by OpenSSL: libjwt 1.x refuses every typ but "JWT", so the tokens that RFC
- * 9068 demands.
+ * OpenSSL checks the signatures: libjwt 1.x refuses every typ but "JWT", and thus the tokens that RFC 9068 demands.
  */
 #ifndef TURNCREDD_JWT_CHECK_H
 #define TURNCREDD_JWT_CHECK_H
@@ -18,8 +17,9 @@
 
 #define JWT_TOKEN_MAX 8192 /* octets */
 
-/* The subject into out. NULL, or what is wrong, in a sentence without any part of the token.
- * *unknown_key: that is all that is known to be wrong, and a newer key set may help. */
+/* Checks a token at the time now (UTC seconds) and copies its subject into out. Returns NULL, or a sentence, without any
+ * part of the token, that says what is wrong. *unknown_key: the key set lacks the token's key, and a newer set may have it;
+ * nothing else is known to be wrong. */
 const char *jwt_check(const char *token, const struct settings *settings, const struct jwks *jwks,
                       int64_t now, bool *unknown_key, char *out, size_t cap);
 

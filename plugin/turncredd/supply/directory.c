@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * directory.c - callers, and what issuers need to know of realms, in memory
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "directory.h"
@@ -14,11 +18,11 @@
 
 struct directory {
   atomic_uint refs;
-  PGresult *callers_result, *realms_result; /* all texts point into them */
+  PGresult *callers_result, *realms_result; /* texts point into them */
   struct caller *callers;
   struct realm_info *realms;
   size_t caller_count, realm_count;
-  void **blocks; /* lists and octets */
+  void **blocks; /* memory of lists and octets */
   size_t block_count;
 };
 
@@ -36,7 +40,7 @@ const char *scope_name(enum scope scope) {
   return "";
 }
 
-/* A file that was kept by another version with other columns is not taken. */
+/* A sealed file of another version, with another number of columns, is refused. */
 #define CALLER_FIELDS 7
 #define REALM_FIELDS  6
 static const char *const sql[] = {
@@ -48,6 +52,7 @@ static const char *const sql[] = {
     " ELSE uris END, E'\\n'), at_rest = 'plain', kek_id, foreign_caller FROM turncred.realm"
     " ORDER BY name COLLATE \"C\""};
 
+/* Memory that is freed with the directory. NULL: out of memory. */
 static void *block(struct directory *d, size_t size) {
   void *p = calloc(1, size);
   void **more = p ? realloc(d->blocks, (d->block_count + 1) * sizeof *more) : NULL;
@@ -60,6 +65,7 @@ static void *block(struct directory *d, size_t size) {
   return p;
 }
 
+/* The lines of a text as a list that ends with NULL. NULL: out of memory. */
 static char *const *list(struct directory *d, const char *text) {
   size_t n = 2, i = 0, len = strlen(text) + 1;
   for (const char *p = text; *p; p++)
@@ -73,6 +79,7 @@ static char *const *list(struct directory *d, const char *text) {
   return out;
 }
 
+/* The 32 octets in a field of hexadecimal digits. NULL: the field is null or damaged. */
 static const uint8_t *octets(struct directory *d, const PGresult *r, int row, int field) {
   uint8_t *out = PQgetisnull(r, row, field) ? NULL : block(d, 32);
   size_t len;
@@ -168,7 +175,7 @@ char *directory_text(const struct directory *d) {
   return text;
 }
 
-/* A result as the database would give it. */
+/* Makes a result as the database would return it. NULL: the rows have not so many fields, or out of memory. */
 static PGresult *rows_of(const json_t *rows, int fields) {
   PGresAttDesc columns[16];
   size_t i, f;
@@ -243,19 +250,12 @@ bool directory_equal(const struct directory *a, const struct directory *b) {
          same(a->realms_result, b->realms_result);
 }
 
-static int compare_caller(const void *key, const void *item) {
-  return strcmp(key, ((const struct caller *)item)->name);
-}
 static int compare_realm(const void *key, const void *item) {
   return strcmp(key, ((const struct realm_info *)item)->name);
 }
 
-const struct caller *directory_by_name(const struct directory *d, const char *name) {
-  return bsearch(name, d->callers, d->caller_count, sizeof *d->callers, compare_caller);
-}
-
 const struct caller *directory_by_key(const struct directory *d, const uint8_t sha256[32]) {
-  /* what is compared is a hash of 256 random bits: how long it takes tells nothing */
+  /* the hash of 256 random bits is compared: the time that the comparison takes tells nothing */
   for (size_t i = 0; i < d->caller_count; i++)
     if (d->callers[i].key && memcmp(d->callers[i].key, sha256, 32) == 0)
       return &d->callers[i];

@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * pusher.c - the thread that pushes credentials and waits until the TURN servers have them
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "pusher.h"
@@ -16,7 +20,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define LOOK_MS 20 /* between two looks at the servers' progress */
+#define LOOK_MS 20 /* between two questions for the servers' progress */
 
 struct pusher {
   const char *conninfo, *instance;
@@ -25,7 +29,7 @@ struct pusher {
   pthread_t thread;
   pthread_mutex_t lock;
   struct push *fresh, **fresh_end;
-  struct push *waiting; /* in the database, not yet everywhere */
+  struct push *waiting; /* pushes that are in the database and not yet on every live server */
   atomic_bool stop;
 };
 
@@ -95,7 +99,7 @@ static PGresult *put(struct pusher *p, const struct push *push) {
 static PGresult *take_back(struct pusher *p, const struct push *push) {
   char reason[120];
   struct pg_params params = {0};
-  snprintf(reason, sizeof reason, "asked for by caller %s", push->caller);
+  snprintf(reason, sizeof reason, "requested by caller %s", push->caller);
   pg_text(&params, push->realm);
   pg_text(&params, push->username);
   pg_text(&params, push->kind == PUSH_REVOKE ? "t" : "f");
@@ -105,10 +109,10 @@ static PGresult *take_back(struct pusher *p, const struct push *push) {
       &params);
 }
 
-/* false: the database is away. */
+/* Carries out one push. False: the database is away. */
 static bool carry_out(struct pusher *p, struct push *push) {
   if (p->db.conn)
-    pg_wait(&p->db, 0); /* sees a connection that was lost while idle */
+    pg_wait(&p->db, 0); /* notices a connection that was lost while it was idle */
   if (!p->db.conn && pg_connect(&p->db, p->conninfo, "turncredd push")) {
     snprintf(push->text, sizeof push->text, "%s", p->db.line);
     finish(push, PUSH_UNKNOWN);
@@ -132,7 +136,7 @@ static bool carry_out(struct pusher *p, struct push *push) {
   return true;
 }
 
-/* Every change below this transaction is in force on all live servers. 0: not known. */
+/* Changes of transactions below this one are in force on all live servers. 0: not known. */
 static uint64_t progress(struct pusher *p) {
   uint64_t least = 0;
   PGresult *r = NULL;
@@ -148,7 +152,8 @@ static uint64_t progress(struct pusher *p) {
   return least;
 }
 
-static void look(struct pusher *p) {
+/* Finishes the pushes that all live servers have, and those that are late. */
+static void finish_waiting(struct pusher *p) {
   uint64_t least = progress(p);
   for (struct push **at = &p->waiting; *at;) {
     struct push *push = *at;
@@ -180,12 +185,12 @@ static void *run(void *arg) {
       } else if (!carry_out(p, push)) {
         away = true;
         log_line(LOG_WARNING, "database: %s; pushes are answered with 503", p->db.line);
-        if (!next) /* what came meanwhile waited as long */
+        if (!next) /* the pushes that came meanwhile have waited as long */
           next = take_fresh(p);
       }
     }
     if (p->waiting)
-      look(p);
+      finish_waiting(p);
   }
   return NULL;
 }

@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * reserve.c - tokens that this instance has reserved under each key, in memory
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
 #include "config.h"
 
 #include "reserve.h"
@@ -14,7 +18,7 @@
 struct key_reserve {
   UT_hash_handle hh;
   uint64_t left;
-  char name[]; /* REALM/KID: a realm's name holds no slash */
+  char name[]; /* REALM/KID; the name of a realm has no slash */
 };
 
 struct reserve {

@@ -1,9 +1,9 @@
 /*
- * reserve.h - tokens that this instance has reserved under each key
+ * reserve.h - tokens that this instance has reserved under each key, in memory
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * A key may sign 2^32 tokens (random 96-bit nonces). The database counts what instances have
+ * A key may sign 2^32 tokens, because nonces of 96 bits are random. The database counts the tokens that instances have
  * reserved; an instance signs from its reserve, also while the database is away.
  */
 #ifndef TURNCREDD_RESERVE_H
@@ -15,22 +15,23 @@
 
 struct reserve;
 
-struct reserve *reserve_new(uint64_t block); /* NULL: no memory. block: reserved at a time */
-void reserve_free(struct reserve *reserve);
-/* One token. false: nothing is reserved. *low: it is time to reserve more. */
+/* block: tokens reserved at a time. NULL: out of memory. */
+struct reserve *reserve_new(uint64_t block);
+void reserve_free(struct reserve *reserve); /* NULL is allowed */
+/* Takes one token. False: none is reserved. *low: more should be reserved. */
 bool reserve_take(struct reserve *reserve, const char *realm, const char *kid, bool *low);
-/* The same, but a key that is new here is waited for, so long at the most: a rotation refuses
- * nobody.
- */
+/* The same, but it waits up to ms milliseconds for the first tokens of a key that the reserve does not know yet, so that no
+ * request is refused because of a rotation. */
 bool reserve_take_within(struct reserve *reserve, const char *realm, const char *kid, uint32_t ms,
                         bool *low);
-/* A token was not signed after all. */
+/* Gives back a token that was not signed after all. */
 void reserve_return(struct reserve *reserve, const char *realm, const char *kid);
-/* How many should be reserved for the key now: 0 or the block. */
+/* How many tokens should be reserved under the key now: 0 or a block. */
 uint64_t reserve_wanted(struct reserve *reserve, const char *realm, const char *kid);
+/* How many tokens are left under the key. */
 uint64_t reserve_left(struct reserve *reserve, const char *realm, const char *kid);
-/* 0: nothing is to be had, nobody waits. false: no memory; what was reserved is lost then, which is
- * safe. */
+/* Adds count tokens, and wakes those who wait for them. count 0: the database has none for this key, so that nobody waits
+ * for it any longer. False: out of memory; the tokens are lost, which is safe. */
 bool reserve_add(struct reserve *reserve, const char *realm, const char *kid, uint64_t count);
 
 #endif

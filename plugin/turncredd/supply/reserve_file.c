@@ -17,12 +17,12 @@
 #include <string.h>
 
 #define FILE_NAME "reserve"
-#define PARTS     16
+#define PARTS     16 /* of a block */
 
 struct reserve_file {
   const struct sealed_folder *folder;
   uint64_t block;
-  json_t *left; /* {"REALM/KID": count}: a realm's name holds no slash */
+  json_t *left; /* {"REALM/KID": count}; the name of a realm has no slash */
   char last_error[300];
 };
 
@@ -36,6 +36,7 @@ static json_int_t left_of(const struct reserve_file *file, const char *realm, co
   return json_integer_value(json_object_get(file->left, name));
 }
 
+/* Writes the file. False: it cannot be written, which has been logged once. */
 static bool save(struct reserve_file *file) {
   char err[300] = "";
   char *text = json_dumps(file->left, JSON_COMPACT);

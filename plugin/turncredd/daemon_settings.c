@@ -14,7 +14,7 @@
 
 #define FIELD(m) offsetof(struct settings, m)
 
-const struct setting settings_table[] = {
+static const struct setting settings_table[] = {
     STORE_SETTINGS(FIELD),
     {"state_dir", SETTING_PATH, FIELD(state_dir), true, NULL, 0, 0,
      "folder of the journal of issues, for this instance alone, on a disk that keeps what is synced"},

@@ -49,9 +49,6 @@ struct settings {
   bool public_exchange;
 };
 
-/* The table ends with a NULL name. */
-extern const struct setting settings_table[];
-
 /* 0, or -1 with a sentence in err. */
 int settings_read(struct settings *settings, const char *path, char *err, size_t err_cap);
 /* The first setting that differs between a and b and that a reload does not change, or NULL. */

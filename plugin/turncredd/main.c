@@ -88,8 +88,10 @@ static int open_parts(struct daemon *daemon, char *err, size_t cap) {
     return -1;
   daemon->reserve = reserve_new((uint64_t)s->token_reserve);
   daemon->limits = limits_new(NAMES_MAX);
-  if (!daemon->reserve || !daemon->limits)
-    return snprintf(err, cap, "out of memory"), -1;
+  if (!daemon->reserve || !daemon->limits) {
+    snprintf(err, cap, "out of memory");
+    return -1;
+  }
   bool sealing = *s->store.snapshot_file && kek_ring_count(daemon->reloadable.current->keks) > 0;
   struct delivery_config config = {.conninfo = daemon->conninfo,
                                   .instance = daemon->instance,
@@ -107,8 +109,10 @@ static int open_parts(struct daemon *daemon, char *err, size_t cap) {
     return -1;
   if (!(daemon->pusher =
             pusher_start(daemon->conninfo, daemon->instance, (uint32_t)s->database_timeout)) ||
-      !(daemon->fetcher = fetcher_start()) || store_start(daemon->store))
-    return snprintf(err, cap, "out of memory, descriptors or threads"), -1;
+      !(daemon->fetcher = fetcher_start()) || store_start(daemon->store)) {
+    snprintf(err, cap, "out of memory, descriptors or threads");
+    return -1;
+  }
   fetcher_configure(daemon->fetcher, s);
   return 0;
 }

@@ -358,8 +358,10 @@ int server_start(struct server **out, struct daemon *daemon, const struct route 
                  const struct reloadable *reloadable, char *err, size_t cap) {
   struct server *server = calloc(1, sizeof *server);
   const struct settings *s = &reloadable->settings;
-  if (!server)
-    return snprintf(err, cap, "out of memory"), -1;
+  if (!server) {
+    snprintf(err, cap, "out of memory");
+    return -1;
+  }
   server->daemon = daemon;
   server->routes = routes;
   server->monitor_fd = -1;

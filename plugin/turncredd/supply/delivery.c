@@ -375,8 +375,10 @@ static void *run(void *arg) {
 int delivery_start(struct delivery **out, const struct delivery_config *config, char *err,
                   size_t cap) {
   struct delivery *d = calloc(1, sizeof *d);
-  if (!d)
-    return snprintf(err, cap, "out of memory"), -1;
+  if (!d) {
+    snprintf(err, cap, "out of memory");
+    return -1;
+  }
   d->config = *config;
   d->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   d->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -392,9 +394,9 @@ int delivery_start(struct delivery **out, const struct delivery_config *config, 
   if (d->wake_fd < 0 || d->stop_fd < 0 || !d->reader || (sealing && !d->reserve_file) ||
       pthread_create(&d->thread, NULL, run, d)) {
     store_reader_free(d->reader);
-    reserve_file_free(d->reserve_file);
-    free(d);
-    return snprintf(err, cap, "out of memory, descriptors or threads"), -1;
+    delivery_free(d);
+    snprintf(err, cap, "out of memory, descriptors or threads");
+    return -1;
   }
   journal_watch(config->journal, on_entries, d);
   *out = d;

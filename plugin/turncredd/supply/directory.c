@@ -132,8 +132,10 @@ static bool take_realms(struct directory *d) {
 
 int directory_load(struct directory **out, struct pg *db, char *err, size_t cap) {
   struct directory *d = calloc(1, sizeof *d);
-  if (!d)
-    return snprintf(err, cap, "out of memory"), ENOMEM;
+  if (!d) {
+    snprintf(err, cap, "out of memory");
+    return ENOMEM;
+  }
   atomic_init(&d->refs, 1);
   int rc = 0;
   if (!(d->callers_result = pg_query(db, sql[0], NULL)) ||

@@ -285,6 +285,7 @@ server_log() { cat "$TC_DIR/servers/$1/log"; }
 flip_octet() {
   local octet
   octet=$(xxd -s "$2" -l 1 -p "$1")
+  # shellcheck disable=SC2059 # the octet is an escape of the format
   printf "\\x$(printf %02x $((0x$octet ^ 255)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
 

@@ -198,7 +198,7 @@ class Server:
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(10)
+                self.process.wait(1)  # from 4.6.2 it takes 6 s over its end, which nobody looks at here
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait(5)

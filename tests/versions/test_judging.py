@@ -76,7 +76,7 @@ class Table(unittest.TestCase):
         for folder in ("abi", "conformance"):
             sys.path.insert(0, os.path.join(checks.TOP, "tests", folder))
         ids, needed = [], set()
-        for file in checks.test_files("abi") + checks.test_files("conformance"):
+        for file in checks.test_files("abi", "conformance"):
             module = __import__(os.path.basename(file)[:-3])
             # class by class: load_tests leaves out what the version at hand does not have
             for case in vars(module).values():

@@ -42,7 +42,7 @@ own_examples() {
   wrapped turnutils_uclient -p "$port" -r "$peer"
   local rc=0
   (cd "$place/examples" && timeout 300 bash ./run_tests.sh >"$place/output" 2>&1 3>&- 4>&-) || rc=$?
-  xargs -r kill 2>/dev/null <"$place/pids" || true
+  xargs -r kill -KILL 2>/dev/null <"$place/pids" || true
   # only the script's own lines: the programs also print lines that depend on chance (such as a port in use)
   grep -E '^(Running|OK|FAIL)' "$place/output"
   return $rc

@@ -3,17 +3,23 @@
 
 import contextlib
 import errno
+import functools
 import os
 import random
+import re
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
 import turnclient
 import transport
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "versions"))
+import differences  # noqa: E402
 
 STOCK = "/usr/bin/turnserver"
 RELAY_PORTS = 2000  # newer versions shuffle them at start, with a system call each
@@ -45,10 +51,12 @@ def patched():
     return find("TURNSERVER", "COTURN_DIR")
 
 
+@functools.lru_cache(None)
 def version(program):
     """The version that turnserver names, as numbers: (4, 6, 1)."""
-    run = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20)
-    return tuple(int(part) for part in run.stdout.split()[-1].split("."))
+    with open(program, "rb") as file:  # 4.5.2 has no --version
+        found = re.search(rb"Coturn-(\d+)\.(\d+)\.(\d+)", file.read())
+    return tuple(map(int, found.groups()))
 
 
 def has_ipv6():
@@ -139,9 +147,11 @@ class Server:
         lines = [line.replace("@FOLDER@", self.folder) for line in lines]
         if not any(line.startswith("userdb=") or "psql-userdb=" in line for line in lines):
             config.append(f"userdb={self.folder}/userdb.sqlite")
+        config += lines
+        config += differences.settings(".".join(map(str, version(program))), config)
         self.config = os.path.join(self.folder, "turnserver.conf")
         with open(self.config, "w") as file:
-            file.write("\n".join(config + lines) + "\n")
+            file.write("\n".join(config) + "\n")
         self.process = None
         self.ports = iter(random.sample(range(32768, 61000), 28000))
 

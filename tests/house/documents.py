@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""documents.py: documents name only files that exist.
+"""documents.py: documents name only files that exist, and the head of each C file names that file.
 
 In documents (.md files and manuals) a word counts as a path if its first part is a folder at the top of the
 repository, or `.` or `..`. Words with a placeholder (NAME, *) and files that the build makes do not count.
-Prints a TAP line for each document.
+Prints a TAP line for each document, and one for the heads.
 """
 
 import os
@@ -15,6 +15,7 @@ import sys
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 WORD = re.compile(r"[\w.*+@/-]+")
 PLACEHOLDER = re.compile(r"[A-Z]{4,}$|[A-Z]{4,}/|_X\b|\*|\.\.\.")
+HEAD = re.compile(r"^(?:/\*| \*) ([\w.-]+\.[ch]) - ", re.M)
 # made by autoreconf and by an operator who unpacks coturn beside this repository
 ELSEWHERE = re.compile(r"^(configure|coturn-[\d.]+|Unity)$")
 
@@ -69,6 +70,10 @@ def main():
         return 1
     good = [report(f"{name} names files that exist", [f"line {n}: {word}" for n, word in tree.missing(name)])
             for name in documents]
+    heads = [(name, found.group(1)) for name in tree.files if re.search(r"\.[ch]$", name)
+             for found in [HEAD.search(read(name)[:1000])] if found]
+    wrong = [f"{name} begins with {said}" for name, said in heads if os.path.basename(name) != said]
+    good.append(report("the head of each C file names that file", wrong))
     return 0 if all(good) else 1
 
 

@@ -174,26 +174,33 @@ static struct hamt_node *pair(struct hamt_item *a, struct hamt_item *b, unsigned
   return node;
 }
 
+/* put below the last level, where hashes are the same and the items stand in a row. */
+static int put_last(const struct hamt_type *type, struct hamt_node **at, unsigned shift, struct hamt_item *item,
+                    bool *added) {
+  struct hamt_node *node = *at;
+  const void *key = type->key(item);
+  for (unsigned i = 0; i < node->datamap; i++) {
+    if (!type->same(node->slot[i].item, key))
+      continue;
+    if (!(node = own(at, shift, 0)))
+      return ENOMEM;
+    hamt_unref(type, node->slot[i].item);
+    node->slot[i].item = item;
+    return 0;
+  }
+  if (!(node = own(at, shift, 1)))
+    return ENOMEM;
+  node->slot[node->datamap++].item = item;
+  *added = true;
+  return 0;
+}
+
 static int put(const struct hamt_type *type, struct hamt_node **at, unsigned shift,
                struct hamt_item *item, bool *added) {
   struct hamt_node *node = *at;
+  if (shift >= DEPTH)
+    return put_last(type, at, shift, item, added);
   const void *key = type->key(item);
-  if (shift >= DEPTH) {
-    for (unsigned i = 0; i < node->datamap; i++) {
-      if (!type->same(node->slot[i].item, key))
-        continue;
-      if (!(node = own(at, shift, 0)))
-        return ENOMEM;
-      hamt_unref(type, node->slot[i].item);
-      node->slot[i].item = item;
-      return 0;
-    }
-    if (!(node = own(at, shift, 1)))
-      return ENOMEM;
-    node->slot[node->datamap++].item = item;
-    *added = true;
-    return 0;
-  }
   uint32_t bit = bit_of(item->hash, shift);
   if (node->nodemap & bit) {
     if (!(node = own(at, shift, 0)))

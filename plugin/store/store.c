@@ -443,6 +443,15 @@ static uint32_t backoff(uint32_t *delay) {
   return now / 2 + now / 2 * r / 255; /* jitter: not all servers try at once */
 }
 
+/* Connects if there is no connection. A failure is noted, unless the store is asked to stop or to reload. */
+static bool is_connected(struct store *store) {
+  if (store->feed.db.conn || connect_database(store))
+    return true;
+  if (!atomic_load(&store->stop) && !atomic_load(&store->reload))
+    failed(store);
+  return false;
+}
+
 static void *run(void *arg) {
   struct store *store = arg;
   struct feed *feed = &store->feed;
@@ -459,14 +468,7 @@ static void *run(void *arg) {
     }
     if (atomic_load(&store->stop))
       break;
-    bool ok = true;
-    if (!feed->db.conn && !connect_database(store)) {
-      ok = false;
-      if (!atomic_load(&store->stop) && !atomic_load(&store->reload))
-        failed(store);
-    }
-    if (ok)
-      ok = look(store, &full);
+    bool ok = is_connected(store) && look(store, &full);
     if (disk && !atomic_load(&store->stop)) {
       disk = false;
       feed->db.connect_ms = connect_ms;

@@ -29,10 +29,10 @@ enum turn_auth_listener {
 };
 
 /* check_stun_auth() of ns_turn_server.c */
-typedef int turn_auth_check(turn_turnserver *server, ts_ur_super_session *ss, stun_tid *tid,
-                            int *resp_constructed, int *err_code, const uint8_t **reason,
-                            ioa_net_data *in_buffer, ioa_network_buffer_handle nbh, uint16_t method,
-                            int *message_integrity, int *postpone_reply, int can_resume);
+typedef int turn_auth_check(turn_turnserver *server, ts_ur_super_session *ss, stun_tid *tid, int *resp_constructed,
+                            int *err_code, const uint8_t **reason, ioa_net_data *in_buffer,
+                            ioa_network_buffer_handle nbh, uint16_t method, int *message_integrity, int *postpone_reply,
+                            int can_resume);
 
 struct turn_auth_hooks {
   /* Called in check_stun_auth, when the session has a nonce. 1: decided (the arguments are filled
@@ -62,28 +62,27 @@ struct turn_auth_hooks {
 
   /* Called in the UDP listener where it challenges without a session (4.16 and later; else NULL),
    * on whatever thread it runs. */
-  enum turn_auth_listener (*listener_check)(turn_turnserver *server, ioa_net_data *in_buffer,
-                                            const ioa_addr *local, ioa_network_buffer_handle nbh,
-                                            int fingerprint);
+  enum turn_auth_listener (*listener_check)(turn_turnserver *server, ioa_net_data *in_buffer, const ioa_addr *local,
+                                            ioa_network_buffer_handle nbh, int fingerprint);
 };
 
 /* What the hooks use of the server. */
 struct turn_auth_services {
   turn_auth_check *check;
   ts_ur_super_session *(*session)(turn_turnserver *server, turnsession_id sid);
-  int (*read)(turn_turnserver *server, ts_ur_super_session *ss, ioa_net_data *in_buffer,
-              int can_resume, int count_usage);
+  int (*read)(turn_turnserver *server, ts_ur_super_session *ss, ioa_net_data *in_buffer, int can_resume,
+              int count_usage);
   void (*dec_quota)(ts_ur_super_session *ss);
 };
 
 extern const struct turn_auth_hooks *turn_auth_hooks;
 extern const struct turn_auth_services turn_auth_services;
 
-static inline void session_add_integrity_str(ts_ur_super_session *ss, turn_credential_type ct,
-                                             uint8_t *buf, size_t *len, hmackey_t key,
-                                             password_t pwd, SHATYPE shatype) {
-  if (!turn_auth_hooks || !turn_auth_hooks->add_integrity(ss, buf, len))
+static inline void session_add_integrity_str(ts_ur_super_session *ss, turn_credential_type ct, uint8_t *buf,
+                                             size_t *len, hmackey_t key, password_t pwd, SHATYPE shatype) {
+  if (!turn_auth_hooks || !turn_auth_hooks->add_integrity(ss, buf, len)) {
     stun_attr_add_integrity_str(ct, buf, len, key, pwd, shatype);
+  }
 }
 
 #ifdef __cplusplus

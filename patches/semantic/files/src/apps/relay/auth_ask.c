@@ -16,11 +16,11 @@ static __thread struct {
   uint8_t verified[COTURN_AUTH_KEY_MAX];
 } asking;
 
-int auth_check_integrity(const struct coturn_auth_request *request, const uint8_t *key,
-                         size_t key_len) {
+int auth_check_integrity(const struct coturn_auth_request *request, const uint8_t *key, size_t key_len) {
   int ret;
-  if (!request || request != asking.request || !key)
+  if (!request || request != asking.request || !key) {
     return -1;
+  }
   ret = auth_verify(asking.x, key, key_len);
   if (ret == 1) {
     memcpy(asking.verified, key, key_len);
@@ -49,8 +49,9 @@ int auth_ask_challenge(struct auth_exchange *x) {
     request.transport = from->transport;
     request.method = x->method;
     request.flags = x->a.wants_token ? COTURN_AUTH_REQ_WANTS_TOKEN : 0;
-    if (auth_module_enter() < 0)
+    if (auth_module_enter() < 0) {
       return -1;
+    }
     verdict = auth_module.challenge(auth_module_state, &request, &challenge);
     auth_module_leave();
     challenge.realm[COTURN_AUTH_REALM_MAX] = 0;
@@ -68,8 +69,9 @@ int auth_ask_challenge(struct auth_exchange *x) {
     st->challenged = 1;
     return 1;
   }
-  if (verdict != COTURN_AUTH_DECLINED)
+  if (verdict != COTURN_AUTH_DECLINED) {
     return -1;
+  }
   STRCPY(st->realm, from->realm);
   st->offers_tokens = 0;
   st->accepts_tokens = 1;
@@ -103,14 +105,14 @@ static int use_answer(struct auth_exchange *x, struct auth_answer *answer, int v
       code = 500;
     }
     answer->denial.display_name[COTURN_AUTH_NAME_MAX] = 0;
-    return auth_refuse(x, code, answer->denial.reason,
-                       auth_display_of(x, answer->denial.display_name));
+    return auth_refuse(x, code, answer->denial.reason, auth_display_of(x, answer->denial.display_name));
 
   case COTURN_AUTH_DECLINED:
     auth_count(AUTH_COUNT_DECLINED);
     /* What the module has granted, coturn's own users cannot take over. */
-    if (auth_module_options.only || x->held->auth_session->granted)
+    if (auth_module_options.only || x->held->auth_session->granted) {
       return auth_refuse(x, 401, COTURN_AUTH_REASON_UNKNOWN_USER, x->username);
+    }
     own->skip = 1;
     stun_tid_cpy(&own->skip_tid, x->tid);
     return 0;
@@ -127,12 +129,15 @@ static void fill_request(const struct auth_exchange *x, uint32_t why, uint64_t h
   request->handle.request = handle;
   request->session = x->held->id;
   request->why = why;
-  if (auth_has_allocation(x->held))
+  if (auth_has_allocation(x->held)) {
     request->flags |= COTURN_AUTH_REQ_HAS_ALLOCATION;
-  if (x->a.wants_token)
+  }
+  if (x->a.wants_token) {
     request->flags |= COTURN_AUTH_REQ_WANTS_TOKEN;
-  if (x->held != x->ss)
+  }
+  if (x->held != x->ss) {
     request->flags |= COTURN_AUTH_REQ_MOBILITY;
+  }
   request->method = x->method;
   request->transport = x->from.transport;
   request->username = x->username;
@@ -141,8 +146,9 @@ static void fill_request(const struct auth_exchange *x, uint32_t why, uint64_t h
   if (why & COTURN_AUTH_WHY_TOKEN) {
     request->access_token = stun_attr_get_value(x->a.token);
     request->access_token_len = (size_t)stun_attr_get_len(x->a.token);
-    if (!request->access_token) /* an empty token is not an absent one */
+    if (!request->access_token) { /* an empty token is not an absent one */
       request->access_token = (const uint8_t *)"";
+    }
   }
   request->message = x->message;
   request->message_len = x->message_len;
@@ -152,9 +158,8 @@ static void fill_request(const struct auth_exchange *x, uint32_t why, uint64_t h
   request->origin = x->from.origin;
 }
 
-enum coturn_auth_verdict auth_authenticate(struct auth_exchange *x, uint32_t why, uint32_t flags,
-                                           uint64_t handle, struct auth_answer *answer,
-                                           int *verified) {
+enum coturn_auth_verdict auth_authenticate(struct auth_exchange *x, uint32_t why, uint32_t flags, uint64_t handle,
+                                           struct auth_answer *answer, int *verified) {
   struct coturn_auth_request request = {.header = COTURN_AUTH_HEADER(request), .flags = flags};
   enum coturn_auth_verdict verdict;
 
@@ -177,10 +182,10 @@ enum coturn_auth_verdict auth_authenticate(struct auth_exchange *x, uint32_t why
   asking.request = NULL;
   auth_module_leave();
 
-  if (verdict == COTURN_AUTH_GRANTED && asking.verified_len &&
-      asking.verified_len == answer->grant.key_len &&
-      !CRYPTO_memcmp(asking.verified, answer->grant.key, asking.verified_len))
+  if (verdict == COTURN_AUTH_GRANTED && asking.verified_len && asking.verified_len == answer->grant.key_len &&
+      !CRYPTO_memcmp(asking.verified, answer->grant.key, asking.verified_len)) {
     *verified = 1;
+  }
   OPENSSL_cleanse(asking.verified, sizeof(asking.verified));
   answer->verdict = verdict;
   return verdict;
@@ -203,14 +208,14 @@ int auth_ask(struct auth_exchange *x, uint32_t why) {
 
   if (x->can_resume) {
     for (i = 0; i < SESSION_PENDING_MAX && !slot; ++i) {
-      if (!own->pending[i].request)
+      if (!own->pending[i].request) {
         slot = &own->pending[i];
+      }
     }
   }
   handle = auth_pending_ask(x->ss->id);
 
-  auth_authenticate(x, why, x->can_resume ? COTURN_AUTH_REQ_CAN_PEND : 0, handle, &answer,
-                    &verified);
+  auth_authenticate(x, why, x->can_resume ? COTURN_AUTH_REQ_CAN_PEND : 0, handle, &answer, &verified);
 
   if (answer.verdict == COTURN_AUTH_PENDING) {
     ret = auth_pending_wait(handle, x->server, x->tid, slot ? x->in_buffer : NULL, &answer);
@@ -223,8 +228,7 @@ int auth_ask(struct auth_exchange *x, uint32_t why) {
     }
     if (ret < 0) {
       return auth_refuse(x, 500,
-                         x->can_resume ? COTURN_AUTH_REASON_TOO_MANY_PENDING
-                                       : COTURN_AUTH_REASON_CANNOT_POSTPONE,
+                         x->can_resume ? COTURN_AUTH_REASON_TOO_MANY_PENDING : COTURN_AUTH_REASON_CANNOT_POSTPONE,
                          x->username);
     }
   } else {

@@ -27,9 +27,11 @@ void auth_module_leave(void) { __atomic_fetch_sub(&calls, 1, __ATOMIC_SEQ_CST); 
 
 int auth_module_close(void) {
   const uint64_t until = auth_monotonic_ms() + CLOSE_MS;
-  if (__atomic_exchange_n(&stopping, 1, __ATOMIC_SEQ_CST))
+  if (__atomic_exchange_n(&stopping, 1, __ATOMIC_SEQ_CST)) {
     return -1;
-  while (__atomic_load_n(&calls, __ATOMIC_SEQ_CST) && auth_monotonic_ms() < until)
+  }
+  while (__atomic_load_n(&calls, __ATOMIC_SEQ_CST) && auth_monotonic_ms() < until) {
     usleep(1000);
+  }
   return 0;
 }

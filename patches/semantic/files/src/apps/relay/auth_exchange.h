@@ -124,8 +124,7 @@ int auth_attr_is(stun_attr_ref sar, const char *value);
 int auth_attr_string(stun_attr_ref sar, char *dst, size_t dst_size);
 /* 1 if the nonce is one that coturn has made for this address without keeping it (4.16 and later): it is copied to
  * nonce, TURN_STATELESS_NONCE_SIZE octets. 0: it is not. */
-int auth_stateless_nonce(const struct auth_exchange *x, turn_time_t now, char *nonce,
-                         uint32_t *issued);
+int auth_stateless_nonce(const struct auth_exchange *x, turn_time_t now, char *nonce, uint32_t *issued);
 /* 1 if the nonce is such a one: the session goes on with it. */
 int auth_adopt_nonce(struct auth_exchange *x);
 /* 1 if another attribute than FINGERPRINT stands behind MESSAGE-INTEGRITY. */
@@ -181,12 +180,10 @@ int auth_use_grant(struct auth_exchange *x, struct coturn_auth_grant *g, int ver
  * decided now. */
 int auth_ask_challenge(struct auth_exchange *x);
 /* The host's check_integrity(). */
-int auth_check_integrity(const struct coturn_auth_request *request, const uint8_t *key,
-                         size_t key_len);
+int auth_check_integrity(const struct coturn_auth_request *request, const uint8_t *key, size_t key_len);
 /* Calls authenticate(). *verified: 1 if the grant's key is known to verify the message. */
-enum coturn_auth_verdict auth_authenticate(struct auth_exchange *x, uint32_t why, uint32_t flags,
-                                           uint64_t handle, struct auth_answer *answer,
-                                           int *verified);
+enum coturn_auth_verdict auth_authenticate(struct auth_exchange *x, uint32_t why, uint32_t flags, uint64_t handle,
+                                           struct auth_answer *answer, int *verified);
 /* Asks the module and acts on its answer. 1: decided; 0: coturn's own mechanisms go on. */
 int auth_ask(struct auth_exchange *x, uint32_t why);
 
@@ -195,13 +192,12 @@ int auth_observe(struct auth_exchange *x);
 
 /* ---- auth_session.c */
 /* Goes on with a request whose answer has come, on the relay thread of its session. */
-void auth_session_resume(turn_turnserver *server, turnsession_id session, const stun_tid *tid,
-                         ioa_net_data *in_buffer, const struct auth_answer *answer);
+void auth_session_resume(turn_turnserver *server, turnsession_id session, const stun_tid *tid, ioa_net_data *in_buffer,
+                         const struct auth_answer *answer);
 
 /* ---- auth_listener.c, where coturn's listener challenges without a session */
-enum turn_auth_listener auth_listener_check(turn_turnserver *server, ioa_net_data *in_buffer,
-                                            const ioa_addr *local, ioa_network_buffer_handle nbh,
-                                            int fingerprint);
+enum turn_auth_listener auth_listener_check(turn_turnserver *server, ioa_net_data *in_buffer, const ioa_addr *local,
+                                            ioa_network_buffer_handle nbh, int fingerprint);
 
 /* ---- auth_session.c and auth_host.c: the two tables */
 extern const struct turn_auth_hooks auth_session_hooks;

@@ -14,12 +14,13 @@ const char *auth_display_of(const struct auth_exchange *x, const char *display_n
 }
 
 /* The identity of a grant: its own, or else the USERNAME. */
-static int same_identity(const struct auth_session *st, const struct coturn_auth_grant *g,
-                         const char *username) {
-  if (st->identity_len != g->identity_len)
+static int same_identity(const struct auth_session *st, const struct coturn_auth_grant *g, const char *username) {
+  if (st->identity_len != g->identity_len) {
     return 0;
-  if (!g->identity_len)
+  }
+  if (!g->identity_len) {
     return !strcmp(st->username, username);
+  }
   return !memcmp(st->identity, g->identity, g->identity_len);
 }
 
@@ -30,16 +31,17 @@ int auth_check_grant(struct coturn_auth_grant *g) {
   g->quota_name[COTURN_AUTH_NAME_MAX] = 0;
   g->display_name[COTURN_AUTH_NAME_MAX] = 0;
   g->accounting_realm[COTURN_AUTH_REALM_MAX] = 0;
-  if (!g->key_len || g->key_len > COTURN_AUTH_KEY_MAX)
+  if (!g->key_len || g->key_len > COTURN_AUTH_KEY_MAX) {
     what = "key_len";
-  else if (g->expiry_policy > COTURN_AUTH_EXPIRY_ALLOCATE)
+  } else if (g->expiry_policy > COTURN_AUTH_EXPIRY_ALLOCATE) {
     what = "expiry_policy";
-  else if (g->identity_len > COTURN_AUTH_IDENTITY_MAX)
+  } else if (g->identity_len > COTURN_AUTH_IDENTITY_MAX) {
     what = "identity_len";
-  if (!what)
+  }
+  if (!what) {
     return 0;
-  snprintf(line, sizeof(line),
-           "auth-module: the grant of module %s is not usable: %s is %u (see coturn_auth_module.h)",
+  }
+  snprintf(line, sizeof(line), "auth-module: the grant of module %s is not usable: %s is %u (see coturn_auth_module.h)",
            auth_module.name, what,
            !strcmp(what, "key_len")         ? (unsigned)g->key_len
            : !strcmp(what, "expiry_policy") ? (unsigned)g->expiry_policy
@@ -50,13 +52,13 @@ int auth_check_grant(struct coturn_auth_grant *g) {
 
 static void set_realm(ts_ur_super_session *ss, struct auth_session *st) {
   get_realm_options_by_name(st->accounting_realm, &ss->realm_options);
-  if (st->max_bps)
+  if (st->max_bps) {
     ss->realm_options.perf_options.max_bps = (band_limit_t)st->max_bps;
+  }
 }
 
 /* 0, or -1 without memory: then nothing has changed. */
-static int apply_grant(struct auth_exchange *x, const struct coturn_auth_grant *g,
-                       uint64_t deadline_ms) {
+static int apply_grant(struct auth_exchange *x, const struct coturn_auth_grant *g, uint64_t deadline_ms) {
   ts_ur_super_session *ss = x->held;
   struct auth_session *st = ss->auth_session;
   char *username = strdup(x->username);
@@ -70,8 +72,9 @@ static int apply_grant(struct auth_exchange *x, const struct coturn_auth_grant *
     return -1;
   }
   recharge = ss->quota_used && !auth_is_charged(ss, quota_name, realm);
-  if (recharge && !st->granted)
+  if (recharge && !st->granted) {
     turn_auth_services.dec_quota(ss); /* coturn's own charge */
+  }
 
   memset(ss->hmackey, 0, sizeof(ss->hmackey));
   memcpy(ss->hmackey, g->key, g->key_len);
@@ -103,9 +106,10 @@ static int apply_grant(struct auth_exchange *x, const struct coturn_auth_grant *
   free(st->quota_name);
   st->quota_name = quota_name;
 
-  if (recharge && auth_move_charge(ss) < 0)
+  if (recharge && auth_move_charge(ss) < 0) {
     TURN_LOG_FUNC(TURN_LOG_LEVEL_WARNING, "session %018llu: its new quota name is used up\n",
                   (unsigned long long)ss->id);
+  }
   return 0;
 }
 
@@ -115,14 +119,17 @@ int auth_admit(struct auth_exchange *x) {
   uint64_t left = 0;
 
   /* coturn takes the realm of an Allocate's ORIGIN, or of a Refresh's ticket, verified or not */
-  if (strcmp(x->held->realm_options.name, st->accounting_realm))
+  if (strcmp(x->held->realm_options.name, st->accounting_realm)) {
     set_realm(x->held, st);
+  }
   if (st->deadline_ms && st->policy != COTURN_AUTH_EXPIRY_ALLOCATE) {
     left = auth_seconds_left(st);
-    if (!left)
+    if (!left) {
       left = 1; /* 0 would mean unlimited */
-    if (left > INT32_MAX)
+    }
+    if (left > INT32_MAX) {
       left = INT32_MAX;
+    }
   }
   x->held->max_session_time_auth = (turn_time_t)left;
   if (x->held != x->ss) {
@@ -148,17 +155,20 @@ int auth_use_grant(struct auth_exchange *x, struct coturn_auth_grant *g, int ver
   struct auth_session probe;
   int other;
 
-  if (auth_check_grant(g) < 0)
+  if (auth_check_grant(g) < 0) {
     return auth_refuse(x, 500, COTURN_AUTH_REASON_MODULE_ERROR, x->username);
+  }
   user = auth_display_of(x, g->display_name);
 
-  if (!verified && auth_verify(x, g->key, g->key_len) != 1)
+  if (!verified && auth_verify(x, g->key, g->key_len) != 1) {
     return auth_refuse(x, 401, COTURN_AUTH_REASON_INTEGRITY_MISMATCH, user);
+  }
 
-  if (st->granted)
+  if (st->granted) {
     other = !same_identity(st, g, x->username);
-  else
+  } else {
     other = ss->quota_used && ss->username[0] && strcmp((char *)ss->username, x->username);
+  }
   if (other && auth_has_allocation(ss)) {
     struct auth_session *own = x->ss->auth_session;
     memcpy(own->reply_key, g->key, g->key_len);
@@ -170,8 +180,9 @@ int auth_use_grant(struct auth_exchange *x, struct coturn_auth_grant *g, int ver
   memset(&probe, 0, sizeof(probe));
   probe.policy = g->expiry_policy;
   probe.deadline_ms = auth_deadline_of(g);
-  if (auth_expired(&probe, x->method, auth_has_allocation(ss)))
+  if (auth_expired(&probe, x->method, auth_has_allocation(ss))) {
     return auth_refuse(x, 401, COTURN_AUTH_REASON_EXPIRED, user);
+  }
 
   if (auth_module.session_bound) {
     struct coturn_auth_session bound = {.header = COTURN_AUTH_HEADER(bound)};
@@ -183,16 +194,19 @@ int auth_use_grant(struct auth_exchange *x, struct coturn_auth_grant *g, int ver
     bound.realm = st->realm;
     bound.quota_name = g->quota_name[0] ? g->quota_name : x->username;
     bound.client_addr = x->from.client ? &x->from.client->ss : NULL;
-    if (auth_module_enter() < 0)
+    if (auth_module_enter() < 0) {
       return auth_refuse(x, 500, COTURN_AUTH_REASON_MODULE_ERROR, user);
+    }
     why = auth_module.session_bound(auth_module_state, &bound);
     auth_module_leave();
-    if (why)
+    if (why) {
       return auth_refuse(x, 401, (unsigned)why, user);
+    }
   }
 
-  if (apply_grant(x, g, probe.deadline_ms) < 0)
+  if (apply_grant(x, g, probe.deadline_ms) < 0) {
     return auth_refuse(x, 500, COTURN_AUTH_REASON_MODULE_ERROR, user);
+  }
   auth_count(AUTH_COUNT_GRANTED);
   return auth_admit(x);
 }

@@ -9,10 +9,12 @@
 static void host_log(enum coturn_auth_log_level level, const char *line) {
   char clean[901];
   size_t i;
-  if (!line)
+  if (!line) {
     return;
-  if (level == COTURN_AUTH_LOG_DEBUG && !turn_params.verbose)
+  }
+  if (level == COTURN_AUTH_LOG_DEBUG && !turn_params.verbose) {
     return;
+  }
   for (i = 0; line[i] && i + 1 < sizeof(clean); ++i) {
     unsigned char c = (unsigned char)line[i];
     clean[i] = (c < ' ' || c == 0x7f) ? '?' : (char)c;
@@ -37,8 +39,7 @@ static void on_close(evutil_socket_t fd, short what, void *arg) {
   UNUSED_ARG(fd);
   UNUSED_ARG(what);
   if (ss) {
-    TURN_LOG_FUNC(TURN_LOG_LEVEL_INFO,
-                  "session %018llu: user <%s>: closed by the authentication module, reason=%s\n",
+    TURN_LOG_FUNC(TURN_LOG_LEVEL_INFO, "session %018llu: user <%s>: closed by the authentication module, reason=%s\n",
                   (unsigned long long)ss->id, (char *)ss->username, auth_reason_name(c->reason));
     auth_count(AUTH_COUNT_SESSIONS_CLOSED);
     shutdown_client_connection(c->server, ss, 1, "closed by the authentication module");
@@ -50,11 +51,13 @@ static int host_close_session(uint64_t session, enum coturn_auth_reason reason) 
   struct timeval now = {0, 0};
   struct close_arg *c;
   turn_turnserver *server = auth_server_of(session);
-  if (!server)
+  if (!server) {
     return -1;
+  }
   c = (struct close_arg *)malloc(sizeof(*c));
-  if (!c)
+  if (!c) {
     return -1;
+  }
   c->server = server;
   c->session = session;
   c->reason = (unsigned)reason;
@@ -66,8 +69,9 @@ static int host_close_session(uint64_t session, enum coturn_auth_reason reason) 
 }
 
 static int host_register_counter(const struct coturn_auth_counter *counter) {
-  if (turn_auth_hooks) /* init() is over */
+  if (turn_auth_hooks) { /* init() is over */
     return -1;
+  }
   return auth_register_counter(counter);
 }
 

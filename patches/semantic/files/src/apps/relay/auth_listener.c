@@ -16,15 +16,18 @@ static void choose_realm(const struct auth_exchange *x, realm_options_t *realm, 
   stun_attr_ref sar = NULL;
   int found = 0;
   get_default_realm_options(realm);
-  if (x->method == STUN_METHOD_ALLOCATE)
+  if (x->method == STUN_METHOD_ALLOCATE) {
     sar = stun_attr_get_first_str(x->message, x->message_len);
+  }
   for (; sar && !found; sar = stun_attr_get_next_covered_str(x->message, x->message_len, sar)) {
     char *said;
-    if (stun_attr_get_type(sar) != STUN_ATTRIBUTE_ORIGIN || stun_attr_get_len(sar) <= 0)
+    if (stun_attr_get_type(sar) != STUN_ATTRIBUTE_ORIGIN || stun_attr_get_len(sar) <= 0) {
       continue;
+    }
     said = strndup((const char *)stun_attr_get_value(sar), (size_t)stun_attr_get_len(sar));
-    if (!said)
+    if (!said) {
       return;
+    }
     origin[0] = 0;
     get_canonic_origin(said, origin, STUN_MAX_ORIGIN_SIZE);
     free(said);
@@ -46,23 +49,23 @@ static int may_answer(const struct auth_exchange *x) {
   bool first = false, collision = false, dropped = false;
   unauthenticated_401_metric_cb count;
 
-  if (challenged && server->unauthenticated_401_request_cb)
+  if (challenged && server->unauthenticated_401_request_cb) {
     server->unauthenticated_401_request_cb();
-  if (server->ratelimit_unauthorized_requests && *server->ratelimit_unauthorized_requests)
-    dropped = ratelimit_consume_address(x->from.client,
-                                        (uint32_t)*server->ratelimit_unauthorized_requests_per_sec,
+  }
+  if (server->ratelimit_unauthorized_requests && *server->ratelimit_unauthorized_requests) {
+    dropped = ratelimit_consume_address(x->from.client, (uint32_t)*server->ratelimit_unauthorized_requests_per_sec,
                                         &first, &collision);
+  }
   if (dropped && first) {
     char line[200], client[INET6_ADDRSTRLEN + 1] = {0};
     addr_to_string_no_port(x->from.client, client);
-    snprintf(line, sizeof(line), "auth-module: client=%s gets no more answers in this window",
-             client);
+    snprintf(line, sizeof(line), "auth-module: client=%s gets no more answers in this window", client);
     auth_report_line(TURN_LOG_LEVEL_INFO, line);
   }
-  count = dropped ? server->unauthenticated_401_dropped_response_cb
-                  : server->unauthenticated_401_response_cb;
-  if (challenged && count)
+  count = dropped ? server->unauthenticated_401_dropped_response_cb : server->unauthenticated_401_response_cb;
+  if (challenged && count) {
     count();
+  }
   return !dropped;
 }
 
@@ -72,25 +75,26 @@ static enum turn_auth_listener finish(struct auth_exchange *x, int fingerprint) 
   uint8_t *buf = ioa_network_buffer_data(x->nbh);
   size_t len = ioa_network_buffer_get_size(x->nbh);
 
-  if (!may_answer(x))
+  if (!may_answer(x)) {
     return TURN_AUTH_LISTENER_DROP;
-  if (!*x->resp_constructed)
+  }
+  if (!*x->resp_constructed) {
     stun_init_error_response_str(x->method, buf, &len, (uint16_t)*x->err_code, *x->reason, x->tid,
                                  server->include_reason_string);
+  }
   if (server->software_attribute) {
     const char *software = get_version(server);
-    stun_attr_add_str(buf, &len, STUN_ATTRIBUTE_SOFTWARE, (const uint8_t *)software,
-                      (int)strlen(software));
+    stun_attr_add_str(buf, &len, STUN_ATTRIBUTE_SOFTWARE, (const uint8_t *)software, (int)strlen(software));
   }
-  if ((server->fingerprint || fingerprint) && !stun_attr_add_fingerprint_str(buf, &len))
+  if ((server->fingerprint || fingerprint) && !stun_attr_add_fingerprint_str(buf, &len)) {
     return TURN_AUTH_LISTENER_DROP;
+  }
   ioa_network_buffer_set_size(x->nbh, len);
   return TURN_AUTH_LISTENER_SEND;
 }
 
-enum turn_auth_listener auth_listener_check(turn_turnserver *server, ioa_net_data *in_buffer,
-                                            const ioa_addr *local, ioa_network_buffer_handle nbh,
-                                            int fingerprint) {
+enum turn_auth_listener auth_listener_check(turn_turnserver *server, ioa_net_data *in_buffer, const ioa_addr *local,
+                                            ioa_network_buffer_handle nbh, int fingerprint) {
   char nonce[TURN_STATELESS_NONCE_SIZE] = {0}, origin[STUN_MAX_ORIGIN_SIZE + 1] = {0};
   int err_code = 0, constructed = 0, answered;
   const uint8_t *reason = NULL;
@@ -99,8 +103,9 @@ enum turn_auth_listener auth_listener_check(turn_turnserver *server, ioa_net_dat
   struct auth_exchange x;
   stun_tid tid;
 
-  if (auth_module_options.observe)
+  if (auth_module_options.observe) {
     return TURN_AUTH_LISTENER_COTURN;
+  }
   memset(&st, 0, sizeof(st));
   memset(&x, 0, sizeof(x));
   x.server = server;
@@ -115,9 +120,10 @@ enum turn_auth_listener auth_listener_check(turn_turnserver *server, ioa_net_dat
   x.method = stun_get_method_str(x.message, x.message_len);
   x.from.client = &in_buffer->src_addr;
   if (source_is_proven(&x) ||
-      !turn_generate_stateless_nonce(server->stateless_nonce_key, server->stateless_nonce_key_size,
-                                     x.from.client, (uint32_t)turn_time(), nonce, sizeof(nonce)))
+      !turn_generate_stateless_nonce(server->stateless_nonce_key, server->stateless_nonce_key_size, x.from.client,
+                                     (uint32_t)turn_time(), nonce, sizeof(nonce))) {
     return TURN_AUTH_LISTENER_SESSION;
+  }
 
   stun_tid_from_message_str(x.message, x.message_len, &tid);
   choose_realm(&x, &realm, origin);
@@ -128,8 +134,9 @@ enum turn_auth_listener auth_listener_check(turn_turnserver *server, ioa_net_dat
   x.from.nonce = (const uint8_t *)nonce;
 
   answered = auth_check_form(&x, auth_ask_challenge(&x));
-  if (answered < 0)
+  if (answered < 0) {
     answered = auth_refuse(&x, 438, COTURN_AUTH_REASON_STALE_NONCE, x.username);
+  }
   free(st.server_name);
   return answered ? finish(&x, fingerprint) : TURN_AUTH_LISTENER_COTURN;
 }

@@ -11,26 +11,26 @@ static int started = 0;
 
 int auth_module_start(void) {
   int ret;
-  if (!auth_module.init)
+  if (!auth_module.init) {
     return 0;
-  ret = auth_module.init(&auth_host, auth_module_options.config ? auth_module_options.config : "",
-                         &auth_module_state);
-  if (ret)
-    return auth_fail("auth-module: %s %s did not start: init() returned %d.\n", auth_module.name,
-         auth_module.version, ret);
+  }
+  ret = auth_module.init(&auth_host, auth_module_options.config ? auth_module_options.config : "", &auth_module_state);
+  if (ret) {
+    return auth_fail("auth-module: %s %s did not start: init() returned %d.\n", auth_module.name, auth_module.version,
+                     ret);
+  }
   started = 1;
   turn_auth_hooks = &auth_session_hooks;
-  TURN_LOG_FUNC(TURN_LOG_LEVEL_INFO, "auth-module: %s %s started%s\n", auth_module.name,
-                auth_module.version,
+  TURN_LOG_FUNC(TURN_LOG_LEVEL_INFO, "auth-module: %s %s started%s\n", auth_module.name, auth_module.version,
                 auth_module_options.observe ? ", observing only"
                 : auth_module_options.only  ? ", the only authentication"
                                             : "");
   if (auth_module_options.only) {
     /* no database of coturn's own */
     turn_params.default_users_db.userdb_type = TURN_USERDB_TYPE_UNKNOWN;
-    if (turn_params.default_users_db.ram_db.users_number)
-      TURN_LOG_FUNC(TURN_LOG_LEVEL_WARNING,
-                    "auth-module: auth-module-only: the users given with -u are ignored\n");
+    if (turn_params.default_users_db.ram_db.users_number) {
+      TURN_LOG_FUNC(TURN_LOG_LEVEL_WARNING, "auth-module: auth-module-only: the users given with -u are ignored\n");
+    }
   }
   return 0;
 }
@@ -60,21 +60,25 @@ static void on_terminate(evutil_socket_t sock, short events, void *arg) {
 void auth_module_add_signals(struct event_base *base) {
   static const int ends[] = {SIGTERM, SIGINT};
   size_t i;
-  if (!started)
+  if (!started) {
     return;
+  }
   event_add(evsignal_new(base, SIGUSR2, on_reload, NULL), NULL);
   for (i = 0; i < sizeof(ends) / sizeof(ends[0]); ++i) {
     struct sigaction old;
-    if (sigaction(ends[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+    if (sigaction(ends[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL) {
       event_add(evsignal_new(base, ends[i], on_terminate, NULL), NULL);
+    }
   }
 }
 
 void auth_module_stop(void) {
-  if (!started || auth_module_close() < 0)
+  if (!started || auth_module_close() < 0) {
     return;
-  if (auth_module.stop)
+  }
+  if (auth_module.stop) {
     auth_module.stop(auth_module_state);
+  }
 }
 
 struct emit_arg {
@@ -85,11 +89,11 @@ struct emit_arg {
 static void emit_counter(const struct coturn_auth_counter *c, uint64_t value, void *arg) {
   const struct emit_arg *e = (const struct emit_arg *)arg;
   char key[256], number[32];
-  if (!value && c->label)
+  if (!value && c->label) {
     return;
+  }
   snprintf(key, sizeof(key), "%s%s%s%s%s%s", c->name, c->label ? "{" : "", c->label ? c->label : "",
-           c->label ? "=" : "", c->label && c->label_value ? c->label_value : "",
-           c->label ? "}" : "");
+           c->label ? "=" : "", c->label && c->label_value ? c->label_value : "", c->label ? "}" : "");
   snprintf(number, sizeof(number), "%llu", (unsigned long long)value);
   e->emit(key, number, e->arg);
 }
@@ -107,8 +111,7 @@ void auth_module_status(coturn_auth_status_fn emit, void *arg) {
   emit("version", auth_module.version, arg);
   emit("path", auth_module_options.path, arg);
   snprintf(text, sizeof(text), "%u.%u (turnserver %u.%u)", (unsigned)auth_module.header.abi_major,
-           (unsigned)auth_module.header.abi_minor, (unsigned)COTURN_AUTH_ABI_MAJOR,
-           (unsigned)COTURN_AUTH_ABI_MINOR);
+           (unsigned)auth_module.header.abi_minor, (unsigned)COTURN_AUTH_ABI_MAJOR, (unsigned)COTURN_AUTH_ABI_MINOR);
   emit("ABI", text, arg);
   emit("mode",
        auth_module_options.observe ? "observe"

@@ -16,25 +16,33 @@ void auth_module_set_string(char **option, const char *value) {
 int auth_module_check_options(int lt_cred_mech, int no_auth) {
   const struct auth_module_options *o = &auth_module_options;
   if (!o->path) {
-    if (o->config)
+    if (o->config) {
       return auth_fail("CONFIG ERROR: auth-module-config is given, but auth-module is not.\n");
-    if (o->only)
+    }
+    if (o->only) {
       return auth_fail("CONFIG ERROR: auth-module-only is given, but auth-module is not.\n");
-    if (o->observe)
+    }
+    if (o->observe) {
       return auth_fail("CONFIG ERROR: auth-module-observe is given, but auth-module is not.\n");
+    }
     return 0;
   }
-  if (o->path[0] != '/')
+  if (o->path[0] != '/') {
     return auth_fail("CONFIG ERROR: auth-module: the path is not absolute: %s\n", o->path);
-  if (o->only && no_auth)
+  }
+  if (o->only && no_auth) {
     return auth_fail("CONFIG ERROR: auth-module-only and no-auth (-z) cannot be used together.\n");
-  if (o->only && o->observe)
+  }
+  if (o->only && o->observe) {
     return auth_fail("CONFIG ERROR: auth-module-only and auth-module-observe cannot be used together: one "
-         "leaves every decision to the module, the other none.\n");
-  if (no_auth)
+                     "leaves every decision to the module, the other none.\n");
+  }
+  if (no_auth) {
     return auth_fail("CONFIG ERROR: auth-module and no-auth (-z) cannot be used together.\n");
-  if (!lt_cred_mech)
+  }
+  if (!lt_cred_mech) {
     return auth_fail("CONFIG ERROR: auth-module needs lt-cred-mech (-a) in the same configuration. Without it "
-         "a turnserver that does not know auth-module would let everybody in.\n");
+                     "a turnserver that does not know auth-module would let everybody in.\n");
+  }
   return 0;
 }

@@ -7,7 +7,7 @@
 #include "auth_private.h"
 
 #define DENIED_PEERS_MAX (64)
-#define FORMS_MAX        (4)
+#define FORMS_MAX (4)
 
 static ioa_addr denied_peers[DENIED_PEERS_MAX];
 static size_t denied_peers_number = 0;
@@ -33,9 +33,11 @@ static const struct {
 
 static int has_form(const uint8_t *u, size_t form) {
   size_t i;
-  for (i = 0; i < sizeof(ipv4_forms[form].octets); ++i)
-    if ((ipv4_forms[form].counts >> i & 1) && u[i] != ipv4_forms[form].octets[i])
+  for (i = 0; i < sizeof(ipv4_forms[form].octets); ++i) {
+    if ((ipv4_forms[form].counts >> i & 1) && u[i] != ipv4_forms[form].octets[i]) {
       return 0;
+    }
+  }
   return 1;
 }
 
@@ -45,14 +47,17 @@ static size_t forms_of(const ioa_addr *addr, ioa_addr forms[FORMS_MAX]) {
   size_t f, i, n = 0;
   addr_cpy(&forms[n++], addr);
   if (addr->ss.sa_family != AF_INET6 || IN6_IS_ADDR_UNSPECIFIED(&addr->s6.sin6_addr) ||
-      IN6_IS_ADDR_LOOPBACK(&addr->s6.sin6_addr))
+      IN6_IS_ADDR_LOOPBACK(&addr->s6.sin6_addr)) {
     return n;
+  }
   for (f = 0; f < sizeof(ipv4_forms) / sizeof(ipv4_forms[0]) && n < FORMS_MAX; ++f) {
     uint8_t v4[4];
-    if (!has_form(u, f))
+    if (!has_form(u, f)) {
       continue;
-    for (i = 0; i < sizeof(v4); ++i)
+    }
+    for (i = 0; i < sizeof(v4); ++i) {
       v4[i] = u[ipv4_forms[f].at + i] ^ ipv4_forms[f].mask;
+    }
     memset(&forms[n], 0, sizeof(forms[n]));
     forms[n].s4.sin_family = AF_INET;
     memcpy(&forms[n++].s4.sin_addr, v4, sizeof(v4));
@@ -73,8 +78,9 @@ int auth_denied_peer(const ioa_addr *addr) {
   char saddr[129], line[200];
   for (i = 0; i < n && !is_denied(&forms[i]); ++i)
     ;
-  if (i == n)
+  if (i == n) {
     return 0;
+  }
   addr_to_string_no_port(addr, (uint8_t *)saddr);
   snprintf(line, sizeof(line), "A peer IP %s denied by the authentication module", saddr);
   auth_report_line(TURN_LOG_LEVEL_ERROR, line);
@@ -84,10 +90,12 @@ int auth_denied_peer(const ioa_addr *addr) {
 /* 0, or -1 if the list is full. */
 static int add_denied(const ioa_addr *addr) {
   size_t n = denied_peers_number;
-  if (is_denied(addr))
+  if (is_denied(addr)) {
     return 0;
-  if (n == DENIED_PEERS_MAX)
+  }
+  if (n == DENIED_PEERS_MAX) {
     return -1;
+  }
   addr_cpy(&denied_peers[n], addr);
   __atomic_store_n(&denied_peers_number, n + 1, __ATOMIC_RELEASE);
   return 0;
@@ -99,19 +107,23 @@ int auth_deny_peer(const struct sockaddr *addr) {
   size_t i, n;
   int ret = 0;
   memset(&a, 0, sizeof(a));
-  if (!addr)
+  if (!addr) {
     return -1;
-  if (addr->sa_family == AF_INET)
+  }
+  if (addr->sa_family == AF_INET) {
     memcpy(&a.s4, addr, sizeof(a.s4));
-  else if (addr->sa_family == AF_INET6)
+  } else if (addr->sa_family == AF_INET6) {
     memcpy(&a.s6, addr, sizeof(a.s6));
-  else
+  } else {
     return -1;
+  }
   n = forms_of(&a, forms);
   pthread_mutex_lock(&mutex);
-  for (i = 0; i < n; ++i)
-    if (add_denied(&forms[i]))
+  for (i = 0; i < n; ++i) {
+    if (add_denied(&forms[i])) {
       ret = -1;
+    }
+  }
   pthread_mutex_unlock(&mutex);
   return ret;
 }

@@ -38,8 +38,9 @@ uint64_t auth_pending_count(void) { return __atomic_load_n(&waiting, __ATOMIC_RE
 
 static struct pending *find(uint64_t request) {
   ur_map_value_type value = 0;
-  if (!ur_map_get(table, (ur_map_key_type)request, &value))
+  if (!ur_map_get(table, (ur_map_key_type)request, &value)) {
     return NULL;
+  }
   return (struct pending *)value;
 }
 
@@ -47,8 +48,9 @@ static struct pending *take(uint64_t request) {
   struct pending *p = find(request);
   if (p) {
     ur_map_del(table, (ur_map_key_type)request, NULL);
-    if (p->server)
+    if (p->server) {
       --waiting;
+    }
   }
   return p;
 }
@@ -68,8 +70,9 @@ static void pending_free(struct pending *p) {
 uint64_t auth_pending_ask(uint64_t session) {
   struct pending *p = (struct pending *)calloc(1, sizeof(*p));
   uint64_t request;
-  if (!p)
+  if (!p) {
     return 0;
+  }
   p->session = session;
   pthread_mutex_lock(&mutex);
   request = ++last_request;
@@ -83,8 +86,9 @@ void auth_pending_forget(uint64_t request) {
   pthread_mutex_lock(&mutex);
   p = take(request);
   pthread_mutex_unlock(&mutex);
-  if (p && p->state == ANSWERED)
+  if (p && p->state == ANSWERED) {
     auth_count(AUTH_COUNT_LATE);
+  }
   pending_free(p);
 }
 
@@ -93,8 +97,9 @@ void auth_pending_drop(uint64_t request, turn_turnserver *server) {
   pthread_mutex_lock(&mutex);
   p = take(request);
   pthread_mutex_unlock(&mutex);
-  if (p && p->in_buffer.nbh)
+  if (p && p->in_buffer.nbh) {
     ioa_network_buffer_delete(server->e, p->in_buffer.nbh);
+  }
   pending_free(p);
 }
 
@@ -109,8 +114,9 @@ static void on_event(evutil_socket_t fd, short what, void *arg) {
   pthread_mutex_lock(&mutex);
   p = take(request);
   pthread_mutex_unlock(&mutex);
-  if (!p)
+  if (!p) {
     return; /* answered before, or its session is gone */
+  }
 
   if (!p->answer) {
     struct auth_answer timeout;
@@ -122,16 +128,18 @@ static void on_event(evutil_socket_t fd, short what, void *arg) {
   } else {
     resume(p->server, p->session, &p->tid, &p->in_buffer, p->answer);
   }
-  if (p->in_buffer.nbh)
+  if (p->in_buffer.nbh) {
     ioa_network_buffer_delete(p->server->e, p->in_buffer.nbh);
+  }
   pending_free(p);
 }
 
 static int post(turn_turnserver *server, uint64_t request, int seconds) {
   struct timeval tv = {seconds, 0};
   uint64_t *arg = (uint64_t *)malloc(sizeof(*arg));
-  if (!arg)
+  if (!arg) {
     return -1;
+  }
   *arg = request;
   if (event_base_once(server->e->event_base, -1, EV_TIMEOUT, on_event, arg, &tv) < 0) {
     free(arg);
@@ -140,8 +148,8 @@ static int post(turn_turnserver *server, uint64_t request, int seconds) {
   return 0;
 }
 
-int auth_pending_wait(uint64_t request, turn_turnserver *server, const stun_tid *tid,
-                      ioa_net_data *in_buffer, struct auth_answer *answer) {
+int auth_pending_wait(uint64_t request, turn_turnserver *server, const stun_tid *tid, ioa_net_data *in_buffer,
+                      struct auth_answer *answer) {
   struct pending *p;
   int ret = -1;
 
@@ -154,8 +162,7 @@ int auth_pending_wait(uint64_t request, turn_turnserver *server, const stun_tid 
     pending_free(p);
     return 0;
   }
-  if (p && waiting < AUTH_PENDING_MAX && in_buffer &&
-      post(server, request, AUTH_PENDING_TIMEOUT) == 0) {
+  if (p && waiting < AUTH_PENDING_MAX && in_buffer && post(server, request, AUTH_PENDING_TIMEOUT) == 0) {
     p->state = WAITING;
     p->server = server;
     ++waiting;
@@ -167,8 +174,9 @@ int auth_pending_wait(uint64_t request, turn_turnserver *server, const stun_tid 
     take(request);
   }
   pthread_mutex_unlock(&mutex);
-  if (ret < 0)
+  if (ret < 0) {
     pending_free(p);
+  }
   return ret;
 }
 
@@ -176,10 +184,12 @@ int auth_pending_wait(uint64_t request, turn_turnserver *server, const stun_tid 
 static void copy_struct(void *dst, size_t dst_size, const struct coturn_auth_header *src) {
   size_t size = dst_size;
   memset(dst, 0, dst_size);
-  if (!src)
+  if (!src) {
     return;
-  if (src->struct_size < size)
+  }
+  if (src->struct_size < size) {
     size = (size_t)src->struct_size;
+  }
   memcpy(dst, src, size);
 }
 
@@ -189,19 +199,17 @@ int auth_complete(const struct coturn_auth_handle *handle, enum coturn_auth_verd
   struct auth_answer *answer;
   int ret = -1;
 
-  if (!handle ||
-      (verdict != COTURN_AUTH_DECLINED && verdict != COTURN_AUTH_GRANTED &&
-       verdict != COTURN_AUTH_DENIED) ||
-      (verdict == COTURN_AUTH_GRANTED && !grant) ||
-      !(answer = (struct auth_answer *)calloc(1, sizeof(*answer)))) {
+  if (!handle || (verdict != COTURN_AUTH_DECLINED && verdict != COTURN_AUTH_GRANTED && verdict != COTURN_AUTH_DENIED) ||
+      (verdict == COTURN_AUTH_GRANTED && !grant) || !(answer = (struct auth_answer *)calloc(1, sizeof(*answer)))) {
     auth_count(AUTH_COUNT_LATE);
     return -1;
   }
   answer->verdict = verdict;
-  if (verdict == COTURN_AUTH_GRANTED)
+  if (verdict == COTURN_AUTH_GRANTED) {
     copy_struct(&answer->grant, sizeof(answer->grant), &grant->header);
-  else if (verdict == COTURN_AUTH_DENIED && denial)
+  } else if (verdict == COTURN_AUTH_DENIED && denial) {
     copy_struct(&answer->denial, sizeof(answer->denial), &denial->header);
+  }
 
   pthread_mutex_lock(&mutex);
   p = find(handle->request);

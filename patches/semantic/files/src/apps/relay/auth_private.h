@@ -45,7 +45,7 @@ int auth_module_close(void);
 
 /* ---- auth_pending.c: requests that the module is being asked about, or answers later */
 
-#define AUTH_PENDING_MAX     (10000)
+#define AUTH_PENDING_MAX (10000)
 #define AUTH_PENDING_TIMEOUT (5) /* seconds */
 
 /* Goes on with a request whose answer has come, on the relay thread of its session. */
@@ -59,8 +59,8 @@ uint64_t auth_pending_ask(uint64_t session);
 void auth_pending_forget(uint64_t request);
 /* The module answers later. 1: the request waits, and in_buffer is taken; 0: the answer has come meanwhile and
  * is copied; -1: too many requests wait, or in_buffer is NULL. */
-int auth_pending_wait(uint64_t request, turn_turnserver *server, const stun_tid *tid,
-                      ioa_net_data *in_buffer, struct auth_answer *answer);
+int auth_pending_wait(uint64_t request, turn_turnserver *server, const stun_tid *tid, ioa_net_data *in_buffer,
+                      struct auth_answer *answer);
 /* Removes a request whose session ends. */
 void auth_pending_drop(uint64_t request, turn_turnserver *server);
 int auth_complete(const struct coturn_auth_handle *handle, enum coturn_auth_verdict verdict,

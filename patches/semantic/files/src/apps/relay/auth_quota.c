@@ -32,16 +32,16 @@ static int add(const struct auth_charge *charge, const struct auth_session *gran
   }
   ur_string_map_lock(rp->status.alloc_counters);
   ur_string_map_get(rp->status.alloc_counters, (ur_string_map_key_type)charge->name, &value);
-  if ((!total || (size_t)rp->status.total_current_allocs < total) &&
-      (!limit || (size_t)value < limit)) {
+  if ((!total || (size_t)rp->status.total_current_allocs < total) && (!limit || (size_t)value < limit)) {
     value = (ur_string_map_value_type)((size_t)value + 1);
     ur_string_map_put(rp->status.alloc_counters, (ur_string_map_key_type)charge->name, value);
     ++(rp->status.total_current_allocs);
     ret = 0;
   }
   ur_string_map_unlock(rp->status.alloc_counters);
-  if (!ret)
+  if (!ret) {
     count_for_drain(1);
+  }
   return ret;
 }
 
@@ -51,13 +51,15 @@ static void take_off(const struct auth_charge *charge) {
 
   ur_string_map_lock(rp->status.alloc_counters);
   ur_string_map_get(rp->status.alloc_counters, (ur_string_map_key_type)charge->name, &value);
-  if ((size_t)value > 1)
+  if ((size_t)value > 1) {
     ur_string_map_put(rp->status.alloc_counters, (ur_string_map_key_type)charge->name,
                       (ur_string_map_value_type)((size_t)value - 1));
-  else if (value)
+  } else if (value) {
     ur_string_map_del(rp->status.alloc_counters, (ur_string_map_key_type)charge->name);
-  if (rp->status.total_current_allocs)
+  }
+  if (rp->status.total_current_allocs) {
     --(rp->status.total_current_allocs);
+  }
   ur_string_map_unlock(rp->status.alloc_counters);
   count_for_drain(-1);
 }
@@ -70,8 +72,9 @@ static void forget(struct auth_charge *charge) {
 
 int auth_inc_quota(ts_ur_super_session *ss) {
   struct auth_session *st = ss->auth_session;
-  if (ss->quota_used)
+  if (ss->quota_used) {
     return 0;
+  }
   st->charge.name = strdup(st->quota_name);
   st->charge.realm = strdup(st->accounting_realm);
   if (!st->charge.name || !st->charge.realm || add(&st->charge, st) < 0) {
@@ -94,8 +97,9 @@ int auth_inc_quota(ts_ur_super_session *ss) {
 
 void auth_release_quota(ts_ur_super_session *ss) {
   struct auth_session *st = ss->auth_session;
-  if (!st->charge.name)
+  if (!st->charge.name) {
     return;
+  }
   take_off(&st->charge);
   forget(&st->charge);
   ss->quota_used = 0;
@@ -104,8 +108,9 @@ void auth_release_quota(ts_ur_super_session *ss) {
 void auth_dec_quota(ts_ur_super_session *ss) {
   allocation *a = get_allocation_ss(ss);
   /* up to 4.16 coturn asks for it when a mobile client goes, whose allocation stays */
-  if (ss->is_mobile && (get_relay_socket(a, AF_INET) || get_relay_socket(a, AF_INET6)))
+  if (ss->is_mobile && (get_relay_socket(a, AF_INET) || get_relay_socket(a, AF_INET6))) {
     return;
+  }
   auth_release_quota(ss);
 }
 
@@ -118,8 +123,9 @@ int auth_move_charge(ts_ur_super_session *ss) {
   struct auth_session *st = ss->auth_session;
   struct auth_charge old = st->charge;
 
-  if (old.name)
+  if (old.name) {
     take_off(&old);
+  }
   memset(&st->charge, 0, sizeof(st->charge));
   ss->quota_used = 0;
   if (auth_inc_quota(ss) == 0) {

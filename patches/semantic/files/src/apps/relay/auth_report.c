@@ -6,9 +6,9 @@
 
 #include "auth_private.h"
 
-#define COUNTERS_MAX     (512)
+#define COUNTERS_MAX (512)
 #define LINES_PER_SECOND (50)
-#define LINES_BURST      (100)
+#define LINES_BURST (100)
 
 static uint64_t counts[AUTH_COUNT_MAX];
 static uint64_t refused[COTURN_AUTH_REASON_COUNT];
@@ -41,8 +41,9 @@ void auth_count(enum auth_count which) { __atomic_fetch_add(&counts[which], 1, _
 
 int auth_register_counter(const struct coturn_auth_counter *counter) {
   int ret = -1;
-  if (!counter || !counter->name || !counter->value)
+  if (!counter || !counter->name || !counter->value) {
     return -1;
+  }
   pthread_mutex_lock(&counters_mutex);
   if (counters_number < COUNTERS_MAX) {
     counters[counters_number] = *counter;
@@ -55,10 +56,12 @@ int auth_register_counter(const struct coturn_auth_counter *counter) {
 
 void auth_visit_counters(coturn_auth_counter_fn fn, void *arg) {
   size_t i, n = __atomic_load_n(&counters_number, __ATOMIC_ACQUIRE);
-  if (!fn)
+  if (!fn) {
     return;
-  for (i = 0; i < n; ++i)
+  }
+  for (i = 0; i < n; ++i) {
     fn(&counters[i], __atomic_load_n(counters[i].value, __ATOMIC_RELAXED), arg);
+  }
 }
 
 void auth_report_init(void) {
@@ -95,8 +98,9 @@ static int line_allowed(uint64_t *left_out) {
   uint64_t now = auth_monotonic_ms();
   pthread_mutex_lock(&mutex);
   tokens += (now - last) * LINES_PER_SECOND;
-  if (!last || tokens > LINES_BURST * 1000)
+  if (!last || tokens > LINES_BURST * 1000) {
     tokens = LINES_BURST * 1000;
+  }
   last = now;
   if (tokens >= 1000) {
     tokens -= 1000;
@@ -112,40 +116,42 @@ static int line_allowed(uint64_t *left_out) {
 }
 
 static void write_line(TURN_LOG_LEVEL level, const char *line, uint64_t left_out) {
-  if (left_out)
-    TURN_LOG_FUNC(TURN_LOG_LEVEL_WARNING, "auth-module: %llu lines left out\n",
-                  (unsigned long long)left_out);
+  if (left_out) {
+    TURN_LOG_FUNC(TURN_LOG_LEVEL_WARNING, "auth-module: %llu lines left out\n", (unsigned long long)left_out);
+  }
   TURN_LOG_FUNC(level, "%s\n", line);
 }
 
 void auth_report_line(TURN_LOG_LEVEL level, const char *line) {
   uint64_t left_out = 0;
-  if (line_allowed(&left_out))
+  if (line_allowed(&left_out)) {
     write_line(level, line, left_out);
+  }
 }
 
 void auth_report_refusal(const struct auth_refusal *r) {
   char line[900], client[129] = "", realm[COTURN_AUTH_REALM_MAX + 1], user[257], method[129] = "";
   uint64_t left_out = 0;
-  unsigned reason = r->reason < COTURN_AUTH_REASON_COUNT && r->reason
-                        ? r->reason
-                        : (unsigned)COTURN_AUTH_REASON_MODULE_ERROR;
+  unsigned reason =
+      r->reason < COTURN_AUTH_REASON_COUNT && r->reason ? r->reason : (unsigned)COTURN_AUTH_REASON_MODULE_ERROR;
 
   __atomic_fetch_add(&refused[reason], 1, __ATOMIC_RELAXED);
 
   /* A stale nonce is everyday life; it is counted, not logged. */
-  if (reason == COTURN_AUTH_REASON_STALE_NONCE || !line_allowed(&left_out))
+  if (reason == COTURN_AUTH_REASON_STALE_NONCE || !line_allowed(&left_out)) {
     return;
+  }
 
-  if (r->client)
+  if (r->client) {
     addr_to_string_no_port(r->client, (uint8_t *)client);
+  }
   auth_escape(realm, sizeof(realm), r->realm ? r->realm : "");
   auth_escape(user, sizeof(user), r->user ? r->user : "");
   stun_method_str(r->method, method);
   snprintf(line, sizeof(line),
            "auth-module: refused client=%s port=%d realm=\"%s\" user=\"%s\" method=%s code=%d "
            "reason=%s session=%018llu",
-           client, r->client ? addr_get_port(r->client) : 0, realm, user, method, r->code,
-           auth_reason_name(reason), (unsigned long long)r->session);
+           client, r->client ? addr_get_port(r->client) : 0, realm, user, method, r->code, auth_reason_name(reason),
+           (unsigned long long)r->session);
   write_line(TURN_LOG_LEVEL_WARNING, line, left_out);
 }

@@ -15,16 +15,19 @@
 
 /* The realm of a verified identity stays; before that it may change with the module's settings. */
 static int current_challenge(struct auth_exchange *x) {
-  if (x->st->granted)
+  if (x->st->granted) {
     return 1;
+  }
   return auth_ask_challenge(x);
 }
 
 static int nonce_is_fresh(struct auth_exchange *x) {
-  if (auth_attr_is(x->a.nonce, (const char *)x->ss->nonce))
+  if (auth_attr_is(x->a.nonce, (const char *)x->ss->nonce)) {
     return 1;
-  if (x->held != x->ss && auth_attr_is(x->a.nonce, (const char *)x->held->nonce))
+  }
+  if (x->held != x->ss && auth_attr_is(x->a.nonce, (const char *)x->held->nonce)) {
     return 1;
+  }
   return !auth_owns(x->ss) && auth_adopt_nonce(x);
 }
 
@@ -32,9 +35,11 @@ static int nonce_is_fresh(struct auth_exchange *x) {
 static int is_awaited(const struct auth_exchange *x) {
   const struct auth_session *own = x->ss->auth_session;
   int i;
-  for (i = 0; i < SESSION_PENDING_MAX; ++i)
-    if (own->pending[i].request && stun_tid_equals(&own->pending[i].tid, x->tid))
+  for (i = 0; i < SESSION_PENDING_MAX; ++i) {
+    if (own->pending[i].request && stun_tid_equals(&own->pending[i].tid, x->tid)) {
       return 1;
+    }
+  }
   return 0;
 }
 
@@ -42,24 +47,27 @@ static int is_awaited(const struct auth_exchange *x) {
  * has authenticated its session. */
 static int is_coturns(const struct auth_exchange *x) {
   const struct auth_session *own = x->ss->auth_session;
-  if (x->st->granted)
+  if (x->st->granted) {
     return 0;
-  return (own->skip && stun_tid_equals(&own->skip_tid, x->tid)) ||
-         (x->held->hmackey_set && !auth_takes_token(x));
+  }
+  return (own->skip && stun_tid_equals(&own->skip_tid, x->tid)) || (x->held->hmackey_set && !auth_takes_token(x));
 }
 
 /* Why the module has to be asked: COTURN_AUTH_WHY_*; 0: the grant in force verifies the request. */
 static uint32_t why_ask(const struct auth_exchange *x) {
   const struct auth_session *st = x->st;
   uint32_t why = auth_takes_token(x) ? COTURN_AUTH_WHY_TOKEN : 0;
-  if (!st->granted)
+  if (!st->granted) {
     return why | COTURN_AUTH_WHY_FIRST;
-  if (strcmp(st->username, x->username))
+  }
+  if (strcmp(st->username, x->username)) {
     why |= COTURN_AUTH_WHY_USERNAME;
-  else if (!why && auth_verify(x, x->held->hmackey, st->key_len) != 1)
+  } else if (!why && auth_verify(x, x->held->hmackey, st->key_len) != 1) {
     why |= COTURN_AUTH_WHY_INTEGRITY_MISMATCH;
-  if (auth_expired(st, x->method, auth_has_allocation(x->held)))
+  }
+  if (auth_expired(st, x->method, auth_has_allocation(x->held))) {
     why |= COTURN_AUTH_WHY_EXPIRED;
+  }
   return why;
 }
 
@@ -68,36 +76,41 @@ static int session_check(struct auth_exchange *x) {
   int answered;
 
   /* whom the module has let in cannot resume a mobile allocation of coturn's own users */
-  if (x->coturns)
+  if (x->coturns) {
     return auth_owns(x->ss) ? auth_refuse(x, 441, COTURN_AUTH_REASON_IDENTITY_MISMATCH, "") : 0;
+  }
   if (is_awaited(x)) {
     *x->postpone_reply = 1;
     auth_count(AUTH_COUNT_COALESCED);
     return 1;
   }
-  if (is_coturns(x))
+  if (is_coturns(x)) {
     return 0;
+  }
 
   answered = auth_check_form(x, current_challenge(x));
-  if (answered >= 0)
+  if (answered >= 0) {
     return answered;
-  if (!nonce_is_fresh(x))
+  }
+  if (!nonce_is_fresh(x)) {
     return auth_refuse(x, 438, COTURN_AUTH_REASON_STALE_NONCE, x->username);
-  if (!auth_attr_is(x->a.realm, x->st->realm))
+  }
+  if (!auth_attr_is(x->a.realm, x->st->realm)) {
     return auth_refuse(x, 401, COTURN_AUTH_REASON_REALM_MISMATCH, x->username);
+  }
 
   why = why_ask(x);
-  if (why)
+  if (why) {
     return auth_ask(x, why);
+  }
   auth_count(AUTH_COUNT_IN_FORCE);
   return auth_admit(x);
 }
 
 /* ---- the hooks */
 
-static int check(turn_turnserver *server, ts_ur_super_session *ss, stun_tid *tid,
-                 int *resp_constructed, int *err_code, const uint8_t **reason,
-                 ioa_net_data *in_buffer, ioa_network_buffer_handle nbh, uint16_t method,
+static int check(turn_turnserver *server, ts_ur_super_session *ss, stun_tid *tid, int *resp_constructed, int *err_code,
+                 const uint8_t **reason, ioa_net_data *in_buffer, ioa_network_buffer_handle nbh, uint16_t method,
                  int *message_integrity, int *postpone_reply, int can_resume) {
   struct auth_exchange x;
   struct auth_session *own = auth_state_of(ss);
@@ -133,16 +146,18 @@ static int check(turn_turnserver *server, ts_ur_super_session *ss, stun_tid *tid
   return auth_module_options.observe ? auth_observe(&x) : session_check(&x);
 }
 
-void auth_session_resume(turn_turnserver *server, turnsession_id session, const stun_tid *tid,
-                         ioa_net_data *in_buffer, const struct auth_answer *answer) {
+void auth_session_resume(turn_turnserver *server, turnsession_id session, const stun_tid *tid, ioa_net_data *in_buffer,
+                         const struct auth_answer *answer) {
   ts_ur_super_session *ss = turn_auth_services.session(server, session);
   int i;
 
-  if (!ss || !ss->client_socket || !ss->auth_session)
+  if (!ss || !ss->client_socket || !ss->auth_session) {
     return;
+  }
   for (i = 0; i < SESSION_PENDING_MAX; ++i) {
-    if (stun_tid_equals(&ss->auth_session->pending[i].tid, tid))
+    if (stun_tid_equals(&ss->auth_session->pending[i].tid, tid)) {
       ss->auth_session->pending[i].request = 0;
+    }
   }
   ss->auth_session->answer = answer;
   stun_tid_cpy(&ss->auth_session->answer_tid, tid);
@@ -152,8 +167,9 @@ void auth_session_resume(turn_turnserver *server, turnsession_id session, const 
   if (ss) {
     ss->auth_session->answer = NULL;
     if (ss->client_socket) {
-      if (ss->to_be_closed)
+      if (ss->to_be_closed) {
         set_ioa_socket_tobeclosed(ss->client_socket);
+      }
       close_ioa_socket_after_processing_if_necessary(ss->client_socket);
     }
   }
@@ -161,12 +177,14 @@ void auth_session_resume(turn_turnserver *server, turnsession_id session, const 
 
 static void resume(ts_ur_super_session *orig_ss, ts_ur_super_session *ss) {
   struct auth_session *own = auth_state_of(ss);
-  if (!own)
+  if (!own) {
     return;
-  if (auth_owns(orig_ss))
+  }
+  if (auth_owns(orig_ss)) {
     own->resume_of = orig_ss;
-  else
+  } else {
     own->resumes_coturns = 1;
+  }
 }
 
 static int keeps(const ts_ur_super_session *orig_ss, const ts_ur_super_session *ss) {
@@ -178,11 +196,13 @@ static void session_end(ts_ur_super_session *ss) {
   turn_turnserver *server = (turn_turnserver *)ss->server;
   int i;
 
-  if (!st)
+  if (!st) {
     return;
+  }
   for (i = 0; i < SESSION_PENDING_MAX; ++i) {
-    if (st->pending[i].request)
+    if (st->pending[i].request) {
       auth_pending_drop(st->pending[i].request, server);
+    }
   }
   if (st->granted) {
     auth_count(AUTH_COUNT_SESSIONS_ENDED);

@@ -11,18 +11,15 @@
 static turn_turnserver *servers[SERVERS_MAX];
 
 struct auth_session *auth_state_of(ts_ur_super_session *ss) {
-  if (!ss->auth_session)
+  if (!ss->auth_session) {
     ss->auth_session = (struct auth_session *)calloc(1, sizeof(struct auth_session));
+  }
   return ss->auth_session;
 }
 
-int auth_owns(const ts_ur_super_session *ss) {
-  return ss && ss->auth_session && ss->auth_session->granted;
-}
+int auth_owns(const ts_ur_super_session *ss) { return ss && ss->auth_session && ss->auth_session->granted; }
 
-int auth_has_allocation(ts_ur_super_session *ss) {
-  return is_allocation_valid(get_allocation_ss(ss));
-}
+int auth_has_allocation(ts_ur_super_session *ss) { return is_allocation_valid(get_allocation_ss(ss)); }
 
 static uint16_t transport_of(ts_ur_super_session *ss) {
   if (ss->client_socket) {
@@ -54,8 +51,9 @@ void auth_source_of(ts_ur_super_session *ss, struct auth_source *from) {
 }
 
 void auth_know_server(turn_turnserver *server) {
-  if (servers[server->id] != server)
+  if (servers[server->id] != server) {
     __atomic_store_n(&servers[server->id], server, __ATOMIC_RELEASE);
+  }
 }
 
 turn_turnserver *auth_server_of(uint64_t session) {
@@ -70,10 +68,12 @@ uint64_t auth_seconds_left(const struct auth_session *st) {
 }
 
 int auth_expired(const struct auth_session *st, uint16_t method, int allocation) {
-  if (!st->deadline_ms)
+  if (!st->deadline_ms) {
     return 0;
-  if (st->policy == COTURN_AUTH_EXPIRY_ALLOCATE && (allocation || method != STUN_METHOD_ALLOCATE))
+  }
+  if (st->policy == COTURN_AUTH_EXPIRY_ALLOCATE && (allocation || method != STUN_METHOD_ALLOCATE)) {
     return 0;
+  }
   return auth_seconds_left(st) == 0;
 }
 
@@ -82,19 +82,24 @@ uint64_t auth_deadline_of(const struct coturn_auth_grant *g) {
   struct timespec ts;
   int64_t end, now_ms;
   uint64_t mono = auth_monotonic_ms();
-  if (!g->expires)
+  if (!g->expires) {
     return 0;
-  if (g->expires < 0)
+  }
+  if (g->expires < 0) {
     return 1;
-  if (g->expires > INT64_MAX / 1000 - (int64_t)UINT32_MAX)
+  }
+  if (g->expires > INT64_MAX / 1000 - (int64_t)UINT32_MAX) {
     return 0;
+  }
   clock_gettime(CLOCK_REALTIME, &ts);
   now_ms = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
   end = g->expires;
-  if (g->expiry_policy == COTURN_AUTH_EXPIRY_GRACE)
+  if (g->expiry_policy == COTURN_AUTH_EXPIRY_GRACE) {
     end += g->grace_seconds;
+  }
   end *= 1000;
-  if (end <= now_ms)
+  if (end <= now_ms) {
     return 1;
+  }
   return mono + (uint64_t)(end - now_ms);
 }

@@ -43,8 +43,9 @@ void auth_parse(struct auth_exchange *x) {
     default:
       break;
     }
-    if (where && !*where)
+    if (where && !*where) {
       *where = sar;
+    }
   }
 }
 
@@ -57,8 +58,9 @@ int auth_attr_is(stun_attr_ref sar, const char *value) {
 /* 0, or -1 if it is empty, too long or holds a NUL. */
 int auth_attr_string(stun_attr_ref sar, char *dst, size_t dst_size) {
   size_t len = (size_t)stun_attr_get_len(sar);
-  if (!len || len >= dst_size || memchr(stun_attr_get_value(sar), 0, len))
+  if (!len || len >= dst_size || memchr(stun_attr_get_value(sar), 0, len)) {
     return -1;
+  }
   memcpy(dst, stun_attr_get_value(sar), len);
   dst[len] = 0;
   return 0;
@@ -66,15 +68,14 @@ int auth_attr_string(stun_attr_ref sar, char *dst, size_t dst_size) {
 
 /* Copies the nonce if it is one that coturn has made for this address and has not kept (4.16 and
  * later). 0: it is not. */
-int auth_stateless_nonce(const struct auth_exchange *x, turn_time_t now, char *nonce,
-                         uint32_t *issued) {
+int auth_stateless_nonce(const struct auth_exchange *x, turn_time_t now, char *nonce, uint32_t *issued) {
 #ifdef TURN_STATELESS_NONCE_LENGTH
   const turn_turnserver *server = x->server;
   return turn_server_stateless_nonce_enabled(server) && x->from.client &&
          auth_attr_string(x->a.nonce, nonce, TURN_STATELESS_NONCE_SIZE) == 0 &&
-         turn_check_stateless_nonce(
-             server->stateless_nonce_key, server->stateless_nonce_key_size, x->from.client,
-             (uint32_t)now, (uint32_t)turn_server_stateless_nonce_lifetime(server), nonce, issued);
+         turn_check_stateless_nonce(server->stateless_nonce_key, server->stateless_nonce_key_size, x->from.client,
+                                    (uint32_t)now, (uint32_t)turn_server_stateless_nonce_lifetime(server), nonce,
+                                    issued);
 #else
   UNUSED_ARG(x);
   UNUSED_ARG(now);
@@ -91,11 +92,13 @@ int auth_adopt_nonce(struct auth_exchange *x) {
   char nonce[NONCE_MAX_SIZE];
   uint32_t issued = 0;
 
-  if (!auth_stateless_nonce(x, x->server->ctime, nonce, &issued))
+  if (!auth_stateless_nonce(x, x->server->ctime, nonce, &issued)) {
     return 0;
+  }
   STRCPY(ss->nonce, nonce);
-  if (*(x->server->stale_nonce))
+  if (*(x->server->stale_nonce)) {
     ss->nonce_expiration_time = (turn_time_t)issued + (turn_time_t)(*(x->server->stale_nonce));
+  }
   return 1;
 }
 
@@ -108,8 +111,9 @@ int auth_verify(const struct auth_exchange *x, const uint8_t *key, size_t key_le
   int ret;
 
   if (!x->a.integrity || stun_attr_get_len(x->a.integrity) != SHA1SIZEBYTES || !key_len ||
-      key_len > COTURN_AUTH_KEY_MAX)
+      key_len > COTURN_AUTH_KEY_MAX) {
     return -1;
+  }
   len = (size_t)((const uint8_t *)x->a.integrity - x->message);
   /* The length counts up to the end of MESSAGE-INTEGRITY (RFC 8489 14.5). */
   memcpy(&old, x->message + 2, sizeof(old));
@@ -117,8 +121,9 @@ int auth_verify(const struct auth_exchange *x, const uint8_t *key, size_t key_le
   memcpy(x->message + 2, &cut, sizeof(cut));
   ret = HMAC(EVP_sha1(), key, (int)key_len, x->message, len, hmac, &hmac_len) ? 0 : -1;
   memcpy(x->message + 2, &old, sizeof(old));
-  if (ret < 0 || hmac_len != SHA1SIZEBYTES)
+  if (ret < 0 || hmac_len != SHA1SIZEBYTES) {
     return -1;
+  }
   return CRYPTO_memcmp(hmac, stun_attr_get_value(x->a.integrity), SHA1SIZEBYTES) == 0;
 }
 
@@ -148,20 +153,23 @@ int auth_add_integrity(ts_ur_super_session *ss, uint8_t *buf, size_t *len) {
   size_t key_len;
   uint16_t said;
 
-  if (!st || (!st->granted && !st->reply_key_len))
+  if (!st || (!st->granted && !st->reply_key_len)) {
     return 0;
+  }
   key = st->reply_key_len ? st->reply_key : ss->hmackey;
   key_len = st->reply_key_len ? st->reply_key_len : st->key_len;
 
   /* coturn forgets SOFTWARE in the length of its answer to a mobile Refresh, and garbles it */
   memcpy(&said, buf + 2, sizeof(said));
   said = nswap16(said);
-  if (*len < (size_t)said + STUN_HEADER_LENGTH)
+  if (*len < (size_t)said + STUN_HEADER_LENGTH) {
     *len = (size_t)said + STUN_HEADER_LENGTH;
+  }
 
   stun_attr_add_str(buf, len, STUN_ATTRIBUTE_MESSAGE_INTEGRITY, hmac, SHA1SIZEBYTES);
-  if (!HMAC(EVP_sha1(), key, (int)key_len, buf, *len - 4 - SHA1SIZEBYTES, hmac, &hmac_len))
+  if (!HMAC(EVP_sha1(), key, (int)key_len, buf, *len - 4 - SHA1SIZEBYTES, hmac, &hmac_len)) {
     return -1;
+  }
   memcpy(buf + *len - SHA1SIZEBYTES, hmac, SHA1SIZEBYTES);
   if (st->reply_key_len) {
     OPENSSL_cleanse(st->reply_key, sizeof(st->reply_key));
@@ -172,8 +180,7 @@ int auth_add_integrity(ts_ur_super_session *ss, uint8_t *buf, size_t *len) {
 
 /* The message library's own functions have other parameters in other versions, or make a random
  * transaction id first, which costs more than all the rest. */
-static void error_response(const struct auth_exchange *x, size_t *len, int code,
-                           const uint8_t *reason) {
+static void error_response(const struct auth_exchange *x, size_t *len, int code, const uint8_t *reason) {
   uint8_t *buf = ioa_network_buffer_data(x->nbh);
   uint8_t value[4 + 128] = {0};
   uint16_t type = nswap16(stun_make_error_response(x->method));
@@ -195,13 +202,12 @@ void auth_challenge_response(struct auth_exchange *x) {
   uint8_t *buf = ioa_network_buffer_data(x->nbh);
   size_t len = ioa_network_buffer_get_size(x->nbh);
   error_response(x, &len, *x->err_code, *x->reason);
-  stun_attr_add_str(buf, &len, STUN_ATTRIBUTE_NONCE, x->from.nonce,
-                    (int)strlen((const char *)x->from.nonce));
-  stun_attr_add_str(buf, &len, STUN_ATTRIBUTE_REALM, (const uint8_t *)st->realm,
-                    (int)strlen(st->realm));
-  if (st->offers_tokens && st->server_name && st->server_name[0])
-    stun_attr_add_str(buf, &len, STUN_ATTRIBUTE_THIRD_PARTY_AUTHORIZATION,
-                      (const uint8_t *)st->server_name, (int)strlen(st->server_name));
+  stun_attr_add_str(buf, &len, STUN_ATTRIBUTE_NONCE, x->from.nonce, (int)strlen((const char *)x->from.nonce));
+  stun_attr_add_str(buf, &len, STUN_ATTRIBUTE_REALM, (const uint8_t *)st->realm, (int)strlen(st->realm));
+  if (st->offers_tokens && st->server_name && st->server_name[0]) {
+    stun_attr_add_str(buf, &len, STUN_ATTRIBUTE_THIRD_PARTY_AUTHORIZATION, (const uint8_t *)st->server_name,
+                      (int)strlen(st->server_name));
+  }
   ioa_network_buffer_set_size(x->nbh, len);
   *x->resp_constructed = 1;
   auth_count(AUTH_COUNT_CHALLENGED);
@@ -230,13 +236,15 @@ int auth_refuse(struct auth_exchange *x, int code, unsigned reason, const char *
   auth_report_refusal(&r);
 
   *x->err_code = code;
-  if (code == 438)
+  if (code == 438) {
     *x->reason = (const uint8_t *)"Stale nonce";
-  else if (code == 441)
+  } else if (code == 441) {
     *x->reason = (const uint8_t *)"Wrong credentials";
-  if (code == 401 || code == 438)
+  }
+  if (code == 401 || code == 438) {
     auth_challenge_response(x);
-  else if (code == 420)
+  } else if (code == 420) {
     unknown_token_response(x);
+  }
   return 1;
 }

@@ -48,30 +48,35 @@ def if_listener_challenges(step):
 # the newest version on which what the rules make was built and tested
 TRIED = (4, 17, 1)
 
-# the host of the authentication module, from the ground up: no file uses one that stands after it
-HOST_HEADERS = ["auth_options.h", "auth_private.h", "auth_exchange.h", "auth_module.h"]
-FLOORS = [
-    "auth_clock.c",  # the monotonic clock
-    "auth_call.c",  # the module's table, and the gate of its calls
-    "auth_text.c",  # reasons by name, names made safe, faults at the start
-    "auth_options.c",
-    "auth_report.c",  # counters, and the log of refusals
-    "auth_peers.c",  # peer addresses that the module denies
-    "auth_state.c",  # what a session is, as the module sees it
-    "auth_stun.c",  # reads, verifies and writes STUN messages
-    "auth_pending.c",  # requests that are answered later
-    "auth_quota.c",
-    "auth_grant.c",  # puts a grant in force
-    "auth_ask.c",  # asks the module, and goes on with its answer
-    "auth_form.c",  # the checks of a request before its nonce
-    "auth_observe.c",  # auth-module-observe
-    "auth_listener.c",  # the same checks where coturn's listener challenges without a session
-    "auth_session.c",  # the rules, and the hooks
-    "auth_host.c",  # the host table
-    "auth_load.c",
-    "auth_module.c",  # start, signals, stop, state
-]
-HOST_FILES = [name for name in FLOORS if name != "auth_listener.c"]
+# the files of the host, from the ground up (no file calls one that stands after it), and the patch that adds each
+FLOORS = {
+    "auth_clock.c": "auth-module",
+    "auth_call.c": "auth-module",
+    "auth_text.c": "auth-module",
+    "auth_options.c": "auth-module",
+    "auth_report.c": "auth-report",
+    "auth_peers.c": "auth-peers",
+    "auth_state.c": "auth-session",
+    "auth_stun.c": "auth-session",
+    "auth_pending.c": "auth-pending",
+    "auth_quota.c": "auth-session",
+    "auth_grant.c": "auth-session",
+    "auth_ask.c": "auth-session",
+    "auth_form.c": "auth-session",
+    "auth_observe.c": "auth-observe",
+    "auth_listener.c": "auth-listener",
+    "auth_session.c": "auth-session",
+    "auth_host.c": "auth-module",
+    "auth_load.c": "auth-module",
+    "auth_module.c": "auth-module",
+}
+
+
+def files_of(patch, *headers):
+    """The steps that add a patch's files."""
+    names = [*headers, *(name for name, part in FLOORS.items() if part == patch)]
+    return [new("src/apps/relay/" + name) for name in names]
+
 
 LISTENER = "src/apps/relay/dtls_listener.c"
 MAIN = "src/apps/relay/mainrelay.c"
@@ -82,7 +87,96 @@ CONF = "examples/etc/turnserver.conf"
 
 PATCHES = [
     (
-        "0001-auth-hooks",
+        "0001-session-reports",
+        "Option no-session-reports",
+        """\
+For every request but Binding and Send the relay threads describe the session to
+the admin thread, even if neither the telnet CLI nor the web admin interface is
+there to show it: a fifth of what an allocation costs. With --no-session-reports
+they do not; the commands ps and pu then list nothing.""",
+        [
+            cocci("src/apps/relay/netengine.c", "reports.cocci", {"use_session_reports ?": 1}),
+            after(
+                "src/apps/relay/turn_admin_server.h",
+                r"extern (int|bool) use_cli;\n",
+                "\nextern int use_session_reports;\n",
+            ),
+            # here, because newer versions' unit tests link this file alone
+            after(
+                "src/apps/relay/netengine.c",
+                r'#include "mainrelay\.h"\n',
+                "\nint use_session_reports = 1;\n",
+            ),
+            before(
+                MAIN,
+                r'[ \t]*" -n\t+Do not use configuration file',
+                r'''" --no-session-reports				Do not describe the sessions to the admin thread: cheaper, but\n"
+"						the CLI and the web admin interface list no sessions.\n"
+''',
+            ),
+            after(MAIN, r"\n\s*OAUTH_OPT,\n", "\tNO_SESSION_REPORTS_OPT,\n"),
+            after(
+                MAIN,
+                r'[ \t]*\{ "oauth", optional_argument, NULL, OAUTH_OPT \},\n',
+                '\t\t\t\t{ "no-session-reports", optional_argument, NULL, NO_SESSION_REPORTS_OPT },\n',
+            ),
+            before(
+                MAIN,
+                r"[ \t]*/\* these options have been already taken care of before: \*/\n\s*case 'l':\n\s*case NO_STDOUT",
+                "\tcase NO_SESSION_REPORTS_OPT:\n"
+                "\t\tuse_session_reports = !get_bool_value(value);\n\t\tbreak;\n\n",
+            ),
+            before(
+                README,
+                r"--server-relay\t\tServer relay\. NON-STANDARD",
+                """\
+--no-session-reports	Do not describe the sessions to the admin thread after every request.
+			Cheaper, but the CLI and the web admin interface list no sessions.
+
+""",
+            ),
+            before(
+                MAN,
+                r"\.TP\n\.B\n\\fB\\-\\-server\\-relay\\fP",
+                r"""
+.TP
+.B
+\fB\-\-no\-session\-reports\fP
+Do not describe the sessions to the admin thread after every request.
+Cheaper, but the CLI and the web admin interface list no sessions.
+""".lstrip("\n"),
+            ),
+            before(
+                CONF,
+                r"#Local system IP address to be used for CLI server endpoint\.",
+                """\
+# Do not describe the sessions to the admin thread after every request. Cheaper,
+# but the CLI and the web admin interface list no sessions.
+#
+#no-session-reports
+
+""",
+            ),
+        ],
+    ),
+    (
+        "0002-new-realm-count",
+        "A realm that is new begins with no allocations",
+        """\
+A realm that is first named while the server runs gets a copy of the default
+realm's parameters, and with it the default realm's number of allocations: its
+total-quota was used up too early, by so many. This needs no module, and holds
+without one.""",
+        [
+            after(
+                "src/apps/relay/userdb.c",
+                r"ret->status\.alloc_counters = ur_string_map_create\(NULL\);\n(?=\s*add_to_secrets_list)",
+                "\t\t\tret->status.total_current_allocs = 0;\n",
+            ),
+        ],
+    ),
+    (
+        "0003-auth-hooks",
         "Hooks where an authentication module takes part in a session",
         """\
 One call per concern: the check itself (after the nonce is made, before
@@ -110,35 +204,6 @@ skipped then. Nothing that the server library calls is defined elsewhere.""",
                     "session_add_integrity_str(": 4,
                 },
             ),
-            # where every request that is left gets a challenge, or is refused as a session would
-            if_listener_challenges(
-                before(
-                    LISTENER,
-                    r"[ \t]*realm_options_t realm_options;\n",
-                    """\
-  if (turn_auth_hooks) {
-    ioa_network_buffer_handle answer = ioa_network_buffer_allocate(server->e);
-    const enum turn_auth_listener made = turn_auth_hooks->listener_check(
-        ts, nd, get_local_addr_from_ioa_socket(server->udp_listen_s), answer, enforce_fingerprints);
-    if (made == TURN_AUTH_LISTENER_SEND) {
-      udp_send_message(server, answer, &(nd->src_addr));
-    }
-    ioa_network_buffer_delete(server->e, answer);
-    if (made != TURN_AUTH_LISTENER_COTURN) {
-      return made != TURN_AUTH_LISTENER_SESSION;
-    }
-  }
-
-""",
-                ),
-            ),
-            if_listener_challenges(
-                after(
-                    LISTENER,
-                    r'#include "dtls_listener\.h"\n',
-                    '#include "ns_turn_auth_hooks.h"\n',
-                ),
-            ),
             after(
                 "src/server/ns_turn_server.c",
                 r'#include "ns_turn_ioalib\.h"\n',
@@ -162,24 +227,27 @@ const struct turn_auth_services turn_auth_services = {
         ],
     ),
     (
-        "0002-auth-module",
-        "Host of a loadable authentication module",
+        "0004-auth-module",
+        "Load an authentication module and be its host",
         """\
-coturn_auth_module.h is the interface; auth_module.c loads a module and is
-its host; auth_session.c has the order of checks and the hooks, with what they
-need in auth_stun.c, auth_state.c, auth_ask.c, auth_grant.c and auth_quota.c;
-auth_pending.c keeps the requests that wait for an answer; auth_report.c counts
-and logs.""",
+coturn_auth_module.h is the interface. auth_load.c checks the module's file and
+loads it, auth_host.c is what the module may call, auth_module.c starts and stops
+it, auth_call.c is the gate of its calls. New files only; they are built from
+0006 on.""",
         [
             new("src/apps/relay/coturn_auth_module.h"),
-            *(new("src/apps/relay/" + name) for name in HOST_HEADERS + HOST_FILES),
-            if_listener_challenges(new("src/apps/relay/auth_listener.c")),
-            # a copy of the default realm's parameters must not count the default realm's allocations
-            after(
-                "src/apps/relay/userdb.c",
-                r"ret->status\.alloc_counters = ur_string_map_create\(NULL\);\n(?=\s*add_to_secrets_list)",
-                "\t\t\tif(turn_auth_hooks)\n\t\t\t\tret->status.total_current_allocs = 0;\n",
-            ),
+            *files_of("auth-module", "auth_module.h", "auth_options.h", "auth_private.h"),
+        ],
+    ),
+    (
+        "0005-auth-session",
+        "The rules by which an authentication module takes part in a session",
+        """\
+auth_session.c has the order of checks and the hooks; it uses auth_ask.c, which
+asks the module, auth_grant.c, which puts its grant in force, auth_stun.c,
+auth_state.c, auth_form.c and auth_quota.c. Every answer comes at once.""",
+        [
+            *files_of("auth-session", "auth_exchange.h"),
             # 4.6.3 and 4.7.0; later ones count relay sockets instead, earlier ones nothing
             if_said(
                 "global_allocation_count",
@@ -189,57 +257,39 @@ and logs.""",
                     "\n#define QUOTA_COUNTS_ALLOCATIONS /* whoever changes a quota changes that, too */\n",
                 ),
             ),
-            after(
-                "src/apps/relay/userdb.c",
-                r'#include "ns_turn_server\.h"\n',
-                '#include "ns_turn_auth_hooks.h"\n',
-            ),
         ],
     ),
     (
-        "0003-auth-module-build",
+        "0006-auth-module-build",
         "Build the host of the authentication module",
-        "For both build systems; dlopen() needs libdl where it is a library of its own.",
+        """\
+Whichever files of the host are there are built, so that the patches that add a
+part of it can be left out. dlopen() is linked from libdl where there is one.""",
         [
+            after("configure", r"(?m)^testlib rt\n", "testlib dl\n"),
+            after(
+                "configure",
+                r'\$\{ECHO_CMD\} "LDFLAGS \+= \$\{OSLIBS\}" >> Makefile\n',
+                '${ECHO_CMD} "AUTH_MODS = `echo src/apps/relay/auth_*.c`" >> Makefile\n'
+                '${ECHO_CMD} "AUTH_HEADERS = `echo src/apps/relay/*auth_*.h`" >> Makefile\n',
+            ),
             after(
                 "Makefile.in",
                 r"SERVERTURN_HEADERS = (\S+ )*?src/server/ns_turn_session\.h",
                 " src/server/ns_turn_auth_hooks.h",
             ),
-            after(
-                "Makefile.in",
-                r"SERVERAPP_HEADERS = src/apps/relay/userdb\.h",
-                "".join(" src/apps/relay/" + name for name in HOST_HEADERS + ["coturn_auth_module.h"]),
-            ),
-            after(
-                "Makefile.in",
-                r"SERVERAPP_MODS = src/apps/relay/mainrelay\.c",
-                "".join(" src/apps/relay/" + name for name in HOST_FILES),
-            ),
-            if_listener_challenges(
-                after("Makefile.in", r"src/apps/relay/auth_report\.c", " src/apps/relay/auth_listener.c")
-            ),
-            after("Makefile.in", r"\$\{SERVERTURN_MODS\} -o \$@", " -ldl"),
-            if_there(after(
-                "src/server/CMakeLists.txt",
-                r"set\(HEADER_FILES\n",
-                "    ns_turn_auth_hooks.h\n",
-            )),
-            if_there(after(
+            after("Makefile.in", r"SERVERAPP_HEADERS = src/apps/relay/userdb\.h", " ${AUTH_HEADERS}"),
+            after("Makefile.in", r"SERVERAPP_MODS = src/apps/relay/mainrelay\.c", " ${AUTH_MODS}"),
+            if_there(after("src/server/CMakeLists.txt", r"set\(HEADER_FILES\n", "    ns_turn_auth_hooks.h\n")),
+            if_there(before(
                 "src/apps/relay/CMakeLists.txt",
                 r"set\(HEAD(ER)?_FILES\n",
-                "".join(f"    {name}\n" for name in HOST_HEADERS + ["coturn_auth_module.h"]),
+                "file(GLOB AUTH_HEADERS *auth_*.h)\nfile(GLOB AUTH_FILES auth_*.c)\n\n",
             )),
             if_there(after(
-                "src/apps/relay/CMakeLists.txt",
-                r"set\(SOURCE_FILES\n",
-                "".join(f"    {name}\n" for name in HOST_FILES),
+                "src/apps/relay/CMakeLists.txt", r"set\(HEAD(ER)?_FILES\n", "    ${AUTH_HEADERS}\n"
             )),
-            if_listener_challenges(after(
-                "src/apps/relay/CMakeLists.txt",
-                r"auth_report\.c\n",
-                "    auth_listener.c\n",
-            )),
+            if_there(after("src/apps/relay/CMakeLists.txt", r"set\(SOURCE_FILES\n", "    ${AUTH_FILES}\n")),
             if_there(after(
                 "src/apps/relay/CMakeLists.txt",
                 r"PRIVATE turn_server \$\{turnserver_LIBS\}",
@@ -248,7 +298,7 @@ and logs.""",
         ],
     ),
     (
-        "0004-auth-module-options",
+        "0007-auth-module-options",
         "Options of the authentication module",
         """\
 --auth-module, --auth-module-config, --auth-module-only and
@@ -330,7 +380,81 @@ and logs.""",
         ],
     ),
     (
-        "0005-auth-module-cli",
+        "0008-auth-pending",
+        "The authentication module may answer later",
+        """\
+A request that the module answers with PENDING waits, with its packet, for
+complete() from any thread, at most five seconds. Can be left out: every answer
+then comes at once.""",
+        files_of("auth-pending", "auth_pending.h"),
+    ),
+    (
+        "0009-auth-report",
+        "Counters of the authentication module, and the log of refusals",
+        """\
+Refusals by reason, one line each, 50 a second at most; counters of host and
+module. Can be left out: nothing is then counted, and no refusal is logged.""",
+        files_of("auth-report", "auth_report.h"),
+    ),
+    (
+        "0010-auth-peers",
+        "Peers that the authentication module denies",
+        """\
+A module can deny addresses as peers, such as that of its database; they are
+denied in every form of the address. Can be left out: a module is then told that
+its address is not denied, and may refuse to start.""",
+        files_of("auth-peers", "auth_peers.h"),
+    ),
+    (
+        "0011-auth-observe",
+        "Ask an authentication module without obeying it",
+        """\
+auth-module-observe: coturn decides, the module is asked, and where they differ a
+line is logged. Can be left out: the option is then refused.""",
+        files_of("auth-observe", "auth_observe.h"),
+    ),
+    (
+        "0012-auth-listener",
+        "The authentication module makes the challenge of the UDP listener",
+        """\
+Where coturn challenges unknown sources without a session, the module is asked
+for the challenge there, too. Can be left out: coturn's own challenge is then
+sent, which offers no tokens.""",
+        [
+            *(if_listener_challenges(step) for step in files_of("auth-listener", "auth_listener.h")),
+            # where every request that is left gets a challenge, or is refused as a session would
+            if_listener_challenges(
+                before(
+                    LISTENER,
+                    r"[ \t]*realm_options_t realm_options;\n",
+                    """\
+  if (turn_auth_hooks && turn_auth_hooks->listener_check) {
+    ioa_network_buffer_handle answer = ioa_network_buffer_allocate(server->e);
+    const enum turn_auth_listener made = turn_auth_hooks->listener_check(
+        ts, nd, get_local_addr_from_ioa_socket(server->udp_listen_s), answer, enforce_fingerprints);
+    if (made == TURN_AUTH_LISTENER_SEND) {
+      udp_send_message(server, answer, &(nd->src_addr));
+    }
+    ioa_network_buffer_delete(server->e, answer);
+    if (made != TURN_AUTH_LISTENER_COTURN) {
+      return made != TURN_AUTH_LISTENER_SESSION;
+    }
+  }
+
+""",
+                ),
+            ),
+            if_listener_challenges(
+                after(
+                    LISTENER,
+                    r'#include "dtls_listener\.h"\n',
+                    '#include "ns_turn_auth_hooks.h"\n',
+                ),
+            ),
+        ],
+    ),
+    (
+        "0013-auth-module-cli",
         "Show the authentication module in the telnet CLI",
         "Command am: state and counters.",
         [
@@ -356,7 +480,7 @@ and logs.""",
         ],
     ),
     (
-        "0006-auth-module-docs",
+        "0014-auth-module-docs",
         "Document the authentication module",
         "README, man page and sample configuration.",
         [
@@ -453,79 +577,6 @@ logged beside coturn's own, which decides. To try a module in service.
             ),
         ],
     ),
-    (
-        "0007-session-reports",
-        "Option no-session-reports",
-        """\
-For every request but Binding and Send the relay threads describe the session to
-the admin thread, even if neither the telnet CLI nor the web admin interface is
-there to show it: a fifth of what an allocation costs. With --no-session-reports
-they do not; the commands ps and pu then list nothing.""",
-        [
-            cocci("src/apps/relay/netengine.c", "reports.cocci", {"use_session_reports ?": 1}),
-            after(
-                "src/apps/relay/turn_admin_server.h",
-                r"extern (int|bool) use_cli;\n",
-                "\nextern int use_session_reports;\n",
-            ),
-            # here, because newer versions' unit tests link this file alone
-            after(
-                "src/apps/relay/netengine.c",
-                r'#include "mainrelay\.h"\n',
-                "\nint use_session_reports = 1;\n",
-            ),
-            before(
-                MAIN,
-                r'[ \t]*" -n\t+Do not use configuration file',
-                r'''" --no-session-reports				Do not describe the sessions to the admin thread: cheaper, but\n"
-"						the CLI and the web admin interface list no sessions.\n"
-''',
-            ),
-            after(MAIN, r"\n\s*OAUTH_OPT,\n", "\tNO_SESSION_REPORTS_OPT,\n"),
-            after(
-                MAIN,
-                r'[ \t]*\{ "oauth", optional_argument, NULL, OAUTH_OPT \},\n',
-                '\t\t\t\t{ "no-session-reports", optional_argument, NULL, NO_SESSION_REPORTS_OPT },\n',
-            ),
-            before(
-                MAIN,
-                r"[ \t]*/\* these options have been already taken care of before: \*/\n\s*case 'l':\n\s*case NO_STDOUT",
-                "\tcase NO_SESSION_REPORTS_OPT:\n"
-                "\t\tuse_session_reports = !get_bool_value(value);\n\t\tbreak;\n\n",
-            ),
-            before(
-                README,
-                r"--server-relay\t\tServer relay\. NON-STANDARD",
-                """\
---no-session-reports	Do not describe the sessions to the admin thread after every request.
-			Cheaper, but the CLI and the web admin interface list no sessions.
-
-""",
-            ),
-            before(
-                MAN,
-                r"\.TP\n\.B\n\\fB\\-\\-server\\-relay\\fP",
-                r"""
-.TP
-.B
-\fB\-\-no\-session\-reports\fP
-Do not describe the sessions to the admin thread after every request.
-Cheaper, but the CLI and the web admin interface list no sessions.
-""".lstrip("\n"),
-            ),
-            before(
-                CONF,
-                r"#Local system IP address to be used for CLI server endpoint\.",
-                """\
-# Do not describe the sessions to the admin thread after every request. Cheaper,
-# but the CLI and the web admin interface list no sessions.
-#
-#no-session-reports
-
-""",
-            ),
-        ],
-    ),
 ]
 
 # The series in security/: faults of coturn that need no module. On 4.6.1 others stand beside these, written by hand.
@@ -543,8 +594,11 @@ does not fit.""",
     ),
 ]
 
-# what DEP-3 says of where a patch stands; else it is not forwarded
+# what DEP-3 says of where a patch stands
+NOT_FORWARDED = "Forwarded: no, needs the module interface, which has not been offered yet (patches/README.md)\n"
 FIELDS = {
+    "0001-session-reports": "Forwarded: no, not offered yet; needs no module (patches/README.md)\n",
+    "0002-new-realm-count": "Forwarded: no, not offered yet; needs no module (patches/README.md)\n",
     "0001-oauth-token-nonce-length": """\
 Forwarded: not-needed
 Applied-Upstream: 4.10.0, 46368b3e

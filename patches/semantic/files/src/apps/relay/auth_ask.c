@@ -196,6 +196,7 @@ int auth_ask(struct auth_exchange *x, uint32_t why) {
   struct auth_answer answer;
   struct session_pending *slot = NULL;
   uint64_t handle = 0;
+  const int can_pend = x->can_resume && AUTH_PENDING_MAX;
   int i, verified = 0, ret;
 
   if (own->answer && stun_tid_equals(&own->answer_tid, x->tid)) {
@@ -206,7 +207,7 @@ int auth_ask(struct auth_exchange *x, uint32_t why) {
     return ret;
   }
 
-  if (x->can_resume) {
+  if (can_pend) {
     for (i = 0; i < SESSION_PENDING_MAX && !slot; ++i) {
       if (!own->pending[i].request) {
         slot = &own->pending[i];
@@ -215,7 +216,7 @@ int auth_ask(struct auth_exchange *x, uint32_t why) {
   }
   handle = auth_pending_ask(x->ss->id);
 
-  auth_authenticate(x, why, x->can_resume ? COTURN_AUTH_REQ_CAN_PEND : 0, handle, &answer, &verified);
+  auth_authenticate(x, why, can_pend ? COTURN_AUTH_REQ_CAN_PEND : 0, handle, &answer, &verified);
 
   if (answer.verdict == COTURN_AUTH_PENDING) {
     ret = auth_pending_wait(handle, x->server, x->tid, slot ? x->in_buffer : NULL, &answer);
@@ -227,8 +228,7 @@ int auth_ask(struct auth_exchange *x, uint32_t why) {
       return 1;
     }
     if (ret < 0) {
-      return auth_refuse(x, 500,
-                         x->can_resume ? COTURN_AUTH_REASON_TOO_MANY_PENDING : COTURN_AUTH_REASON_CANNOT_POSTPONE,
+      return auth_refuse(x, 500, can_pend ? COTURN_AUTH_REASON_TOO_MANY_PENDING : COTURN_AUTH_REASON_CANNOT_POSTPONE,
                          x->username);
     }
   } else {

@@ -187,20 +187,27 @@ enum coturn_auth_verdict auth_authenticate(struct auth_exchange *x, uint32_t why
 /* Asks the module and acts on its answer. 1: decided; 0: coturn's own mechanisms go on. */
 int auth_ask(struct auth_exchange *x, uint32_t why);
 
-/* ---- auth_observe.c */
-int auth_observe(struct auth_exchange *x);
-
 /* ---- auth_session.c */
 /* Goes on with a request whose answer has come, on the relay thread of its session. */
 void auth_session_resume(turn_turnserver *server, turnsession_id session, const stun_tid *tid, ioa_net_data *in_buffer,
                          const struct auth_answer *answer);
 
-/* ---- auth_listener.c, where coturn's listener challenges without a session */
-enum turn_auth_listener auth_listener_check(turn_turnserver *server, ioa_net_data *in_buffer, const ioa_addr *local,
-                                            ioa_network_buffer_handle nbh, int fingerprint);
-
 /* ---- auth_session.c and auth_host.c: the two tables */
 extern const struct turn_auth_hooks auth_session_hooks;
 extern const struct coturn_auth_host auth_host;
+
+/* ---- parts that are patches of their own */
+
+#if __has_include("auth_observe.h")
+#include "auth_observe.h"
+#else
+#define auth_observe(x) (0)
+#endif
+
+#if __has_include("auth_listener.h")
+#include "auth_listener.h"
+#else
+#define auth_listener_check (NULL)
+#endif
 
 #endif /* __AUTH_EXCHANGE__ */

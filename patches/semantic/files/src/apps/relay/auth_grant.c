@@ -148,12 +148,37 @@ int auth_admit(struct auth_exchange *x) {
   return 1;
 }
 
+/* Asks the module whether the grant may come into force. 0, *why being session_bound()'s answer; -1: the module is
+ * being stopped. */
+static int bind_session(const struct auth_exchange *x, const struct coturn_auth_grant *g, int *why) {
+  const struct auth_session *st = x->held->auth_session;
+  struct coturn_auth_session bound = {.header = COTURN_AUTH_HEADER(bound)};
+
+  *why = 0;
+  if (!auth_module.session_bound) {
+    return 0;
+  }
+  bound.session = x->held->id;
+  bound.ref = g->ref;
+  bound.previous_ref = st->granted ? st->ref : 0;
+  bound.username = x->username;
+  bound.realm = st->realm;
+  bound.quota_name = g->quota_name[0] ? g->quota_name : x->username;
+  bound.client_addr = x->from.client ? &x->from.client->ss : NULL;
+  if (auth_module_enter() < 0) {
+    return -1;
+  }
+  *why = auth_module.session_bound(auth_module_state, &bound);
+  auth_module_leave();
+  return 0;
+}
+
 int auth_use_grant(struct auth_exchange *x, struct coturn_auth_grant *g, int verified) {
   ts_ur_super_session *ss = x->held;
   struct auth_session *st = ss->auth_session;
   const char *user;
   struct auth_session probe;
-  int other;
+  int other, why;
 
   if (auth_check_grant(g) < 0) {
     return auth_refuse(x, 500, COTURN_AUTH_REASON_MODULE_ERROR, x->username);
@@ -184,24 +209,11 @@ int auth_use_grant(struct auth_exchange *x, struct coturn_auth_grant *g, int ver
     return auth_refuse(x, 401, COTURN_AUTH_REASON_EXPIRED, user);
   }
 
-  if (auth_module.session_bound) {
-    struct coturn_auth_session bound = {.header = COTURN_AUTH_HEADER(bound)};
-    int why;
-    bound.session = ss->id;
-    bound.ref = g->ref;
-    bound.previous_ref = st->granted ? st->ref : 0;
-    bound.username = x->username;
-    bound.realm = st->realm;
-    bound.quota_name = g->quota_name[0] ? g->quota_name : x->username;
-    bound.client_addr = x->from.client ? &x->from.client->ss : NULL;
-    if (auth_module_enter() < 0) {
-      return auth_refuse(x, 500, COTURN_AUTH_REASON_MODULE_ERROR, user);
-    }
-    why = auth_module.session_bound(auth_module_state, &bound);
-    auth_module_leave();
-    if (why) {
-      return auth_refuse(x, 401, (unsigned)why, user);
-    }
+  if (bind_session(x, g, &why) < 0) {
+    return auth_refuse(x, 500, COTURN_AUTH_REASON_MODULE_ERROR, user);
+  }
+  if (why) {
+    return auth_refuse(x, 401, (unsigned)why, user);
   }
 
   if (apply_grant(x, g, probe.deadline_ms) < 0) {

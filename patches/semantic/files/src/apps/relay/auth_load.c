@@ -7,6 +7,15 @@
 #include "auth_exchange.h"
 #include "auth_module.h"
 
+#if defined(WINDOWS)
+
+int auth_module_load(uid_t owner) {
+  UNUSED_ARG(owner);
+  return auth_module_options.path ? auth_fail("auth-module: this platform loads no modules.\n") : 0;
+}
+
+#else
+
 #include <dlfcn.h>
 #include <sys/stat.h>
 
@@ -128,3 +137,5 @@ int auth_module_load(uid_t owner) {
                 (unsigned)COTURN_AUTH_ABI_MINOR);
   return 0;
 }
+
+#endif

@@ -35,6 +35,12 @@ int auth_module_start(void) {
   return 0;
 }
 
+#if defined(WINDOWS)
+
+void auth_module_add_signals(struct event_base *base) { UNUSED_ARG(base); }
+
+#else
+
 static void on_reload(evutil_socket_t sock, short events, void *arg) {
   UNUSED_ARG(sock);
   UNUSED_ARG(events);
@@ -71,6 +77,8 @@ void auth_module_add_signals(struct event_base *base) {
     }
   }
 }
+
+#endif
 
 void auth_module_stop(void) {
   if (!started || auth_module_close() < 0) {

@@ -27,6 +27,9 @@ int auth_module_check_options(int lt_cred_mech, int no_auth) {
     }
     return 0;
   }
+  if (o->observe && !AUTH_CAN_OBSERVE) {
+    return auth_fail("CONFIG ERROR: this turnserver is built without auth-module-observe.\n");
+  }
   if (o->path[0] != '/') {
     return auth_fail("CONFIG ERROR: auth-module: the path is not absolute: %s\n", o->path);
   }

@@ -43,38 +43,11 @@ void auth_module_leave(void);
 /* Lets no further call begin and waits for those that have begun, two seconds at most. -1: it was called before. */
 int auth_module_close(void);
 
-/* ---- auth_pending.c: requests that the module is being asked about, or answers later */
-
-#define AUTH_PENDING_MAX (10000)
-#define AUTH_PENDING_TIMEOUT (5) /* seconds */
+/* ---- what the session's rules have to say to the parts below */
 
 /* Goes on with a request whose answer has come, on the relay thread of its session. */
 typedef void (*auth_resume_fn)(turn_turnserver *server, turnsession_id session, const stun_tid *tid,
                                ioa_net_data *in_buffer, const struct auth_answer *answer);
-
-void auth_pending_init(auth_resume_fn resume);
-/* Enters a request before the module is asked. Its number, or 0 without memory. */
-uint64_t auth_pending_ask(uint64_t session);
-/* Removes a request that the module has answered at once. */
-void auth_pending_forget(uint64_t request);
-/* The module answers later. 1: the request waits, and in_buffer is taken; 0: the answer has come meanwhile and
- * is copied; -1: too many requests wait, or in_buffer is NULL. */
-int auth_pending_wait(uint64_t request, turn_turnserver *server, const stun_tid *tid, ioa_net_data *in_buffer,
-                      struct auth_answer *answer);
-/* Removes a request whose session ends. */
-void auth_pending_drop(uint64_t request, turn_turnserver *server);
-int auth_complete(const struct coturn_auth_handle *handle, enum coturn_auth_verdict verdict,
-                  const struct coturn_auth_grant *grant, const struct coturn_auth_denial *denial);
-uint64_t auth_pending_count(void);
-
-/* ---- auth_peers.c: peer addresses that the module denies */
-
-int auth_deny_peer(const struct sockaddr *addr);
-/* 1 if the module denies this peer; the refusal is logged. */
-int auth_denied_peer(const ioa_addr *addr);
-void auth_peers_status(coturn_auth_status_fn emit, void *arg);
-
-/* ---- auth_report.c: counters and the log of refusals */
 
 enum auth_count {
   AUTH_COUNT_GRANTED = 0, /* requests that a new grant verified */
@@ -93,8 +66,6 @@ enum auth_count {
   AUTH_COUNT_MAX
 };
 
-void auth_report_init(void);
-void auth_count(enum auth_count which);
 struct auth_refusal {
   const ioa_addr *client;
   const char *realm;
@@ -105,10 +76,54 @@ struct auth_refusal {
   uint64_t session;
 };
 
-void auth_report_refusal(const struct auth_refusal *refusal);
-/* One line, at a capped rate. */
-void auth_report_line(TURN_LOG_LEVEL level, const char *line);
-int auth_register_counter(const struct coturn_auth_counter *counter);
-void auth_visit_counters(coturn_auth_counter_fn fn, void *arg);
+/* ---- parts that are patches of their own: where a patch is left out, so is what it does */
+
+#if __has_include("auth_report.h")
+#include "auth_report.h"
+#else
+static inline void auth_report_init(void) {}
+static inline void auth_count(enum auth_count which) { (void)which; }
+static inline void auth_report_refusal(const struct auth_refusal *refusal) { (void)refusal; }
+static inline void auth_report_line(TURN_LOG_LEVEL level, const char *line) { (void)level, (void)line; }
+static inline int auth_register_counter(const struct coturn_auth_counter *counter) { return counter ? 0 : -1; }
+static inline void auth_visit_counters(coturn_auth_counter_fn fn, void *arg) { (void)fn, (void)arg; }
+#endif
+
+#if __has_include("auth_pending.h")
+#include "auth_pending.h"
+#else
+#define AUTH_PENDING_MAX (0)
+#define auth_pending_init(resume) ((void)(resume))
+#define auth_pending_ask(session) (0)
+#define auth_pending_forget(request) ((void)(request))
+#define auth_pending_wait(request, server, tid, in_buffer, answer) (-1)
+#define auth_pending_drop(request, server) ((void)(server))
+#define auth_pending_count() (0)
+static inline int auth_complete(const struct coturn_auth_handle *handle, enum coturn_auth_verdict verdict,
+                                const struct coturn_auth_grant *grant, const struct coturn_auth_denial *denial) {
+  (void)handle, (void)verdict, (void)grant, (void)denial;
+  return -1;
+}
+#endif
+
+#if __has_include("auth_peers.h")
+#include "auth_peers.h"
+#else
+static inline int auth_deny_peer(const struct sockaddr *addr) {
+  (void)addr;
+  return -1;
+}
+static inline int auth_denied_peer(const ioa_addr *addr) {
+  (void)addr;
+  return 0;
+}
+static inline void auth_peers_status(coturn_auth_status_fn emit, void *arg) { (void)emit, (void)arg; }
+#endif
+
+#if __has_include("auth_observe.h")
+#define AUTH_CAN_OBSERVE (1)
+#else
+#define AUTH_CAN_OBSERVE (0)
+#endif
 
 #endif /* __AUTH_PRIVATE__ */

@@ -232,18 +232,6 @@ static void session_end(ts_ur_super_session *ss) {
 }
 
 const struct turn_auth_hooks auth_session_hooks = {
-    check,
-    auth_owns,
-    auth_inc_quota,
-    auth_dec_quota,
-    auth_add_integrity,
-    resume,
-    keeps,
-    auth_denied_peer,
-    session_end,
-#ifdef TURN_STATELESS_NONCE_LENGTH
-    auth_listener_check,
-#else
-    NULL,
-#endif
+    check,  auth_owns, auth_inc_quota,   auth_dec_quota, auth_add_integrity,
+    resume, keeps,     auth_denied_peer, session_end,    auth_listener_check,
 };

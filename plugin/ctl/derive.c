@@ -66,8 +66,8 @@ enum ctl_exit cmd_credential_derive(struct ctl *ctl) {
       {"long_term_key_md5", "long-term key (MD5)", CTL_TEXT},
       {NULL, NULL, CTL_TEXT}};
   struct derivation d;
-  const char *realm;
-  int64_t expiry;
+  const char *realm = NULL;
+  int64_t expiry = 0;
   enum ctl_exit rc = read_derivation(ctl, &d);
   if (!rc)
     rc = read_realm_and_expiry(ctl, &realm, &expiry);

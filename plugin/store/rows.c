@@ -366,15 +366,16 @@ static const char *read_key_fields(const struct pg_row *row, struct turncred_key
 
 /* Reads K, wrapped or plain, into k. False: why says what is wrong. */
 static bool read_key_octets(const struct rows *rows, const struct pg_row *row,
-                            struct turncred_key_row *bound, uint8_t k[KEY_OCTETS], size_t *k_len,
+                            const struct turncred_key_row *bound, uint8_t k[KEY_OCTETS], size_t *k_len,
                             char *why, size_t cap) {
   if (row->len[8] >= 0) {
     char kek_id[KEK_ID_MAX + 1];
     const uint8_t *kek = find_kek(rows, row, 7, kek_id, why, cap);
     if (!kek)
       return false;
-    bound->kek_id = kek_id;
-    enum turncred_err err = turncred_key_unseal(rows->ws, kek, bound, octets(row, 8),
+    struct turncred_key_row sealed = *bound;
+    sealed.kek_id = kek_id;
+    enum turncred_err err = turncred_key_unseal(rows->ws, kek, &sealed, octets(row, 8),
                                                 (size_t)row->len[8], k, KEY_OCTETS, k_len);
     if (err)
       snprintf(why, cap, "it does not open under key encryption key %s: %s", kek_id,

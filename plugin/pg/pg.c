@@ -37,7 +37,10 @@ static void set_text(struct pg *pg, const char *message) {
   for (; *message && at + 1 < sizeof pg->text; message++) {
     if (*message == '\n' && !message[1])
       break;
-    pg->text[at++] = *message == '\n' || *message == '\t' ? ' ' : *message;
+    char c = *message;
+    if (c == '\n' || c == '\t')
+      c = ' ';
+    pg->text[at++] = c;
   }
   pg->text[at] = '\0';
 }

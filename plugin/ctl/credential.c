@@ -27,24 +27,26 @@ static const struct ctl_column push_columns[] = {
     {NULL, NULL, CTL_TEXT},
 };
 
-/* From --password-file, else 256 random bits in base64url. */
+/* The first line of --password-file, or 256 random bits in base64url. */
 static enum ctl_exit read_password(const struct ctl *ctl, char password[MINT_PASSWORD_MAX + 1]) {
   const char *file = ctl_get(ctl, "password-file");
   char text[512];
   if (file) {
-    if (secret_read_line(file, "--password-file", password, MINT_PASSWORD_MAX + 1, text, sizeof text))
+    if (secret_read_line(file, "--password-file", password, MINT_PASSWORD_MAX + 1, text,
+                         sizeof text))
       return ctl_fail(ctl, CTL_USAGE, "%s", text);
     return strlen(password) >= MINT_PASSWORD_MIN
                ? CTL_OK
                : ctl_fail(ctl, CTL_REFUSED,
-                          "--password-file: %zu octets are too few; use at least %d of random "
-                          "characters, or leave the option out to have one made",
+                          "--password-file: %zu octets are too few; use at least %d random "
+                          "characters, or leave the option out to get a random password",
                           strlen(password), MINT_PASSWORD_MIN);
   }
   return mint_secret(password) ? ctl_fail(ctl, CTL_INTERNAL, "the random number generator failed")
                                : CTL_OK;
 }
 
+/* The end of the credential in UTC seconds, 0 for none. realm: the row of turncred.realm. */
 static enum ctl_exit read_expiry(struct ctl *ctl, const json_t *realm, int64_t *expiry) {
   int64_t now = time(NULL), ttl = json_integer_value(json_object_get(realm, "default_ttl"));
   int64_t max = json_integer_value(json_object_get(realm, "max_ttl"));
@@ -59,13 +61,15 @@ static enum ctl_exit read_expiry(struct ctl *ctl, const json_t *realm, int64_t *
   if (!rc)
     rc = ctl_get_time(ctl, "expiry", now, expiry);
   if (!rc && (*expiry <= now || *expiry > now + max))
-    rc = ctl_fail(ctl, CTL_REFUSED,
-                  "--expiry: must lie ahead, by the realm's max ttl of %lld s at the most",
-                  (long long)max);
+    rc = ctl_fail(
+        ctl, CTL_REFUSED,
+        "--expiry: the time must lie in the future, at most the realm's max ttl of %lld s ahead",
+        (long long)max);
   return rc;
 }
 
-/* PostgreSQL's spelling, which the sealed row is bound to. */
+/* --client-address as PostgreSQL spells it, since the sealed row is bound to that text; "": none.
+ * The caller frees *out. */
 static enum ctl_exit client_address(struct ctl *ctl, char **out) {
   const char *given = ctl_get(ctl, "client-address");
   struct pg_params p = {0};
@@ -87,10 +91,11 @@ static enum ctl_exit client_address(struct ctl *ctl, char **out) {
   return *out ? CTL_OK : ctl_fail(ctl, CTL_INTERNAL, "out of memory");
 }
 
-/* Stores the long-term keys of the password, sealed under kek, or plain where kek is NULL. *xid gets the transaction,
- * which the caller frees. */
-static enum ctl_exit push(struct ctl *ctl, const uint8_t *kek, const struct turncred_credential_row *row,
-                          const char *password, char **xid) {
+/* Stores the long-term keys of the password, sealed under kek, or plain where kek is NULL. *xid
+ * gets the transaction, which the caller frees. */
+static enum ctl_exit push(struct ctl *ctl, const uint8_t *kek,
+                          const struct turncred_credential_row *row, const char *password,
+                          char **xid) {
   uint8_t octets[TURNCRED_CREDENTIAL_SEALED];
   struct pg_params p = {0};
   enum turncred_err err = mint_pushed(NULL, kek, row, password, octets);
@@ -107,11 +112,11 @@ static enum ctl_exit push(struct ctl *ctl, const uint8_t *kek, const struct turn
   }
   pg_time(&p, row->expiry);
   pg_text(&p, row->client_address);
-  enum ctl_exit rc =
-      ctl_value(ctl,
-                kek ? "SELECT turncred.credential_push($1, $2, $3, $4, to_timestamp($5::bigint), $6)"
-                    : "SELECT turncred.credential_push_plain($1, $2, $3, $4, to_timestamp($5::bigint), $6)",
-                &p, xid);
+  enum ctl_exit rc = ctl_value(
+      ctl,
+      kek ? "SELECT turncred.credential_push($1, $2, $3, $4, to_timestamp($5::bigint), $6)"
+          : "SELECT turncred.credential_push_plain($1, $2, $3, $4, to_timestamp($5::bigint), $6)",
+      &p, xid);
   turncred_cleanse(octets, sizeof octets);
   return rc;
 }
@@ -135,7 +140,7 @@ static enum ctl_exit read_policy(struct ctl *ctl, const char *realm, const char 
                   realm);
   if (!rc && !turncred_username_coturn_accepts(username, strlen(username)))
     rc = ctl_fail(ctl, CTL_REFUSED,
-                  "USERNAME: coturn refuses names with blanks, quotes or backslashes, and those "
+                  "USERNAME: coturn refuses names with blanks, quotes or backslashes, and names "
                   "that hold both \"union\" and \"select\"");
   return rc;
 }
@@ -167,7 +172,7 @@ enum ctl_exit cmd_credential_push(struct ctl *ctl) {
   if (!rc) {
     json_t *record = json_pack("{s:s, s:s, s:I, s:s}", "username", username, "realm", realm,
                                "expires_at", (json_int_t)expiry, "client_address", address);
-    /* a password that the caller gave is not told back */
+    /* a password from a file is not printed */
     if (!ctl_has(ctl, "password-file"))
       json_object_set_new(record, "password", json_string(password));
     rc = ctl_print_when_in_force(ctl, xid, record, push_columns);

@@ -17,13 +17,14 @@
 #include <string.h>
 #include <time.h>
 
-/* What the realm says about issuing. */
+/* The realm's rules for issuing. */
 struct policy {
   char server_name[TURNCRED_SERVER_NAME_MAX + 1];
   int64_t max_ttl, default_ttl;
   bool bind_address; /* derived credentials carry the client's address */
 };
 
+/* Reads the realm's rules; CTL_REFUSED if the realm does not offer the mechanism. */
 static enum ctl_exit read_policy(struct ctl *ctl, const char *realm, const char *mechanism,
                                  struct policy *policy) {
   struct pg_params p = {0};
@@ -81,8 +82,8 @@ static enum ctl_exit read_revocations(struct ctl *ctl, const struct stored_key *
   return CTL_OK;
 }
 
-/* After a revocation was lifted, servers take a credential that lives too short for one of those
- * that stay dead (issuing/lifetime.h). */
+/* Extends the lifetime of a derived or REST credential after a revocation was lifted: servers would
+ * take a shorter one for a credential from before, which stays refused (issuing/lifetime.h). */
 static enum ctl_exit outlive_revocation(struct ctl *ctl, const struct policy *policy,
                                         const struct stored_key *key, const char *user,
                                         int64_t *lifetime) {
@@ -101,8 +102,8 @@ static enum ctl_exit outlive_revocation(struct ctl *ctl, const struct policy *po
   return CTL_OK;
 }
 
-/* A token carries the second in which it was issued. In the second in which a revocation was lifted
- * servers take it for one of those that stay dead: waits for the next one. */
+/* Waits until the second in which a revocation was lifted is over: a token carries the second in
+ * which it was issued, and servers would take it for a token from before. */
 static enum ctl_exit wait_for_lifted(struct ctl *ctl, const struct stored_key *key,
                                      const char *subject) {
   int64_t lifted = 0, end = clock_ms() + 2000;
@@ -112,7 +113,7 @@ static enum ctl_exit wait_for_lifted(struct ctl *ctl, const struct stored_key *k
   return rc;
 }
 
-/* Reserves (tokens) and writes issue_log, in one transaction; commits. */
+/* Records what is issued in issue_log, and reserves a token of the key, in one transaction. */
 static enum ctl_exit record(struct ctl *ctl, const struct stored_key *key, const char *subject,
                             const char *fingerprint, int64_t expiry) {
   struct pg_params p = {0}, r = {0};
@@ -189,7 +190,7 @@ enum ctl_exit cmd_token_issue(struct ctl *ctl) {
   if (!rc && mac_key_len != 20 && mac_key_len != 32)
     rc = ctl_fail(ctl, CTL_USAGE, "--session-key-octets: 20 or 32");
   if (!rc && !*subject)
-    rc = ctl_fail(ctl, CTL_USAGE, "USER: name whom the token is for");
+    rc = ctl_fail(ctl, CTL_USAGE, "USER: name the user of the token");
   if (!rc)
     rc = read_policy(ctl, realm, "token", &policy);
   if (!rc)
@@ -245,7 +246,7 @@ static json_t *uris_of(const struct ctl *ctl) {
   return uris;
 }
 
-/* In a realm that binds addresses the user id is "USER|ADDRESS". */
+/* The user id of a derived credential: USER, or "USER|ADDRESS" in a realm that binds addresses. */
 static enum ctl_exit user_id_of(struct ctl *ctl, const struct policy *policy, enum turncred_use use,
                                 const char *user, char *out, size_t cap) {
   const char *given = ctl_get(ctl, "client-address");
@@ -262,8 +263,8 @@ static enum ctl_exit user_id_of(struct ctl *ctl, const struct policy *policy, en
   }
   if (!given)
     return ctl_fail(ctl, CTL_USAGE,
-                    "--client-address: the realm binds credentials to the client's address; say "
-                    "which");
+                    "--client-address: the realm binds credentials to the client's address; give "
+                    "that address");
   int family = strchr(given, ':') ? AF_INET6 : AF_INET;
   if (inet_pton(family, given, address) != 1 || !inet_ntop(family, address, text, sizeof text))
     return ctl_fail(ctl, CTL_USAGE, "--client-address: \"%s\" is not an IPv4 or IPv6 address",

@@ -1,4 +1,5 @@
-/* sql.c - the database as the commands see it
+/*
+ * sql.c - the database as the commands see it: queries, transactions, errors as messages
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -11,7 +12,7 @@
 #include <string.h>
 
 /* A password in argv is seen by everybody on the machine. */
-int ctl_refuse_password(const struct ctl *ctl, const char *what, const char *given) {
+enum ctl_exit ctl_refuse_password(const struct ctl *ctl, const char *what, const char *given) {
   PQconninfoOption *options = given ? PQconninfoParse(given, NULL) : NULL;
   bool found = false;
   for (PQconninfoOption *o = options; o && o->keyword; o++)
@@ -21,13 +22,13 @@ int ctl_refuse_password(const struct ctl *ctl, const char *what, const char *giv
                           "%s: a password here can be read by every user of this machine; put it "
                           "into a passfile (~/.pgpass) or a service file",
                           what)
-               : 0;
+               : CTL_OK;
 }
 
-int ctl_connect(struct ctl *ctl) {
+enum ctl_exit ctl_connect(struct ctl *ctl) {
   if (ctl->db)
-    return 0;
-  int rc = ctl_settings(ctl);
+    return CTL_OK;
+  enum ctl_exit rc = ctl_settings(ctl);
   if (!rc)
     rc = ctl_refuse_password(ctl, "--database", ctl_get(ctl, "database"));
   if (rc)
@@ -41,7 +42,7 @@ int ctl_connect(struct ctl *ctl) {
                     "cannot connect to the database: %s\n  remedy: name it with --database, "
                     "TURNCRED_DATABASE, the configuration file or libpq's PG* variables",
                     ctl->db->text);
-  return 0;
+  return CTL_OK;
 }
 
 /* What a broken rule means on the command line. */
@@ -89,7 +90,7 @@ static const struct {
     {"revocation_reason_length", "--reason: at most 1000 octets"},
 };
 
-int ctl_db_error(struct ctl *ctl) {
+enum ctl_exit ctl_db_error(struct ctl *ctl) {
   const struct pg *db = ctl->db;
   for (size_t i = 0; db->error == PG_REFUSED && i < sizeof rules / sizeof *rules; i++)
     if (!strcmp(rules[i].constraint, db->constraint))
@@ -120,24 +121,26 @@ int ctl_db_error(struct ctl *ctl) {
   return ctl_fail(ctl, CTL_DATABASE, "database: %s", db->text);
 }
 
-int ctl_run(struct ctl *ctl, const char *sql, const struct pg_params *params, int64_t *rows) {
-  int rc = ctl_connect(ctl);
+enum ctl_exit ctl_run(struct ctl *ctl, const char *sql, const struct pg_params *params,
+                      int64_t *rows) {
+  enum ctl_exit rc = ctl_connect(ctl);
   if (rc)
     return rc;
-  return pg_run(ctl->db, sql, params, rows) ? ctl_db_error(ctl) : 0;
+  return pg_run(ctl->db, sql, params, rows) ? ctl_db_error(ctl) : CTL_OK;
 }
 
-int ctl_begin(struct ctl *ctl) { return ctl_run(ctl, "BEGIN", NULL, NULL); }
-int ctl_commit(struct ctl *ctl) { return ctl_run(ctl, "COMMIT", NULL, NULL); }
+enum ctl_exit ctl_begin(struct ctl *ctl) { return ctl_run(ctl, "BEGIN", NULL, NULL); }
+enum ctl_exit ctl_commit(struct ctl *ctl) { return ctl_run(ctl, "COMMIT", NULL, NULL); }
 
 void ctl_rollback(struct ctl *ctl) {
   if (ctl->db && ctl->db->conn && PQtransactionStatus(ctl->db->conn) != PQTRANS_IDLE)
     pg_run(ctl->db, "ROLLBACK", NULL, NULL);
 }
 
-int ctl_value(struct ctl *ctl, const char *sql, const struct pg_params *params, char **out) {
+enum ctl_exit ctl_value(struct ctl *ctl, const char *sql, const struct pg_params *params,
+                        char **out) {
   *out = NULL;
-  int rc = ctl_connect(ctl);
+  enum ctl_exit rc = ctl_connect(ctl);
   if (rc)
     return rc;
   PGresult *result = pg_query(ctl->db, sql, params);
@@ -149,14 +152,15 @@ int ctl_value(struct ctl *ctl, const char *sql, const struct pg_params *params, 
   return rc;
 }
 
-int ctl_rows(struct ctl *ctl, const char *sql, const struct pg_params *params, json_t **out) {
+enum ctl_exit ctl_rows(struct ctl *ctl, const char *sql, const struct pg_params *params,
+                       json_t **out) {
   size_t cap = strlen(sql) + 128;
   char *whole = malloc(cap), *text = NULL;
   *out = NULL;
   if (!whole)
     return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
   snprintf(whole, cap, "SELECT coalesce(json_agg(row_to_json(t)), '[]') FROM (%s) t", sql);
-  int rc = ctl_value(ctl, whole, params, &text);
+  enum ctl_exit rc = ctl_value(ctl, whole, params, &text);
   free(whole);
   if (rc)
     return rc;
@@ -165,19 +169,20 @@ int ctl_rows(struct ctl *ctl, const char *sql, const struct pg_params *params, j
   return *out ? 0 : ctl_fail(ctl, CTL_INTERNAL, "out of memory");
 }
 
-int ctl_row(struct ctl *ctl, const char *sql, const struct pg_params *params, json_t **out) {
+enum ctl_exit ctl_row(struct ctl *ctl, const char *sql, const struct pg_params *params,
+                      json_t **out) {
   json_t *list = NULL;
-  int rc = ctl_rows(ctl, sql, params, &list);
+  enum ctl_exit rc = ctl_rows(ctl, sql, params, &list);
   *out = json_incref(json_array_get(list, 0));
   json_decref(list);
   return rc;
 }
 
-int ctl_need_realm(struct ctl *ctl, const char *realm) {
+enum ctl_exit ctl_need_realm(struct ctl *ctl, const char *realm) {
   struct pg_params p = {0};
   char *found = NULL;
   pg_text(&p, realm);
-  int rc = ctl_value(ctl, "SELECT 1 FROM turncred.realm WHERE name = $1", &p, &found);
+  enum ctl_exit rc = ctl_value(ctl, "SELECT 1 FROM turncred.realm WHERE name = $1", &p, &found);
   if (!rc && !found)
     rc = ctl_fail(ctl, CTL_REFUSED,
                   "realm \"%s\" does not exist; turncredctl realm list shows what there is, realm "

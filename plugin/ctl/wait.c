@@ -1,4 +1,5 @@
-/* wait.c - until every server has it
+/*
+ * wait.c - waits until every instance has a change
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -16,7 +17,7 @@
   60 /* not heard of for so long: it is down, and reloads when it comes back                       \
       */
 
-int ctl_get_wait(const struct ctl *ctl, int64_t fallback, int64_t *seconds) {
+enum ctl_exit ctl_get_wait(const struct ctl *ctl, int64_t fallback, int64_t *seconds) {
   *seconds = fallback;
   return ctl_get_duration(ctl, "wait", 0, 86400, seconds);
 }
@@ -31,14 +32,15 @@ static bool contains(const json_t *list, const char *id) {
   return false;
 }
 
-static int behind(struct ctl *ctl, const char *xid, const json_t *without, int64_t silent,
-                  json_t **late) {
+/* *late gets the ids of instances that lack the changes of transaction xid. */
+static enum ctl_exit behind(struct ctl *ctl, const char *xid, const json_t *without, int64_t silent,
+                            json_t **late) {
   struct pg_params p = {0};
   json_t *rows = NULL, *row;
   size_t i;
   pg_text(&p, xid);
   pg_time(&p, silent);
-  int rc =
+  enum ctl_exit rc =
       ctl_rows(ctl, "SELECT id FROM turncred.behind($1::xid8, make_interval(secs => $2::bigint))",
                &p, &rows);
   *late = json_array();
@@ -51,17 +53,18 @@ static int behind(struct ctl *ctl, const char *xid, const json_t *without, int64
   return rc;
 }
 
-int ctl_wait(struct ctl *ctl, const char *xid, int64_t seconds, const json_t *without,
-             int64_t silent, json_t **late, int64_t *alive) {
+enum ctl_exit ctl_wait(struct ctl *ctl, const char *xid, int64_t seconds, const json_t *without,
+                       int64_t silent, json_t **late, int64_t *alive) {
   int64_t deadline = clock_ms() + seconds * 1000;
   struct pg_params p = {0};
   char *count = NULL;
   *late = NULL;
   pg_time(&p, silent);
-  int rc = ctl_value(ctl,
-                     "SELECT count(*) FROM turncred.instance WHERE $1::bigint IS NULL OR last_seen "
-                     "> now() - make_interval(secs => $1::bigint)",
-                     &p, &count);
+  enum ctl_exit rc =
+      ctl_value(ctl,
+                "SELECT count(*) FROM turncred.instance WHERE $1::bigint IS NULL OR last_seen "
+                "> now() - make_interval(secs => $1::bigint)",
+                &p, &count);
   *alive = count ? strtoll(count, NULL, 10) : 0;
   free(count);
   while (!rc) {
@@ -74,11 +77,11 @@ int ctl_wait(struct ctl *ctl, const char *xid, int64_t seconds, const json_t *wi
   return rc;
 }
 
-int ctl_print_when_in_force(struct ctl *ctl, const char *xid, json_t *record,
-                            const struct ctl_column *columns) {
+enum ctl_exit ctl_print_when_in_force(struct ctl *ctl, const char *xid, json_t *record,
+                                      const struct ctl_column *columns) {
   json_t *late = NULL;
   int64_t seconds = 5, alive = 0;
-  int rc = ctl_get_wait(ctl, 5, &seconds);
+  enum ctl_exit rc = ctl_get_wait(ctl, 5, &seconds);
   if (!rc)
     rc = ctl_wait(ctl, xid, seconds, NULL, SILENT_SECONDS, &late, &alive);
   if (rc) {

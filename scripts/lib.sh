@@ -29,7 +29,7 @@ packages_epcscf='kamailio kamailio-extra-modules kamailio-tls-modules kamailio-u
 packages_browser='chromium chromium-driver python3-selenium'
 packages_database='postgresql'
 packages_run='ca-certificates curl iproute2 openssl procps'
-packages_test='bats clang clang-format clang-tidy cmake coccinelle cppcheck curl flake8 git jq libcmocka-dev man-db
+packages_test='bats clang clang-format-16 clang-tidy cmake coccinelle cppcheck curl flake8 git jq libcmocka-dev man-db
   mandoc nodejs patch pgbouncer pgtap python3 python3-cryptography python3-jsonschema python3-jwt python3-websockets
   python3-yaml quilt shellcheck valgrind wrk xxd xz-utils'
 # programs of other people, for scripts/test --foreign alone

@@ -13,16 +13,19 @@
 #include <string.h>
 
 enum turncred_err base64url_encode(const uint8_t *octets, size_t len, char *out, size_t cap) {
-  if (cap < BASE64URL_SIZE(len))
+  if (cap < BASE64URL_SIZE(len)) {
     return TURNCRED_NO_SPACE;
+  }
   for (size_t i = 0; i < len; i += 3) {
     char quad[5];
     size_t n = len - i < 3 ? len - i : 3;
     enum turncred_err err = turncred_base64_encode(octets + i, n, quad, sizeof quad);
-    if (err)
+    if (err) {
       return err;
-    for (size_t j = 0; j <= n; j++)
+    }
+    for (size_t j = 0; j <= n; j++) {
       *out++ = (char)(quad[j] == '+' ? '-' : quad[j] == '/' ? '_' : quad[j]);
+    }
     turncred_cleanse(quad, sizeof quad);
   }
   *out = '\0';
@@ -33,8 +36,9 @@ enum turncred_err base64url_encode(const uint8_t *octets, size_t len, char *out,
 static enum turncred_err decode_quad(const char *text, size_t n, uint8_t out[3], size_t *len) {
   char quad[4] = {'=', '=', '=', '='};
   for (size_t i = 0; i < n; i++) {
-    if (text[i] == '+' || text[i] == '/' || text[i] == '=')
+    if (text[i] == '+' || text[i] == '/' || text[i] == '=') {
       return TURNCRED_BAD_ARGUMENT;
+    }
     quad[i] = (char)(text[i] == '-' ? '+' : text[i] == '_' ? '/' : text[i]);
   }
   return turncred_base64_decode(quad, sizeof quad, out, 3, len);
@@ -46,8 +50,9 @@ enum turncred_err base64url_decode(const char *text, size_t n, uint8_t *out, siz
     uint8_t octets[3];
     size_t got = 0;
     enum turncred_err err = decode_quad(text + i, n - i < 4 ? n - i : 4, octets, &got);
-    if (!err && got > cap - done)
+    if (!err && got > cap - done) {
       err = TURNCRED_NO_SPACE;
+    }
     if (err) {
       turncred_cleanse(out, done);
       return err;

@@ -16,8 +16,8 @@
 
 /* Writes the encoding of len octets and a NUL to out. TURNCRED_NO_SPACE: cap is less than BASE64URL_SIZE(len). */
 enum turncred_err base64url_encode(const uint8_t *octets, size_t len, char *out, size_t cap);
-/* Decodes n characters; *len gets the number of octets. TURNCRED_BAD_ARGUMENT: a character of another alphabet, padding,
- * or bits that no encoder sets; TURNCRED_NO_SPACE. */
+/* Decodes n characters; *len gets the number of octets. TURNCRED_BAD_ARGUMENT: a character of another alphabet,
+ * padding, or bits that no encoder sets; TURNCRED_NO_SPACE. */
 enum turncred_err base64url_decode(const char *text, size_t n, uint8_t *out, size_t cap, size_t *len);
 
 #endif

@@ -29,14 +29,13 @@ struct parser {
   size_t err_cap;
 };
 
-static int fail(struct parser *parser, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+static int fail(struct parser *parser, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static int fail(struct parser *parser, const char *format, ...) {
-  int n = parser->line > 0
-              ? snprintf(parser->err, parser->err_cap, "%s:%d: ", parser->path, parser->line)
-              : snprintf(parser->err, parser->err_cap, "%s: ", parser->path);
-  if (n < 0 || (size_t)n >= parser->err_cap)
+  int n = parser->line > 0 ? snprintf(parser->err, parser->err_cap, "%s:%d: ", parser->path, parser->line)
+                           : snprintf(parser->err, parser->err_cap, "%s: ", parser->path);
+  if (n < 0 || (size_t)n >= parser->err_cap) {
     return -1;
+  }
   va_list args;
   va_start(args, format);
   vsnprintf(parser->err + n, parser->err_cap - (size_t)n, format, args);
@@ -48,20 +47,24 @@ static int fail(struct parser *parser, const char *format, ...) {
 static size_t distance(const char *a, const char *b) {
   size_t row[64];
   size_t m = strlen(b);
-  if (m + 1 > sizeof row / sizeof *row)
+  if (m + 1 > sizeof row / sizeof *row) {
     return SIZE_MAX;
-  for (size_t j = 0; j <= m; j++)
+  }
+  for (size_t j = 0; j <= m; j++) {
     row[j] = j;
+  }
   for (size_t i = 1; a[i - 1]; i++) {
     size_t diagonal = row[0];
     row[0] = i;
     for (size_t j = 1; j <= m; j++) {
       size_t above = row[j];
       size_t best = diagonal + (a[i - 1] != b[j - 1]);
-      if (above + 1 < best)
+      if (above + 1 < best) {
         best = above + 1;
-      if (row[j - 1] + 1 < best)
+      }
+      if (row[j - 1] + 1 < best) {
         best = row[j - 1] + 1;
+      }
       row[j] = best;
       diagonal = above;
     }
@@ -70,9 +73,11 @@ static size_t distance(const char *a, const char *b) {
 }
 
 static const struct setting *setting_find(const struct conf *conf, const char *name) {
-  for (const struct setting *s = conf->settings; s->name; s++)
-    if (strcmp(s->name, name) == 0)
+  for (const struct setting *s = conf->settings; s->name; s++) {
+    if (strcmp(s->name, name) == 0) {
       return s;
+    }
+  }
   return NULL;
 }
 
@@ -87,9 +92,11 @@ static const char *nearest(const struct conf *conf, const char *name) {
       best = s->name;
     }
   }
-  for (const struct setting *s = conf->settings; s->name && !best && strlen(name) > 2; s++)
-    if (strncmp(s->name, name, strlen(name)) == 0)
+  for (const struct setting *s = conf->settings; s->name && !best && strlen(name) > 2; s++) {
+    if (strncmp(s->name, name, strlen(name)) == 0) {
       best = s->name;
+    }
+  }
   return best;
 }
 
@@ -109,30 +116,33 @@ static int parse_bool(struct parser *parser, const struct setting *s, const char
   return fail(parser, "%s is \"%s\": say yes or no", s->name, text);
 }
 
-static int parse_duration(struct parser *parser, const struct setting *s, const char *text,
-                          int64_t *out) {
+static int parse_duration(struct parser *parser, const struct setting *s, const char *text, int64_t *out) {
   static const struct {
     const char *unit;
     int64_t ms;
-  } units[] = {{"ms", 1},     {"s", CONF_SECOND}, {"", CONF_SECOND}, {"min", CONF_MINUTE},
+  } units[] = {{"ms", 1},          {"s", CONF_SECOND}, {"", CONF_SECOND}, {"min", CONF_MINUTE},
                {"m", CONF_MINUTE}, {"h", CONF_HOUR},   {"d", CONF_DAY}};
   char *end;
   errno = 0;
   long long number = strtoll(text, &end, 10);
-  if (end == text || errno || number < 0)
-    return fail(parser, "%s is \"%s\": say a number with its unit (500ms, 5s, 10min, 2h, 1d)",
-                s->name, text);
-  while (*end == ' ')
+  if (end == text || errno || number < 0) {
+    return fail(parser, "%s is \"%s\": say a number with its unit (500ms, 5s, 10min, 2h, 1d)", s->name, text);
+  }
+  while (*end == ' ') {
     end++;
+  }
   for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-    if (strcmp(end, units[i].unit) != 0)
+    if (strcmp(end, units[i].unit) != 0) {
       continue;
-    if (number > INT64_MAX / units[i].ms)
+    }
+    if (number > INT64_MAX / units[i].ms) {
       break;
+    }
     *out = (int64_t)number * units[i].ms;
-    if (*out < s->min || *out > s->max)
-      return fail(parser, "%s is %s: it must lie between %lldms and %llds", s->name, text,
-                  (long long)s->min, (long long)(s->max / CONF_SECOND));
+    if (*out < s->min || *out > s->max) {
+      return fail(parser, "%s is %s: it must lie between %lldms and %llds", s->name, text, (long long)s->min,
+                  (long long)(s->max / CONF_SECOND));
+    }
     return 0;
   }
   return fail(parser, "%s is \"%s\": the units are ms, s, m or min, h and d", s->name, text);
@@ -143,11 +153,12 @@ static int check_conninfo(struct parser *parser, const struct setting *s, const 
   PQconninfoOption *options = PQconninfoParse(text, &message);
   /* libpq's message repeats parts of the string, which may be a password */
   PQfreemem(message);
-  if (!options)
+  if (!options) {
     return fail(parser,
                 "%s is not a libpq connection string: write \"host=... dbname=... user=...\" or "
                 "postgresql://user@host/dbname, and quote values that hold blanks",
                 s->name);
+  }
   for (PQconninfoOption *o = options; o->keyword; o++) {
     if (strcmp(o->keyword, "password") == 0 && o->val && o->val[0] && parser->warn) {
       char line[CONF_VALUE_MAX + 128];
@@ -165,12 +176,14 @@ static int check_conninfo(struct parser *parser, const struct setting *s, const 
 int conf_address(const char *text, struct sockaddr_storage *addr) {
   char host[INET6_ADDRSTRLEN + 2];
   const char *colon = strrchr(text, ':');
-  if (!colon || colon == text || (size_t)(colon - text) >= sizeof host)
+  if (!colon || colon == text || (size_t)(colon - text) >= sizeof host) {
     return -1;
+  }
   char *end;
   unsigned long port = strtoul(colon + 1, &end, 10);
-  if (colon[1] < '0' || colon[1] > '9' || *end || port == 0 || port > 65535)
+  if (colon[1] < '0' || colon[1] > '9' || *end || port == 0 || port > 65535) {
     return -1;
+  }
   memset(addr, 0, sizeof *addr);
   size_t len = (size_t)(colon - text);
   if (text[0] == '[' && text[len - 1] == ']') {
@@ -190,22 +203,24 @@ int conf_address(const char *text, struct sockaddr_storage *addr) {
 }
 
 int conf_loopback(const char *text, struct sockaddr_storage *addr) {
-  if (conf_address(text, addr))
+  if (conf_address(text, addr)) {
     return -1;
-  if (addr->ss_family == AF_INET6)
+  }
+  if (addr->ss_family == AF_INET6) {
     return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)addr)->sin6_addr) ? 0 : -1;
+  }
   const struct sockaddr_in *v4 = (const struct sockaddr_in *)addr;
   return (ntohl(v4->sin_addr.s_addr) >> 24) == IN_LOOPBACKNET ? 0 : -1;
 }
 
-static int parse_number(struct parser *parser, const struct setting *s, const char *text,
-                        int64_t *out) {
+static int parse_number(struct parser *parser, const struct setting *s, const char *text, int64_t *out) {
   char *end;
   errno = 0;
   long long number = strtoll(text, &end, 10);
-  if (end == text || *end || errno || number < s->min || number > s->max)
-    return fail(parser, "%s is \"%s\": say a whole number from %lld to %lld", s->name, text,
-                (long long)s->min, (long long)s->max);
+  if (end == text || *end || errno || number < s->min || number > s->max) {
+    return fail(parser, "%s is \"%s\": say a whole number from %lld to %lld", s->name, text, (long long)s->min,
+                (long long)s->max);
+  }
   *out = number;
   return 0;
 }
@@ -215,95 +230,108 @@ static int check_word(struct parser *parser, const struct setting *s, const char
   size_t len = strlen(text);
   for (const char *word = s->help;;) {
     size_t n = strcspn(word, "|:");
-    if (n == len && strncmp(word, text, n) == 0)
+    if (n == len && strncmp(word, text, n) == 0) {
       return 0;
-    if (word[n] != '|')
-      return fail(parser, "%s is \"%s\": say %.*s", s->name, text, (int)strcspn(s->help, ":"),
-                  s->help);
+    }
+    if (word[n] != '|') {
+      return fail(parser, "%s is \"%s\": say %.*s", s->name, text, (int)strcspn(s->help, ":"), s->help);
+    }
     word += n + 1;
   }
 }
 
 static int parse_value(struct parser *parser, const struct setting *s, const char *text) {
   void *field = (char *)parser->values + s->offset;
-  if (!*text)
+  if (!*text) {
     return fail(parser, "%s has no value: give one, or take the line out", s->name);
+  }
   switch (s->type) {
   case SETTING_BOOL:
     return parse_bool(parser, s, text, field);
   case SETTING_DURATION:
     return parse_duration(parser, s, text, field);
   case SETTING_CONNINFO:
-    if (check_conninfo(parser, s, text))
+    if (check_conninfo(parser, s, text)) {
       return -1;
+    }
     break;
   case SETTING_PATH:
-    if (text[0] != '/')
+    if (text[0] != '/') {
       return fail(parser, "%s is \"%s\": the path must be absolute", s->name, text);
+    }
     break;
   case SETTING_KEK:
-    if (text[0] != '/' && (strncmp(text, "credential:", 11) != 0 || !text[11] ||
-                           strchr(text + 11, '/') || text[11] == '.'))
+    if (text[0] != '/' &&
+        (strncmp(text, "credential:", 11) != 0 || !text[11] || strchr(text + 11, '/') || text[11] == '.')) {
       return fail(parser, "%s is \"%s\": say an absolute path or credential:NAME", s->name, text);
+    }
     break;
   case SETTING_LOOPBACK: {
     struct sockaddr_storage addr;
-    if (conf_loopback(text, &addr))
-      return fail(parser,
-                  "%s is \"%s\": say a loopback address and a port, 127.0.0.1:9641 or [::1]:9641",
-                  s->name, text);
+    if (conf_loopback(text, &addr)) {
+      return fail(parser, "%s is \"%s\": say a loopback address and a port, 127.0.0.1:9641 or [::1]:9641", s->name,
+                  text);
+    }
     break;
   }
   case SETTING_ADDRESS: {
     struct sockaddr_storage addr;
-    if (conf_address(text, &addr))
-      return fail(parser, "%s is \"%s\": say an address and a port, 192.0.2.1:443 or [::]:443",
-                  s->name, text);
+    if (conf_address(text, &addr)) {
+      return fail(parser, "%s is \"%s\": say an address and a port, 192.0.2.1:443 or [::]:443", s->name, text);
+    }
     break;
   }
   case SETTING_NUMBER:
     return parse_number(parser, s, text, field);
   case SETTING_WORD:
-    if (check_word(parser, s, text))
+    if (check_word(parser, s, text)) {
       return -1;
+    }
     break;
   case SETTING_TEXT:
     break;
   }
-  if (strlen(text) >= CONF_VALUE_MAX)
+  if (strlen(text) >= CONF_VALUE_MAX) {
     return fail(parser, "%s is longer than %d octets", s->name, CONF_VALUE_MAX - 1);
+  }
   memcpy(field, text, strlen(text) + 1);
   return 0;
 }
 
 static char *trim(char *text) {
-  while (*text == ' ' || *text == '\t')
+  while (*text == ' ' || *text == '\t') {
     text++;
+  }
   char *end = text + strlen(text);
-  while (end > text && strchr(" \t\r\n", end[-1]))
+  while (end > text && strchr(" \t\r\n", end[-1])) {
     *--end = '\0';
+  }
   return text;
 }
 
 static int parse_line(struct parser *parser, char *line, int given[]) {
   char *text = trim(line);
-  if (!*text || *text == '#')
+  if (!*text || *text == '#') {
     return 0;
+  }
   char *equals = strchr(text, '=');
-  if (!equals)
+  if (!equals) {
     return fail(parser, "this line is not \"name = value\"");
+  }
   *equals = '\0';
   const char *name = trim(text);
   const struct setting *s = setting_find(parser->conf, name);
   if (!s) {
     const char *near = nearest(parser->conf, name);
-    if (near)
+    if (near) {
       return fail(parser, "unknown setting \"%.64s\": did you mean \"%s\"?", name, near);
+    }
     return fail(parser, "unknown setting \"%.64s\": %s lists them all", name, parser->conf->manual);
   }
   int *first = &given[s - parser->conf->settings];
-  if (*first)
+  if (*first) {
     return fail(parser, "%s is given twice, first in line %d", s->name, *first);
+  }
   *first = parser->line;
   return parse_value(parser, s, trim(equals + 1));
 }
@@ -314,36 +342,44 @@ static int parse_file(struct parser *parser, FILE *file) {
   int result = 0;
   while (!result && fgets(line, sizeof line, file)) {
     parser->line++;
-    if (!strchr(line, '\n') && !feof(file))
+    if (!strchr(line, '\n') && !feof(file)) {
       result = fail(parser, "the line is longer than %zu octets", sizeof line - 2);
-    else
+    } else {
       result = parse_line(parser, line, given);
+    }
   }
   explicit_bzero(line, sizeof line);
-  if (result)
+  if (result) {
     return -1;
+  }
   parser->line = 0;
-  if (ferror(file))
+  if (ferror(file)) {
     return fail(parser, "cannot be read: %s", strerror(errno));
-  for (const struct setting *s = parser->conf->settings; s->name; s++)
-    if (s->required && !given[s - parser->conf->settings])
+  }
+  for (const struct setting *s = parser->conf->settings; s->name; s++) {
+    if (s->required && !given[s - parser->conf->settings]) {
       return fail(parser, "%s is missing: %s", s->name, s->help);
+    }
+  }
   return 0;
 }
 
-int conf_read(const struct conf *conf, void *values, const char *path, conf_warn_fn warn, void *arg,
-              char *err, size_t err_cap) {
+int conf_read(const struct conf *conf, void *values, const char *path, conf_warn_fn warn, void *arg, char *err,
+              size_t err_cap) {
   struct parser parser = {conf, values, path, 0, warn, arg, err, err_cap};
-  if (path[0] != '/')
+  if (path[0] != '/') {
     return fail(&parser, "%s must be the absolute path of a file", conf->named_by);
-  for (const struct setting *s = conf->settings; s->name; s++)
-    if (s->value && parse_value(&parser, s, s->value))
+  }
+  for (const struct setting *s = conf->settings; s->name; s++) {
+    if (s->value && parse_value(&parser, s, s->value)) {
       return -1;
+    }
+  }
 
   int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0)
-    return fail(&parser, "cannot be opened: %s (%s names the file)", strerror(errno),
-                conf->named_by);
+  if (fd < 0) {
+    return fail(&parser, "cannot be opened: %s (%s names the file)", strerror(errno), conf->named_by);
+  }
   struct stat st;
   if (fstat(fd, &st) == 0 && !S_ISREG(st.st_mode)) {
     close(fd);
@@ -373,8 +409,10 @@ static bool setting_equal(const struct setting *s, const void *a, const void *b)
 }
 
 const struct setting *conf_difference(const struct setting *first, const void *a, const void *b) {
-  for (const struct setting *s = first; s->name; s++)
-    if (!setting_equal(s, a, b))
+  for (const struct setting *s = first; s->name; s++) {
+    if (!setting_equal(s, a, b)) {
       return s;
+    }
+  }
   return NULL;
 }

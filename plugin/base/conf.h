@@ -19,8 +19,8 @@
 /* durations, in milliseconds */
 #define CONF_SECOND INT64_C(1000)
 #define CONF_MINUTE (60 * CONF_SECOND)
-#define CONF_HOUR   (60 * CONF_MINUTE)
-#define CONF_DAY    (24 * CONF_HOUR)
+#define CONF_HOUR (60 * CONF_MINUTE)
+#define CONF_DAY (24 * CONF_HOUR)
 
 /* What the member at the setting's offset is: */
 enum setting_type {
@@ -59,8 +59,8 @@ typedef void (*conf_warn_fn)(const char *line, void *arg);
 /* Defaults, then the file, into the struct at values, which the caller has zeroed. 0, or -1 with
  * "FILE:LINE: what is wrong and what to do" in err. No value of a connection string is ever
  * repeated in a message: it may hold a password. */
-int conf_read(const struct conf *conf, void *values, const char *path, conf_warn_fn warn, void *arg,
-              char *err, size_t err_cap);
+int conf_read(const struct conf *conf, void *values, const char *path, conf_warn_fn warn, void *arg, char *err,
+              size_t err_cap);
 /* The first setting in which the two structs differ, from setting first on, or NULL. */
 const struct setting *conf_difference(const struct setting *first, const void *a, const void *b);
 

@@ -14,8 +14,9 @@
 int fail_with(int code, char *err, size_t cap, const char *format, ...) {
   va_list args;
   va_start(args, format);
-  if (cap > 0)
+  if (cap > 0) {
     vsnprintf(err, cap, format, args);
+  }
   va_end(args);
   return code ? code : EIO;
 }

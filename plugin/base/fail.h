@@ -8,7 +8,8 @@
 
 #include <stddef.h>
 
-/* Writes the sentence into err, which has room for cap octets (0: nobody wants it). Returns code, or EIO if code is 0. */
+/* Writes the sentence into err, which has room for cap octets (0: nobody wants it). Returns code, or EIO if code is 0.
+ */
 int fail_with(int code, char *err, size_t cap, const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 #endif

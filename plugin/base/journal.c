@@ -25,11 +25,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CHECK_OCTETS 8       /* of the SHA-256 */
-#define CHECK_TEXT   (2 * CHECK_OCTETS)
-#define NUMBER       "{\"q\":"
-#define SEGMENT_MAX  4000000 /* octets of a file; when it has more, the next one is begun */
-#define LINE_CAP     8192    /* octets of a line with its newline and the NUL */
+#define CHECK_OCTETS 8 /* of the SHA-256 */
+#define CHECK_TEXT (2 * CHECK_OCTETS)
+#define NUMBER "{\"q\":"
+#define SEGMENT_MAX 4000000 /* octets of a file; when it has more, the next one is begun */
+#define LINE_CAP 8192       /* octets of a line with its newline and the NUL */
 
 struct entry {
   struct entry *next;
@@ -95,8 +95,9 @@ static void queue_drop_first(struct queue *queue) {
   struct entry *entry = queue->first;
   queue->first = entry->next;
   queue->count--;
-  if (!queue->first)
+  if (!queue->first) {
     queue->end = &queue->first;
+  }
   free(entry);
 }
 
@@ -141,29 +142,34 @@ static size_t line_of(const struct journal *journal, const struct entry *entry, 
   size_t len = (size_t)snprintf(text, room, NUMBER "%" PRIu64 ",", entry->number);
   memcpy(text + len, entry->octets, entry->len);
   len += entry->len;
-  if (!check_of(journal, text, len, out))
+  if (!check_of(journal, text, len, out)) {
     return 0;
+  }
   out[CHECK_TEXT] = ' ';
   text[len] = '\n';
   return CHECK_TEXT + 1 + len + 1;
 }
 
-/* Takes a line without its newline apart. *octets: where the octets begin. Returns the number; 0: it is no whole line of
- * a journal. */
+/* Takes a line without its newline apart. *octets: where the octets begin. Returns the number; 0: it is no whole line
+ * of a journal. */
 static uint64_t parse_line(const struct journal *journal, const char *line, const char **octets) {
   char hex[CHECK_TEXT + 1], *end;
   size_t len = strlen(line);
-  if (len < sizeof hex || line[CHECK_TEXT] != ' ')
+  if (len < sizeof hex || line[CHECK_TEXT] != ' ') {
     return 0;
+  }
   const char *text = line + sizeof hex;
-  if (!check_of(journal, text, len - sizeof hex, hex) || memcmp(hex, line, CHECK_TEXT) != 0)
+  if (!check_of(journal, text, len - sizeof hex, hex) || memcmp(hex, line, CHECK_TEXT) != 0) {
     return 0;
-  if (strncmp(text, NUMBER, strlen(NUMBER)) != 0)
+  }
+  if (strncmp(text, NUMBER, strlen(NUMBER)) != 0) {
     return 0;
+  }
   text += strlen(NUMBER);
   uint64_t number = *text >= '0' && *text <= '9' ? strtoull(text, &end, 10) : 0;
-  if (!number || number > INT64_MAX || *end != ',')
+  if (!number || number > INT64_MAX || *end != ',') {
     return 0;
+  }
   *octets = end + 1;
   return number;
 }
@@ -174,11 +180,13 @@ static void segment_name(uint64_t first, char name[32]) { snprintf(name, 32, "%0
 
 static int add_segment(struct journal *journal, uint64_t first) {
   struct segment *segment = calloc(1, sizeof *segment), **at = &journal->segments;
-  if (!segment)
+  if (!segment) {
     return -1;
+  }
   segment->first = first;
-  while (*at)
+  while (*at) {
     at = &(*at)->next;
+  }
   *at = segment;
   return 0;
 }
@@ -191,16 +199,19 @@ static int new_segment(struct journal *journal, uint64_t first) {
   int fd = openat(journal->dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   int rc = fd < 0 || fsync(journal->dir_fd) ? -1 : 0;
   pthread_mutex_lock(&journal->lock);
-  if (!rc)
+  if (!rc) {
     rc = add_segment(journal, first);
+  }
   pthread_mutex_unlock(&journal->lock);
   if (rc) {
-    if (fd >= 0)
+    if (fd >= 0) {
       close(fd);
+    }
     return -1;
   }
-  if (journal->fd >= 0)
+  if (journal->fd >= 0) {
     close(journal->fd);
+  }
   journal->fd = fd;
   journal->size = 0;
   return 0;
@@ -215,22 +226,26 @@ static int read_lines(struct journal *journal, FILE *file, uint64_t first, off_t
   while (fgets(line, sizeof line, file)) {
     size_t len = strlen(line);
     const char *octets = line;
-    if (!len || line[len - 1] != '\n')
+    if (!len || line[len - 1] != '\n') {
       break;
+    }
     line[len - 1] = '\0';
     uint64_t number = parse_line(journal, line, &octets);
-    if (number < expected) /* the line is damaged; a larger number is right, because journal_skip makes gaps */
+    if (number < expected) { /* the line is damaged; a larger number is right, because journal_skip makes gaps */
       break;
+    }
     struct entry *entry = entry_new(octets, strlen(octets));
-    if (!entry)
+    if (!entry) {
       return -1;
+    }
     entry->number = number;
     queue_put(&journal->stored, entry);
     expected = number + 1;
     *good += (off_t)len;
   }
-  if (journal->next < expected)
+  if (journal->next < expected) {
     journal->next = expected;
+  }
   return 0;
 }
 
@@ -242,8 +257,9 @@ static int read_segment(struct journal *journal, uint64_t first, bool newest) {
   int fd = openat(journal->dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
   FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
   if (!file) {
-    if (fd >= 0)
+    if (fd >= 0) {
       close(fd);
+    }
     return -1;
   }
   off_t good;
@@ -251,7 +267,7 @@ static int read_segment(struct journal *journal, uint64_t first, bool newest) {
   int rc = read_lines(journal, file, first, &good);
   if (!rc && !fstat(fd, &st) && st.st_size > good) {
     report(journal, false, "journal: %s has %lld octets after its last whole entry; they are cut off", name,
-             (long long)(st.st_size - good));
+           (long long)(st.st_size - good));
     rc = ftruncate(fd, good) || fsync(fd) ? -1 : 0;
   }
   if (!rc && newest) {
@@ -275,15 +291,17 @@ static int list_segments(struct journal *journal, uint64_t **numbers, size_t *co
   *numbers = NULL;
   *count = 0;
   if (!dir) {
-    if (fd >= 0)
+    if (fd >= 0) {
       close(fd);
+    }
     return -1;
   }
   for (struct dirent *d; !rc && (d = readdir(dir));) {
     char *end;
     uint64_t number = strtoull(d->d_name, &end, 10);
-    if (strlen(d->d_name) != 24 || strcmp(end, ".log") != 0)
+    if (strlen(d->d_name) != 24 || strcmp(end, ".log") != 0) {
       continue;
+    }
     uint64_t *more = realloc(*numbers, (*count + 1) * sizeof *more);
     if (more) {
       *numbers = more;
@@ -293,8 +311,9 @@ static int list_segments(struct journal *journal, uint64_t **numbers, size_t *co
     }
   }
   closedir(dir);
-  if (*count)
+  if (*count) {
     qsort(*numbers, *count, sizeof **numbers, by_number);
+  }
   return rc;
 }
 
@@ -302,16 +321,19 @@ static int read_segments(struct journal *journal, char *err, size_t cap) {
   uint64_t *numbers;
   size_t count;
   int rc = list_segments(journal, &numbers, &count);
-  if (rc)
+  if (rc) {
     fail(journal, "cannot be read", err, cap);
+  }
   for (size_t i = 0; i < count && !rc; i++) {
     rc = read_segment(journal, numbers[i], i + 1 == count) || add_segment(journal, numbers[i]) ? -1 : 0;
-    if (rc)
+    if (rc) {
       fail(journal, "a file of the journal cannot be read", err, cap);
+    }
   }
   free(numbers);
-  if (!rc && !count && new_segment(journal, journal->next))
+  if (!rc && !count && new_segment(journal, journal->next)) {
     rc = fail(journal, "cannot be written", err, cap);
+  }
   return rc;
 }
 
@@ -328,20 +350,23 @@ static int make_stream(struct journal *journal, char *err, size_t cap) {
            r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13], r[14], r[15]);
   int fd = openat(journal->dir_fd, "stream.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   bool ok = fd >= 0 && write(fd, journal->stream, JOURNAL_STREAM - 1) == JOURNAL_STREAM - 1 && !fsync(fd);
-  if (fd >= 0)
+  if (fd >= 0) {
     close(fd);
+  }
   ok = ok && !renameat(journal->dir_fd, "stream.new", journal->dir_fd, "stream") && !fsync(journal->dir_fd);
   return ok ? 0 : fail(journal, "cannot be written", err, cap);
 }
 
 static int read_stream(struct journal *journal, char *err, size_t cap) {
   int fd = openat(journal->dir_fd, "stream", O_RDONLY | O_CLOEXEC);
-  if (fd < 0)
+  if (fd < 0) {
     return make_stream(journal, err, cap);
+  }
   ssize_t n = read(fd, journal->stream, JOURNAL_STREAM - 1);
   close(fd);
-  if (n == JOURNAL_STREAM - 1 && strspn(journal->stream, "0123456789abcdef-") == JOURNAL_STREAM - 1)
+  if (n == JOURNAL_STREAM - 1 && strspn(journal->stream, "0123456789abcdef-") == JOURNAL_STREAM - 1) {
     return 0;
+  }
   errno = EBADMSG;
   return fail(journal, "the file stream is damaged", err, cap);
 }
@@ -352,15 +377,17 @@ static int read_stream(struct journal *journal, char *err, size_t cap) {
 static char *lines_of(const struct journal *journal, const struct queue *queue, size_t *size) {
   char *text = NULL, line[LINE_CAP];
   FILE *out = open_memstream(&text, size);
-  if (!out)
+  if (!out) {
     return NULL;
+  }
   bool ok = true;
   for (const struct entry *e = queue->first; e && ok; e = e->next) {
     size_t len = line_of(journal, e, line);
     ok = len > 0 && fwrite(line, 1, len, out) == len;
   }
-  if (!fclose(out) && ok)
+  if (!fclose(out) && ok) {
     return text;
+  }
   free(text);
   return NULL;
 }
@@ -369,10 +396,11 @@ static char *lines_of(const struct journal *journal, const struct queue *queue, 
 static int write_and_sync(struct journal *journal, const char *text, size_t size) {
   for (size_t at = 0; at < size;) {
     ssize_t n = write(journal->fd, text + at, size - at);
-    if (n >= 0)
+    if (n >= 0) {
       at += (size_t)n;
-    else if (errno != EINTR)
+    } else if (errno != EINTR) {
       return errno;
+    }
   }
   int64_t begin = clock_us();
   int rc = fdatasync(journal->fd) ? errno : 0;
@@ -385,8 +413,9 @@ static int write_and_sync(struct journal *journal, const char *text, size_t size
 static int store(struct journal *journal, const struct queue *queue) {
   size_t size = 0;
   char *text = lines_of(journal, queue, &size);
-  if (!text)
+  if (!text) {
     return ENOMEM;
+  }
   int rc = write_and_sync(journal, text, size);
   free(text);
   if (!rc) {
@@ -395,8 +424,9 @@ static int store(struct journal *journal, const struct queue *queue) {
   }
   report(journal, true, "journal: cannot be written: %s", strerror(rc));
   /* a part of the text may be in the file; the next start must not find it */
-  if (ftruncate(journal->fd, journal->size) || lseek(journal->fd, journal->size, SEEK_SET) < 0 || fsync(journal->fd))
+  if (ftruncate(journal->fd, journal->size) || lseek(journal->fd, journal->size, SEEK_SET) < 0 || fsync(journal->fd)) {
     report(journal, true, "journal: its file cannot be cut back: %s", strerror(errno));
+  }
   return rc;
 }
 
@@ -404,8 +434,9 @@ static int store(struct journal *journal, const struct queue *queue) {
  * under the lock. */
 static void renumber(struct journal *journal, uint64_t first) {
   uint64_t number = first > journal->skipped ? first : journal->skipped + 1;
-  for (struct entry *e = journal->fresh.first; e; e = e->next)
+  for (struct entry *e = journal->fresh.first; e; e = e->next) {
     e->number = number++;
+  }
   journal->next = number;
 }
 
@@ -414,8 +445,9 @@ static void renumber(struct journal *journal, uint64_t first) {
 static void finish(struct journal *journal, struct queue *batch, int rc) {
   pthread_mutex_lock(&journal->lock);
   journal->writing = 0;
-  if (rc)
+  if (rc) {
     renumber(journal, batch->first->number);
+  }
   pthread_mutex_unlock(&journal->lock);
   for (struct entry *e = batch->first, *next; e; e = next) {
     next = e->next;
@@ -434,15 +466,17 @@ static void finish(struct journal *journal, struct queue *batch, int rc) {
   void (*watch)(void *) = rc ? NULL : journal->watch;
   void *watch_arg = journal->watch_arg;
   pthread_mutex_unlock(&journal->lock);
-  if (watch)
+  if (watch) {
     watch(watch_arg);
+  }
 }
 
 /* Waits for fresh entries and takes them all. False: the journal is being closed and there are none. */
 static bool take_fresh(struct journal *journal, struct queue *batch) {
   pthread_mutex_lock(&journal->lock);
-  while (!journal->fresh.first && !journal->stop)
+  while (!journal->fresh.first && !journal->stop) {
     pthread_cond_wait(&journal->wake, &journal->lock);
+  }
   *batch = journal->fresh;
   queue_init(&journal->fresh);
   journal->writing = batch->count;
@@ -455,8 +489,9 @@ static void *run(void *arg) {
   struct queue batch;
   pthread_setname_np(pthread_self(), "journal");
   while (take_fresh(journal, &batch)) {
-    if (journal->size > SEGMENT_MAX && new_segment(journal, batch.first->number))
+    if (journal->size > SEGMENT_MAX && new_segment(journal, batch.first->number)) {
       report(journal, false, "journal: no new file: %s; the old one goes on", strerror(errno));
+    }
     finish(journal, &batch, store(journal, &batch));
   }
   return NULL;
@@ -466,11 +501,13 @@ static void *run(void *arg) {
 
 static int open_folder(struct journal *journal, char *err, size_t cap) {
   journal->dir_fd = open(journal->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (journal->dir_fd < 0)
+  if (journal->dir_fd < 0) {
     return fail(journal, "cannot be opened (make it, owned by the user of this program)", err, cap);
+  }
   journal->lock_fd = openat(journal->dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (journal->lock_fd < 0 || flock(journal->lock_fd, LOCK_EX | LOCK_NB))
+  if (journal->lock_fd < 0 || flock(journal->lock_fd, LOCK_EX | LOCK_NB)) {
     return fail(journal, "another process uses it, or it cannot be written", err, cap);
+  }
   return 0;
 }
 
@@ -495,25 +532,31 @@ int journal_open(struct journal **out, const struct journal_config *config, char
   pthread_cond_init(&journal->wake, NULL);
   errno = ENOMEM;
   int rc = (journal->ws = turncred_ws_new(1)) ? 0 : fail(journal, "SHA-256 is not available", err, cap);
-  if (!rc)
+  if (!rc) {
     rc = open_folder(journal, err, cap);
-  if (!rc)
+  }
+  if (!rc) {
     rc = read_stream(journal, err, cap);
-  if (!rc)
+  }
+  if (!rc) {
     rc = read_segments(journal, err, cap);
-  if (!rc && (errno = pthread_create(&journal->thread, NULL, run, journal)))
+  }
+  if (!rc && (errno = pthread_create(&journal->thread, NULL, run, journal))) {
     rc = fail(journal, "its thread does not start", err, cap);
+  }
   journal->started = !rc;
-  if (rc)
+  if (rc) {
     journal_close(journal);
-  else
+  } else {
     *out = journal;
+  }
   return rc;
 }
 
 void journal_close(struct journal *journal) {
-  if (!journal)
+  if (!journal) {
     return;
+  }
   if (journal->started) {
     pthread_mutex_lock(&journal->lock);
     journal->stop = true;
@@ -521,18 +564,22 @@ void journal_close(struct journal *journal) {
     pthread_mutex_unlock(&journal->lock);
     pthread_join(journal->thread, NULL);
   }
-  while (journal->stored.first)
+  while (journal->stored.first) {
     queue_drop_first(&journal->stored);
+  }
   for (struct segment *s = journal->segments, *next; s; s = next) {
     next = s->next;
     free(s);
   }
-  if (journal->fd >= 0)
+  if (journal->fd >= 0) {
     close(journal->fd);
-  if (journal->lock_fd >= 0)
+  }
+  if (journal->lock_fd >= 0) {
     close(journal->lock_fd);
-  if (journal->dir_fd >= 0)
+  }
+  if (journal->dir_fd >= 0) {
     close(journal->dir_fd);
+  }
   turncred_ws_free(journal->ws);
   pthread_mutex_destroy(&journal->lock);
   pthread_cond_destroy(&journal->wake);
@@ -547,13 +594,16 @@ static size_t waiting(const struct journal *journal) {
 }
 
 int journal_add(struct journal *journal, const char *octets, size_t len, journal_done_fn done, void *arg) {
-  if (len > JOURNAL_ENTRY_MAX)
+  if (len > JOURNAL_ENTRY_MAX) {
     return EMSGSIZE;
-  if (memchr(octets, '\n', len) || memchr(octets, '\0', len))
+  }
+  if (memchr(octets, '\n', len) || memchr(octets, '\0', len)) {
     return EINVAL;
+  }
   struct entry *entry = entry_new(octets, len);
-  if (!entry)
+  if (!entry) {
     return ENOMEM;
+  }
   entry->done = done;
   entry->arg = arg;
   pthread_mutex_lock(&journal->lock);
@@ -564,8 +614,9 @@ int journal_add(struct journal *journal, const char *octets, size_t len, journal
     pthread_cond_signal(&journal->wake);
   }
   pthread_mutex_unlock(&journal->lock);
-  if (room)
+  if (room) {
     return 0;
+  }
   free(entry);
   return ENOSPC;
 }
@@ -573,8 +624,9 @@ int journal_add(struct journal *journal, const char *octets, size_t len, journal
 size_t journal_read(struct journal *journal, size_t max, journal_entry_fn fn, void *arg) {
   size_t n = 0;
   pthread_mutex_lock(&journal->lock);
-  for (const struct entry *e = journal->stored.first; e && n < max; e = e->next, n++)
+  for (const struct entry *e = journal->stored.first; e && n < max; e = e->next, n++) {
     fn(e->number, e->octets, e->len, arg);
+  }
   pthread_mutex_unlock(&journal->lock);
   return n;
 }
@@ -595,16 +647,18 @@ static struct segment *take_segments(struct journal *journal, uint64_t number) {
 size_t journal_delivered(struct journal *journal, uint64_t number) {
   size_t count = 0;
   pthread_mutex_lock(&journal->lock);
-  for (; journal->stored.first && journal->stored.first->number <= number; count++)
+  for (; journal->stored.first && journal->stored.first->number <= number; count++) {
     queue_drop_first(&journal->stored);
+  }
   struct segment *done = take_segments(journal, number);
   pthread_mutex_unlock(&journal->lock);
   for (struct segment *next; done; done = next) {
     char name[32];
     next = done->next;
     segment_name(done->first, name);
-    if (unlinkat(journal->dir_fd, name, 0))
+    if (unlinkat(journal->dir_fd, name, 0)) {
       report(journal, false, "journal: %s cannot be removed: %s", name, strerror(errno));
+    }
     free(done);
   }
   return count;
@@ -613,15 +667,17 @@ size_t journal_delivered(struct journal *journal, uint64_t number) {
 void journal_skip(struct journal *journal, uint64_t number) {
   pthread_mutex_lock(&journal->lock);
   uint64_t next = journal->next;
-  if (next <= number)
+  if (next <= number) {
     journal->next = number + 1;
+  }
   journal->skipped = number;
   pthread_mutex_unlock(&journal->lock);
-  if (next <= number)
+  if (next <= number) {
     report(journal, false,
-             "journal: entries up to %" PRIu64 " of it have been delivered, and it ends at %" PRIu64
-             ": an older copy of %s was put back",
-             number, next - 1, journal->setting);
+           "journal: entries up to %" PRIu64 " of it have been delivered, and it ends at %" PRIu64
+           ": an older copy of %s was put back",
+           number, next - 1, journal->setting);
+  }
 }
 
 size_t journal_waiting(struct journal *journal) {

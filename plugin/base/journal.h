@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define JOURNAL_STREAM    37   /* octets of a stream's id: a UUID with the NUL */
+#define JOURNAL_STREAM 37      /* octets of a stream's id: a UUID with the NUL */
 #define JOURNAL_ENTRY_MAX 8140 /* octets of an entry */
 
 struct journal;

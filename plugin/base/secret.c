@@ -28,47 +28,55 @@ static int read_all(int fd, uint8_t *out, size_t cap, size_t *len) {
   for (;;) {
     uint8_t extra;
     ssize_t n = got < cap ? read(fd, out + got, cap - got) : read(fd, &extra, 1);
-    if (n < 0 && errno == EINTR)
+    if (n < 0 && errno == EINTR) {
       continue;
-    if (n < 0)
+    }
+    if (n < 0) {
       return errno;
-    if (!n)
+    }
+    if (!n) {
       break;
-    if (got == cap)
+    }
+    if (got == cap) {
       return EFBIG;
+    }
     got += (size_t)n;
   }
   *len = got;
   return 0;
 }
 
-int secret_read(const char *path, const char *what, uint8_t *out, size_t cap, size_t *len,
-                char *text, size_t text_cap) {
+int secret_read(const char *path, const char *what, uint8_t *out, size_t cap, size_t *len, char *text,
+                size_t text_cap) {
   int fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
   int err = fd < 0 ? errno : read_all(fd, out, cap, len);
-  if (fd > STDIN_FILENO)
+  if (fd > STDIN_FILENO) {
     close(fd);
-  if (!err)
+  }
+  if (!err) {
     return 0;
+  }
   turncred_cleanse(out, cap);
-  if (err == EFBIG)
+  if (err == EFBIG) {
     snprintf(text, text_cap, "%s: %s holds more than %zu octets", what, path, cap);
-  else
+  } else {
     snprintf(text, text_cap, "%s: cannot read %s: %s", what, path, strerror(err));
+  }
   return err;
 }
 
-int secret_read_line(const char *path, const char *what, char *out, size_t cap, char *text,
-                     size_t text_cap) {
+int secret_read_line(const char *path, const char *what, char *out, size_t cap, char *text, size_t text_cap) {
   size_t len = 0;
   int err = secret_read(path, what, (uint8_t *)out, cap - 1, &len, text, text_cap);
-  if (err)
+  if (err) {
     return err;
+  }
   out[len] = '\0';
   char *end = memchr(out, '\n', len);
   size_t line = end ? (size_t)(end - out) : len;
-  if (line && out[line - 1] == '\r')
+  if (line && out[line - 1] == '\r') {
     line--;
+  }
   if (!line || memchr(out, 0, line)) {
     turncred_cleanse(out, cap);
     snprintf(text, text_cap, "%s: the first line of %s is empty or holds a NUL octet", what, path);
@@ -78,28 +86,32 @@ int secret_read_line(const char *path, const char *what, char *out, size_t cap, 
   return 0;
 }
 
-int secret_write_new(const char *path, const uint8_t *octets, size_t len, char *text,
-                     size_t text_cap) {
+int secret_write_new(const char *path, const uint8_t *octets, size_t len, char *text, size_t text_cap) {
   int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
   int err = fd < 0 ? errno : 0;
   for (size_t done = 0; !err && done < len;) {
     ssize_t n = write(fd, octets + done, len - done);
-    if (n >= 0)
+    if (n >= 0) {
       done += (size_t)n;
-    else if (errno != EINTR)
+    } else if (errno != EINTR) {
       err = errno;
+    }
   }
-  if (!err && (fchmod(fd, 0600) || fsync(fd)))
+  if (!err && (fchmod(fd, 0600) || fsync(fd))) {
     err = errno;
-  if (fd >= 0) {
-    if (close(fd) && !err)
-      err = errno;
-    if (err)
-      unlink(path); /* half a key is worse than none */
   }
-  if (err == EEXIST)
+  if (fd >= 0) {
+    if (close(fd) && !err) {
+      err = errno;
+    }
+    if (err) {
+      unlink(path); /* half a key is worse than none */
+    }
+  }
+  if (err == EEXIST) {
     snprintf(text, text_cap, "%s exists already and is left as it is; choose another name", path);
-  else if (err)
+  } else if (err) {
     snprintf(text, text_cap, "cannot write %s: %s", path, strerror(err));
+  }
   return err;
 }

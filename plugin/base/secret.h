@@ -15,14 +15,11 @@
 void secret_harden(void);
 /* Raw octets of a file, "-": standard input. EFBIG when it holds more than cap. what names the
  * thing in messages ("--key-file"). */
-int secret_read(const char *path, const char *what, uint8_t *out, size_t cap, size_t *len,
-                char *text, size_t text_cap);
+int secret_read(const char *path, const char *what, uint8_t *out, size_t cap, size_t *len, char *text, size_t text_cap);
 /* The first line of a file without its end of line, NUL-terminated, for passwords. EINVAL when it
  * holds a NUL or is empty. */
-int secret_read_line(const char *path, const char *what, char *out, size_t cap, char *text,
-                     size_t text_cap);
+int secret_read_line(const char *path, const char *what, char *out, size_t cap, char *text, size_t text_cap);
 /* A new file of mode 0600, synced; EEXIST instead of overwriting. */
-int secret_write_new(const char *path, const uint8_t *octets, size_t len, char *text,
-                     size_t text_cap);
+int secret_write_new(const char *path, const uint8_t *octets, size_t len, char *text, size_t text_cap);
 
 #endif

@@ -17,9 +17,7 @@
 
 static const uint8_t zero_iv[TC_CBC_IV];
 
-static bool is_gcm(enum turncred_alg alg) {
-  return alg == TURNCRED_A256GCM || alg == TURNCRED_A128GCM;
-}
+static bool is_gcm(enum turncred_alg alg) { return alg == TURNCRED_A256GCM || alg == TURNCRED_A128GCM; }
 
 size_t tc_aead_sealed_len(enum turncred_alg alg, size_t plain_len) {
   return is_gcm(alg) ? plain_len + TC_GCM_TAG : plain_len / 16 * 16 + 16 + TC_CBC_TAG;
@@ -32,12 +30,9 @@ bool tc_aead_nonce_ok(const struct turncred_key *key, size_t nonce_len) {
   return nonce_len == TC_CBC_IV || (nonce_len == 0 && key->allow_zero_iv);
 }
 
-static const uint8_t *iv_of(const struct tc_aead *a) {
-  return a->nonce_len == 0 ? zero_iv : a->nonce;
-}
+static const uint8_t *iv_of(const struct tc_aead *a) { return a->nonce_len == 0 ? zero_iv : a->nonce; }
 
-static bool gcm_seal(const struct tc_aead *a, const uint8_t *plain, size_t plain_len,
-                     uint8_t *out) {
+static bool gcm_seal(const struct tc_aead *a, const uint8_t *plain, size_t plain_len, uint8_t *out) {
   EVP_CIPHER_CTX *ctx = tc_ws_cipher(a->ws, a->key, true);
   int n = 0;
 
@@ -48,12 +43,10 @@ static bool gcm_seal(const struct tc_aead *a, const uint8_t *plain, size_t plain
          EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TC_GCM_TAG, out + plain_len) == 1;
 }
 
-static bool gcm_open(const struct tc_aead *a, const uint8_t *in, size_t in_len, uint8_t *out,
-                     size_t *out_len) {
+static bool gcm_open(const struct tc_aead *a, const uint8_t *in, size_t in_len, uint8_t *out, size_t *out_len) {
   EVP_CIPHER_CTX *ctx = tc_ws_cipher(a->ws, a->key, false);
   size_t len = in_len - TC_GCM_TAG;
-  OSSL_PARAM tag[] = {OSSL_PARAM_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, NULL, TC_GCM_TAG),
-                      OSSL_PARAM_END};
+  OSSL_PARAM tag[] = {OSSL_PARAM_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, NULL, TC_GCM_TAG), OSSL_PARAM_END};
   int n = 0;
 
   if (ctx == NULL || in_len < TC_GCM_TAG) {
@@ -67,21 +60,18 @@ static bool gcm_open(const struct tc_aead *a, const uint8_t *in, size_t in_len, 
          EVP_DecryptFinal_ex(ctx, out + len, &n) == 1 && n == 0;
 }
 
-static bool cbc_tag(const struct tc_aead *a, const uint8_t *sealed, size_t len,
-                    uint8_t mac[TC_DIGEST_MAX]) {
+static bool cbc_tag(const struct tc_aead *a, const uint8_t *sealed, size_t len, uint8_t mac[TC_DIGEST_MAX]) {
   uint8_t aad_bits[8];
   const struct tc_part parts[] = {
       {a->aad, a->aad_len}, {a->nonce, a->nonce_len}, {sealed, len}, {aad_bits, sizeof(aad_bits)}};
 
   tc_put64(aad_bits, (uint64_t)a->aad_len * 8);
-  return tc_hmac(a->ws, TC_SHA512, a->key->auth, a->key->auth_len, parts, TC_COUNT(parts), mac,
-                 NULL);
+  return tc_hmac(a->ws, TC_SHA512, a->key->auth, a->key->auth_len, parts, TC_COUNT(parts), mac, NULL);
 }
 
 /* The cipher's own padding is switched off (ws.c): on a wrong padding OpenSSL would leave an error in
  * its queue, and TLS code of the same thread would take that for its own. */
-static bool cbc_seal(const struct tc_aead *a, const uint8_t *plain, size_t plain_len,
-                     uint8_t *out) {
+static bool cbc_seal(const struct tc_aead *a, const uint8_t *plain, size_t plain_len, uint8_t *out) {
   EVP_CIPHER_CTX *ctx = tc_ws_cipher(a->ws, a->key, true);
   uint8_t last[16];
   uint8_t mac[TC_DIGEST_MAX];
@@ -94,8 +84,7 @@ static bool cbc_seal(const struct tc_aead *a, const uint8_t *plain, size_t plain
   memcpy(last, plain + whole, plain_len - whole);
   ok = ctx != NULL && EVP_EncryptInit_ex2(ctx, NULL, NULL, iv_of(a), NULL) == 1 &&
        EVP_EncryptUpdate(ctx, out, &n, plain, (int)whole) == 1 && n == (int)whole &&
-       EVP_EncryptUpdate(ctx, out + whole, &n, last, sizeof(last)) == 1 && n == 16 &&
-       cbc_tag(a, out, len, mac);
+       EVP_EncryptUpdate(ctx, out + whole, &n, last, sizeof(last)) == 1 && n == 16 && cbc_tag(a, out, len, mac);
   if (ok) {
     memcpy(out + len, mac, TC_CBC_TAG);
   }
@@ -121,8 +110,7 @@ static bool unpad(const uint8_t *plain, size_t len, size_t *out_len) {
   return true;
 }
 
-static bool cbc_open(const struct tc_aead *a, const uint8_t *in, size_t in_len, uint8_t *out,
-                     size_t *out_len) {
+static bool cbc_open(const struct tc_aead *a, const uint8_t *in, size_t in_len, uint8_t *out, size_t *out_len) {
   EVP_CIPHER_CTX *ctx;
   uint8_t mac[TC_DIGEST_MAX];
   size_t len = in_len - TC_CBC_TAG;
@@ -140,17 +128,13 @@ static bool cbc_open(const struct tc_aead *a, const uint8_t *in, size_t in_len, 
   }
   ctx = tc_ws_cipher(a->ws, a->key, false);
   return ctx != NULL && EVP_DecryptInit_ex2(ctx, NULL, NULL, iv_of(a), NULL) == 1 &&
-         EVP_DecryptUpdate(ctx, out, &n, in, (int)len) == 1 && n == (int)len &&
-         unpad(out, len, out_len);
+         EVP_DecryptUpdate(ctx, out, &n, in, (int)len) == 1 && n == (int)len && unpad(out, len, out_len);
 }
 
 bool tc_aead_seal(const struct tc_aead *a, const uint8_t *plain, size_t plain_len, uint8_t *out) {
-  return is_gcm(a->key->alg) ? gcm_seal(a, plain, plain_len, out)
-                             : cbc_seal(a, plain, plain_len, out);
+  return is_gcm(a->key->alg) ? gcm_seal(a, plain, plain_len, out) : cbc_seal(a, plain, plain_len, out);
 }
 
-bool tc_aead_open(const struct tc_aead *a, const uint8_t *in, size_t in_len, uint8_t *out,
-                  size_t *out_len) {
-  return is_gcm(a->key->alg) ? gcm_open(a, in, in_len, out, out_len)
-                             : cbc_open(a, in, in_len, out, out_len);
+bool tc_aead_open(const struct tc_aead *a, const uint8_t *in, size_t in_len, uint8_t *out, size_t *out_len) {
+  return is_gcm(a->key->alg) ? gcm_open(a, in, in_len, out, out_len) : cbc_open(a, in, in_len, out, out_len);
 }

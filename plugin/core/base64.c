@@ -9,15 +9,13 @@
 #include "core.h"
 
 static _Alignas(64) const char standard[64] = {
-    'A', 'B', 'C', 'D', 'E', 'F', 'G', 'H', 'I', 'J', 'K', 'L', 'M', 'N', 'O', 'P',
-    'Q', 'R', 'S', 'T', 'U', 'V', 'W', 'X', 'Y', 'Z', 'a', 'b', 'c', 'd', 'e', 'f',
-    'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v',
-    'w', 'x', 'y', 'z', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '+', '/'};
-static _Alignas(64) const
-    char url[64] = {'A', 'B', 'C', 'D', 'E', 'F', 'G', 'H', 'I', 'J', 'K', 'L', 'M', 'N', 'O', 'P',
-                    'Q', 'R', 'S', 'T', 'U', 'V', 'W', 'X', 'Y', 'Z', 'a', 'b', 'c', 'd', 'e', 'f',
-                    'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v',
-                    'w', 'x', 'y', 'z', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '-', '_'};
+    'A', 'B', 'C', 'D', 'E', 'F', 'G', 'H', 'I', 'J', 'K', 'L', 'M', 'N', 'O', 'P', 'Q', 'R', 'S', 'T', 'U', 'V',
+    'W', 'X', 'Y', 'Z', 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q', 'r',
+    's', 't', 'u', 'v', 'w', 'x', 'y', 'z', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '+', '/'};
+static _Alignas(64) const char url[64] = {
+    'A', 'B', 'C', 'D', 'E', 'F', 'G', 'H', 'I', 'J', 'K', 'L', 'M', 'N', 'O', 'P', 'Q', 'R', 'S', 'T', 'U', 'V',
+    'W', 'X', 'Y', 'Z', 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q', 'r',
+    's', 't', 'u', 'v', 'w', 'x', 'y', 'z', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '-', '_'};
 
 /* Writes the encoding and a NUL to out; returns where the NUL is. */
 static char *encode(const char alphabet[64], bool pad, const uint8_t *in, size_t len, char *out) {
@@ -61,9 +59,7 @@ enum turncred_err turncred_base64_encode(const uint8_t *in, size_t len, char *ou
 }
 
 /* All ones if low <= c <= high, else 0. */
-static uint32_t in_range(uint32_t c, uint32_t low, uint32_t high) {
-  return (((c - low) | (high - c)) >> 31) - 1;
-}
+static uint32_t in_range(uint32_t c, uint32_t low, uint32_t high) { return (((c - low) | (high - c)) >> 31) - 1; }
 
 /* The value of a character in the low 6 bits; bit 31 is set if the character is not of the alphabet. */
 static uint32_t value(char ch) {
@@ -75,12 +71,11 @@ static uint32_t value(char ch) {
   uint32_t slash = in_range(c, '/', '/');
   uint32_t known = upper | lower | digit | plus | slash;
 
-  return (upper & (c - 'A')) | (lower & (c - 'a' + 26)) | (digit & (c - '0' + 52)) | (plus & 62) |
-         (slash & 63) | (~known & 0x80000000u);
+  return (upper & (c - 'A')) | (lower & (c - 'a' + 26)) | (digit & (c - '0' + 52)) | (plus & 62) | (slash & 63) |
+         (~known & 0x80000000u);
 }
 
-enum turncred_err turncred_base64_decode(const char *in, size_t in_len, uint8_t *out, size_t cap,
-                                         size_t *out_len) {
+enum turncred_err turncred_base64_decode(const char *in, size_t in_len, uint8_t *out, size_t cap, size_t *out_len) {
   size_t pad = 0;
   size_t len;
   size_t i;

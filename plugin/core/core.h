@@ -34,12 +34,8 @@ static inline void tc_put64(uint8_t *p, uint64_t v) {
   tc_put32(p + 4, (uint32_t)v);
 }
 static inline uint16_t tc_get16(const uint8_t *p) { return (uint16_t)((p[0] << 8) | p[1]); }
-static inline uint32_t tc_get32(const uint8_t *p) {
-  return ((uint32_t)tc_get16(p) << 16) | tc_get16(p + 2);
-}
-static inline uint64_t tc_get64(const uint8_t *p) {
-  return ((uint64_t)tc_get32(p) << 32) | tc_get32(p + 4);
-}
+static inline uint32_t tc_get32(const uint8_t *p) { return ((uint32_t)tc_get16(p) << 16) | tc_get16(p + 2); }
+static inline uint64_t tc_get64(const uint8_t *p) { return ((uint64_t)tc_get32(p) << 32) | tc_get32(p + 4); }
 
 /* A piece of a message: hashes and HMAC take a list of pieces, so that a message need not be copied
  * into one buffer first. */
@@ -53,7 +49,7 @@ struct tc_part {
 enum tc_digest_id { TC_MD5, TC_SHA1, TC_SHA256, TC_SHA384, TC_SHA512, TC_DIGESTS };
 
 #define TC_DIGEST_MAX 64
-#define TC_BLOCK_MAX  128
+#define TC_BLOCK_MAX 128
 
 struct tc_digest {
   EVP_MD *md; /* keeps the provider loaded */
@@ -74,8 +70,8 @@ void tc_digest_close(struct tc_digest *d);
 
 /* Both functions: ws may be NULL, then a digest is opened for the call; out has room for the
  * digest's size, which *out_len becomes unless out_len is NULL. False: OpenSSL failed. */
-bool tc_hash(struct turncred_ws *ws, enum tc_digest_id id, const struct tc_part *parts, size_t n,
-             uint8_t *out, size_t *out_len);
+bool tc_hash(struct turncred_ws *ws, enum tc_digest_id id, const struct tc_part *parts, size_t n, uint8_t *out,
+             size_t *out_len);
 /* key_len is at most TURNCRED_KEY_MAX, so that a key never exceeds the digest's block. */
 bool tc_hmac(struct turncred_ws *ws, enum tc_digest_id id, const uint8_t *key, size_t key_len,
              const struct tc_part *parts, size_t n, uint8_t *out, size_t *out_len);
@@ -103,15 +99,15 @@ EVP_CIPHER_CTX *tc_ws_wrap_cipher(struct turncred_ws *ws);
 
 /* HKDF of RFC 5869 with an empty salt; the info is the n parts one after the other. out_len is at
  * most 32 octets. ws may be NULL. False: OpenSSL failed, or an argument is too large. */
-bool tc_hkdf_sha256(struct turncred_ws *ws, const uint8_t *k, size_t k_len,
-                    const struct tc_part *info, size_t n, uint8_t *out, size_t out_len);
+bool tc_hkdf_sha256(struct turncred_ws *ws, const uint8_t *k, size_t k_len, const struct tc_part *info, size_t n,
+                    uint8_t *out, size_t out_len);
 
 /* --- aead.c ------------------------------------------------------------------------------ */
 
 #define TC_GCM_NONCE 12
-#define TC_GCM_TAG   16
-#define TC_CBC_IV    16
-#define TC_CBC_TAG   32 /* RFC 7518 5.2.5: half of HMAC-SHA-512 */
+#define TC_GCM_TAG 16
+#define TC_CBC_IV 16
+#define TC_CBC_TAG 32 /* RFC 7518 5.2.5: half of HMAC-SHA-512 */
 
 struct tc_aead {
   struct turncred_ws *ws;
@@ -127,8 +123,7 @@ bool tc_aead_nonce_ok(const struct turncred_key *key, size_t nonce_len);
 /* out has room for tc_aead_sealed_len octets. */
 bool tc_aead_seal(const struct tc_aead *a, const uint8_t *plain, size_t plain_len, uint8_t *out);
 /* out has room for in_len octets. False: the input is not authentic, or OpenSSL failed. */
-bool tc_aead_open(const struct tc_aead *a, const uint8_t *in, size_t in_len, uint8_t *out,
-                  size_t *out_len);
+bool tc_aead_open(const struct tc_aead *a, const uint8_t *in, size_t in_len, uint8_t *out, size_t *out_len);
 
 /* --- base64.c ---------------------------------------------------------------------------- */
 
@@ -138,9 +133,8 @@ void tc_base64url(const uint8_t *in, size_t len, char *out);
 /* --- wrap.c ------------------------------------------------------------------------------ */
 
 /* turncred_unwrap with a workspace; ws may be NULL. */
-enum turncred_err tc_unwrap(struct turncred_ws *ws, const uint8_t kek[TURNCRED_KEK],
-                            const uint8_t *in, size_t in_len, uint8_t *out, size_t cap,
-                            size_t *out_len);
+enum turncred_err tc_unwrap(struct turncred_ws *ws, const uint8_t kek[TURNCRED_KEK], const uint8_t *in, size_t in_len,
+                            uint8_t *out, size_t cap, size_t *out_len);
 
 /* --- seal.c ------------------------------------------------------------------------------ */
 

@@ -17,8 +17,7 @@ struct context {
 };
 
 /* Derives the subkey as tc_hkdf_sha256 does, and remembers the last result in ws. */
-static bool subkey_of(struct turncred_ws *ws, const uint8_t *kek, const struct tc_fields *info,
-                      uint8_t subkey[32]) {
+static bool subkey_of(struct turncred_ws *ws, const uint8_t *kek, const struct tc_fields *info, uint8_t subkey[32]) {
   struct tc_subkey *last = ws != NULL ? tc_ws_subkey(ws) : NULL;
   uint8_t flat[sizeof(last->info)];
   size_t len = 0;
@@ -31,8 +30,7 @@ static bool subkey_of(struct turncred_ws *ws, const uint8_t *kek, const struct t
   if (last == NULL || i < info->parts) {
     return tc_hkdf_sha256(ws, kek, TURNCRED_KEK, info->part, info->parts, subkey, 32);
   }
-  if (last->info_len != len || memcmp(last->info, flat, len) != 0 ||
-      CRYPTO_memcmp(last->kek, kek, TURNCRED_KEK) != 0) {
+  if (last->info_len != len || memcmp(last->info, flat, len) != 0 || CRYPTO_memcmp(last->kek, kek, TURNCRED_KEK) != 0) {
     last->info_len = 0;
     if (!tc_hkdf_sha256(ws, kek, TURNCRED_KEK, info->part, info->parts, last->subkey, 32)) {
       return false;
@@ -57,8 +55,7 @@ static enum turncred_err begin(struct context *c, struct turncred_ws *ws, const 
   tc_put64(c->expiry, (uint64_t)row->expiry);
   if (!tc_fields_string(&info, row->kek_id) || !tc_fields_string(&info, row->realm) ||
       !tc_fields_string(&c->aad, row->realm) || !tc_fields_string(&c->aad, row->username) ||
-      !tc_fields_add(&c->aad, c->expiry, sizeof(c->expiry)) ||
-      !tc_fields_string(&c->aad, row->client_address)) {
+      !tc_fields_add(&c->aad, c->expiry, sizeof(c->expiry)) || !tc_fields_string(&c->aad, row->client_address)) {
     return TURNCRED_BAD_ARGUMENT;
   }
   return subkey_of(ws, kek, &info, c->subkey) ? TURNCRED_OK : TURNCRED_CRYPTO;
@@ -69,18 +66,15 @@ static bool add_aad(EVP_CIPHER_CTX *ctx, const struct tc_fields *f) {
   int n;
 
   for (i = 0; i < f->parts; i++) {
-    if (f->part[i].len > 0 &&
-        EVP_CipherUpdate(ctx, NULL, &n, f->part[i].data, (int)f->part[i].len) != 1) {
+    if (f->part[i].len > 0 && EVP_CipherUpdate(ctx, NULL, &n, f->part[i].data, (int)f->part[i].len) != 1) {
       return false;
     }
   }
   return true;
 }
 
-enum turncred_err turncred_credential_seal(const uint8_t kek[TURNCRED_KEK],
-                                           const struct turncred_credential_row *row,
-                                           const uint8_t nonce[12],
-                                           const uint8_t plain[TURNCRED_CREDENTIAL_PLAIN],
+enum turncred_err turncred_credential_seal(const uint8_t kek[TURNCRED_KEK], const struct turncred_credential_row *row,
+                                           const uint8_t nonce[12], const uint8_t plain[TURNCRED_CREDENTIAL_PLAIN],
                                            uint8_t sealed[TURNCRED_CREDENTIAL_SEALED]) {
   struct context c;
   EVP_CIPHER_CTX *ctx;
@@ -98,12 +92,10 @@ enum turncred_err turncred_credential_seal(const uint8_t kek[TURNCRED_KEK],
   body = sealed + TC_GCM_NONCE;
   memcpy(sealed, nonce, TC_GCM_NONCE);
   ctx = EVP_CIPHER_CTX_new();
-  if (ctx == NULL || EVP_EncryptInit_ex2(ctx, EVP_aes_256_gcm(), c.subkey, nonce, NULL) != 1 ||
-      !add_aad(ctx, &c.aad) ||
+  if (ctx == NULL || EVP_EncryptInit_ex2(ctx, EVP_aes_256_gcm(), c.subkey, nonce, NULL) != 1 || !add_aad(ctx, &c.aad) ||
       EVP_EncryptUpdate(ctx, body, &n, plain, TURNCRED_CREDENTIAL_PLAIN) != 1 ||
       EVP_EncryptFinal_ex(ctx, body + n, &n) != 1 ||
-      EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TC_GCM_TAG,
-                          body + TURNCRED_CREDENTIAL_PLAIN) != 1) {
+      EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TC_GCM_TAG, body + TURNCRED_CREDENTIAL_PLAIN) != 1) {
     explicit_bzero(sealed, TURNCRED_CREDENTIAL_SEALED);
     err = TURNCRED_CRYPTO;
   }
@@ -129,9 +121,8 @@ static EVP_CIPHER_CTX *opener(struct turncred_ws *ws, const uint8_t subkey[32]) 
 }
 
 enum turncred_err turncred_credential_unseal(struct turncred_ws *ws, const uint8_t kek[TURNCRED_KEK],
-                                             const struct turncred_credential_row *row,
-                                             const uint8_t *sealed, size_t sealed_len,
-                                             uint8_t plain[TURNCRED_CREDENTIAL_PLAIN]) {
+                                             const struct turncred_credential_row *row, const uint8_t *sealed,
+                                             size_t sealed_len, uint8_t plain[TURNCRED_CREDENTIAL_PLAIN]) {
   struct context c;
   EVP_CIPHER_CTX *ctx;
   enum turncred_err err;
@@ -150,10 +141,8 @@ enum turncred_err turncred_credential_unseal(struct turncred_ws *ws, const uint8
   }
   body = sealed + TC_GCM_NONCE;
   ctx = opener(ws, c.subkey);
-  if (ctx == NULL || EVP_DecryptInit_ex2(ctx, NULL, NULL, sealed, NULL) != 1 ||
-      !add_aad(ctx, &c.aad) ||
-      EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TC_GCM_TAG,
-                          (void *)(body + TURNCRED_CREDENTIAL_PLAIN)) != 1) {
+  if (ctx == NULL || EVP_DecryptInit_ex2(ctx, NULL, NULL, sealed, NULL) != 1 || !add_aad(ctx, &c.aad) ||
+      EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TC_GCM_TAG, (void *)(body + TURNCRED_CREDENTIAL_PLAIN)) != 1) {
     err = TURNCRED_CRYPTO;
   } else if (EVP_DecryptUpdate(ctx, plain, &n, body, TURNCRED_CREDENTIAL_PLAIN) != 1 ||
              EVP_DecryptFinal_ex(ctx, plain + n, &n) != 1) {

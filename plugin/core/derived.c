@@ -7,9 +7,8 @@
 
 static const char label[] = "turncred-derived-v1"; /* its NUL is part of the message */
 
-enum turncred_err turncred_derived_password(struct turncred_ws *ws, const struct turncred_key *key,
-                                            const char *user_id, size_t user_id_len,
-                                            const char *realm, int64_t expiry,
+enum turncred_err turncred_derived_password(struct turncred_ws *ws, const struct turncred_key *key, const char *user_id,
+                                            size_t user_id_len, const char *realm, int64_t expiry,
                                             char password[TURNCRED_PASSWORD_MAX]) {
   uint8_t user_id_length[2];
   uint8_t realm_length[2];
@@ -18,8 +17,8 @@ enum turncred_err turncred_derived_password(struct turncred_ws *ws, const struct
   size_t realm_len;
   bool ok;
 
-  if (key == NULL || user_id == NULL || user_id_len < 1 || user_id_len > TURNCRED_USER_ID_MAX ||
-      realm == NULL || expiry < 1 || password == NULL) {
+  if (key == NULL || user_id == NULL || user_id_len < 1 || user_id_len > TURNCRED_USER_ID_MAX || realm == NULL ||
+      expiry < 1 || password == NULL) {
     return TURNCRED_BAD_ARGUMENT;
   }
   if (key->use != TURNCRED_USE_DERIVED || key->auth_len != 32) {
@@ -33,9 +32,8 @@ enum turncred_err turncred_derived_password(struct turncred_ws *ws, const struct
   tc_put16(realm_length, (uint16_t)realm_len);
   tc_put64(time, (uint64_t)expiry);
   {
-    const struct tc_part parts[] = {{label, sizeof(label)}, {user_id_length, 2},
-                                    {user_id, user_id_len}, {realm_length, 2},
-                                    {realm, realm_len},     {time, sizeof(time)}};
+    const struct tc_part parts[] = {{label, sizeof(label)}, {user_id_length, 2}, {user_id, user_id_len},
+                                    {realm_length, 2},      {realm, realm_len},  {time, sizeof(time)}};
 
     ok = tc_hmac(ws, TC_SHA256, key->auth, key->auth_len, parts, TC_COUNT(parts), mac, NULL);
   }
@@ -46,9 +44,8 @@ enum turncred_err turncred_derived_password(struct turncred_ws *ws, const struct
   return ok ? TURNCRED_OK : TURNCRED_CRYPTO;
 }
 
-enum turncred_err turncred_derived_key(struct turncred_ws *ws, const struct turncred_key *key,
-                                       const char *username, size_t username_len,
-                                       const struct turncred_username *parsed, const char *realm,
+enum turncred_err turncred_derived_key(struct turncred_ws *ws, const struct turncred_key *key, const char *username,
+                                       size_t username_len, const struct turncred_username *parsed, const char *realm,
                                        uint8_t md5[TURNCRED_LONG_TERM_MD5]) {
   char password[TURNCRED_PASSWORD_MAX];
   enum turncred_err err;
@@ -56,8 +53,7 @@ enum turncred_err turncred_derived_key(struct turncred_ws *ws, const struct turn
   if (parsed == NULL) {
     return TURNCRED_BAD_ARGUMENT;
   }
-  err = turncred_derived_password(ws, key, parsed->user_id, parsed->user_id_len, realm,
-                                  parsed->expiry, password);
+  err = turncred_derived_password(ws, key, parsed->user_id, parsed->user_id_len, realm, parsed->expiry, password);
   if (err == TURNCRED_OK) {
     err = turncred_long_term_md5(ws, username, username_len, realm, password, md5);
     explicit_bzero(password, sizeof(password));

@@ -25,11 +25,8 @@
 
 #include <openssl/provider.h>
 
-static const char *const names[TC_DIGESTS] = {[TC_MD5] = "MD5",
-                                              [TC_SHA1] = "SHA1",
-                                              [TC_SHA256] = "SHA256",
-                                              [TC_SHA384] = "SHA384",
-                                              [TC_SHA512] = "SHA512"};
+static const char *const names[TC_DIGESTS] = {
+    [TC_MD5] = "MD5", [TC_SHA1] = "SHA1", [TC_SHA256] = "SHA256", [TC_SHA384] = "SHA384", [TC_SHA512] = "SHA512"};
 
 /* Is name one of the names in "A:B:C"? */
 static bool listed(const char *list, const char *name) {
@@ -71,8 +68,7 @@ static void bind_functions(struct tc_digest *d, const OSSL_DISPATCH *fn, void *p
       break;
     }
   }
-  if (newctx != NULL && d->init != NULL && d->update != NULL && d->final != NULL &&
-      d->freectx != NULL) {
+  if (newctx != NULL && d->init != NULL && d->update != NULL && d->final != NULL && d->freectx != NULL) {
     d->ctx = newctx(provctx);
   }
 }
@@ -102,8 +98,7 @@ bool tc_digest_open(struct tc_digest *d, enum tc_digest_id id) {
   if (algs != NULL) {
     OSSL_PROVIDER_unquery_operation(prov, OSSL_OP_DIGEST, algs);
   }
-  if (d->ctx == NULL || d->size > TC_DIGEST_MAX || d->block > TC_BLOCK_MAX ||
-      d->block < TURNCRED_KEY_MAX) {
+  if (d->ctx == NULL || d->size > TC_DIGEST_MAX || d->block > TC_BLOCK_MAX || d->block < TURNCRED_KEY_MAX) {
     tc_digest_close(d);
     return false;
   }

@@ -20,8 +20,8 @@ static bool run(struct tc_digest *d, const struct tc_part *parts, size_t n, uint
   return d->final(d->ctx, out, &got, d->size) && got == d->size;
 }
 
-bool tc_hash(struct turncred_ws *ws, enum tc_digest_id id, const struct tc_part *parts, size_t n,
-             uint8_t *out, size_t *out_len) {
+bool tc_hash(struct turncred_ws *ws, enum tc_digest_id id, const struct tc_part *parts, size_t n, uint8_t *out,
+             size_t *out_len) {
   struct tc_digest tmp;
   struct tc_digest *d = &tmp;
   bool ok;
@@ -41,8 +41,7 @@ bool tc_hash(struct turncred_ws *ws, enum tc_digest_id id, const struct tc_part 
   return ok;
 }
 
-enum turncred_err turncred_sha256(struct turncred_ws *ws, const uint8_t *in, size_t len,
-                                  uint8_t digest[32]) {
+enum turncred_err turncred_sha256(struct turncred_ws *ws, const uint8_t *in, size_t len, uint8_t digest[32]) {
   const struct tc_part part = {in, len};
 
   if ((in == NULL && len > 0) || digest == NULL) {
@@ -52,8 +51,8 @@ enum turncred_err turncred_sha256(struct turncred_ws *ws, const uint8_t *in, siz
 }
 
 /* RFC 2104: H(K ^ opad | H(K ^ ipad | message)) */
-static bool hmac(struct tc_digest *d, const uint8_t *key, size_t key_len,
-                 const struct tc_part *parts, size_t n, uint8_t *out) {
+static bool hmac(struct tc_digest *d, const uint8_t *key, size_t key_len, const struct tc_part *parts, size_t n,
+                 uint8_t *out) {
   uint8_t pad[TC_BLOCK_MAX];
   uint8_t inner[TC_DIGEST_MAX];
   size_t i;
@@ -72,8 +71,8 @@ static bool hmac(struct tc_digest *d, const uint8_t *key, size_t key_len,
   for (i = 0; i < d->block; i++) {
     pad[i] ^= 0x36 ^ 0x5c;
   }
-  ok = ok && d->init(d->ctx, NULL) && d->update(d->ctx, pad, d->block) &&
-       d->update(d->ctx, inner, d->size) && d->final(d->ctx, out, &got, d->size) && got == d->size;
+  ok = ok && d->init(d->ctx, NULL) && d->update(d->ctx, pad, d->block) && d->update(d->ctx, inner, d->size) &&
+       d->final(d->ctx, out, &got, d->size) && got == d->size;
   explicit_bzero(pad, d->block);
   explicit_bzero(inner, sizeof(inner));
   return ok;

@@ -36,8 +36,7 @@ static int nibble(char c) {
   return -1;
 }
 
-enum turncred_err turncred_hex_decode(const char *in, size_t in_len, uint8_t *out, size_t cap,
-                                      size_t *out_len) {
+enum turncred_err turncred_hex_decode(const char *in, size_t in_len, uint8_t *out, size_t cap, size_t *out_len) {
   size_t i;
 
   if ((in == NULL && in_len > 0) || out == NULL || out_len == NULL || in_len % 2 != 0) {

@@ -8,8 +8,8 @@
  */
 #include "core.h"
 
-bool tc_hkdf_sha256(struct turncred_ws *ws, const uint8_t *k, size_t k_len,
-                    const struct tc_part *info, size_t n, uint8_t *out, size_t out_len) {
+bool tc_hkdf_sha256(struct turncred_ws *ws, const uint8_t *k, size_t k_len, const struct tc_part *info, size_t n,
+                    uint8_t *out, size_t out_len) {
   static const uint8_t salt[32]; /* an empty salt is a block of zeros: RFC 5869 2.2 */
   static const uint8_t one = 1;
   struct tc_part parts[2 * TC_FIELDS_MAX + 2];

@@ -23,12 +23,11 @@ static bool is_hmac(enum turncred_alg alg) {
          alg == TURNCRED_HMAC_SHA512;
 }
 
-static bool exists(enum turncred_use use, enum turncred_alg alg,
-                   enum turncred_derivation derivation) {
+static bool exists(enum turncred_use use, enum turncred_alg alg, enum turncred_derivation derivation) {
   switch (use) {
   case TURNCRED_USE_TOKEN:
-    return enc_length(alg) > 0 && (derivation == TURNCRED_DERIVATION_NONE ||
-                                   derivation == TURNCRED_DERIVATION_HKDF_SHA256);
+    return enc_length(alg) > 0 &&
+           (derivation == TURNCRED_DERIVATION_NONE || derivation == TURNCRED_DERIVATION_HKDF_SHA256);
   case TURNCRED_USE_DERIVED:
   case TURNCRED_USE_TAG:
     return alg == TURNCRED_HMAC_SHA256 && derivation == TURNCRED_DERIVATION_NONE;
@@ -39,8 +38,7 @@ static bool exists(enum turncred_use use, enum turncred_alg alg,
   }
 }
 
-size_t turncred_key_length(enum turncred_use use, enum turncred_alg alg,
-                           enum turncred_derivation derivation) {
+size_t turncred_key_length(enum turncred_use use, enum turncred_alg alg, enum turncred_derivation derivation) {
   if (!exists(use, alg, derivation) || use == TURNCRED_USE_REST) {
     return 0;
   }
@@ -87,9 +85,8 @@ static bool init_token_key(struct turncred_key *key, const uint8_t *k, size_t k_
   return choose_slot(key);
 }
 
-enum turncred_err turncred_key_init(struct turncred_key *key, enum turncred_use use,
-                                    enum turncred_alg alg, enum turncred_derivation derivation,
-                                    const uint8_t *k, size_t k_len) {
+enum turncred_err turncred_key_init(struct turncred_key *key, enum turncred_use use, enum turncred_alg alg,
+                                    enum turncred_derivation derivation, const uint8_t *k, size_t k_len) {
   size_t need;
 
   if (key == NULL) {

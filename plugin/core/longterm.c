@@ -5,15 +5,13 @@
  */
 #include "core.h"
 
-static enum turncred_err long_term(struct turncred_ws *ws, enum tc_digest_id id, size_t size,
-                                   const char *username, size_t username_len, const char *realm,
-                                   const char *password, uint8_t *key) {
+static enum turncred_err long_term(struct turncred_ws *ws, enum tc_digest_id id, size_t size, const char *username,
+                                   size_t username_len, const char *realm, const char *password, uint8_t *key) {
   uint8_t hash[TC_DIGEST_MAX];
   size_t realm_len;
   bool ok;
 
-  if (username == NULL || username_len > TURNCRED_USERNAME_MAX || realm == NULL ||
-      password == NULL || key == NULL) {
+  if (username == NULL || username_len > TURNCRED_USERNAME_MAX || realm == NULL || password == NULL || key == NULL) {
     return TURNCRED_BAD_ARGUMENT;
   }
   realm_len = strnlen(realm, TURNCRED_REALM_MAX + 1);
@@ -21,11 +19,8 @@ static enum turncred_err long_term(struct turncred_ws *ws, enum tc_digest_id id,
     return TURNCRED_BAD_ARGUMENT;
   }
   {
-    const struct tc_part parts[] = {{username, username_len},
-                                    {":", 1},
-                                    {realm, realm_len},
-                                    {":", 1},
-                                    {password, strlen(password)}};
+    const struct tc_part parts[] = {
+        {username, username_len}, {":", 1}, {realm, realm_len}, {":", 1}, {password, strlen(password)}};
 
     ok = tc_hash(ws, id, parts, TC_COUNT(parts), hash, NULL);
   }
@@ -36,18 +31,13 @@ static enum turncred_err long_term(struct turncred_ws *ws, enum tc_digest_id id,
   return ok ? TURNCRED_OK : TURNCRED_CRYPTO;
 }
 
-enum turncred_err turncred_long_term_md5(struct turncred_ws *ws, const char *username,
-                                         size_t username_len, const char *realm,
-                                         const char *password,
-                                         uint8_t key[TURNCRED_LONG_TERM_MD5]) {
-  return long_term(ws, TC_MD5, TURNCRED_LONG_TERM_MD5, username, username_len, realm, password,
-                   key);
+enum turncred_err turncred_long_term_md5(struct turncred_ws *ws, const char *username, size_t username_len,
+                                         const char *realm, const char *password, uint8_t key[TURNCRED_LONG_TERM_MD5]) {
+  return long_term(ws, TC_MD5, TURNCRED_LONG_TERM_MD5, username, username_len, realm, password, key);
 }
 
-enum turncred_err turncred_long_term_sha256(struct turncred_ws *ws, const char *username,
-                                            size_t username_len, const char *realm,
-                                            const char *password,
+enum turncred_err turncred_long_term_sha256(struct turncred_ws *ws, const char *username, size_t username_len,
+                                            const char *realm, const char *password,
                                             uint8_t key[TURNCRED_LONG_TERM_SHA256]) {
-  return long_term(ws, TC_SHA256, TURNCRED_LONG_TERM_SHA256, username, username_len, realm,
-                   password, key);
+  return long_term(ws, TC_SHA256, TURNCRED_LONG_TERM_SHA256, username, username_len, realm, password, key);
 }

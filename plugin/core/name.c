@@ -9,17 +9,14 @@ static const char *const uses[] = {[TURNCRED_USE_TOKEN] = "token",
                                    [TURNCRED_USE_DERIVED] = "derived",
                                    [TURNCRED_USE_REST] = "rest",
                                    [TURNCRED_USE_TAG] = "tag"};
-static const char *const algs[] = {[TURNCRED_A256GCM] = "A256GCM",
-                                   [TURNCRED_A128GCM] = "A128GCM",
-                                   [TURNCRED_A256CBC_HS512] = "A256CBC-HS512",
-                                   [TURNCRED_HMAC_SHA1] = "sha1",
-                                   [TURNCRED_HMAC_SHA256] = "sha256",
-                                   [TURNCRED_HMAC_SHA384] = "sha384",
-                                   [TURNCRED_HMAC_SHA512] = "sha512"};
+static const char *const algs[] = {
+    [TURNCRED_A256GCM] = "A256GCM",   [TURNCRED_A128GCM] = "A128GCM",    [TURNCRED_A256CBC_HS512] = "A256CBC-HS512",
+    [TURNCRED_HMAC_SHA1] = "sha1",    [TURNCRED_HMAC_SHA256] = "sha256", [TURNCRED_HMAC_SHA384] = "sha384",
+    [TURNCRED_HMAC_SHA512] = "sha512"};
 static const char *const derivations[] = {
     [TURNCRED_DERIVATION_NONE] = "none", [TURNCRED_DERIVATION_HKDF_SHA256] = "hkdf-sha256"};
-static const char *const formats[] = {[TURNCRED_USER_ID_TIMESTAMP] = "user-id:timestamp",
-                                      [TURNCRED_TIMESTAMP_USER_ID] = "timestamp:user-id"};
+static const char *const formats[] = {
+    [TURNCRED_USER_ID_TIMESTAMP] = "user-id:timestamp", [TURNCRED_TIMESTAMP_USER_ID] = "timestamp:user-id"};
 
 static const char *name_of(const char *const *names, size_t n, size_t i) {
   return i < n && names[i] != NULL ? names[i] : "unknown";
@@ -37,9 +34,7 @@ static size_t index_of(const char *const *names, size_t n, const char *name) {
   return i;
 }
 
-const char *turncred_use_name(enum turncred_use use) {
-  return name_of(uses, TC_COUNT(uses), (size_t)use);
-}
+const char *turncred_use_name(enum turncred_use use) { return name_of(uses, TC_COUNT(uses), (size_t)use); }
 
 enum turncred_err turncred_use_parse(const char *name, enum turncred_use *use) {
   size_t i = index_of(uses, TC_COUNT(uses), name);
@@ -75,8 +70,7 @@ const char *turncred_derivation_name(enum turncred_derivation derivation) {
   return name_of(derivations, TC_COUNT(derivations), (size_t)derivation);
 }
 
-enum turncred_err turncred_derivation_parse(const char *name,
-                                            enum turncred_derivation *derivation) {
+enum turncred_err turncred_derivation_parse(const char *name, enum turncred_derivation *derivation) {
   size_t i = index_of(derivations, TC_COUNT(derivations), name);
 
   if (name == NULL || derivation == NULL) {
@@ -93,8 +87,7 @@ const char *turncred_username_format_name(enum turncred_username_format format) 
   return name_of(formats, TC_COUNT(formats), (size_t)format);
 }
 
-enum turncred_err turncred_username_format_parse(const char *name,
-                                                 enum turncred_username_format *format) {
+enum turncred_err turncred_username_format_parse(const char *name, enum turncred_username_format *format) {
   size_t i = index_of(formats, TC_COUNT(formats), name);
 
   if (name == NULL || format == NULL) {

@@ -21,16 +21,14 @@ static enum tc_digest_id digest_of(enum turncred_alg alg) {
   }
 }
 
-enum turncred_err turncred_rest_password(struct turncred_ws *ws, const struct turncred_key *key,
-                                         const char *username, size_t username_len,
-                                         char password[TURNCRED_PASSWORD_MAX]) {
+enum turncred_err turncred_rest_password(struct turncred_ws *ws, const struct turncred_key *key, const char *username,
+                                         size_t username_len, char password[TURNCRED_PASSWORD_MAX]) {
   const struct tc_part part = {username, username_len};
   uint8_t mac[TC_DIGEST_MAX];
   size_t mac_len = 0;
   enum turncred_err err;
 
-  if (key == NULL || username == NULL || username_len < 1 || username_len > TURNCRED_USERNAME_MAX ||
-      password == NULL) {
+  if (key == NULL || username == NULL || username_len < 1 || username_len > TURNCRED_USERNAME_MAX || password == NULL) {
     return TURNCRED_BAD_ARGUMENT;
   }
   if (key->use != TURNCRED_USE_REST || key->auth_len == 0 || digest_of(key->alg) == TC_DIGESTS) {
@@ -44,9 +42,8 @@ enum turncred_err turncred_rest_password(struct turncred_ws *ws, const struct tu
   return err;
 }
 
-enum turncred_err turncred_rest_key(struct turncred_ws *ws, const struct turncred_key *key,
-                                    const char *username, size_t username_len, const char *realm,
-                                    uint8_t md5[TURNCRED_LONG_TERM_MD5]) {
+enum turncred_err turncred_rest_key(struct turncred_ws *ws, const struct turncred_key *key, const char *username,
+                                    size_t username_len, const char *realm, uint8_t md5[TURNCRED_LONG_TERM_MD5]) {
   char password[TURNCRED_PASSWORD_MAX];
   enum turncred_err err = turncred_rest_password(ws, key, username, username_len, password);
 

@@ -24,13 +24,11 @@
  */
 #include "core.h"
 
-#define PLAIN_FIXED   14 /* key length, timestamp and lifetime */
-#define PLAIN_MAX     (PLAIN_FIXED + TURNCRED_MAC_KEY_MAX)
+#define PLAIN_FIXED 14 /* key length, timestamp and lifetime */
+#define PLAIN_MAX (PLAIN_FIXED + TURNCRED_MAC_KEY_MAX)
 #define MAC_KEY_SHORT 20
 
-static bool mac_key_len_ok(size_t len) {
-  return len == MAC_KEY_SHORT || len == TURNCRED_MAC_KEY_MAX;
-}
+static bool mac_key_len_ok(size_t len) { return len == MAC_KEY_SHORT || len == TURNCRED_MAC_KEY_MAX; }
 
 static void put_plain(const struct turncred_token *token, uint8_t plain[PLAIN_MAX]) {
   uint8_t *p = plain + 2 + token->mac_key_len;
@@ -56,8 +54,8 @@ static bool get_plain(const uint8_t *plain, size_t len, struct turncred_token *t
 }
 
 /* Fills in what encoding and decoding share. */
-static enum turncred_err begin(struct tc_aead *a, struct turncred_ws *ws,
-                               const struct turncred_key *key, const char *server_name) {
+static enum turncred_err begin(struct tc_aead *a, struct turncred_ws *ws, const struct turncred_key *key,
+                               const char *server_name) {
   size_t len;
 
   if (ws == NULL || key == NULL || server_name == NULL) {
@@ -77,9 +75,8 @@ static enum turncred_err begin(struct tc_aead *a, struct turncred_ws *ws,
   return TURNCRED_OK;
 }
 
-enum turncred_err turncred_token_encode(struct turncred_ws *ws, const struct turncred_key *key,
-                                        const char *server_name, const uint8_t *nonce,
-                                        size_t nonce_len, const struct turncred_token *token,
+enum turncred_err turncred_token_encode(struct turncred_ws *ws, const struct turncred_key *key, const char *server_name,
+                                        const uint8_t *nonce, size_t nonce_len, const struct turncred_token *token,
                                         uint8_t *out, size_t cap, size_t *out_len) {
   struct tc_aead a;
   uint8_t plain[PLAIN_MAX];
@@ -117,9 +114,8 @@ enum turncred_err turncred_token_encode(struct turncred_ws *ws, const struct tur
   return TURNCRED_OK;
 }
 
-static enum turncred_err decode(struct turncred_ws *ws, const struct turncred_key *key,
-                                const char *server_name, const uint8_t *in, size_t in_len,
-                                struct turncred_token *token) {
+static enum turncred_err decode(struct turncred_ws *ws, const struct turncred_key *key, const char *server_name,
+                                const uint8_t *in, size_t in_len, struct turncred_token *token) {
   struct tc_aead a;
   uint8_t plain[PLAIN_MAX + 16]; /* CBC has whole blocks */
   size_t plain_len = 0;
@@ -143,17 +139,15 @@ static enum turncred_err decode(struct turncred_ws *ws, const struct turncred_ke
       sealed_len != tc_aead_sealed_len(key->alg, PLAIN_MAX)) {
     return TURNCRED_BAD_TOKEN;
   }
-  if (!tc_aead_open(&a, a.nonce + a.nonce_len, sealed_len, plain, &plain_len) ||
-      !get_plain(plain, plain_len, token)) {
+  if (!tc_aead_open(&a, a.nonce + a.nonce_len, sealed_len, plain, &plain_len) || !get_plain(plain, plain_len, token)) {
     err = TURNCRED_BAD_TOKEN;
   }
   explicit_bzero(plain, sizeof(plain));
   return err;
 }
 
-enum turncred_err turncred_token_decode(struct turncred_ws *ws, const struct turncred_key *key,
-                                        const char *server_name, const uint8_t *in, size_t in_len,
-                                        struct turncred_token *token) {
+enum turncred_err turncred_token_decode(struct turncred_ws *ws, const struct turncred_key *key, const char *server_name,
+                                        const uint8_t *in, size_t in_len, struct turncred_token *token) {
   enum turncred_err err;
 
   if (token == NULL) {
@@ -168,8 +162,8 @@ enum turncred_err turncred_token_decode(struct turncred_ws *ws, const struct tur
 
 /* Let d be the whole seconds between now and the timestamp, and f the timestamp's fraction, 0 <= f <
  * 1. A token of the past has the age d - f; a token of the future lies d + f ahead. */
-enum turncred_err turncred_token_check_time(const struct turncred_token *token, int64_t now,
-                                            uint32_t max_ttl, int64_t *deadline) {
+enum turncred_err turncred_token_check_time(const struct turncred_token *token, int64_t now, uint32_t max_ttl,
+                                            int64_t *deadline) {
   int64_t stamp;
   uint64_t limit;
   bool fraction;
@@ -196,8 +190,7 @@ enum turncred_err turncred_token_check_time(const struct turncred_token *token, 
   return TURNCRED_OK;
 }
 
-enum turncred_err turncred_token_hmac_sha1_key(struct turncred_ws *ws,
-                                               const struct turncred_token *token,
+enum turncred_err turncred_token_hmac_sha1_key(struct turncred_ws *ws, const struct turncred_token *token,
                                                uint8_t key[20]) {
   struct tc_part part;
   uint8_t hash[TC_DIGEST_MAX];
@@ -221,16 +214,15 @@ enum turncred_err turncred_token_hmac_sha1_key(struct turncred_ws *ws,
 
 void turncred_token_clear(struct turncred_token *token) { turncred_cleanse(token, sizeof(*token)); }
 
-enum turncred_err turncred_subject_tag(const uint8_t *tag_key, size_t tag_key_len,
-                                       const char *subject, uint8_t tag[TURNCRED_SUBJECT_TAG]) {
+enum turncred_err turncred_subject_tag(const uint8_t *tag_key, size_t tag_key_len, const char *subject,
+                                       uint8_t tag[TURNCRED_SUBJECT_TAG]) {
   const struct tc_part info = {"turncred-subject-tag-v1", 23};
   struct tc_part part;
   uint8_t subkey[32];
   uint8_t mac[TC_DIGEST_MAX];
   bool ok;
 
-  if (tag_key == NULL || tag_key_len == 0 || tag_key_len > TURNCRED_KEY_MAX || subject == NULL ||
-      tag == NULL) {
+  if (tag_key == NULL || tag_key_len == 0 || tag_key_len > TURNCRED_KEY_MAX || subject == NULL || tag == NULL) {
     return TURNCRED_BAD_ARGUMENT;
   }
   part.data = subject;
@@ -245,8 +237,7 @@ enum turncred_err turncred_subject_tag(const uint8_t *tag_key, size_t tag_key_le
   return ok ? TURNCRED_OK : TURNCRED_CRYPTO;
 }
 
-enum turncred_err turncred_token_fingerprint(struct turncred_ws *ws, const uint8_t *in,
-                                             size_t in_len, char hex[33]) {
+enum turncred_err turncred_token_fingerprint(struct turncred_ws *ws, const uint8_t *in, size_t in_len, char hex[33]) {
   const struct tc_part part = {in, in_len};
   uint8_t hash[TC_DIGEST_MAX];
 

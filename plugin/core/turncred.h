@@ -30,21 +30,21 @@
 extern "C" {
 #endif
 
-#define TURNCRED_KEY_MAX          64  /* octets of a key K */
-#define TURNCRED_MAC_KEY_MAX      32  /* octets of a session key inside a token (20 or 32) */
-#define TURNCRED_TOKEN_MAX        160 /* octets of the longest token */
+#define TURNCRED_KEY_MAX 64           /* octets of a key K */
+#define TURNCRED_MAC_KEY_MAX 32       /* octets of a session key inside a token (20 or 32) */
+#define TURNCRED_TOKEN_MAX 160        /* octets of the longest token */
 #define TURNCRED_TOKEN_BASE64_MAX 217 /* with the NUL */
-#define TURNCRED_SERVER_NAME_MAX  255 /* octets, without the NUL */
-#define TURNCRED_REALM_MAX        127 /* octets, without the NUL */
-#define TURNCRED_USER_ID_MAX      492 /* octets, without the NUL */
-#define TURNCRED_USERNAME_MAX     508 /* octets, without the NUL (RFC 8489 14.3) */
-#define TURNCRED_PASSWORD_MAX     89  /* with the NUL: base64 of SHA-512, the longest password */
-#define TURNCRED_LONG_TERM_MD5    16
+#define TURNCRED_SERVER_NAME_MAX 255  /* octets, without the NUL */
+#define TURNCRED_REALM_MAX 127        /* octets, without the NUL */
+#define TURNCRED_USER_ID_MAX 492      /* octets, without the NUL */
+#define TURNCRED_USERNAME_MAX 508     /* octets, without the NUL (RFC 8489 14.3) */
+#define TURNCRED_PASSWORD_MAX 89      /* with the NUL: base64 of SHA-512, the longest password */
+#define TURNCRED_LONG_TERM_MD5 16
 #define TURNCRED_LONG_TERM_SHA256 32
-#define TURNCRED_SKEW             5   /* seconds: Delta of RFC 7635 section 7 */
-#define TURNCRED_AHEAD_SLACK      300 /* seconds a derived expiry may lie beyond max_ttl */
-#define TURNCRED_SUBJECT_TAG      4   /* octets */
-#define TURNCRED_TAG_KID          "subject-tag" /* kid of the key with TURNCRED_USE_TAG: a realm has one at most */
+#define TURNCRED_SKEW 5                /* seconds: Delta of RFC 7635 section 7 */
+#define TURNCRED_AHEAD_SLACK 300       /* seconds a derived expiry may lie beyond max_ttl */
+#define TURNCRED_SUBJECT_TAG 4         /* octets */
+#define TURNCRED_TAG_KID "subject-tag" /* kid of the key with TURNCRED_USE_TAG: a realm has one at most */
 
 enum turncred_err {
   TURNCRED_OK = 0,
@@ -103,8 +103,7 @@ enum turncred_err turncred_alg_parse(const char *name, enum turncred_alg *alg);
 const char *turncred_derivation_name(enum turncred_derivation derivation);
 enum turncred_err turncred_derivation_parse(const char *name, enum turncred_derivation *derivation);
 const char *turncred_username_format_name(enum turncred_username_format format);
-enum turncred_err turncred_username_format_parse(const char *name,
-                                                 enum turncred_username_format *format);
+enum turncred_err turncred_username_format_parse(const char *name, enum turncred_username_format *format);
 
 /* --- keys ------------------------------------------------------------------------------- */
 
@@ -124,13 +123,11 @@ struct turncred_key {
 
 /* The octets that K must have. 0: the combination does not exist, or (rest) K may have any length
  * from 1 to 64. */
-size_t turncred_key_length(enum turncred_use use, enum turncred_alg alg,
-                           enum turncred_derivation derivation);
+size_t turncred_key_length(enum turncred_use use, enum turncred_alg alg, enum turncred_derivation derivation);
 /* Makes a key from the k_len shared octets K, which are neither padded nor truncated.
  * TURNCRED_BAD_KEY: K has the wrong length. TURNCRED_BAD_ALGORITHM: the combination does not exist. */
-enum turncred_err turncred_key_init(struct turncred_key *key, enum turncred_use use,
-                                    enum turncred_alg alg, enum turncred_derivation derivation,
-                                    const uint8_t *k, size_t k_len);
+enum turncred_err turncred_key_init(struct turncred_key *key, enum turncred_use use, enum turncred_alg alg,
+                                    enum turncred_derivation derivation, const uint8_t *k, size_t k_len);
 void turncred_key_clear(struct turncred_key *key);
 
 /* --- workspace -------------------------------------------------------------------------- */
@@ -153,25 +150,22 @@ struct turncred_token {
 
 /* Encrypts a token for the server server_name, whose octets without the NUL are the AAD. nonce has 12
  * octets for GCM, 16 (or none) for CBC. out has room for cap octets. */
-enum turncred_err turncred_token_encode(struct turncred_ws *ws, const struct turncred_key *key,
-                                        const char *server_name, const uint8_t *nonce,
-                                        size_t nonce_len, const struct turncred_token *token,
+enum turncred_err turncred_token_encode(struct turncred_ws *ws, const struct turncred_key *key, const char *server_name,
+                                        const uint8_t *nonce, size_t nonce_len, const struct turncred_token *token,
                                         uint8_t *out, size_t cap, size_t *out_len);
 /* Decrypts a token and checks the lengths in it, but no time. TURNCRED_BAD_TOKEN: the token is not
  * authentic, or malformed. */
-enum turncred_err turncred_token_decode(struct turncred_ws *ws, const struct turncred_key *key,
-                                        const char *server_name, const uint8_t *in, size_t in_len,
-                                        struct turncred_token *token);
+enum turncred_err turncred_token_decode(struct turncred_ws *ws, const struct turncred_key *key, const char *server_name,
+                                        const uint8_t *in, size_t in_len, struct turncred_token *token);
 /* RFC 7635 section 7: lifetime + 5 > |now - timestamp|, in 64 bits with the fraction; lifetime 0
  * and lifetime > max_ttl are refused. *deadline = timestamp + lifetime + 5 in whole seconds, rounded
  * down. *deadline may equal now: the token then lives for a fraction of a second yet, and a caller
  * that grants whole seconds refuses it. */
-enum turncred_err turncred_token_check_time(const struct turncred_token *token, int64_t now,
-                                            uint32_t max_ttl, int64_t *deadline);
+enum turncred_err turncred_token_check_time(const struct turncred_token *token, int64_t now, uint32_t max_ttl,
+                                            int64_t *deadline);
 /* The key of MESSAGE-INTEGRITY: a mac_key of 20 octets itself, or SHA-1 of one of 32 (RFC 7635
  * appendix B). */
-enum turncred_err turncred_token_hmac_sha1_key(struct turncred_ws *ws,
-                                               const struct turncred_token *token,
+enum turncred_err turncred_token_hmac_sha1_key(struct turncred_ws *ws, const struct turncred_token *token,
                                                uint8_t key[20]);
 void turncred_token_clear(struct turncred_token *token);
 
@@ -180,12 +174,11 @@ void turncred_token_clear(struct turncred_token *token);
  * octets of an otherwise random mac_key. The tag key is the realm's key with TURNCRED_USE_TAG (32
  * octets) and not the K that encrypts tokens: it outlives rotations, so that a subject keeps its tag
  * under the next kid. Servers do not need the tag key: they compare tags. */
-enum turncred_err turncred_subject_tag(const uint8_t *tag_key, size_t tag_key_len,
-                                       const char *subject, uint8_t tag[TURNCRED_SUBJECT_TAG]);
+enum turncred_err turncred_subject_tag(const uint8_t *tag_key, size_t tag_key_len, const char *subject,
+                                       uint8_t tag[TURNCRED_SUBJECT_TAG]);
 /* The name of a token in logs and revocations: the first 16 octets of SHA-256 of the raw token, in
  * hex with a NUL. */
-enum turncred_err turncred_token_fingerprint(struct turncred_ws *ws, const uint8_t *in,
-                                             size_t in_len, char hex[33]);
+enum turncred_err turncred_token_fingerprint(struct turncred_ws *ws, const uint8_t *in, size_t in_len, char hex[33]);
 
 /* --- usernames with a time in them ------------------------------------------------------ */
 
@@ -198,14 +191,12 @@ struct turncred_username {
 /* Splits user-id ":" expiry at the last colon or, for TURNCRED_TIMESTAMP_USER_ID, expiry ":" user-id
  * at the first. The expiry has 1 to 15 digits without leading zero; the user id has 1 to 492 octets
  * that turncred_username_coturn_accepts. TURNCRED_BAD_USERNAME: the username has another form. */
-enum turncred_err turncred_username_parse(const char *username, size_t len,
-                                          enum turncred_username_format format,
+enum turncred_err turncred_username_parse(const char *username, size_t len, enum turncred_username_format format,
                                           struct turncred_username *out);
 /* Makes such a username in out; cap includes the NUL. TURNCRED_BAD_USERNAME: turncred_username_parse
  * would refuse the user id. */
-enum turncred_err turncred_username_format(const char *user_id, int64_t expiry,
-                                           enum turncred_username_format format, char *out,
-                                           size_t cap);
+enum turncred_err turncred_username_format(const char *user_id, int64_t expiry, enum turncred_username_format format,
+                                           char *out, size_t cap);
 /* 1: coturn accepts these octets as a USERNAME. 0: it refuses them, so a credential with this name
  * could never be used. The rule is that of coturn's is_secure_string(): no blank, tab, line feed,
  * carriage return, quote, double quote, backslash or NUL, and not both "union" and "select". */
@@ -217,47 +208,41 @@ enum turncred_err turncred_expiry_check(int64_t expiry, int64_t now, uint32_t ma
 
 /* The password: base64url without padding of HMAC-SHA-256(K, "turncred-derived-v1" 00 | u16 len user-id | user-id
  * | u16 len realm | realm | u64 expiry). 43 characters and the NUL. */
-enum turncred_err turncred_derived_password(struct turncred_ws *ws, const struct turncred_key *key,
-                                            const char *user_id, size_t user_id_len,
-                                            const char *realm, int64_t expiry,
+enum turncred_err turncred_derived_password(struct turncred_ws *ws, const struct turncred_key *key, const char *user_id,
+                                            size_t user_id_len, const char *realm, int64_t expiry,
                                             char password[TURNCRED_PASSWORD_MAX]);
 /* The long-term key MD5(username:realm:password) of a USERNAME; parsed is what
  * turncred_username_parse made of it. */
-enum turncred_err turncred_derived_key(struct turncred_ws *ws, const struct turncred_key *key,
-                                       const char *username, size_t username_len,
-                                       const struct turncred_username *parsed, const char *realm,
+enum turncred_err turncred_derived_key(struct turncred_ws *ws, const struct turncred_key *key, const char *username,
+                                       size_t username_len, const struct turncred_username *parsed, const char *realm,
                                        uint8_t md5[TURNCRED_LONG_TERM_MD5]);
 
 /* --- rest: the TURN REST API draft ------------------------------------------------------ */
 
 /* The password base64(HMAC(K, USERNAME)) with the hash that key->alg names, and its long-term key. */
-enum turncred_err turncred_rest_password(struct turncred_ws *ws, const struct turncred_key *key,
-                                         const char *username, size_t username_len,
-                                         char password[TURNCRED_PASSWORD_MAX]);
-enum turncred_err turncred_rest_key(struct turncred_ws *ws, const struct turncred_key *key,
-                                    const char *username, size_t username_len, const char *realm,
-                                    uint8_t md5[TURNCRED_LONG_TERM_MD5]);
+enum turncred_err turncred_rest_password(struct turncred_ws *ws, const struct turncred_key *key, const char *username,
+                                         size_t username_len, char password[TURNCRED_PASSWORD_MAX]);
+enum turncred_err turncred_rest_key(struct turncred_ws *ws, const struct turncred_key *key, const char *username,
+                                    size_t username_len, const char *realm, uint8_t md5[TURNCRED_LONG_TERM_MD5]);
 
 /* --- long-term keys: RFC 8489 9.2.2 and 18.5.1 ------------------------------------------ */
 
-enum turncred_err turncred_long_term_md5(struct turncred_ws *ws, const char *username,
-                                         size_t username_len, const char *realm,
-                                         const char *password, uint8_t key[TURNCRED_LONG_TERM_MD5]);
-enum turncred_err turncred_long_term_sha256(struct turncred_ws *ws, const char *username,
-                                            size_t username_len, const char *realm,
-                                            const char *password,
+enum turncred_err turncred_long_term_md5(struct turncred_ws *ws, const char *username, size_t username_len,
+                                         const char *realm, const char *password, uint8_t key[TURNCRED_LONG_TERM_MD5]);
+enum turncred_err turncred_long_term_sha256(struct turncred_ws *ws, const char *username, size_t username_len,
+                                            const char *realm, const char *password,
                                             uint8_t key[TURNCRED_LONG_TERM_SHA256]);
 
 /* --- sealing at rest -------------------------------------------------------------------- */
 
-#define TURNCRED_KEK         32                     /* octets of a key encryption key */
+#define TURNCRED_KEK 32                             /* octets of a key encryption key */
 #define TURNCRED_WRAPPED_MAX (TURNCRED_KEY_MAX + 8) /* RFC 5649: up to a multiple of 8, plus 8 */
 
 /* AES-256 key wrap with padding (RFC 5649). */
-enum turncred_err turncred_wrap(const uint8_t kek[TURNCRED_KEK], const uint8_t *key, size_t key_len,
-                                uint8_t *out, size_t cap, size_t *out_len);
-enum turncred_err turncred_unwrap(const uint8_t kek[TURNCRED_KEK], const uint8_t *in, size_t in_len,
-                                  uint8_t *out, size_t cap, size_t *out_len);
+enum turncred_err turncred_wrap(const uint8_t kek[TURNCRED_KEK], const uint8_t *key, size_t key_len, uint8_t *out,
+                                size_t cap, size_t *out_len);
+enum turncred_err turncred_unwrap(const uint8_t kek[TURNCRED_KEK], const uint8_t *in, size_t in_len, uint8_t *out,
+                                  size_t cap, size_t *out_len);
 
 /* The row to which a sealed key is bound; no member may be NULL. */
 struct turncred_key_row {
@@ -271,19 +256,18 @@ struct turncred_key_row {
 /* Wraps K under HKDF-SHA256(kek, empty salt, info = "turncred-key-v1" | kek_id | realm | kid | use
  * | alg | derivation, 32 octets), so that rows cannot be swapped. Each field has its length in two
  * octets, big endian, in front; use, alg and derivation are their names. */
-enum turncred_err turncred_key_seal(const uint8_t kek[TURNCRED_KEK],
-                                    const struct turncred_key_row *row, const uint8_t *k,
-                                    size_t k_len, uint8_t *out, size_t cap, size_t *out_len);
+enum turncred_err turncred_key_seal(const uint8_t kek[TURNCRED_KEK], const struct turncred_key_row *row,
+                                    const uint8_t *k, size_t k_len, uint8_t *out, size_t cap, size_t *out_len);
 /* TURNCRED_UNSEAL: in was not sealed with this kek for this row, or was changed since. */
 enum turncred_err turncred_key_unseal(struct turncred_ws *ws, const uint8_t kek[TURNCRED_KEK],
-                                      const struct turncred_key_row *row, const uint8_t *in,
-                                      size_t in_len, uint8_t *out, size_t cap, size_t *out_len);
+                                      const struct turncred_key_row *row, const uint8_t *in, size_t in_len,
+                                      uint8_t *out, size_t cap, size_t *out_len);
 
-/* Pushed credentials are sealed because their long-term keys are as good as passwords. AES-256-GCM under HKDF-SHA256(kek,
- * empty salt, info = "turncred-credential-v1" | kek_id | realm, 32 octets), AAD = realm | username
- * | u64 expiry | client address ("" if none), each field with its length in two octets in front.
- * Plaintext: MD5 key (16) | SHA-256 key (32). Sealed: nonce (12) | ciphertext (48) | tag (16). */
-#define TURNCRED_CREDENTIAL_PLAIN  48
+/* Pushed credentials are sealed because their long-term keys are as good as passwords. AES-256-GCM under
+ * HKDF-SHA256(kek, empty salt, info = "turncred-credential-v1" | kek_id | realm, 32 octets), AAD = realm | username |
+ * u64 expiry | client address ("" if none), each field with its length in two octets in front. Plaintext: MD5 key (16)
+ * | SHA-256 key (32). Sealed: nonce (12) | ciphertext (48) | tag (16). */
+#define TURNCRED_CREDENTIAL_PLAIN 48
 #define TURNCRED_CREDENTIAL_SEALED 76
 struct turncred_credential_row {
   const char *kek_id;
@@ -292,28 +276,22 @@ struct turncred_credential_row {
   int64_t expiry; /* 0: none */
   const char *client_address;
 };
-enum turncred_err turncred_credential_seal(const uint8_t kek[TURNCRED_KEK],
-                                           const struct turncred_credential_row *row,
-                                           const uint8_t nonce[12],
-                                           const uint8_t plain[TURNCRED_CREDENTIAL_PLAIN],
+enum turncred_err turncred_credential_seal(const uint8_t kek[TURNCRED_KEK], const struct turncred_credential_row *row,
+                                           const uint8_t nonce[12], const uint8_t plain[TURNCRED_CREDENTIAL_PLAIN],
                                            uint8_t sealed[TURNCRED_CREDENTIAL_SEALED]);
 enum turncred_err turncred_credential_unseal(struct turncred_ws *ws, const uint8_t kek[TURNCRED_KEK],
-                                             const struct turncred_credential_row *row,
-                                             const uint8_t *sealed, size_t sealed_len,
-                                             uint8_t plain[TURNCRED_CREDENTIAL_PLAIN]);
+                                             const struct turncred_credential_row *row, const uint8_t *sealed,
+                                             size_t sealed_len, uint8_t plain[TURNCRED_CREDENTIAL_PLAIN]);
 
 /* --- small tools that credentials need -------------------------------------------------- */
 
 /* Standard base64 with padding; cap of the encoding includes the NUL. Decoding is strict: it refuses
  * blanks, missing padding, and bits behind the data that no encoder sets. */
 enum turncred_err turncred_base64_encode(const uint8_t *in, size_t len, char *out, size_t cap);
-enum turncred_err turncred_base64_decode(const char *in, size_t in_len, uint8_t *out, size_t cap,
-                                         size_t *out_len);
+enum turncred_err turncred_base64_decode(const char *in, size_t in_len, uint8_t *out, size_t cap, size_t *out_len);
 enum turncred_err turncred_hex_encode(const uint8_t *in, size_t len, char *out, size_t cap);
-enum turncred_err turncred_hex_decode(const char *in, size_t in_len, uint8_t *out, size_t cap,
-                                      size_t *out_len);
-enum turncred_err turncred_sha256(struct turncred_ws *ws, const uint8_t *in, size_t len,
-                                  uint8_t digest[32]);
+enum turncred_err turncred_hex_decode(const char *in, size_t in_len, uint8_t *out, size_t cap, size_t *out_len);
+enum turncred_err turncred_sha256(struct turncred_ws *ws, const uint8_t *in, size_t len, uint8_t digest[32]);
 /* Overwrites n octets with zeros; p may be NULL. */
 void turncred_cleanse(void *p, size_t n);
 

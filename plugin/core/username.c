@@ -6,7 +6,7 @@
 #include "core.h"
 
 #define EXPIRY_DIGITS 15
-#define EXPIRY_MAX    INT64_C(999999999999999)
+#define EXPIRY_MAX INT64_C(999999999999999)
 
 /* The lower case of an ASCII letter, in every locale. */
 static char lower(char c) { return (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c); }
@@ -72,8 +72,7 @@ static int64_t parse_expiry(const char *s, size_t len) {
   return v;
 }
 
-enum turncred_err turncred_username_parse(const char *username, size_t len,
-                                          enum turncred_username_format format,
+enum turncred_err turncred_username_parse(const char *username, size_t len, enum turncred_username_format format,
                                           struct turncred_username *out) {
   size_t colon = len;
   size_t i;
@@ -122,9 +121,8 @@ enum turncred_err turncred_username_parse(const char *username, size_t len,
   return TURNCRED_OK;
 }
 
-enum turncred_err turncred_username_format(const char *user_id, int64_t expiry,
-                                           enum turncred_username_format format, char *out,
-                                           size_t cap) {
+enum turncred_err turncred_username_format(const char *user_id, int64_t expiry, enum turncred_username_format format,
+                                           char *out, size_t cap) {
   char digits[EXPIRY_DIGITS];
   char *d = digits + sizeof(digits);
   size_t digits_len;

@@ -21,16 +21,15 @@ static EVP_CIPHER_CTX *wrap_ctx(const uint8_t *kek, int encrypt) {
   return ctx;
 }
 
-enum turncred_err turncred_wrap(const uint8_t kek[TURNCRED_KEK], const uint8_t *key, size_t key_len,
-                                uint8_t *out, size_t cap, size_t *out_len) {
+enum turncred_err turncred_wrap(const uint8_t kek[TURNCRED_KEK], const uint8_t *key, size_t key_len, uint8_t *out,
+                                size_t cap, size_t *out_len) {
   size_t need = (key_len + 7) / 8 * 8 + 8;
   uint8_t buf[TURNCRED_WRAPPED_MAX + 8];
   EVP_CIPHER_CTX *ctx;
   int n = 0;
   bool ok;
 
-  if (kek == NULL || key == NULL || key_len < 1 || key_len > TURNCRED_KEY_MAX || out == NULL ||
-      out_len == NULL) {
+  if (kek == NULL || key == NULL || key_len < 1 || key_len > TURNCRED_KEY_MAX || out == NULL || out_len == NULL) {
     return TURNCRED_BAD_ARGUMENT;
   }
   if (need > cap) {
@@ -49,9 +48,8 @@ enum turncred_err turncred_wrap(const uint8_t kek[TURNCRED_KEK], const uint8_t *
   return ok ? TURNCRED_OK : TURNCRED_CRYPTO;
 }
 
-enum turncred_err tc_unwrap(struct turncred_ws *ws, const uint8_t kek[TURNCRED_KEK],
-                            const uint8_t *in, size_t in_len, uint8_t *out, size_t cap,
-                            size_t *out_len) {
+enum turncred_err tc_unwrap(struct turncred_ws *ws, const uint8_t kek[TURNCRED_KEK], const uint8_t *in, size_t in_len,
+                            uint8_t *out, size_t cap, size_t *out_len) {
   uint8_t buf[TURNCRED_WRAPPED_MAX + 8];
   EVP_CIPHER_CTX *ctx;
   enum turncred_err err = TURNCRED_UNSEAL;
@@ -82,7 +80,7 @@ enum turncred_err tc_unwrap(struct turncred_ws *ws, const uint8_t kek[TURNCRED_K
   return err;
 }
 
-enum turncred_err turncred_unwrap(const uint8_t kek[TURNCRED_KEK], const uint8_t *in, size_t in_len,
-                                  uint8_t *out, size_t cap, size_t *out_len) {
+enum turncred_err turncred_unwrap(const uint8_t kek[TURNCRED_KEK], const uint8_t *in, size_t in_len, uint8_t *out,
+                                  size_t cap, size_t *out_len) {
   return tc_unwrap(NULL, kek, in, in_len, out, cap, out_len);
 }

@@ -119,9 +119,7 @@ void turncred_ws_free(struct turncred_ws *ws) {
   OPENSSL_clear_free(ws, sizeof(*ws));
 }
 
-struct tc_digest *tc_ws_digest(struct turncred_ws *ws, enum tc_digest_id id) {
-  return &ws->digests[id];
-}
+struct tc_digest *tc_ws_digest(struct turncred_ws *ws, enum tc_digest_id id) { return &ws->digests[id]; }
 
 /* Compares in constant time, word by word: CRYPTO_memcmp, which goes octet by octet, would take a
  * tenth of the time of a verification. */
@@ -163,6 +161,4 @@ EVP_CIPHER_CTX *tc_ws_credential_cipher(struct turncred_ws *ws, const uint8_t ke
 
 EVP_CIPHER_CTX *tc_ws_wrap_cipher(struct turncred_ws *ws) { return ws->wrap; }
 
-struct tc_subkey *tc_ws_subkey(struct turncred_ws *ws) {
-  return &ws->subkey;
-}
+struct tc_subkey *tc_ws_subkey(struct turncred_ws *ws) { return &ws->subkey; }

@@ -11,7 +11,6 @@
 /* Ends the transaction that ctl_begin began. If rc is CTL_OK, commits, waits as --wait says until
  * every instance has the change, and prints record; else rolls back. Releases record, which may be
  * NULL if rc is not CTL_OK. Returns rc, or what became of commit, waiting and printing. */
-enum ctl_exit ctl_finish_change(struct ctl *ctl, enum ctl_exit rc, json_t *record,
-                                const struct ctl_column *columns);
+enum ctl_exit ctl_finish_change(struct ctl *ctl, enum ctl_exit rc, json_t *record, const struct ctl_column *columns);
 
 #endif

@@ -8,8 +8,7 @@
 #include "sql.h"
 
 const struct ctl_option ctl_global_options[] = {
-    {"database", "CONNINFO", 0,
-     "libpq connection string or URI, without a password: use a passfile or service"},
+    {"database", "CONNINFO", 0, "libpq connection string or URI, without a password: use a passfile or service"},
     {"kek", "PATH", 0, "key encryption key: a file of 32 octets, or a folder of such files"},
     {"config", "FILE", 0, "configuration file instead of " SYSCONFDIR "/turncred/turncredctl.conf"},
     {"json", NULL, 0, "answer in JSON"},
@@ -18,11 +17,11 @@ const struct ctl_option ctl_global_options[] = {
     {NULL, NULL, 0, NULL},
 };
 
-#define TOKEN_KEY_OPTIONS                                                                          \
-  {"alg", "A", 0, "A256GCM (default), A128GCM or A256CBC-HS512"},                                  \
-      {"derivation", "D", 0, "none (default) or hkdf-sha256"},                                     \
-      {"key-file", "FILE", CTL_REQUIRED, "the shared key: raw octets"}, {                          \
-    "server-name", "N", CTL_REQUIRED, "name of the TURN server that the token is bound to"         \
+#define TOKEN_KEY_OPTIONS                                                                                              \
+  {"alg", "A", 0, "A256GCM (default), A128GCM or A256CBC-HS512"},                                                      \
+      {"derivation", "D", 0, "none (default) or hkdf-sha256"},                                                         \
+      {"key-file", "FILE", CTL_REQUIRED, "the shared key: raw octets"}, {                                              \
+    "server-name", "N", CTL_REQUIRED, "name of the TURN server that the token is bound to"                             \
   }
 
 static const struct ctl_option token_decode_options[] = {TOKEN_KEY_OPTIONS, {NULL, NULL, 0, NULL}};
@@ -31,8 +30,7 @@ static const struct ctl_option token_encode_options[] = {
     {"mac-key-file", "FILE", CTL_REQUIRED, "session key: 20 or 32 raw octets"},
     {"timestamp", "N", 0, "64-bit number, seconds with 16 bits of fraction; default now"},
     {"lifetime", "N", CTL_REQUIRED, "seconds"},
-    {"test-nonce", "HEX", 0,
-     "nonce instead of a random one, for test vectors only: never use one nonce twice"},
+    {"test-nonce", "HEX", 0, "nonce instead of a random one, for test vectors only: never use one nonce twice"},
     {NULL, NULL, 0, NULL},
 };
 
@@ -48,8 +46,7 @@ static const struct ctl_option derive_options[] = {
 };
 
 static const struct ctl_option probe_options[] = {
-    {"server", "HOST[:PORT]", CTL_REQUIRED,
-     "TURN server; the default port is 3478, with TLS and DTLS 5349"},
+    {"server", "HOST[:PORT]", CTL_REQUIRED, "TURN server; the default port is 3478, with TLS and DTLS 5349"},
     {"transport", "T", 0, "udp (default), tcp, dtls or tls"},
     {"ca-file", "FILE", 0, "TLS, DTLS: trust these certificates instead of the system's"},
     {"tls-name", "NAME", 0, "TLS, DTLS: name in the certificate, if it is not the one in --server"},
@@ -62,18 +59,15 @@ static const struct ctl_option probe_options[] = {
     {"password-file", "FILE", 0, "password: the file's first line; - is standard input"},
     {"eager", NULL, 0, "show the token in the very first request"},
     {"announce", NULL, 0, "say in the first request that this client supports tokens"},
-    {"origin", "ORIGIN", 0,
-     "ORIGIN attribute of the requests; it chooses the realm on some servers"},
+    {"origin", "ORIGIN", 0, "ORIGIN attribute of the requests; it chooses the realm on some servers"},
     {"allocate-only", NULL, 0, "end after Allocate: no permission, no data, no refresh"},
     {"renew", "FILE", 0, "JSON of a second credential, which a Refresh of the allocation shows"},
     {"keep", "DURATION", 0, "keep the allocation for this long, relaying data and refreshing"},
-    {"refresh-every", "DURATION", 0,
-     "time between refreshes under --keep (default half the lifetime)"},
+    {"refresh-every", "DURATION", 0, "time between refreshes under --keep (default half the lifetime)"},
     {"lifetime", "DURATION", 0, "lifetime to ask for (default: the server chooses)"},
     {"count", "N", 0, "datagrams in each direction (default 1)"},
     {"data-bytes", "N", 0, "octets in a datagram, 4 to 1400 (default 100)"},
-    {"peer-address", "ADDRESS[:PORT]", 0,
-     "where the probe's own peer listens (default: the local address)"},
+    {"peer-address", "ADDRESS[:PORT]", 0, "where the probe's own peer listens (default: the local address)"},
     {"local-address", "ADDRESS", 0, "local address to send from"},
     {"family", "4|6", 0, "address family of the relayed address to ask for"},
     {"timeout", "DURATION", 0, "longest wait for an answer (default 39.5 s, RFC 8489)"},
@@ -86,39 +80,31 @@ static const struct ctl_option schema_options[] = {
     {NULL, NULL, 0, NULL},
 };
 
-#define REALM_OPTIONS                                                                              \
-  {"server-name", "N", 0, "name of the TURN server in tokens and challenges"},                     \
-      {"mechanisms", "M,M...", 0,                                                                  \
-       "of token, derived, rest, pushed, in the order that servers try them"},                     \
-      {"expiry-token", "P", 0, "strict (default), grace or allocate"},                             \
-      {"expiry-derived", "P", 0, "strict, grace or allocate (default)"},                           \
-      {"expiry-rest", "P", 0, "strict, grace or allocate (default)"},                              \
-      {"expiry-pushed", "P", 0, "strict, grace or allocate (default)"},                            \
-      {"grace", "DURATION", 0,                                                                     \
-       "how long an allocation may outlive its credential, where the policy is grace"},            \
-      {"max-ttl", "DURATION", 0, "longest lifetime of a credential (default 1d)"},                 \
-      {"default-ttl", "DURATION", 0,                                                               \
-       "lifetime of a credential for which none is asked (default 1h)"},                           \
-      {"user-quota", "N", 0,                                                                       \
-       "allocations that one user may have; 0: as the server is configured"},                      \
-      {"total-quota", "N", 0,                                                                      \
-       "allocations that the realm may have; 0: as the server is configured"},                     \
-      {"max-bps", "N", 0, "octets per second of one session; 0: as the server is configured"},     \
-      {"at-rest", "A", 0,                                                                          \
-       "sealed (default), or plain for programs that write rows with SQL and cannot seal"},        \
-      {"kek-id", "ID", 0,                                                                          \
-       "key encryption key that seals the realm's new rows; empty: the only one of --kek"},        \
-      {"subject-tag", "yes|no", 0, "new token keys mark tokens with a tag of their subject"},      \
-      {"bind-address", "yes|no", 0, "derived credentials are bound to the client's address"},      \
-      {"guest-kid", "REALM/KID", CTL_REPEAT, "key of another realm that this realm accepts, too"}, \
-      {"listen-address", "ADDRESS", CTL_REPEAT, "local address whose challenges name this realm"}, \
-      {"origin", "ORIGIN", CTL_REPEAT, "ORIGIN whose challenges name this realm"},                 \
-      {"foreign-caller", "NAME", 0,                                                                \
-       "realm of a foreign TURN server: this caller may fetch its keys, servers of this database " \
-       "get none"},                                                                                \
-  {                                                                                                \
-    "uri", "URI", CTL_REPEAT,                                                                      \
-        "turn: or turns: URI that turncredd hands out (default: from --server-name)"               \
+#define REALM_OPTIONS                                                                                                  \
+  {"server-name", "N", 0, "name of the TURN server in tokens and challenges"},                                         \
+      {"mechanisms", "M,M...", 0, "of token, derived, rest, pushed, in the order that servers try them"},              \
+      {"expiry-token", "P", 0, "strict (default), grace or allocate"},                                                 \
+      {"expiry-derived", "P", 0, "strict, grace or allocate (default)"},                                               \
+      {"expiry-rest", "P", 0, "strict, grace or allocate (default)"},                                                  \
+      {"expiry-pushed", "P", 0, "strict, grace or allocate (default)"},                                                \
+      {"grace", "DURATION", 0, "how long an allocation may outlive its credential, where the policy is grace"},        \
+      {"max-ttl", "DURATION", 0, "longest lifetime of a credential (default 1d)"},                                     \
+      {"default-ttl", "DURATION", 0, "lifetime of a credential for which none is asked (default 1h)"},                 \
+      {"user-quota", "N", 0, "allocations that one user may have; 0: as the server is configured"},                    \
+      {"total-quota", "N", 0, "allocations that the realm may have; 0: as the server is configured"},                  \
+      {"max-bps", "N", 0, "octets per second of one session; 0: as the server is configured"},                         \
+      {"at-rest", "A", 0, "sealed (default), or plain for programs that write rows with SQL and cannot seal"},         \
+      {"kek-id", "ID", 0, "key encryption key that seals the realm's new rows; empty: the only one of --kek"},         \
+      {"subject-tag", "yes|no", 0, "new token keys mark tokens with a tag of their subject"},                          \
+      {"bind-address", "yes|no", 0, "derived credentials are bound to the client's address"},                          \
+      {"guest-kid", "REALM/KID", CTL_REPEAT, "key of another realm that this realm accepts, too"},                     \
+      {"listen-address", "ADDRESS", CTL_REPEAT, "local address whose challenges name this realm"},                     \
+      {"origin", "ORIGIN", CTL_REPEAT, "ORIGIN whose challenges name this realm"},                                     \
+      {"foreign-caller", "NAME", 0,                                                                                    \
+       "realm of a foreign TURN server: this caller may fetch its keys, servers of this database "                     \
+       "get none"},                                                                                                    \
+  {                                                                                                                    \
+    "uri", "URI", CTL_REPEAT, "turn: or turns: URI that turncredd hands out (default: from --server-name)"             \
   }
 
 static const struct ctl_option realm_options[] = {REALM_OPTIONS, {NULL, NULL, 0, NULL}};
@@ -135,28 +121,22 @@ static const struct ctl_option key_add_options[] = {
      "sha256, sha384, sha512"},
     {"derivation", "D", 0, "token: none (default) or hkdf-sha256"},
     {"username-format", "F", 0, "rest: timestamp:user-id (default) or user-id:timestamp"},
-    {"from", "FILE", 0,
-     "take the raw octets of this file (-: standard input) instead of random ones"},
-    {"save", "FILE", 0,
-     "also write the octets into this new file, for a program that shares the key"},
-    {"state", "S", 0,
-     "active (default), or published: servers accept it, issuers do not sign with it yet"},
+    {"from", "FILE", 0, "take the raw octets of this file (-: standard input) instead of random ones"},
+    {"save", "FILE", 0, "also write the octets into this new file, for a program that shares the key"},
+    {"state", "S", 0, "active (default), or published: servers accept it, issuers do not sign with it yet"},
     {"not-before", "TIME", 0, "no server accepts the key before this time"},
     {"sign-until", "TIME", 0, "no issuer signs with the key from this time on"},
     {"accept-until", "TIME", 0, "no server accepts the key from this time on"},
     {"kek-id", "ID", 0, "key encryption key to seal it with, if --kek is a folder of several"},
-    {"subject-tag", "yes|no", 0,
-     "token: mark tokens with a tag of their subject (default: as the realm says)"},
-    {"allow-zero-iv", NULL, 0,
-     "A256CBC-HS512: also accept tokens without a nonce, the literal form of RFC 7635"},
+    {"subject-tag", "yes|no", 0, "token: mark tokens with a tag of their subject (default: as the realm says)"},
+    {"allow-zero-iv", NULL, 0, "A256CBC-HS512: also accept tokens without a nonce, the literal form of RFC 7635"},
     CTL_WAIT_OPTION,
     {NULL, NULL, 0, NULL},
 };
 static const struct ctl_option key_set_options[] = {
     {"state", "S", 0, "published, active, retired or disabled"},
     {"not-before", "TIME", 0, "no server accepts the key before this time; open: no such limit"},
-    {"sign-until", "TIME", 0,
-     "no issuer signs with the key from this time on; open: no such limit"},
+    {"sign-until", "TIME", 0, "no issuer signs with the key from this time on; open: no such limit"},
     {"accept-until", "TIME", 0, "no server accepts the key from this time on; open: no such limit"},
     CTL_WAIT_OPTION,
     {NULL, NULL, 0, NULL},
@@ -183,17 +163,14 @@ static const struct ctl_option rewrap_options[] = {
 };
 static const struct ctl_option import_options[] = {
     {"apply", NULL, 0, "write; without this option nothing is written, only the list is printed"},
-    {"default-realm", "REALM", 0,
-     "realm of rows that name none (default: the realm= of --turnserver-conf)"},
-    {"turnserver-conf", "FILE", 0,
-     "also import the user= and static-auth-secret= lines of this turnserver.conf"},
+    {"default-realm", "REALM", 0, "realm of rows that name none (default: the realm= of --turnserver-conf)"},
+    {"turnserver-conf", "FILE", 0, "also import the user= and static-auth-secret= lines of this turnserver.conf"},
     {"add-realms", NULL, 0, "add realms that do not exist here, with the mechanisms they need"},
     {"truncate", NULL, 0, "cut oauth keys that are too long, as coturn does"},
     {NULL, NULL, 0, NULL},
 };
 static const struct ctl_option doctor_options[] = {
-    {"server", "HOST[:PORT]", CTL_REPEAT,
-     "also check that this TURN server refuses users that do not exist"},
+    {"server", "HOST[:PORT]", CTL_REPEAT, "also check that this TURN server refuses users that do not exist"},
     {"tls-server", "HOST[:PORT]", CTL_REPEAT, "the same over TLS, and check its certificate"},
     {"issuer", "HOST[:PORT]", CTL_REPEAT, "also check that this turncredd is ready"},
     {"ca-file", "FILE", 0, "trust these certificates instead of the system's"},
@@ -202,28 +179,22 @@ static const struct ctl_option doctor_options[] = {
 static const struct ctl_option wait_options[] = {CTL_WAIT_OPTION, {NULL, NULL, 0, NULL}};
 
 static const struct ctl_option token_issue_options[] = {
-    {"lifetime", "DURATION", 0,
-     "lifetime, at most the realm's max ttl (default: the realm's default ttl)"},
+    {"lifetime", "DURATION", 0, "lifetime, at most the realm's max ttl (default: the realm's default ttl)"},
     {"kid", "KID", 0, "sign with this active key instead of the newest"},
-    {"session-key-octets", "20|32", 0,
-     "20 (default), or 32, which also suit MESSAGE-INTEGRITY-SHA256"},
+    {"session-key-octets", "20|32", 0, "20 (default), or 32, which also suit MESSAGE-INTEGRITY-SHA256"},
     {NULL, NULL, 0, NULL},
 };
 static const struct ctl_option credential_issue_options[] = {
     {"kind", "K", 0, "derived (default) or rest"},
-    {"lifetime", "DURATION", 0,
-     "lifetime, at most the realm's max ttl (default: the realm's default ttl)"},
+    {"lifetime", "DURATION", 0, "lifetime, at most the realm's max ttl (default: the realm's default ttl)"},
     {"kid", "KID", 0, "use this active key instead of the newest"},
     {"uri", "URI", CTL_REPEAT, "turn: URI to put into the answer"},
-    {"client-address", "ADDRESS", 0,
-     "the only address that may use the credential, in a realm with bind-address"},
+    {"client-address", "ADDRESS", 0, "the only address that may use the credential, in a realm with bind-address"},
     {NULL, NULL, 0, NULL},
 };
 static const struct ctl_option push_options[] = {
-    {"password-file", "FILE", 0,
-     "password: the file's first line, at least 16 octets (default: a random one)"},
-    {"lifetime", "DURATION", 0,
-     "lifetime, at most the realm's max ttl (default: the realm's default ttl)"},
+    {"password-file", "FILE", 0, "password: the file's first line, at least 16 octets (default: a random one)"},
+    {"lifetime", "DURATION", 0, "lifetime, at most the realm's max ttl (default: the realm's default ttl)"},
     {"expiry", "TIME", 0, "end of the credential, instead of --lifetime"},
     {"no-expiry", NULL, 0, "the credential is valid until it is removed"},
     {"client-address", "ADDRESS", 0, "the only address that may use the credential"},
@@ -242,20 +213,18 @@ static const struct ctl_option revoke_options[] = {
     CTL_WAIT_OPTION,
     {NULL, NULL, 0, NULL},
 };
-static const struct ctl_option revocation_list_options[] = {
-    {"all", NULL, 0, "also list revocations that have ended"}, {NULL, NULL, 0, NULL}};
+static const struct ctl_option revocation_list_options[] = {{"all", NULL, 0, "also list revocations that have ended"},
+                                                            {NULL, NULL, 0, NULL}};
 static const struct ctl_option maintain_options[] = {
     {"keep-changes", "DURATION", 0, "keep the change feed for this long (default 7d)"},
-    {"keep-issue-log", "DURATION", 0,
-     "keep the log of issued credentials for this long (default 90d)"},
+    {"keep-issue-log", "DURATION", 0, "keep the log of issued credentials for this long (default 90d)"},
     {NULL, NULL, 0, NULL},
 };
 
 static const struct ctl_option caller_add_options[] = {
     {"scopes", "LIST", CTL_REQUIRED,
      "of token, exchange, derived, rest, push, revoke, metrics, stun-key, separated by commas"},
-    {"realms", "LIST", CTL_REQUIRED,
-     "realms that the caller may ask for, separated by commas; * for all"},
+    {"realms", "LIST", CTL_REQUIRED, "realms that the caller may ask for, separated by commas; * for all"},
     {"certificate", "FILE", 0, "the caller shows this client certificate (PEM) instead of a key"},
     {"certificate-subject", "DN", 0,
      "the caller shows a client certificate with this subject (RFC 4514), signed by any "
@@ -265,14 +234,13 @@ static const struct ctl_option caller_add_options[] = {
 };
 
 const struct ctl_command ctl_commands[] = {
-    {"schema upgrade", NULL, "Install the database schema, or upgrade it", schema_options,
-     cmd_schema_upgrade,
+    {"schema upgrade", NULL, "Install the database schema, or upgrade it", schema_options, cmd_schema_upgrade,
      "Applies the numbered migrations that the database lacks, each in a transaction. The first "
      "time\n"
      "the database role must be allowed to create schemas and roles. Servers keep running\n"
      "meanwhile."},
-    {"schema status", NULL, "Show which migrations the database has", schema_options,
-     cmd_schema_status, "Exit code 1 when the database is older or newer than this program."},
+    {"schema status", NULL, "Show which migrations the database has", schema_options, cmd_schema_status,
+     "Exit code 1 when the database is older or newer than this program."},
     {"realm add", "NAME", "Add a realm", realm_options, cmd_realm_add,
      "Without --server-name the realm's name is the server name, too."},
     {"realm set", "NAME", "Change a realm's settings", realm_options, cmd_realm_set,
@@ -285,8 +253,7 @@ const struct ctl_command ctl_commands[] = {
      "Live sessions go on until they end by themselves. To end them at once, call revoke realm "
      "NAME\n"
      "first."},
-    {"key add", "REALM [KID]", "Add a key: random octets, or those of a file", key_add_options,
-     cmd_key_add,
+    {"key add", "REALM [KID]", "Add a key: random octets, or those of a file", key_add_options, cmd_key_add,
      "In a realm that is in service use key rotate: issuers sign with an active key at once, "
      "perhaps\n"
      "before every server has the key.\n"
@@ -300,10 +267,9 @@ const struct ctl_command ctl_commands[] = {
      "key\n"
      "and issuers sign with it; retired: servers accept the key until accept-until; disabled: no\n"
      "server accepts the key, and sessions under it end."},
-    {"key disable", "REALM KID", "Stop accepting a key at once, in an emergency", wait_options,
-     cmd_key_disable, "Live sessions that were authenticated with the key end."},
-    {"key rotate", "REALM", "Replace the key that signs, without a refused login",
-     key_rotate_options, cmd_key_rotate,
+    {"key disable", "REALM KID", "Stop accepting a key at once, in an emergency", wait_options, cmd_key_disable,
+     "Live sessions that were authenticated with the key end."},
+    {"key rotate", "REALM", "Replace the key that signs, without a refused login", key_rotate_options, cmd_key_rotate,
      "Publishes a new key of the same kind, waits until every registered server and issuer has\n"
      "the key, lets issuers sign with it, waits again, and retires the old key: servers accept it\n"
      "until the last credential under it has run out. If a server or issuer lags, the rotation\n"
@@ -318,60 +284,46 @@ const struct ctl_command ctl_commands[] = {
      "such key, under which servers take every user for a new one, so that allocations held now "
      "end\n"
      "at their deadline instead of being renewed (441)."},
-    {"token issue", "REALM USER", "Issue an access token (RFC 7635)", token_issue_options,
-     cmd_token_issue,
+    {"token issue", "REALM USER", "Issue an access token (RFC 7635)", token_issue_options, cmd_token_issue,
      "Each token is recorded with its user, so that revoke user finds the token. The first token "
      "of\n"
      "a realm also makes the realm's key subject-tag, sealed as the signing key is."},
-    {"credential issue", "REALM USER", "Issue a username and password with a time in them",
-     credential_issue_options, cmd_credential_issue, NULL},
-    {"credential push", "REALM USERNAME", "Store a user's credential, which servers look up",
-     push_options, cmd_credential_push,
-     "Replaces the user's earlier credential. The password itself is stored nowhere."},
-    {"credential list", "[REALM]", "List pushed credentials", credential_list_options,
-     cmd_credential_list, NULL},
-    {"credential remove", "REALM USERNAME", "Remove a pushed credential", wait_options,
-     cmd_credential_remove, "Live sessions go on; revoke user ends them."},
-    {"revoke", "KIND REALM [NAME]", "Refuse a user, token, kid or realm and end its sessions",
-     revoke_options, cmd_revoke,
+    {"credential issue", "REALM USER", "Issue a username and password with a time in them", credential_issue_options,
+     cmd_credential_issue, NULL},
+    {"credential push", "REALM USERNAME", "Store a user's credential, which servers look up", push_options,
+     cmd_credential_push, "Replaces the user's earlier credential. The password itself is stored nowhere."},
+    {"credential list", "[REALM]", "List pushed credentials", credential_list_options, cmd_credential_list, NULL},
+    {"credential remove", "REALM USERNAME", "Remove a pushed credential", wait_options, cmd_credential_remove,
+     "Live sessions go on; revoke user ends them."},
+    {"revoke", "KIND REALM [NAME]", "Refuse a user, token, kid or realm and end its sessions", revoke_options,
+     cmd_revoke,
      "KIND is user (NAME: user id, with all tokens and the pushed credential), token (NAME:\n"
      "fingerprint), kid (NAME: kid) or realm (no NAME)."},
     {"unrevoke", "KIND REALM [NAME]", "Lift a revocation", wait_options, cmd_unrevoke,
      "Credentials from before the revocation stay refused; new ones work."},
-    {"revocation list", "[REALM]", "List revocations in force", revocation_list_options,
-     cmd_revocation_list, NULL},
-    {"server list", NULL, "List TURN servers and issuers, and how current they are", NULL,
-     cmd_server_list, NULL},
-    {"server forget", "INSTANCE", "Forget a server or issuer that is gone for good", NULL,
-     cmd_server_forget, NULL},
-    {"caller add", "NAME", "Allow a program to ask turncredd for credentials", caller_add_options,
-     cmd_caller_add,
+    {"revocation list", "[REALM]", "List revocations in force", revocation_list_options, cmd_revocation_list, NULL},
+    {"server list", NULL, "List TURN servers and issuers, and how current they are", NULL, cmd_server_list, NULL},
+    {"server forget", "INSTANCE", "Forget a server or issuer that is gone for good", NULL, cmd_server_forget, NULL},
+    {"caller add", "NAME", "Allow a program to ask turncredd for credentials", caller_add_options, cmd_caller_add,
      "Makes a bearer key of 256 random bits, shows the key once, and stores its SHA-256."},
-    {"caller list", NULL, "List programs that may ask turncredd for credentials", NULL,
-     cmd_caller_list, NULL},
-    {"caller remove", "NAME", "Withdraw a caller's rights, within a second", NULL,
-     cmd_caller_remove, NULL},
-    {"maintain", NULL, "Drop old partitions, and purge credentials and revocations that have ended",
-     maintain_options, cmd_maintain,
-     "Run this command daily. Two runs at the same time do no harm."},
-    {"kek generate", "PATH", "Make a key encryption key: a new file of mode 0600", NULL,
-     cmd_kek_generate,
+    {"caller list", NULL, "List programs that may ask turncredd for credentials", NULL, cmd_caller_list, NULL},
+    {"caller remove", "NAME", "Withdraw a caller's rights, within a second", NULL, cmd_caller_remove, NULL},
+    {"maintain", NULL, "Drop old partitions, and purge credentials and revocations that have ended", maintain_options,
+     cmd_maintain, "Run this command daily. Two runs at the same time do no harm."},
+    {"kek generate", "PATH", "Make a key encryption key: a new file of mode 0600", NULL, cmd_kek_generate,
      "The file's name is the key's id in the database. Folders that are missing are made: the one\n"
      "that holds the file with mode 0700, those above it with mode 0755. Copy the file to every "
      "TURN\n"
      "server and issuer over a safe way, and keep one copy away from the database's backups: file "
      "and\n"
      "backup together give every key away, and without the file every key is lost."},
-    {"kek rewrap", "ID", "Seal all rows anew under another key encryption key", rewrap_options,
-     cmd_kek_rewrap,
+    {"kek rewrap", "ID", "Seal all rows anew under another key encryption key", rewrap_options, cmd_kek_rewrap,
      "--kek names a folder with the old and the new file. Every server and issuer must have both "
      "files\n"
      "until the command has ended. Servers keep running meanwhile."},
-    {"token decode", NULL, "Decrypt an access token, base64 on standard input",
-     token_decode_options, cmd_token_decode,
+    {"token decode", NULL, "Decrypt an access token, base64 on standard input", token_decode_options, cmd_token_decode,
      "Shows the contents of the token, also if the token has expired."},
-    {"token encode", NULL, "Make an access token from given parts", token_encode_options,
-     cmd_token_encode,
+    {"token encode", NULL, "Make an access token from given parts", token_encode_options, cmd_token_encode,
      "For tests and for comparing implementations. token issue makes tokens for use."},
     {"credential derive", NULL, "Compute a username and password from a shared key", derive_options,
      cmd_credential_derive, NULL},
@@ -388,8 +340,8 @@ const struct ctl_command ctl_commands[] = {
      "Checks database, schema, role, clocks, key encryption key, keys and their times, servers,\n"
      "issuers and housekeeping. The exit code is 1 if a check failed, 0 if there are only "
      "warnings."},
-    {"import coturn", "CONNINFO", "Import users, secrets and keys from a coturn database",
-     import_options, cmd_import_coturn,
+    {"import coturn", "CONNINFO", "Import users, secrets and keys from a coturn database", import_options,
+     cmd_import_coturn,
      "CONNINFO names coturn's own PostgreSQL database (psql-userdb), without a password. Nothing "
      "is\n"
      "changed in that database. Rows of turnusers_lt become pushed credentials without expiry, "

@@ -35,13 +35,15 @@ static const char completion[] =
     "complete -o bashdefault -o default -F _turncredctl turncredctl\n";
 
 static void put_option_names(const struct ctl_option *options) {
-  for (const struct ctl_option *o = options; o && o->name; o++)
+  for (const struct ctl_option *o = options; o && o->name; o++) {
     printf("%s--%s", o == options ? "" : " ", o->name);
+  }
 }
 
 enum ctl_exit cmd_completion(struct ctl *ctl) {
-  if (strcmp(ctl_operand(ctl, 0), "bash"))
+  if (strcmp(ctl_operand(ctl, 0), "bash")) {
     return ctl_fail(ctl, CTL_USAGE, "SHELL: \"%s\" is not bash", ctl_operand(ctl, 0));
+  }
   puts("# bash completion for turncredctl; written by: turncredctl completion bash");
   fputs("_turncredctl_global='", stdout);
   put_option_names(ctl->global_options);

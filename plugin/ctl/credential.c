@@ -32,9 +32,9 @@ static enum ctl_exit read_password(const struct ctl *ctl, char password[MINT_PAS
   const char *file = ctl_get(ctl, "password-file");
   char text[512];
   if (file) {
-    if (secret_read_line(file, "--password-file", password, MINT_PASSWORD_MAX + 1, text,
-                         sizeof text))
+    if (secret_read_line(file, "--password-file", password, MINT_PASSWORD_MAX + 1, text, sizeof text)) {
       return ctl_fail(ctl, CTL_USAGE, "%s", text);
+    }
     return strlen(password) >= MINT_PASSWORD_MIN
                ? CTL_OK
                : ctl_fail(ctl, CTL_REFUSED,
@@ -42,29 +42,30 @@ static enum ctl_exit read_password(const struct ctl *ctl, char password[MINT_PAS
                           "characters, or leave the option out to get a random password",
                           strlen(password), MINT_PASSWORD_MIN);
   }
-  return mint_secret(password) ? ctl_fail(ctl, CTL_INTERNAL, "the random number generator failed")
-                               : CTL_OK;
+  return mint_secret(password) ? ctl_fail(ctl, CTL_INTERNAL, "the random number generator failed") : CTL_OK;
 }
 
 /* The end of the credential in UTC seconds, 0 for none. realm: the row of turncred.realm. */
 static enum ctl_exit read_expiry(struct ctl *ctl, const json_t *realm, int64_t *expiry) {
   int64_t now = time(NULL), ttl = json_integer_value(json_object_get(realm, "default_ttl"));
   int64_t max = json_integer_value(json_object_get(realm, "max_ttl"));
-  if (ctl_has(ctl, "lifetime") + ctl_has(ctl, "expiry") + ctl_has(ctl, "no-expiry") > 1)
+  if (ctl_has(ctl, "lifetime") + ctl_has(ctl, "expiry") + ctl_has(ctl, "no-expiry") > 1) {
     return ctl_fail(ctl, CTL_USAGE, "give one of --lifetime, --expiry and --no-expiry");
+  }
   if (ctl_has(ctl, "no-expiry")) {
     *expiry = 0;
     return CTL_OK;
   }
   enum ctl_exit rc = ctl_get_duration(ctl, "lifetime", 1, max, &ttl);
   *expiry = now + ttl;
-  if (!rc)
+  if (!rc) {
     rc = ctl_get_time(ctl, "expiry", now, expiry);
-  if (!rc && (*expiry <= now || *expiry > now + max))
-    rc = ctl_fail(
-        ctl, CTL_REFUSED,
-        "--expiry: the time must lie in the future, at most the realm's max ttl of %lld s ahead",
-        (long long)max);
+  }
+  if (!rc && (*expiry <= now || *expiry > now + max)) {
+    rc = ctl_fail(ctl, CTL_REFUSED,
+                  "--expiry: the time must lie in the future, at most the realm's max ttl of %lld s ahead",
+                  (long long)max);
+  }
   return rc;
 }
 
@@ -74,18 +75,21 @@ static enum ctl_exit client_address(struct ctl *ctl, char **out) {
   const char *given = ctl_get(ctl, "client-address");
   struct pg_params p = {0};
   *out = NULL;
-  if (!given || !*given)
+  if (!given || !*given) {
     return (*out = strdup("")) ? CTL_OK : ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+  }
   pg_text(&p, given);
   enum ctl_exit rc = ctl_connect(ctl);
-  if (rc)
+  if (rc) {
     return rc;
+  }
   PGresult *r = pg_query(ctl->db, "SELECT host($1::inet)", &p);
-  if (!r && ctl->db->error == PG_REFUSED)
-    return ctl_fail(ctl, CTL_USAGE, "--client-address: \"%s\" is not an IPv4 or IPv6 address",
-                    given);
-  if (!r)
+  if (!r && ctl->db->error == PG_REFUSED) {
+    return ctl_fail(ctl, CTL_USAGE, "--client-address: \"%s\" is not an IPv4 or IPv6 address", given);
+  }
+  if (!r) {
     return ctl_db_error(ctl);
+  }
   *out = strdup(PQgetvalue(r, 0, 0));
   PQclear(r);
   return *out ? CTL_OK : ctl_fail(ctl, CTL_INTERNAL, "out of memory");
@@ -93,14 +97,14 @@ static enum ctl_exit client_address(struct ctl *ctl, char **out) {
 
 /* Stores the long-term keys of the password, sealed under kek, or plain where kek is NULL. *xid
  * gets the transaction, which the caller frees. */
-static enum ctl_exit push(struct ctl *ctl, const uint8_t *kek,
-                          const struct turncred_credential_row *row, const char *password,
-                          char **xid) {
+static enum ctl_exit push(struct ctl *ctl, const uint8_t *kek, const struct turncred_credential_row *row,
+                          const char *password, char **xid) {
   uint8_t octets[TURNCRED_CREDENTIAL_SEALED];
   struct pg_params p = {0};
   enum turncred_err err = mint_pushed(NULL, kek, row, password, octets);
-  if (err)
+  if (err) {
     return ctl_core_error(ctl, "credential", err);
+  }
   pg_text(&p, row->realm);
   pg_text(&p, row->username);
   if (kek) {
@@ -112,11 +116,11 @@ static enum ctl_exit push(struct ctl *ctl, const uint8_t *kek,
   }
   pg_time(&p, row->expiry);
   pg_text(&p, row->client_address);
-  enum ctl_exit rc = ctl_value(
-      ctl,
-      kek ? "SELECT turncred.credential_push($1, $2, $3, $4, to_timestamp($5::bigint), $6)"
-          : "SELECT turncred.credential_push_plain($1, $2, $3, $4, to_timestamp($5::bigint), $6)",
-      &p, xid);
+  enum ctl_exit rc =
+      ctl_value(ctl,
+                kek ? "SELECT turncred.credential_push($1, $2, $3, $4, to_timestamp($5::bigint), $6)"
+                    : "SELECT turncred.credential_push_plain($1, $2, $3, $4, to_timestamp($5::bigint), $6)",
+                &p, xid);
   turncred_cleanse(octets, sizeof octets);
   return rc;
 }
@@ -126,22 +130,24 @@ static enum ctl_exit push(struct ctl *ctl, const uint8_t *kek,
 static enum ctl_exit read_policy(struct ctl *ctl, const char *realm, const char *username, json_t **policy) {
   struct pg_params p = {0};
   pg_text(&p, realm);
-  enum ctl_exit rc =
-      ctl_row(ctl,
-              "SELECT at_rest, kek_id, max_ttl, default_ttl, 'pushed' = ANY (mechanisms) AS "
-              "offered FROM turncred.realm WHERE name = $1",
-              &p, policy);
-  if (!rc && !*policy)
+  enum ctl_exit rc = ctl_row(ctl,
+                             "SELECT at_rest, kek_id, max_ttl, default_ttl, 'pushed' = ANY (mechanisms) AS "
+                             "offered FROM turncred.realm WHERE name = $1",
+                             &p, policy);
+  if (!rc && !*policy) {
     rc = ctl_need_realm(ctl, realm);
-  if (!rc && !json_is_true(json_object_get(*policy, "offered")))
+  }
+  if (!rc && !json_is_true(json_object_get(*policy, "offered"))) {
     rc = ctl_fail(ctl, CTL_REFUSED,
                   "realm \"%s\" does not offer the mechanism pushed, so its servers would refuse "
                   "the credential; change it with turncredctl realm set --mechanisms",
                   realm);
-  if (!rc && !turncred_username_coturn_accepts(username, strlen(username)))
+  }
+  if (!rc && !turncred_username_coturn_accepts(username, strlen(username))) {
     rc = ctl_fail(ctl, CTL_REFUSED,
                   "USERNAME: coturn refuses names with blanks, quotes or backslashes, and names "
                   "that hold both \"union\" and \"select\"");
+  }
   return rc;
 }
 
@@ -152,29 +158,34 @@ enum ctl_exit cmd_credential_push(struct ctl *ctl) {
   char password[MINT_PASSWORD_MAX + 1] = "", *address = NULL, *xid = NULL;
   int64_t expiry = 0;
   enum ctl_exit rc = read_policy(ctl, realm, username, &policy);
-  if (!rc)
+  if (!rc) {
     rc = read_expiry(ctl, policy, &expiry);
-  if (!rc)
+  }
+  if (!rc) {
     rc = client_address(ctl, &address);
-  if (!rc)
+  }
+  if (!rc) {
     rc = read_password(ctl, password);
-  if (!rc)
-    rc = strcmp(json_string_value(json_object_get(policy, "at_rest")), "plain")
-             ? keyring_load(ctl, &ring)
-             : keyring_load_optional(ctl, &ring);
-  if (!rc && ring)
-    rc = keyring_choose(ctl, ring, ctl_get(ctl, "kek-id"),
-                        json_string_value(json_object_get(policy, "kek_id")), &kek_id);
+  }
+  if (!rc) {
+    rc = strcmp(json_string_value(json_object_get(policy, "at_rest")), "plain") ? keyring_load(ctl, &ring)
+                                                                                : keyring_load_optional(ctl, &ring);
+  }
+  if (!rc && ring) {
+    rc = keyring_choose(ctl, ring, ctl_get(ctl, "kek-id"), json_string_value(json_object_get(policy, "kek_id")),
+                        &kek_id);
+  }
   if (!rc) {
     struct turncred_credential_row row = {kek_id, realm, username, expiry, address};
     rc = push(ctl, ring ? kek_ring_find(ring, kek_id) : NULL, &row, password, &xid);
   }
   if (!rc) {
-    json_t *record = json_pack("{s:s, s:s, s:I, s:s}", "username", username, "realm", realm,
-                               "expires_at", (json_int_t)expiry, "client_address", address);
+    json_t *record = json_pack("{s:s, s:s, s:I, s:s}", "username", username, "realm", realm, "expires_at",
+                               (json_int_t)expiry, "client_address", address);
     /* a password from a file is not printed */
-    if (!ctl_has(ctl, "password-file"))
+    if (!ctl_has(ctl, "password-file")) {
       json_object_set_new(record, "password", json_string(password));
+    }
     rc = ctl_print_when_in_force(ctl, xid, record, push_columns);
   }
   turncred_cleanse(password, sizeof password);
@@ -202,15 +213,17 @@ enum ctl_exit cmd_credential_list(struct ctl *ctl) {
   pg_text(&p, ctl_operand(ctl, 0));
   pg_text(&p, ctl_get(ctl, "user"));
   pg_int(&p, limit + 1);
-  if (!rc && ctl_operand(ctl, 0))
+  if (!rc && ctl_operand(ctl, 0)) {
     rc = ctl_need_realm(ctl, ctl_operand(ctl, 0));
-  if (!rc)
+  }
+  if (!rc) {
     rc = ctl_rows(ctl,
                   "SELECT realm, username, extract(epoch FROM expiry)::bigint AS expires_at, "
                   "client_address, extract(epoch FROM pushed_at)::bigint AS pushed_at, is_sealed, "
                   "kek_id FROM turncred.credential_list WHERE ($1::text IS NULL OR realm = $1) AND "
                   "($2::text IS NULL OR username = $2) ORDER BY realm, username LIMIT $3::bigint",
                   &p, &list);
+  }
   if (!rc && (int64_t)json_array_size(list) > limit) {
     json_array_remove(list, (size_t)limit);
     ctl_note(ctl, "there are more than %lld; see --limit", (long long)limit);
@@ -230,14 +243,15 @@ enum ctl_exit cmd_credential_remove(struct ctl *ctl) {
   pg_text(&p, realm);
   pg_text(&p, username);
   enum ctl_exit rc = ctl_begin(ctl);
-  if (!rc)
+  if (!rc) {
     rc = ctl_need_realm(ctl, realm);
-  if (!rc)
+  }
+  if (!rc) {
     rc = ctl_value(ctl, "SELECT turncred.credential_remove($1, $2)", &p, &removed);
-  if (!rc && *removed != 't')
-    rc = ctl_fail(ctl, CTL_REFUSED, "realm \"%s\" has no pushed credential of \"%s\"", realm,
-                  username);
+  }
+  if (!rc && *removed != 't') {
+    rc = ctl_fail(ctl, CTL_REFUSED, "realm \"%s\" has no pushed credential of \"%s\"", realm, username);
+  }
   free(removed);
-  return ctl_finish_change(ctl, rc, json_pack("{s:s, s:s}", "removed", username, "realm", realm),
-                           columns);
+  return ctl_finish_change(ctl, rc, json_pack("{s:s, s:s}", "removed", username, "realm", realm), columns);
 }

@@ -49,7 +49,7 @@ struct ctl_command {
 extern const struct ctl_command ctl_commands[]; /* ends with a NULL name */
 extern const struct ctl_option ctl_global_options[];
 
-#define CTL_VALUES_MAX   64
+#define CTL_VALUES_MAX 64
 #define CTL_OPERANDS_MAX 64
 
 struct ctl {
@@ -75,8 +75,8 @@ struct ctl {
 /* Finds the command among commands and sorts the arguments into *ctl. Where the command line names
  * none, ctl->command is NULL and operand 0 the first word. CTL_USAGE with a message if a word does
  * not fit. */
-enum ctl_exit ctl_parse(struct ctl *ctl, const struct ctl_command *commands,
-                        const struct ctl_option *global_options, int argc, char **argv);
+enum ctl_exit ctl_parse(struct ctl *ctl, const struct ctl_command *commands, const struct ctl_option *global_options,
+                        int argc, char **argv);
 /* The value of an option, "" for a flag that is given; NULL: the option is not given. */
 const char *ctl_get(const struct ctl *ctl, const char *name);
 bool ctl_has(const struct ctl *ctl, const char *name);
@@ -86,13 +86,11 @@ const char *ctl_get_nth(const struct ctl *ctl, const char *name, size_t n);
 const char *ctl_operand(const struct ctl *ctl, size_t n);
 /* Reads an option whose value is a whole number from min to max; *out stays if it is not given.
  * CTL_USAGE for anything else. */
-enum ctl_exit ctl_get_int(const struct ctl *ctl, const char *name, int64_t min, int64_t max,
-                          int64_t *out);
+enum ctl_exit ctl_get_int(const struct ctl *ctl, const char *name, int64_t min, int64_t max, int64_t *out);
 /* Whether text is a number from min to max in decimal digits alone, which *out gets. */
 bool ctl_number(const char *text, int64_t min, int64_t max, int64_t *out);
 /* The same for a duration in seconds with an optional unit: 90, 90s, 15m, 12h, 30d. */
-enum ctl_exit ctl_get_duration(const struct ctl *ctl, const char *name, int64_t min, int64_t max,
-                               int64_t *out);
+enum ctl_exit ctl_get_duration(const struct ctl *ctl, const char *name, int64_t min, int64_t max, int64_t *out);
 /* The same for a time: UTC seconds, now, +DURATION, or YYYY-MM-DD[THH:MM[:SS]][Z] in UTC; *out gets
  * UTC seconds. now: the time in UTC seconds. */
 enum ctl_exit ctl_get_time(const struct ctl *ctl, const char *name, int64_t now, int64_t *out);
@@ -114,8 +112,7 @@ struct ctl_column {
 /* Prints an array of objects as JSON or as a table, and releases it. */
 enum ctl_exit ctl_print_list(const struct ctl *ctl, json_t *list, const struct ctl_column *columns);
 /* The same for one object, a line for each member. */
-enum ctl_exit ctl_print_record(const struct ctl *ctl, json_t *record,
-                               const struct ctl_column *columns);
+enum ctl_exit ctl_print_record(const struct ctl *ctl, json_t *record, const struct ctl_column *columns);
 /* The text of a member in a table; out has cap octets, 32 at least. */
 void ctl_cell(const json_t *value, enum ctl_column_kind kind, char *out, size_t cap);
 /* "2025-11-24T17:00:00Z" */

@@ -21,25 +21,28 @@ struct derivation {
 static enum ctl_exit read_derivation(struct ctl *ctl, struct derivation *d) {
   *d = (struct derivation){TURNCRED_USE_DERIVED, TURNCRED_HMAC_SHA256, TURNCRED_USER_ID_TIMESTAMP};
   const char *text = ctl_get(ctl, "kind");
-  if (text &&
-      (turncred_use_parse(text, &d->use) || (d->use != TURNCRED_USE_DERIVED && d->use != TURNCRED_USE_REST)))
+  if (text && (turncred_use_parse(text, &d->use) || (d->use != TURNCRED_USE_DERIVED && d->use != TURNCRED_USE_REST))) {
     return ctl_fail(ctl, CTL_USAGE, "--kind: \"%s\" is not one of derived, rest", text);
+  }
   bool rest = d->use == TURNCRED_USE_REST;
-  if (!rest && (ctl_has(ctl, "alg") || ctl_has(ctl, "username-format")))
+  if (!rest && (ctl_has(ctl, "alg") || ctl_has(ctl, "username-format"))) {
     return ctl_fail(ctl, CTL_USAGE, "--alg and --username-format belong to --kind rest");
-  if (rest)
+  }
+  if (rest) {
     d->alg = TURNCRED_HMAC_SHA1;
+  }
   text = ctl_get(ctl, "alg");
-  if (text && (turncred_alg_parse(text, &d->alg) || d->alg < TURNCRED_HMAC_SHA1))
-    return ctl_fail(ctl, CTL_USAGE, "--alg: \"%s\" is not one of sha1, sha256, sha384, sha512",
-                    text);
+  if (text && (turncred_alg_parse(text, &d->alg) || d->alg < TURNCRED_HMAC_SHA1)) {
+    return ctl_fail(ctl, CTL_USAGE, "--alg: \"%s\" is not one of sha1, sha256, sha384, sha512", text);
+  }
   text = ctl_get(ctl, "username-format");
-  if (rest)
+  if (rest) {
     d->format = TURNCRED_TIMESTAMP_USER_ID;
-  if (text && turncred_username_format_parse(text, &d->format))
-    return ctl_fail(ctl, CTL_USAGE,
-                    "--username-format: \"%s\" is not one of timestamp:user-id, user-id:timestamp",
+  }
+  if (text && turncred_username_format_parse(text, &d->format)) {
+    return ctl_fail(ctl, CTL_USAGE, "--username-format: \"%s\" is not one of timestamp:user-id, user-id:timestamp",
                     text);
+  }
   return CTL_OK;
 }
 
@@ -47,55 +50,58 @@ static enum ctl_exit read_derivation(struct ctl *ctl, struct derivation *d) {
 static enum ctl_exit read_realm_and_expiry(struct ctl *ctl, const char **realm, int64_t *expiry) {
   const char *expiry_text = ctl_get(ctl, "expiry");
   *realm = ctl_get(ctl, "realm");
-  if (!**realm || strlen(*realm) > TURNCRED_REALM_MAX)
+  if (!**realm || strlen(*realm) > TURNCRED_REALM_MAX) {
     return ctl_fail(ctl, CTL_USAGE, "--realm: 1 to %d octets", TURNCRED_REALM_MAX);
+  }
   *expiry = 0;
-  if (!ctl_number(expiry_text, 0, 999999999999999, expiry) ||
-      (expiry_text[0] == '0' && expiry_text[1]))
+  if (!ctl_number(expiry_text, 0, 999999999999999, expiry) || (expiry_text[0] == '0' && expiry_text[1])) {
     return ctl_fail(ctl, CTL_USAGE,
                     "--expiry: \"%s\" is not a time in UTC seconds of 1 to 15 digits without "
                     "leading zero",
                     expiry_text);
+  }
   return CTL_OK;
 }
 
 enum ctl_exit cmd_credential_derive(struct ctl *ctl) {
-  static const struct ctl_column columns[] = {
-      {"username", "username", CTL_TEXT},
-      {"password", "password", CTL_TEXT},
-      {"long_term_key_md5", "long-term key (MD5)", CTL_TEXT},
-      {NULL, NULL, CTL_TEXT}};
+  static const struct ctl_column columns[] = {{"username", "username", CTL_TEXT},
+                                              {"password", "password", CTL_TEXT},
+                                              {"long_term_key_md5", "long-term key (MD5)", CTL_TEXT},
+                                              {NULL, NULL, CTL_TEXT}};
   struct derivation d;
   const char *realm = NULL;
   int64_t expiry = 0;
   enum ctl_exit rc = read_derivation(ctl, &d);
-  if (!rc)
+  if (!rc) {
     rc = read_realm_and_expiry(ctl, &realm, &expiry);
-  if (rc)
+  }
+  if (rc) {
     return rc;
+  }
 
   char username[TURNCRED_USERNAME_MAX + 1], password[TURNCRED_PASSWORD_MAX], hex[33];
   uint8_t md5[TURNCRED_LONG_TERM_MD5];
   struct turncred_key key = {0};
   rc = key_file_read(ctl, d.use, d.alg, TURNCRED_DERIVATION_NONE, &key);
-  if (rc)
+  if (rc) {
     return rc;
+  }
   struct turncred_ws *ws = turncred_ws_new(1);
-  enum turncred_err err = ws ? mint_password(ws, &key, d.format, ctl_get(ctl, "user"), realm, expiry,
-                                             username, password)
-                             : TURNCRED_NO_MEMORY;
+  enum turncred_err err =
+      ws ? mint_password(ws, &key, d.format, ctl_get(ctl, "user"), realm, expiry, username, password)
+         : TURNCRED_NO_MEMORY;
   bool bad_user = err == TURNCRED_BAD_USERNAME || err == TURNCRED_NO_SPACE;
-  if (!err)
+  if (!err) {
     err = turncred_long_term_md5(ws, username, strlen(username), realm, password, md5);
+  }
   turncred_ws_free(ws);
   turncred_key_clear(&key);
-  if (err)
+  if (err) {
     return ctl_core_error(ctl, bad_user ? "--user" : "credential", err);
+  }
   turncred_hex_encode(md5, sizeof md5, hex, sizeof hex);
-  rc = ctl_print_record(ctl,
-                        json_pack("{s:s, s:s, s:s}", "username", username, "password", password,
-                                  "long_term_key_md5", hex),
-                        columns);
+  rc = ctl_print_record(
+      ctl, json_pack("{s:s, s:s, s:s}", "username", username, "password", password, "long_term_key_md5", hex), columns);
   turncred_cleanse(password, sizeof password);
   turncred_cleanse(md5, sizeof md5);
   turncred_cleanse(hex, sizeof hex);

@@ -15,9 +15,8 @@ static void put_options(const struct ctl_option *options) {
     char left[64];
     snprintf(left, sizeof left, "--%s%s%s", options->name, options->value ? " " : "",
              options->value ? options->value : "");
-    printf("  %-28s%s%s%s%s\n", left, strlen(left) > 27 ? "\n                              " : "",
-           options->help, options->flags & CTL_REQUIRED ? " (required)" : "",
-           options->flags & CTL_REPEAT ? " (may be repeated)" : "");
+    printf("  %-28s%s%s%s%s\n", left, strlen(left) > 27 ? "\n                              " : "", options->help,
+           options->flags & CTL_REQUIRED ? " (required)" : "", options->flags & CTL_REPEAT ? " (may be repeated)" : "");
   }
 }
 
@@ -25,12 +24,11 @@ static void put_options(const struct ctl_option *options) {
 static void put_commands(const struct ctl *ctl, const char *topic) {
   for (const struct ctl_command *c = ctl->commands; c->name; c++) {
     char left[96];
-    if (topic && (strncmp(c->name, topic, strlen(topic)) || c->name[strlen(topic)] != ' '))
+    if (topic && (strncmp(c->name, topic, strlen(topic)) || c->name[strlen(topic)] != ' ')) {
       continue;
-    snprintf(left, sizeof left, "%s%s%s", c->name, c->operands ? " " : "",
-             c->operands ? c->operands : "");
-    printf("  %-34s%s%s\n", left, strlen(left) > 33 ? "\n                                    " : "",
-           c->summary);
+    }
+    snprintf(left, sizeof left, "%s%s%s", c->name, c->operands ? " " : "", c->operands ? c->operands : "");
+    printf("  %-34s%s%s\n", left, strlen(left) > 33 ? "\n                                    " : "", c->summary);
   }
 }
 
@@ -51,10 +49,11 @@ void ctl_help(const struct ctl *ctl) {
     return;
   }
   printf("usage: turncredctl %s%s%s%s\n\n%s.\n", command->name, command->operands ? " " : "",
-         command->operands ? command->operands : "",
-         command->options && command->options->name ? " [OPTIONS]" : "", command->summary);
-  if (command->details)
+         command->operands ? command->operands : "", command->options && command->options->name ? " [OPTIONS]" : "",
+         command->summary);
+  if (command->details) {
     printf("\n%s\n", command->details);
+  }
   if (command->options && command->options->name) {
     puts("\nOptions:");
     put_options(command->options);

@@ -34,13 +34,15 @@ static enum ctl_exit import_option(struct ctl *ctl, struct import *im, const PGr
   const char *value = PQgetvalue(r, i, 2);
   struct pg_params p = {0};
   int64_t number = 0;
-  if (!import_target(im, "option", &realm, option))
+  if (!import_target(im, "option", &realm, option)) {
     return CTL_OK;
+  }
   pg_text(&p, realm);
   pg_text(&p, value);
   for (size_t k = 0; k < sizeof known / sizeof *known; k++) {
-    if (strcmp(known[k].option, option))
+    if (strcmp(known[k].option, option)) {
       continue;
+    }
     if (!ctl_number(value, 0, INT32_MAX, &number)) {
       import_note(im, "option", realm, option, "skip", "the value \"%s\" is not a number", value);
       return CTL_OK;
@@ -56,8 +58,9 @@ static enum ctl_exit import_option(struct ctl *ctl, struct import *im, const PGr
 static enum ctl_exit import_origin(struct ctl *ctl, struct import *im, const PGresult *r, int i) {
   const char *realm = PQgetvalue(r, i, 0), *origin = PQgetvalue(r, i, 1);
   struct pg_params p = {0};
-  if (!import_target(im, "origin", &realm, origin))
+  if (!import_target(im, "origin", &realm, origin)) {
     return CTL_OK;
+  }
   pg_text(&p, realm);
   pg_text(&p, origin);
   import_note(im, "origin", realm, origin, "set", "%s", "");
@@ -69,8 +72,7 @@ static enum ctl_exit import_origin(struct ctl *ctl, struct import *im, const PGr
 }
 
 /* A row of turn_secret. */
-static enum ctl_exit import_secret_row(struct ctl *ctl, struct import *im, const PGresult *r,
-                                       int i) {
+static enum ctl_exit import_secret_row(struct ctl *ctl, struct import *im, const PGresult *r, int i) {
   char name[40];
   snprintf(name, sizeof name, "secret %d", i + 1);
   return import_secret(ctl, im, PQgetvalue(r, i, 0), PQgetvalue(r, i, 1), name);
@@ -97,52 +99,59 @@ struct table {
 static enum ctl_exit import_table(struct ctl *ctl, struct import *im, const struct table *table) {
   PGresult *r = NULL;
   enum ctl_exit rc = import_query(ctl, im, table->sql, &r);
-  for (int i = 0; !rc && i < PQntuples(r); i++)
+  for (int i = 0; !rc && i < PQntuples(r); i++) {
     rc = table->import_row(ctl, im, r, i);
+  }
   PQclear(r);
   return rc;
 }
 
 static enum ctl_exit import_everything(struct ctl *ctl, struct import *im) {
-  static const struct table secrets = {"SELECT trim(realm), value FROM turn_secret ORDER BY 1, 2",
-                                       import_secret_row};
+  static const struct table secrets = {"SELECT trim(realm), value FROM turn_secret ORDER BY 1, 2", import_secret_row};
   static const struct table others[] = {
       {"SELECT kid, coalesce(ikm_key, ''), coalesce(timestamp, 0), coalesce(lifetime, 0), "
        "trim(coalesce(as_rs_alg, '')), trim(coalesce(realm, '')) FROM oauth_key ORDER BY realm, "
        "kid",
        import_oauth_key},
-      {"SELECT trim(realm), trim(opt), trim(value) FROM turn_realm_option ORDER BY 1, 2",
-       import_option},
+      {"SELECT trim(realm), trim(opt), trim(value) FROM turn_realm_option ORDER BY 1, 2", import_option},
       {"SELECT trim(realm), trim(origin) FROM turn_origin_to_realm ORDER BY 1, 2", import_origin},
   };
   enum ctl_exit rc = import_users(ctl, im);
-  if (!rc)
+  if (!rc) {
     rc = import_table(ctl, im, &secrets);
-  if (!rc)
+  }
+  if (!rc) {
     rc = import_conf_secrets(ctl, im);
-  for (size_t i = 0; !rc && i < sizeof others / sizeof *others; i++)
+  }
+  for (size_t i = 0; !rc && i < sizeof others / sizeof *others; i++) {
     rc = import_table(ctl, im, &others[i]);
+  }
   return rc;
 }
 
 /* Reads the options and opens coturn's database. */
 static enum ctl_exit open_source(struct ctl *ctl, struct import *im) {
   enum ctl_exit rc = ctl_refuse_password(ctl, "CONNINFO", ctl_operand(ctl, 0));
-  if (!rc && ctl_has(ctl, "turnserver-conf"))
+  if (!rc && ctl_has(ctl, "turnserver-conf")) {
     rc = turnserver_conf_read(ctl, ctl_get(ctl, "turnserver-conf"), &im->conf);
-  if (!im->default_realm && *im->conf.realm)
+  }
+  if (!im->default_realm && *im->conf.realm) {
     im->default_realm = im->conf.realm;
-  if (!rc && im->default_realm &&
-      (!*im->default_realm || strlen(im->default_realm) > TURNCRED_REALM_MAX))
+  }
+  if (!rc && im->default_realm && (!*im->default_realm || strlen(im->default_realm) > TURNCRED_REALM_MAX)) {
     rc = ctl_fail(ctl, CTL_USAGE, "--default-realm: 1 to %d octets", TURNCRED_REALM_MAX);
-  if (!rc)
+  }
+  if (!rc) {
     rc = keyring_load_optional(ctl, &im->ring);
+  }
   pg_init(&im->source, -1);
   pg_no_limits(&im->source);
-  if (!rc && pg_connect(&im->source, ctl_operand(ctl, 0), "turncredctl"))
+  if (!rc && pg_connect(&im->source, ctl_operand(ctl, 0), "turncredctl")) {
     rc = ctl_fail(ctl, CTL_DATABASE, "cannot connect to the coturn database: %s", im->source.text);
-  if (!rc && pg_run(&im->source, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", NULL, NULL))
+  }
+  if (!rc && pg_run(&im->source, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", NULL, NULL)) {
     rc = ctl_fail(ctl, CTL_DATABASE, "the coturn database: %s", im->source.text);
+  }
   return rc;
 }
 
@@ -155,19 +164,25 @@ enum ctl_exit cmd_import_coturn(struct ctl *ctl) {
   im.report = json_array();
   im.realms = json_object();
   im.conf_users = json_object();
-  if (!rc)
+  if (!rc) {
     rc = ctl_begin(ctl);
-  if (!rc)
+  }
+  if (!rc) {
     rc = import_load_realms(ctl, &im);
-  if (!rc && im.add_realms)
+  }
+  if (!rc && im.add_realms) {
     rc = import_add_realms(ctl, &im);
-  if (!rc)
+  }
+  if (!rc) {
     rc = import_everything(ctl, &im);
-  if (!rc && im.apply)
+  }
+  if (!rc && im.apply) {
     rc = ctl_commit(ctl);
+  }
   ctl_rollback(ctl);
-  if (im.source.conn)
+  if (im.source.conn) {
     pg_close(&im.source);
+  }
   kek_ring_free(im.ring);
   turnserver_conf_free(&im.conf);
   json_decref(im.conf_users);
@@ -177,10 +192,12 @@ enum ctl_exit cmd_import_coturn(struct ctl *ctl) {
     return rc;
   }
   rc = ctl_print_list(ctl, im.report, columns);
-  if (!rc && !im.apply)
+  if (!rc && !im.apply) {
     ctl_note(ctl, "nothing was written: look at the list, then give --apply");
-  if (!rc && im.skipped)
-    rc = ctl_fail(ctl, CTL_REFUSED, "%lld rows %s taken over; REASON says why",
-                  (long long)im.skipped, im.apply ? "were not" : "would not be");
+  }
+  if (!rc && im.skipped) {
+    rc = ctl_fail(ctl, CTL_REFUSED, "%lld rows %s taken over; REASON says why", (long long)im.skipped,
+                  im.apply ? "were not" : "would not be");
+  }
   return rc;
 }

@@ -26,8 +26,8 @@ struct import {
 /* --- import_target.c --- */
 
 /* Adds a row to the report. action: add, same, update, set, skip, note. */
-void import_note(struct import *im, const char *kind, const char *realm, const char *name,
-                 const char *action, const char *format, ...) __attribute__((format(printf, 6, 7)));
+void import_note(struct import *im, const char *kind, const char *realm, const char *name, const char *action,
+                 const char *format, ...) __attribute__((format(printf, 6, 7)));
 /* Queries coturn's database; the caller clears *out. */
 enum ctl_exit import_query(struct ctl *ctl, struct import *im, const char *sql, PGresult **out);
 /* The entry in im->realms for a row of coturn's whose realm is *realm; an empty *realm becomes the
@@ -35,15 +35,15 @@ enum ctl_exit import_query(struct ctl *ctl, struct import *im, const char *sql, 
 json_t *import_target(struct import *im, const char *kind, const char **realm, const char *name);
 /* Whether a row for the realm of entry can be stored as the realm wants it; false: the report says
  * why not. *id gets the id of the key encryption key that seals the row, NULL for a plain row. */
-bool import_can_store(struct import *im, const char *kind, const char *realm, const char *name,
-                      const json_t *entry, const char **id);
+bool import_can_store(struct import *im, const char *kind, const char *realm, const char *name, const json_t *entry,
+                      const char **id);
 /* Fills im->realms from turncred.realm. */
 enum ctl_exit import_load_realms(struct ctl *ctl, struct import *im);
 /* Adds the realms that only coturn's database has, with the mechanisms that their rows need. */
 enum ctl_exit import_add_realms(struct ctl *ctl, struct import *im);
 /* Reports once when the realm does not offer the mechanism that an imported row needs. */
-void import_need_mechanism(struct import *im, const char *kind, const char *realm,
-                           const json_t *entry, const char *mechanism);
+void import_need_mechanism(struct import *im, const char *kind, const char *realm, const json_t *entry,
+                           const char *mechanism);
 
 /* --- import_users.c --- */
 
@@ -53,8 +53,8 @@ enum ctl_exit import_users(struct ctl *ctl, struct import *im);
 /* --- import_keys.c --- */
 
 /* A REST secret called name in the report. realm "": the default realm. */
-enum ctl_exit import_secret(struct ctl *ctl, struct import *im, const char *realm,
-                            const char *secret, const char *name);
+enum ctl_exit import_secret(struct ctl *ctl, struct import *im, const char *realm, const char *secret,
+                            const char *name);
 /* Row i of kid, ikm_key, timestamp, lifetime, as_rs_alg, realm of oauth_key becomes a token key. */
 enum ctl_exit import_oauth_key(struct ctl *ctl, struct import *im, const PGresult *r, int i);
 

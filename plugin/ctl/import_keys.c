@@ -16,9 +16,8 @@
 #include <time.h>
 
 /* Adds the key unless the realm has a key of the same use with the same octets, and reports it. */
-static enum ctl_exit import_key(struct ctl *ctl, struct import *im, const char *kind,
-                                const char *name, struct stored_key *key, const char *kek_id,
-                                const struct key_window *window) {
+static enum ctl_exit import_key(struct ctl *ctl, struct import *im, const char *kind, const char *name,
+                                struct stored_key *key, const char *kek_id, const struct key_window *window) {
   struct stored_key *rows = NULL;
   struct pg_params p = {0};
   size_t count = 0, same_use = 0;
@@ -30,36 +29,40 @@ static enum ctl_exit import_key(struct ctl *ctl, struct import *im, const char *
     bool same = rows[i].k_len == key->k_len && !CRYPTO_memcmp(rows[i].k, key->k, key->k_len);
     same_use += rows[i].use == key->use;
     taken |= !strcmp(rows[i].kid, key->kid);
-    if (same && rows[i].use == key->use && rows[i].alg == key->alg)
+    if (same && rows[i].use == key->use && rows[i].alg == key->alg) {
       found = true;
-    else if (same)
+    } else if (same) {
       snprintf(other, sizeof other, "%s", rows[i].kid);
+    }
     keyring_clear(&rows[i]);
   }
   free(rows);
-  if (rc)
+  if (rc) {
     return rc;
-  if (found)
+  }
+  if (found) {
     import_note(im, kind, key->realm, name, "same", "%s", "");
-  else if (other[0])
-    import_note(im, kind, key->realm, name, "skip",
-                "key \"%s\" has the same octets for another use or algorithm", other);
-  else if (taken)
+  } else if (other[0]) {
+    import_note(im, kind, key->realm, name, "skip", "key \"%s\" has the same octets for another use or algorithm",
+                other);
+  } else if (taken) {
     import_note(im, kind, key->realm, name, "skip", "another key has this kid already");
-  else {
-    if (im->apply)
+  } else {
+    if (im->apply) {
       rc = keyring_insert(ctl, im->ring, key, kek_id, window, false);
-    if (!rc)
+    }
+    if (!rc) {
       import_note(im, kind, key->realm, name, "add", "kid %s%s", key->kid,
                   key->use == TURNCRED_USE_REST && same_use >= STORE_DERIVED_KEYS_MAX
                       ? "; servers try four rest keys of a realm at the most"
                       : "");
+    }
   }
   return rc;
 }
 
-enum ctl_exit import_secret(struct ctl *ctl, struct import *im, const char *realm,
-                            const char *secret, const char *name) {
+enum ctl_exit import_secret(struct ctl *ctl, struct import *im, const char *realm, const char *secret,
+                            const char *name) {
   struct stored_key key = {.use = TURNCRED_USE_REST,
                            .alg = TURNCRED_HMAC_SHA1,
                            .username_format = TURNCRED_TIMESTAMP_USER_ID,
@@ -67,26 +70,28 @@ enum ctl_exit import_secret(struct ctl *ctl, struct import *im, const char *real
   const char *kek_id = NULL;
   unsigned len = 0;
   json_t *entry = import_target(im, "secret", &realm, name);
-  if (!entry || !import_can_store(im, "secret", realm, name, entry, &kek_id))
+  if (!entry || !import_can_store(im, "secret", realm, name, entry, &kek_id)) {
     return CTL_OK;
+  }
   if (!*secret) {
-    import_note(im, "secret", realm, name, "skip",
-                "the secret is empty: anybody could make passwords");
+    import_note(im, "secret", realm, name, "skip", "the secret is empty: anybody could make passwords");
     return CTL_OK;
   }
   /* HMAC takes the hash of a key that is longer than a block: RFC 2104 section 2 */
   key.k_len = strlen(secret);
-  if (key.k_len <= TURNCRED_KEY_MAX)
+  if (key.k_len <= TURNCRED_KEY_MAX) {
     memcpy(key.k, secret, key.k_len);
-  else if (EVP_Digest(secret, key.k_len, key.k, &len, EVP_sha1(), NULL) == 1)
+  } else if (EVP_Digest(secret, key.k_len, key.k, &len, EVP_sha1(), NULL) == 1) {
     key.k_len = len;
-  else
+  } else {
     return ctl_fail(ctl, CTL_INTERNAL, "OpenSSL failed");
+  }
   snprintf(key.realm, sizeof key.realm, "%s", realm);
   import_need_mechanism(im, "secret", realm, entry, "rest");
   enum ctl_exit rc = keyring_new_kid(ctl, key.use, key.kid, sizeof key.kid);
-  if (!rc)
+  if (!rc) {
     rc = import_key(ctl, im, "secret", name, &key, kek_id, &(struct key_window){0});
+  }
   keyring_clear(&key);
   return rc;
 }
@@ -100,17 +105,15 @@ enum ctl_exit import_oauth_key(struct ctl *ctl, struct import *im, const PGresul
   uint8_t octets[192];
   size_t len = 0;
   json_t *entry = import_target(im, "oauth_key", &realm, kid);
-  if (!entry || !import_can_store(im, "oauth_key", realm, kid, entry, &kek_id))
+  if (!entry || !import_can_store(im, "oauth_key", realm, kid, entry, &kek_id)) {
     return CTL_OK;
-  if (*alg && (turncred_alg_parse(alg, &key.alg) ||
-               (key.alg != TURNCRED_A256GCM && key.alg != TURNCRED_A128GCM))) {
-    import_note(im, "oauth_key", realm, kid, "skip", "as_rs_alg \"%s\" is not A256GCM or A128GCM",
-                alg);
+  }
+  if (*alg && (turncred_alg_parse(alg, &key.alg) || (key.alg != TURNCRED_A256GCM && key.alg != TURNCRED_A128GCM))) {
+    import_note(im, "oauth_key", realm, kid, "skip", "as_rs_alg \"%s\" is not A256GCM or A128GCM", alg);
     return CTL_OK;
   }
   size_t need = turncred_key_length(key.use, key.alg, key.derivation);
-  if (!*kid || strlen(kid) > TURNCRED_USERNAME_MAX ||
-      !turncred_username_coturn_accepts(kid, strlen(kid))) {
+  if (!*kid || strlen(kid) > TURNCRED_USERNAME_MAX || !turncred_username_coturn_accepts(kid, strlen(kid))) {
     import_note(im, "oauth_key", realm, kid, "skip", "coturn refuses this kid in a USERNAME");
   } else if (turncred_base64_decode(base64, strlen(base64), octets, sizeof octets, &len)) {
     import_note(im, "oauth_key", realm, kid, "skip",
@@ -128,8 +131,7 @@ enum ctl_exit import_oauth_key(struct ctl *ctl, struct import *im, const PGresul
   } else if (lifetime && start + lifetime <= time(NULL)) {
     import_note(im, "oauth_key", realm, kid, "skip", "the key has run out");
   } else {
-    const struct key_window window = {.not_before = start,
-                                      .accept_until = lifetime ? start + lifetime : 0};
+    const struct key_window window = {.not_before = start, .accept_until = lifetime ? start + lifetime : 0};
     snprintf(key.realm, sizeof key.realm, "%s", realm);
     snprintf(key.kid, sizeof key.kid, "%s", kid);
     memcpy(key.k, octets, need);

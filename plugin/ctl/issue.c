@@ -25,22 +25,22 @@ struct policy {
 };
 
 /* Reads the realm's rules; CTL_REFUSED if the realm does not offer the mechanism. */
-static enum ctl_exit read_policy(struct ctl *ctl, const char *realm, const char *mechanism,
-                                 struct policy *policy) {
+static enum ctl_exit read_policy(struct ctl *ctl, const char *realm, const char *mechanism, struct policy *policy) {
   struct pg_params p = {0};
   json_t *row = NULL, *one;
   size_t i;
   bool offered = false;
   pg_text(&p, realm);
-  enum ctl_exit rc =
-      ctl_row(ctl,
-              "SELECT server_name, max_ttl, default_ttl, mechanisms, bind_address FROM "
-              "turncred.realm WHERE name = $1",
-              &p, &row);
-  if (!rc && !row)
+  enum ctl_exit rc = ctl_row(ctl,
+                             "SELECT server_name, max_ttl, default_ttl, mechanisms, bind_address FROM "
+                             "turncred.realm WHERE name = $1",
+                             &p, &row);
+  if (!rc && !row) {
     rc = ctl_need_realm(ctl, realm);
-  if (rc)
+  }
+  if (rc) {
     return rc;
+  }
   snprintf(policy->server_name, sizeof policy->server_name, "%s",
            json_string_value(json_object_get(row, "server_name")));
   policy->max_ttl = json_integer_value(json_object_get(row, "max_ttl"));
@@ -50,117 +50,122 @@ static enum ctl_exit read_policy(struct ctl *ctl, const char *realm, const char 
     offered |= !strcmp(json_string_value(one), mechanism);
   }
   json_decref(row);
-  if (!offered)
+  if (!offered) {
     return ctl_fail(ctl, CTL_REFUSED,
                     "realm \"%s\" does not offer the mechanism %s, so its servers would refuse the "
                     "credential; change it with turncredctl realm set --mechanisms",
                     realm, mechanism);
+  }
   return CTL_OK;
 }
 
-static enum ctl_exit read_lifetime(struct ctl *ctl, const struct policy *policy,
-                                   int64_t *lifetime) {
+static enum ctl_exit read_lifetime(struct ctl *ctl, const struct policy *policy, int64_t *lifetime) {
   *lifetime = policy->default_ttl;
   return ctl_get_duration(ctl, "lifetime", 1, policy->max_ttl, lifetime);
 }
 
 /* *lifted gets what lifetime_needed takes. Fails if a revocation of the key is in force. */
-static enum ctl_exit read_revocations(struct ctl *ctl, const struct stored_key *key,
-                                      const char *user, int64_t *lifted) {
+static enum ctl_exit read_revocations(struct ctl *ctl, const struct stored_key *key, const char *user,
+                                      int64_t *lifted) {
   struct lifetime_revocations revocations;
   enum ctl_exit rc = ctl_connect(ctl);
-  if (rc)
+  if (rc) {
     return rc;
-  if (lifetime_read(ctl->db, key->realm, user, key->kid, &revocations))
+  }
+  if (lifetime_read(ctl->db, key->realm, user, key->kid, &revocations)) {
     return ctl_db_error(ctl);
-  if (revocations.key_revoked)
+  }
+  if (revocations.key_revoked) {
     return ctl_fail(ctl, CTL_REFUSED,
                     "key \"%s\" is revoked, so servers would refuse the credential; lift that with "
                     "turncredctl unrevoke kid, or rotate the key: turncredctl key rotate %s",
                     key->kid, key->realm);
+  }
   *lifted = revocations.lifted;
   return CTL_OK;
 }
 
 /* Extends the lifetime of a derived or REST credential after a revocation was lifted: servers would
  * take a shorter one for a credential from before, which stays refused (issuing/lifetime.h). */
-static enum ctl_exit outlive_revocation(struct ctl *ctl, const struct policy *policy,
-                                        const struct stored_key *key, const char *user,
-                                        int64_t *lifetime) {
+static enum ctl_exit outlive_revocation(struct ctl *ctl, const struct policy *policy, const struct stored_key *key,
+                                        const char *user, int64_t *lifetime) {
   int64_t lifted = 0;
   enum ctl_exit rc = read_revocations(ctl, key, user, &lifted);
   int64_t needed = lifetime_needed(lifted, policy->max_ttl, time(NULL));
-  if (rc || needed <= *lifetime)
+  if (rc || needed <= *lifetime) {
     return rc;
-  if (ctl_has(ctl, "lifetime") && *lifetime < policy->max_ttl)
-    return ctl_fail(
-        ctl, CTL_REFUSED,
-        "--lifetime: a revocation of \"%s\" was lifted not long ago; servers would take "
-        "the credential for an older one, unless it lives for %lld s or longer",
-        user, (long long)(needed < policy->max_ttl ? needed : policy->max_ttl));
+  }
+  if (ctl_has(ctl, "lifetime") && *lifetime < policy->max_ttl) {
+    return ctl_fail(ctl, CTL_REFUSED,
+                    "--lifetime: a revocation of \"%s\" was lifted not long ago; servers would take "
+                    "the credential for an older one, unless it lives for %lld s or longer",
+                    user, (long long)(needed < policy->max_ttl ? needed : policy->max_ttl));
+  }
   *lifetime = needed;
   return CTL_OK;
 }
 
 /* Waits until the second in which a revocation was lifted is over: a token carries the second in
  * which it was issued, and servers would take it for a token from before. */
-static enum ctl_exit wait_for_lifted(struct ctl *ctl, const struct stored_key *key,
-                                     const char *subject) {
+static enum ctl_exit wait_for_lifted(struct ctl *ctl, const struct stored_key *key, const char *subject) {
   int64_t lifted = 0, end = clock_ms() + 2000;
   enum ctl_exit rc = read_revocations(ctl, key, subject, &lifted);
-  while (!rc && time(NULL) <= lifted && clock_ms() < end)
+  while (!rc && time(NULL) <= lifted && clock_ms() < end) {
     poll(NULL, 0, 20);
+  }
   return rc;
 }
 
 /* Records what is issued in issue_log, and reserves a token of the key, in one transaction. */
-static enum ctl_exit record(struct ctl *ctl, const struct stored_key *key, const char *subject,
-                            const char *fingerprint, int64_t expiry) {
+static enum ctl_exit record(struct ctl *ctl, const struct stored_key *key, const char *subject, const char *fingerprint,
+                            int64_t expiry) {
   struct pg_params p = {0}, r = {0};
   char *reserved = NULL;
   enum ctl_exit rc = ctl_begin(ctl);
   pg_text(&r, key->realm);
   pg_text(&r, key->kid);
-  if (!rc && key->use == TURNCRED_USE_TOKEN)
+  if (!rc && key->use == TURNCRED_USE_TOKEN) {
     rc = ctl_value(ctl, "SELECT turncred.tokens_reserve($1, $2, 1)", &r, &reserved);
-  if (!rc && reserved && *reserved != 't')
+  }
+  if (!rc && reserved && *reserved != 't') {
     rc = ctl_fail(ctl, CTL_REFUSED,
                   "key \"%s\" has signed as many tokens as it may (2^32), or is no longer active; "
                   "rotate it: turncredctl key rotate %s",
                   key->kid, key->realm);
+  }
   pg_text(&p, key->realm);
   pg_text(&p, turncred_use_name(key->use));
   pg_text(&p, subject);
   pg_time(&p, expiry);
   pg_text(&p, key->kid);
   pg_text(&p, fingerprint);
-  if (!rc)
+  if (!rc) {
     rc = ctl_run(ctl,
                  "SELECT turncred.issue_record($1, $2, $3, to_timestamp($4::bigint), $5, $6, "
                  "'turncredctl', session_user::text)",
                  &p, NULL);
-  if (!rc)
+  }
+  if (!rc) {
     rc = ctl_commit(ctl);
+  }
   ctl_rollback(ctl);
   free(reserved);
   return rc;
 }
 
 /* tag_key NULL: no subject tag. */
-static enum ctl_exit make_token(struct ctl *ctl, const struct stored_key *key,
-                                const uint8_t *tag_key, const struct policy *policy,
-                                const char *subject, int64_t lifetime, size_t mac_key_len,
+static enum ctl_exit make_token(struct ctl *ctl, const struct stored_key *key, const uint8_t *tag_key,
+                                const struct policy *policy, const char *subject, int64_t lifetime, size_t mac_key_len,
                                 struct mint_token *made) {
   struct turncred_key ready = {0};
   struct turncred_ws *ws = turncred_ws_new(1);
   struct timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
   enum turncred_err err =
-      ws ? turncred_key_init(&ready, key->use, key->alg, key->derivation, key->k, key->k_len)
-         : TURNCRED_NO_MEMORY;
-  if (!err)
-    err = mint_token(ws, &ready, tag_key, policy->server_name, subject, &now, (uint32_t)lifetime,
-                     mac_key_len, made);
+      ws ? turncred_key_init(&ready, key->use, key->alg, key->derivation, key->k, key->k_len) : TURNCRED_NO_MEMORY;
+  if (!err) {
+    err = mint_token(ws, &ready, tag_key, policy->server_name, subject, &now, (uint32_t)lifetime, mac_key_len, made);
+  }
   turncred_ws_free(ws);
   turncred_key_clear(&ready);
   return err ? ctl_fail(ctl, CTL_INTERNAL, "%s", turncred_err_text(err)) : CTL_OK;
@@ -187,23 +192,31 @@ enum ctl_exit cmd_token_issue(struct ctl *ctl) {
   uint8_t tag_key[TAG_KEY_OCTETS];
   int64_t lifetime = 0, mac_key_len = 20;
   enum ctl_exit rc = ctl_get_int(ctl, "session-key-octets", 20, 32, &mac_key_len);
-  if (!rc && mac_key_len != 20 && mac_key_len != 32)
+  if (!rc && mac_key_len != 20 && mac_key_len != 32) {
     rc = ctl_fail(ctl, CTL_USAGE, "--session-key-octets: 20 or 32");
-  if (!rc && !*subject)
+  }
+  if (!rc && !*subject) {
     rc = ctl_fail(ctl, CTL_USAGE, "USER: name the user of the token");
-  if (!rc)
+  }
+  if (!rc) {
     rc = read_policy(ctl, realm, "token", &policy);
-  if (!rc)
+  }
+  if (!rc) {
     rc = read_lifetime(ctl, &policy, &lifetime);
-  if (!rc)
+  }
+  if (!rc) {
     rc = keyring_signer(ctl, realm, TURNCRED_USE_TOKEN, ctl_get(ctl, "kid"), &key);
-  if (!rc && key.subject_tag)
+  }
+  if (!rc && key.subject_tag) {
     rc = keyring_tag_key(ctl, &key, tag_key);
-  if (!rc)
+  }
+  if (!rc) {
     rc = wait_for_lifted(ctl, &key, subject);
-  if (!rc)
-    rc = make_token(ctl, &key, key.subject_tag ? tag_key : NULL, &policy, subject, lifetime,
-                    (size_t)mac_key_len, &made);
+  }
+  if (!rc) {
+    rc =
+        make_token(ctl, &key, key.subject_tag ? tag_key : NULL, &policy, subject, lifetime, (size_t)mac_key_len, &made);
+  }
   if (!rc) {
     int64_t expiry = (int64_t)(made.token.timestamp >> 16) + lifetime;
     rc = record(ctl, &key, subject, made.fingerprint, expiry);
@@ -211,14 +224,13 @@ enum ctl_exit cmd_token_issue(struct ctl *ctl) {
       char token[TURNCRED_TOKEN_BASE64_MAX], mac_key[2 * TURNCRED_MAC_KEY_MAX];
       turncred_base64_encode(made.octets, made.len, token, sizeof token);
       turncred_base64_encode(made.token.mac_key, made.token.mac_key_len, mac_key, sizeof mac_key);
-      rc = ctl_print_record(
-          ctl,
-          json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:s}", "access_token", token,
-                    "token_type", "pop", "expires_in", (json_int_t)lifetime, "expires_at",
-                    (json_int_t)expiry, "kid", key.kid, "key", mac_key, "alg",
-                    mac_key_len == 20 ? "HMAC-SHA-1" : "HMAC-SHA-256", "realm", realm,
-                    "server_name", policy.server_name, "fingerprint", made.fingerprint),
-          token_columns);
+      rc = ctl_print_record(ctl,
+                            json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:s}", "access_token", token,
+                                      "token_type", "pop", "expires_in", (json_int_t)lifetime, "expires_at",
+                                      (json_int_t)expiry, "kid", key.kid, "key", mac_key, "alg",
+                                      mac_key_len == 20 ? "HMAC-SHA-1" : "HMAC-SHA-256", "realm", realm, "server_name",
+                                      policy.server_name, "fingerprint", made.fingerprint),
+                            token_columns);
       turncred_cleanse(mac_key, sizeof mac_key);
     }
     turncred_cleanse(&made, sizeof made);
@@ -241,56 +253,55 @@ static const struct ctl_column credential_columns[] = {
 static json_t *uris_of(const struct ctl *ctl) {
   json_t *uris = json_array();
   const char *uri;
-  for (size_t i = 0; (uri = ctl_get_nth(ctl, "uri", i)); i++)
+  for (size_t i = 0; (uri = ctl_get_nth(ctl, "uri", i)); i++) {
     json_array_append_new(uris, json_string(uri));
+  }
   return uris;
 }
 
 /* The user id of a derived credential: USER, or "USER|ADDRESS" in a realm that binds addresses. */
-static enum ctl_exit user_id_of(struct ctl *ctl, const struct policy *policy, enum turncred_use use,
-                                const char *user, char *out, size_t cap) {
+static enum ctl_exit user_id_of(struct ctl *ctl, const struct policy *policy, enum turncred_use use, const char *user,
+                                char *out, size_t cap) {
   const char *given = ctl_get(ctl, "client-address");
   char text[INET6_ADDRSTRLEN];
   uint8_t address[16];
   if (use != TURNCRED_USE_DERIVED || !policy->bind_address) {
-    if (given)
-      return ctl_fail(
-          ctl, CTL_USAGE,
-          "--client-address: only for derived credentials of a realm with bind-address");
+    if (given) {
+      return ctl_fail(ctl, CTL_USAGE, "--client-address: only for derived credentials of a realm with bind-address");
+    }
     return (size_t)snprintf(out, cap, "%s", user) < cap
                ? CTL_OK
                : ctl_fail(ctl, CTL_USAGE, "USER: longer than %d octets", TURNCRED_USER_ID_MAX);
   }
-  if (!given)
+  if (!given) {
     return ctl_fail(ctl, CTL_USAGE,
                     "--client-address: the realm binds credentials to the client's address; give "
                     "that address");
+  }
   int family = strchr(given, ':') ? AF_INET6 : AF_INET;
-  if (inet_pton(family, given, address) != 1 || !inet_ntop(family, address, text, sizeof text))
-    return ctl_fail(ctl, CTL_USAGE, "--client-address: \"%s\" is not an IPv4 or IPv6 address",
-                    given);
+  if (inet_pton(family, given, address) != 1 || !inet_ntop(family, address, text, sizeof text)) {
+    return ctl_fail(ctl, CTL_USAGE, "--client-address: \"%s\" is not an IPv4 or IPv6 address", given);
+  }
   return (size_t)snprintf(out, cap, "%s|%s", user, text) < cap
              ? CTL_OK
              : ctl_fail(ctl, CTL_USAGE, "USER: too long with the address behind it");
 }
 
 /* USERNAME and password of a derived or REST credential. */
-static enum ctl_exit make_password(struct ctl *ctl, const struct stored_key *key,
-                                   const char *user_id, int64_t expiry,
-                                   char username[TURNCRED_USERNAME_MAX + 1],
-                                   char password[TURNCRED_PASSWORD_MAX]) {
+static enum ctl_exit make_password(struct ctl *ctl, const struct stored_key *key, const char *user_id, int64_t expiry,
+                                   char username[TURNCRED_USERNAME_MAX + 1], char password[TURNCRED_PASSWORD_MAX]) {
   struct turncred_key ready = {0};
   struct turncred_ws *ws = turncred_ws_new(1);
   enum turncred_err err =
-      ws ? turncred_key_init(&ready, key->use, key->alg, key->derivation, key->k, key->k_len)
-         : TURNCRED_NO_MEMORY;
-  if (!err)
-    err = mint_password(ws, &ready, key->username_format, user_id, key->realm, expiry, username,
-                        password);
+      ws ? turncred_key_init(&ready, key->use, key->alg, key->derivation, key->k, key->k_len) : TURNCRED_NO_MEMORY;
+  if (!err) {
+    err = mint_password(ws, &ready, key->username_format, user_id, key->realm, expiry, username, password);
+  }
   turncred_ws_free(ws);
   turncred_key_clear(&ready);
-  if (err == TURNCRED_BAD_USERNAME || err == TURNCRED_NO_SPACE)
+  if (err == TURNCRED_BAD_USERNAME || err == TURNCRED_NO_SPACE) {
     return ctl_fail(ctl, CTL_REFUSED, "USER: %s", turncred_err_text(err));
+  }
   return err ? ctl_fail(ctl, CTL_INTERNAL, "%s", turncred_err_text(err)) : CTL_OK;
 }
 
@@ -303,30 +314,37 @@ enum ctl_exit cmd_credential_issue(struct ctl *ctl) {
   char username[TURNCRED_USERNAME_MAX + 1], password[TURNCRED_PASSWORD_MAX];
   char user_id[TURNCRED_USERNAME_MAX + 1];
   int64_t lifetime = 0, expiry = 0;
-  if (keyring_use_parse(kind, &use) || use == TURNCRED_USE_TOKEN)
+  if (keyring_use_parse(kind, &use) || use == TURNCRED_USE_TOKEN) {
     return ctl_fail(ctl, CTL_USAGE, "--kind: \"%s\" is not one of derived, rest", kind);
+  }
   enum ctl_exit rc = read_policy(ctl, realm, kind, &policy);
-  if (!rc)
+  if (!rc) {
     rc = read_lifetime(ctl, &policy, &lifetime);
-  if (!rc)
+  }
+  if (!rc) {
     rc = user_id_of(ctl, &policy, use, user, user_id, sizeof user_id);
-  if (!rc)
+  }
+  if (!rc) {
     rc = keyring_signer(ctl, realm, use, ctl_get(ctl, "kid"), &key);
-  if (!rc)
+  }
+  if (!rc) {
     rc = outlive_revocation(ctl, &policy, &key, user, &lifetime);
+  }
   expiry = time(NULL) + lifetime;
-  if (!rc)
+  if (!rc) {
     rc = make_password(ctl, &key, user_id, expiry, username, password);
-  if (!rc)
+  }
+  if (!rc) {
     rc = record(ctl, &key, user, "", expiry);
+  }
   keyring_clear(&key);
-  if (!rc)
+  if (!rc) {
     rc = ctl_print_record(ctl,
-                          json_pack("{s:s, s:s, s:s, s:I, s:I, s:o}", "username", username,
-                                    "password", password, "realm", realm, "ttl",
-                                    (json_int_t)lifetime, "expires_at", (json_int_t)expiry, "uris",
-                                    uris_of(ctl)),
+                          json_pack("{s:s, s:s, s:s, s:I, s:I, s:o}", "username", username, "password", password,
+                                    "realm", realm, "ttl", (json_int_t)lifetime, "expires_at", (json_int_t)expiry,
+                                    "uris", uris_of(ctl)),
                           credential_columns);
+  }
   turncred_cleanse(password, sizeof password);
   return rc;
 }

@@ -20,8 +20,9 @@
  * keep their settings beside it (/etc/turncred). CTL_REFUSED if one cannot be made. */
 static enum ctl_exit make_folders(const struct ctl *ctl, const char *path) {
   char folder[PATH_MAX];
-  if (strlen(path) >= sizeof folder)
+  if (strlen(path) >= sizeof folder) {
     return ctl_fail(ctl, CTL_REFUSED, "PATH: longer than %zu octets", sizeof folder - 1);
+  }
   const char *rest = path + strspn(path, "/");
   for (const char *slash = strchr(rest, '/'); slash; slash = strchr(rest, '/')) {
     size_t len = (size_t)(slash - path);
@@ -29,8 +30,9 @@ static enum ctl_exit make_folders(const struct ctl *ctl, const char *path) {
     mode_t mode = strchr(rest, '/') ? 0755 : 0700;
     snprintf(folder, sizeof folder, "%.*s", (int)len, path);
     if (!mkdir(folder, mode)) {
-      if (chmod(folder, mode)) /* whatever the umask is */
+      if (chmod(folder, mode)) { /* whatever the umask is */
         return ctl_fail(ctl, CTL_REFUSED, "folder %s: %s", folder, strerror(errno));
+      }
     } else if (errno != EEXIST) {
       return ctl_fail(ctl, CTL_REFUSED, "folder %s cannot be made: %s", folder, strerror(errno));
     }
@@ -46,9 +48,11 @@ enum ctl_exit cmd_kek_generate(struct ctl *ctl) {
   char text[512];
   /* no folder is made for a name that kek_generate refuses */
   enum ctl_exit rc = kek_id_valid(id) ? make_folders(ctl, path) : CTL_OK;
-  if (rc)
+  if (rc) {
     return rc;
-  if (kek_generate(path, text, sizeof text))
+  }
+  if (kek_generate(path, text, sizeof text)) {
     return ctl_fail(ctl, CTL_REFUSED, "%s", text);
+  }
   return ctl_print_record(ctl, json_pack("{s:s, s:s}", "path", path, "kek_id", id), columns);
 }

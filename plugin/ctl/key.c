@@ -15,11 +15,11 @@
 #include <string.h>
 #include <time.h>
 
-#define KEY_COLUMNS                                                                                \
-  "realm, kid, use, alg, derivation, username_format, state, "                                     \
-  "extract(epoch FROM not_before)::bigint AS not_before, "                                         \
-  "extract(epoch FROM sign_until)::bigint AS sign_until, "                                         \
-  "extract(epoch FROM accept_until)::bigint AS accept_until, allow_zero_iv, subject_tag, "         \
+#define KEY_COLUMNS                                                                                                    \
+  "realm, kid, use, alg, derivation, username_format, state, "                                                         \
+  "extract(epoch FROM not_before)::bigint AS not_before, "                                                             \
+  "extract(epoch FROM sign_until)::bigint AS sign_until, "                                                             \
+  "extract(epoch FROM accept_until)::bigint AS accept_until, allow_zero_iv, subject_tag, "                             \
   "tokens_reserved, is_sealed, kek_id, extract(epoch FROM created_at)::bigint AS created_at"
 
 static const struct ctl_column record_columns[] = {
@@ -57,8 +57,8 @@ static enum ctl_exit key_row(struct ctl *ctl, const char *realm, const char *kid
   struct pg_params p = {0};
   pg_text(&p, realm);
   pg_text(&p, kid);
-  enum ctl_exit rc = ctl_row(
-      ctl, "SELECT " KEY_COLUMNS " FROM turncred.key_list WHERE realm = $1 AND kid = $2", &p, row);
+  enum ctl_exit rc =
+      ctl_row(ctl, "SELECT " KEY_COLUMNS " FROM turncred.key_list WHERE realm = $1 AND kid = $2", &p, row);
   return rc || *row ? rc : no_such_key(ctl, realm, kid);
 }
 
@@ -84,11 +84,12 @@ enum ctl_exit cmd_key_list(struct ctl *ctl) {
   json_t *list = NULL;
   pg_text(&p, ctl_operand(ctl, 0));
   enum ctl_exit rc = ctl_operand(ctl, 0) ? ctl_need_realm(ctl, ctl_operand(ctl, 0)) : CTL_OK;
-  if (!rc)
+  if (!rc) {
     rc = ctl_rows(ctl,
                   "SELECT " KEY_COLUMNS " FROM turncred.key_list WHERE $1::text IS NULL OR realm = "
                   "$1 ORDER BY realm, use, created_at, kid",
                   &p, &list);
+  }
   return rc ? rc : ctl_print_list(ctl, list, columns);
 }
 
@@ -96,38 +97,43 @@ enum ctl_exit cmd_key_list(struct ctl *ctl) {
 static enum ctl_exit read_kind(const struct ctl *ctl, struct stored_key *key) {
   const char *text = ctl_get(ctl, "use");
   key->use = TURNCRED_USE_TOKEN;
-  if (text && keyring_use_parse(text, &key->use))
+  if (text && keyring_use_parse(text, &key->use)) {
     return ctl_fail(ctl, CTL_USAGE, "--use: \"%s\" is not one of token, derived, rest", text);
+  }
   key->alg = key->use == TURNCRED_USE_TOKEN  ? TURNCRED_A256GCM
              : key->use == TURNCRED_USE_REST ? TURNCRED_HMAC_SHA1
                                              : TURNCRED_HMAC_SHA256;
   text = ctl_get(ctl, "alg");
-  if (text && turncred_alg_parse(text, &key->alg))
+  if (text && turncred_alg_parse(text, &key->alg)) {
     return ctl_fail(ctl, CTL_USAGE,
                     "--alg: \"%s\" is not one of A256GCM, A128GCM, A256CBC-HS512 (token), sha256 "
                     "(derived), sha1, sha256, sha384, sha512 (rest)",
                     text);
+  }
   text = ctl_get(ctl, "derivation");
-  if (text && turncred_derivation_parse(text, &key->derivation))
+  if (text && turncred_derivation_parse(text, &key->derivation)) {
     return ctl_fail(ctl, CTL_USAGE, "--derivation: \"%s\" is not one of none, hkdf-sha256", text);
+  }
   text = ctl_get(ctl, "username-format");
-  key->username_format =
-      key->use == TURNCRED_USE_REST ? TURNCRED_TIMESTAMP_USER_ID : TURNCRED_USER_ID_TIMESTAMP;
-  if (text && turncred_username_format_parse(text, &key->username_format))
-    return ctl_fail(ctl, CTL_USAGE,
-                    "--username-format: \"%s\" is not one of user-id:timestamp, timestamp:user-id",
+  key->username_format = key->use == TURNCRED_USE_REST ? TURNCRED_TIMESTAMP_USER_ID : TURNCRED_USER_ID_TIMESTAMP;
+  if (text && turncred_username_format_parse(text, &key->username_format)) {
+    return ctl_fail(ctl, CTL_USAGE, "--username-format: \"%s\" is not one of user-id:timestamp, timestamp:user-id",
                     text);
-  if (key->use != TURNCRED_USE_REST && !turncred_key_length(key->use, key->alg, key->derivation))
+  }
+  if (key->use != TURNCRED_USE_REST && !turncred_key_length(key->use, key->alg, key->derivation)) {
     return ctl_fail(ctl, CTL_USAGE, "--use %s does not go with --alg %s and --derivation %s",
                     turncred_use_name(key->use), turncred_alg_name(key->alg),
                     turncred_derivation_name(key->derivation));
+  }
   text = ctl_get(ctl, "state");
-  if (text && strcmp(text, "active") && strcmp(text, "published"))
+  if (text && strcmp(text, "active") && strcmp(text, "published")) {
     return ctl_fail(ctl, CTL_USAGE, "--state: \"%s\" is not one of active, published", text);
+  }
   snprintf(key->state, sizeof key->state, "%s", text ? text : "active");
   text = ctl_get(ctl, "subject-tag");
-  if (text && strcmp(text, "yes") && strcmp(text, "no"))
+  if (text && strcmp(text, "yes") && strcmp(text, "no")) {
     return ctl_fail(ctl, CTL_USAGE, "--subject-tag: \"%s\" is not yes or no", text);
+  }
   key->subject_tag = text && !strcmp(text, "yes");
   key->allow_zero_iv = ctl_has(ctl, "allow-zero-iv");
   return CTL_OK;
@@ -139,33 +145,33 @@ static enum ctl_exit read_octets(const struct ctl *ctl, struct stored_key *key) 
   const char *from = ctl_get(ctl, "from");
   char text[512];
   if (from) {
-    if (secret_read(from, "--from", key->k, sizeof key->k, &key->k_len, text, sizeof text))
+    if (secret_read(from, "--from", key->k, sizeof key->k, &key->k_len, text, sizeof text)) {
       return ctl_fail(ctl, CTL_USAGE, "%s", text);
+    }
     if (need ? key->k_len != need : !key->k_len) {
       size_t got = key->k_len;
       keyring_clear(key);
-      return need ? ctl_fail(
-                        ctl, CTL_REFUSED,
-                        "--from: the file holds %zu octets, exactly %zu raw octets are needed (no "
-                        "base64, no newline); nothing is padded or cut",
-                        got, need)
-                  : ctl_fail(ctl, CTL_REFUSED,
-                             "--from: the file is empty; a secret has 1 to %d octets",
+      return need ? ctl_fail(ctl, CTL_REFUSED,
+                             "--from: the file holds %zu octets, exactly %zu raw octets are needed (no "
+                             "base64, no newline); nothing is padded or cut",
+                             got, need)
+                  : ctl_fail(ctl, CTL_REFUSED, "--from: the file is empty; a secret has 1 to %d octets",
                              TURNCRED_KEY_MAX);
     }
-    if (key->use == TURNCRED_USE_REST && key->k[key->k_len - 1] == '\n')
-      return ctl_fail(
-          ctl, CTL_REFUSED,
-          "--from: the secret ends with a newline, which would be part of it; write the file "
-          "with printf %%s");
+    if (key->use == TURNCRED_USE_REST && key->k[key->k_len - 1] == '\n') {
+      return ctl_fail(ctl, CTL_REFUSED,
+                      "--from: the secret ends with a newline, which would be part of it; write the file "
+                      "with printf %%s");
+    }
     return CTL_OK;
   }
   if (key->use == TURNCRED_USE_REST) {
     /* 64 hexadecimal digits, since other programs take the secret as text */
     uint8_t random[TURNCRED_KEY_MAX / 2];
     char hex[TURNCRED_KEY_MAX + 1];
-    if (RAND_priv_bytes(random, sizeof random) != 1)
+    if (RAND_priv_bytes(random, sizeof random) != 1) {
       return ctl_fail(ctl, CTL_INTERNAL, "the random number generator failed");
+    }
     turncred_hex_encode(random, sizeof random, hex, sizeof hex);
     memcpy(key->k, hex, TURNCRED_KEY_MAX);
     key->k_len = TURNCRED_KEY_MAX;
@@ -173,32 +179,35 @@ static enum ctl_exit read_octets(const struct ctl *ctl, struct stored_key *key) 
     turncred_cleanse(hex, sizeof hex);
     return CTL_OK;
   }
-  if (RAND_priv_bytes(key->k, (int)need) != 1)
+  if (RAND_priv_bytes(key->k, (int)need) != 1) {
     return ctl_fail(ctl, CTL_INTERNAL, "the random number generator failed");
+  }
   key->k_len = need;
   return CTL_OK;
 }
 
 /* Which key encryption key seals a new row of the realm: *kek_id, NULL for a plain row. The caller
  * frees *ring and *of_realm, which *kek_id may point into. */
-static enum ctl_exit choose_kek(struct ctl *ctl, const char *realm, struct kek_ring **ring,
-                                char **of_realm, const char **kek_id) {
+static enum ctl_exit choose_kek(struct ctl *ctl, const char *realm, struct kek_ring **ring, char **of_realm,
+                                const char **kek_id) {
   struct pg_params p = {0};
   json_t *row = NULL;
   pg_text(&p, realm);
-  enum ctl_exit rc =
-      ctl_row(ctl, "SELECT at_rest, kek_id FROM turncred.realm WHERE name = $1", &p, &row);
-  if (!rc && !row)
+  enum ctl_exit rc = ctl_row(ctl, "SELECT at_rest, kek_id FROM turncred.realm WHERE name = $1", &p, &row);
+  if (!rc && !row) {
     rc = ctl_need_realm(ctl, realm);
+  }
   bool plain = !rc && !strcmp(json_string_value(json_object_get(row, "at_rest")), "plain");
   const char *id = rc ? NULL : json_string_value(json_object_get(row, "kek_id"));
   *of_realm = id ? strdup(id) : NULL;
   json_decref(row);
   *kek_id = NULL;
-  if (!rc)
+  if (!rc) {
     rc = plain ? keyring_load_optional(ctl, ring) : keyring_load(ctl, ring);
-  if (!rc && *ring)
+  }
+  if (!rc && *ring) {
     rc = keyring_choose(ctl, *ring, ctl_get(ctl, "kek-id"), *of_realm, kek_id);
+  }
   return rc;
 }
 
@@ -206,34 +215,40 @@ static enum ctl_exit choose_kek(struct ctl *ctl, const char *realm, struct kek_r
 static enum ctl_exit save_octets(const struct ctl *ctl, const struct stored_key *key) {
   const char *path = ctl_get(ctl, "save");
   char text[512];
-  if (!path)
+  if (!path) {
     return CTL_OK;
-  return secret_write_new(path, key->k, key->k_len, text, sizeof text)
-             ? ctl_fail(ctl, CTL_REFUSED, "--save: %s", text)
-             : CTL_OK;
+  }
+  return secret_write_new(path, key->k, key->k_len, text, sizeof text) ? ctl_fail(ctl, CTL_REFUSED, "--save: %s", text)
+                                                                       : CTL_OK;
 }
 
 /* The new key's realm, KID, times and octets, from the operands and options. */
-static enum ctl_exit read_new_key(struct ctl *ctl, struct stored_key *key,
-                                  struct key_window *window) {
+static enum ctl_exit read_new_key(struct ctl *ctl, struct stored_key *key, struct key_window *window) {
   const char *realm = ctl_operand(ctl, 0), *kid = ctl_operand(ctl, 1);
   int64_t now = time(NULL);
   enum ctl_exit rc = read_kind(ctl, key);
-  if (!rc)
+  if (!rc) {
     rc = ctl_get_time(ctl, "not-before", now, &window->not_before);
-  if (!rc)
+  }
+  if (!rc) {
     rc = ctl_get_time(ctl, "sign-until", now, &window->sign_until);
-  if (!rc)
+  }
+  if (!rc) {
     rc = ctl_get_time(ctl, "accept-until", now, &window->accept_until);
-  if (!rc && kid && strlen(kid) > TURNCRED_USERNAME_MAX)
+  }
+  if (!rc && kid && strlen(kid) > TURNCRED_USERNAME_MAX) {
     rc = ctl_fail(ctl, CTL_USAGE, "KID: at most %d octets", TURNCRED_USERNAME_MAX);
-  if (!rc && strlen(realm) > TURNCRED_REALM_MAX)
+  }
+  if (!rc && strlen(realm) > TURNCRED_REALM_MAX) {
     rc = ctl_fail(ctl, CTL_USAGE, "REALM: at most %d octets", TURNCRED_REALM_MAX);
-  if (rc)
+  }
+  if (rc) {
     return rc;
+  }
   snprintf(key->realm, sizeof key->realm, "%s", realm);
-  if (!kid)
+  if (!kid) {
     return keyring_new_kid(ctl, key->use, key->kid, sizeof key->kid);
+  }
   snprintf(key->kid, sizeof key->kid, "%s", kid);
   return CTL_OK;
 }
@@ -246,22 +261,30 @@ enum ctl_exit cmd_key_add(struct ctl *ctl) {
   char *of_realm = NULL;
   json_t *row = NULL;
   enum ctl_exit rc = read_new_key(ctl, &key, &window);
-  if (!rc)
+  if (!rc) {
     rc = choose_kek(ctl, key.realm, &ring, &of_realm, &kek_id);
-  if (!rc)
+  }
+  if (!rc) {
     rc = read_octets(ctl, &key);
-  if (!rc)
+  }
+  if (!rc) {
     rc = ctl_begin(ctl);
-  if (!rc && ctl_has(ctl, "from"))
+  }
+  if (!rc && ctl_has(ctl, "from")) {
     rc = keyring_refuse_reuse(ctl, ring, &key);
-  if (!rc)
+  }
+  if (!rc) {
     rc = keyring_refuse_crowd(ctl, &key);
-  if (!rc)
+  }
+  if (!rc) {
     rc = keyring_insert(ctl, ring, &key, kek_id, &window, ctl_has(ctl, "subject-tag"));
-  if (!rc)
+  }
+  if (!rc) {
     rc = key_row(ctl, key.realm, key.kid, &row);
-  if (!rc)
+  }
+  if (!rc) {
     rc = save_octets(ctl, &key);
+  }
   keyring_clear(&key);
   kek_ring_free(ring);
   free(of_realm);
@@ -275,22 +298,21 @@ static enum ctl_exit read_acceptance(struct ctl *ctl, struct stored_key *key, bo
   json_t *row = NULL;
   pg_text(&p, key->realm);
   pg_text(&p, key->kid);
-  enum ctl_exit rc =
-      ctl_row(ctl,
-              "SELECT use, state <> 'disabled' AND coalesce(accept_until, 'infinity') > now() "
-              "AS accepted FROM turncred.key WHERE realm = $1 AND kid = $2",
-              &p, &row);
+  enum ctl_exit rc = ctl_row(ctl,
+                             "SELECT use, state <> 'disabled' AND coalesce(accept_until, 'infinity') > now() "
+                             "AS accepted FROM turncred.key WHERE realm = $1 AND kid = $2",
+                             &p, &row);
   *accepted = json_is_true(json_object_get(row, "accepted"));
-  if (row)
+  if (row) {
     turncred_use_parse(json_string_value(json_object_get(row, "use")), &key->use);
+  }
   json_decref(row);
   return rc;
 }
 
 /* Changes the key that the operands name by one statement, whose $1 and $2 are realm and KID, and
  * prints the key, or that it is removed. */
-static enum ctl_exit change_key(struct ctl *ctl, const char *sql, struct pg_params *params,
-                                bool removed) {
+static enum ctl_exit change_key(struct ctl *ctl, const char *sql, struct pg_params *params, bool removed) {
   const char *realm = ctl_operand(ctl, 0), *kid = ctl_operand(ctl, 1);
   json_t *row = NULL;
   int64_t rows = 0;
@@ -299,20 +321,26 @@ static enum ctl_exit change_key(struct ctl *ctl, const char *sql, struct pg_para
   snprintf(key.realm, sizeof key.realm, "%s", realm);
   snprintf(key.kid, sizeof key.kid, "%s", kid);
   enum ctl_exit rc = ctl_begin(ctl);
-  if (!rc)
+  if (!rc) {
     rc = read_acceptance(ctl, &key, &before);
-  if (!rc)
+  }
+  if (!rc) {
     rc = ctl_run(ctl, sql, params, &rows);
-  if (!rc && !rows)
+  }
+  if (!rc && !rows) {
     rc = no_such_key(ctl, realm, kid);
-  if (!rc)
+  }
+  if (!rc) {
     rc = read_acceptance(ctl, &key, &after);
-  if (!rc && after && !before)
+  }
+  if (!rc && after && !before) {
     rc = keyring_refuse_crowd(ctl, &key);
-  if (!rc && removed)
+  }
+  if (!rc && removed) {
     row = json_pack("{s:s, s:s, s:s}", "realm", realm, "kid", kid, "state", "removed");
-  else if (!rc)
+  } else if (!rc) {
     rc = key_row(ctl, realm, kid, &row);
+  }
   return ctl_finish_change(ctl, rc, row, record_columns);
 }
 
@@ -326,42 +354,41 @@ static void add_operands(const struct ctl *ctl, struct pg_params *p) {
 static enum ctl_exit refuse_tag_key(const struct ctl *ctl) {
   return strcmp(ctl_operand(ctl, 1), TURNCRED_TAG_KID)
              ? CTL_OK
-             : ctl_fail(
-                   ctl, CTL_REFUSED,
-                   "key \"" TURNCRED_TAG_KID "\" makes the tags by which servers tell the "
-                   "subjects of tokens apart: it verifies nothing, so it has no states and no "
-                   "windows. To have tokens without tags: realm set --subject-tag no, then key "
-                   "rotate");
+             : ctl_fail(ctl, CTL_REFUSED,
+                        "key \"" TURNCRED_TAG_KID "\" makes the tags by which servers tell the "
+                        "subjects of tokens apart: it verifies nothing, so it has no states and no "
+                        "windows. To have tokens without tags: realm set --subject-tag no, then key "
+                        "rotate");
 }
 
 enum ctl_exit cmd_key_disable(struct ctl *ctl) {
   struct pg_params p = {0};
   enum ctl_exit rc = refuse_tag_key(ctl);
-  if (rc)
+  if (rc) {
     return rc;
+  }
   add_operands(ctl, &p);
-  return change_key(ctl, "UPDATE turncred.key SET state = 'disabled' WHERE realm = $1 AND kid = $2",
-                    &p, false);
+  return change_key(ctl, "UPDATE turncred.key SET state = 'disabled' WHERE realm = $1 AND kid = $2", &p, false);
 }
 
 enum ctl_exit cmd_key_set(struct ctl *ctl) {
   static const struct {
     const char *option, *column;
-  } times[] = {
-      {"not-before", "not_before"}, {"sign-until", "sign_until"}, {"accept-until", "accept_until"}};
+  } times[] = {{"not-before", "not_before"}, {"sign-until", "sign_until"}, {"accept-until", "accept_until"}};
   struct pg_params p = {0};
   char sql[512] = "UPDATE turncred.key SET ";
   size_t at = strlen(sql), start = at;
   const char *state = ctl_get(ctl, "state");
   int64_t now = time(NULL);
   int refused = refuse_tag_key(ctl);
-  if (refused)
+  if (refused) {
     return refused;
+  }
   add_operands(ctl, &p);
   if (state && strcmp(state, "published") && strcmp(state, "active") && strcmp(state, "retired") &&
-      strcmp(state, "disabled"))
-    return ctl_fail(ctl, CTL_USAGE,
-                    "--state: \"%s\" is not one of published, active, retired, disabled", state);
+      strcmp(state, "disabled")) {
+    return ctl_fail(ctl, CTL_USAGE, "--state: \"%s\" is not one of published, active, retired, disabled", state);
+  }
   if (state) {
     pg_text(&p, state);
     at += (size_t)snprintf(sql + at, sizeof sql - at, "state = $%d", p.count);
@@ -369,18 +396,20 @@ enum ctl_exit cmd_key_set(struct ctl *ctl) {
   for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
     const char *text = ctl_get(ctl, times[i].option);
     int64_t value = 0;
-    if (!text)
+    if (!text) {
       continue;
-    enum ctl_exit rc =
-        strcmp(text, "open") ? ctl_get_time(ctl, times[i].option, now, &value) : CTL_OK;
-    if (rc)
+    }
+    enum ctl_exit rc = strcmp(text, "open") ? ctl_get_time(ctl, times[i].option, now, &value) : CTL_OK;
+    if (rc) {
       return rc;
+    }
     pg_time(&p, value);
-    at += (size_t)snprintf(sql + at, sizeof sql - at, "%s%s = to_timestamp($%d::bigint)",
-                           at > start ? ", " : "", times[i].column, p.count);
+    at += (size_t)snprintf(sql + at, sizeof sql - at, "%s%s = to_timestamp($%d::bigint)", at > start ? ", " : "",
+                           times[i].column, p.count);
   }
-  if (at == start)
+  if (at == start) {
     return ctl_fail(ctl, CTL_USAGE, "nothing to set; see turncredctl key set --help");
+  }
   snprintf(sql + at, sizeof sql - at, " WHERE realm = $1 AND kid = $2");
   return change_key(ctl, sql, &p, false);
 }
@@ -393,19 +422,18 @@ enum ctl_exit cmd_key_remove(struct ctl *ctl) {
   if (!rc) {
     const char *state = json_string_value(json_object_get(row, "state"));
     json_int_t until = json_integer_value(json_object_get(row, "accept_until"));
-    if (!strcmp(ctl_operand(ctl, 1), TURNCRED_TAG_KID) && !ctl_has(ctl, "now"))
-      rc = ctl_fail(
-          ctl, CTL_REFUSED,
-          "key \"" TURNCRED_TAG_KID "\" makes the subject tags of this realm's tokens: "
-          "tokens under the next one name every user anew, so allocations held now cannot "
-          "be renewed (441). Give --now to remove it all the same; the next token makes a new one");
-    else if (strcmp(state, "disabled") && (!until || until > time(NULL)) && !ctl_has(ctl, "now"))
+    if (!strcmp(ctl_operand(ctl, 1), TURNCRED_TAG_KID) && !ctl_has(ctl, "now")) {
+      rc = ctl_fail(ctl, CTL_REFUSED,
+                    "key \"" TURNCRED_TAG_KID "\" makes the subject tags of this realm's tokens: "
+                    "tokens under the next one name every user anew, so allocations held now cannot "
+                    "be renewed (441). Give --now to remove it all the same; the next token makes a new one");
+    } else if (strcmp(state, "disabled") && (!until || until > time(NULL)) && !ctl_has(ctl, "now")) {
       rc = ctl_fail(ctl, CTL_REFUSED,
                     "key \"%s\" is %s: credentials under it would fail at once. Rotate or disable "
                     "it first, wait for its accept_until, or give --now",
                     ctl_operand(ctl, 1), state);
+    }
   }
   json_decref(row);
-  return rc ? rc
-            : change_key(ctl, "DELETE FROM turncred.key WHERE realm = $1 AND kid = $2", &p, true);
+  return rc ? rc : change_key(ctl, "DELETE FROM turncred.key WHERE realm = $1 AND kid = $2", &p, true);
 }

@@ -14,8 +14,9 @@ enum ctl_exit key_file_read(const struct ctl *ctl, enum turncred_use use, enum t
   uint8_t k[TURNCRED_KEY_MAX];
   size_t len = 0;
   char text[512];
-  if (secret_read(ctl_get(ctl, "key-file"), "--key-file", k, sizeof k, &len, text, sizeof text))
+  if (secret_read(ctl_get(ctl, "key-file"), "--key-file", k, sizeof k, &len, text, sizeof text)) {
     return ctl_fail(ctl, CTL_USAGE, "%s", text);
+  }
   enum turncred_err err = turncred_key_init(key, use, alg, derivation, k, len);
   turncred_cleanse(k, sizeof k);
   if (err == TURNCRED_BAD_KEY) {
@@ -25,8 +26,7 @@ enum ctl_exit key_file_read(const struct ctl *ctl, enum turncred_use use, enum t
                            "exactly "
                            "%zu raw octets (no base64, no newline)",
                            len, turncred_alg_name(alg), turncred_derivation_name(derivation), need)
-                : ctl_fail(ctl, CTL_REFUSED,
-                           "--key-file: the file holds %zu octets; 1 to %d are needed", len,
+                : ctl_fail(ctl, CTL_REFUSED, "--key-file: the file holds %zu octets; 1 to %d are needed", len,
                            TURNCRED_KEY_MAX);
   }
   return err ? ctl_core_error(ctl, "--key-file", err) : CTL_OK;

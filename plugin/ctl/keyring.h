@@ -48,27 +48,24 @@ enum ctl_exit keyring_choose(const struct ctl *ctl, const struct kek_ring *ring,
 enum ctl_exit keyring_rows(struct ctl *ctl, const struct kek_ring *ring, const char *condition,
                            const struct pg_params *params, struct stored_key **out, size_t *count);
 /* The key with which issuers sign now in this realm, or the key kid if it is not NULL, opened. */
-enum ctl_exit keyring_signer(struct ctl *ctl, const char *realm, enum turncred_use use,
-                             const char *kid, struct stored_key *key);
+enum ctl_exit keyring_signer(struct ctl *ctl, const char *realm, enum turncred_use use, const char *kid,
+                             struct stored_key *key);
 /* Refuses octets that another key already has for another purpose, in any realm whose keys ring
  * opens. */
-enum ctl_exit keyring_refuse_reuse(struct ctl *ctl, const struct kek_ring *ring,
-                                   const struct stored_key *key);
+enum ctl_exit keyring_refuse_reuse(struct ctl *ctl, const struct kek_ring *ring, const struct stored_key *key);
 /* Derived and rest credentials do not name their key: servers try STORE_DERIVED_KEYS_MAX of a
  * realm. Refuses this one beside so many others, which would shut out what the oldest one signed.
  */
 enum ctl_exit keyring_refuse_crowd(struct ctl *ctl, const struct stored_key *key);
 /* Adds the row, sealed under kek_id, or plain if kek_id is NULL. has_subject_tag: key->subject_tag
  * is given; else the realm decides. */
-enum ctl_exit keyring_insert(struct ctl *ctl, const struct kek_ring *ring,
-                             const struct stored_key *key, const char *kek_id,
-                             const struct key_window *window, bool has_subject_tag);
+enum ctl_exit keyring_insert(struct ctl *ctl, const struct kek_ring *ring, const struct stored_key *key,
+                             const char *kek_id, const struct key_window *window, bool has_subject_tag);
 /* token, derived or rest; TURNCRED_BAD_ALGORITHM for others: the key of subject tags is not made,
  * rotated or issued with by hand. */
 enum turncred_err keyring_use_parse(const char *text, enum turncred_use *use);
 /* The realm's key of subject tags, made if there is none yet; signer is the key that signs. */
-enum ctl_exit keyring_tag_key(struct ctl *ctl, const struct stored_key *signer,
-                              uint8_t key[TAG_KEY_OCTETS]);
+enum ctl_exit keyring_tag_key(struct ctl *ctl, const struct stored_key *signer, uint8_t key[TAG_KEY_OCTETS]);
 /* Makes a KID that no key has: the use, the day, random digits. */
 enum ctl_exit keyring_new_kid(const struct ctl *ctl, enum turncred_use use, char *out, size_t cap);
 

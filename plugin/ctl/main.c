@@ -38,8 +38,9 @@ static enum ctl_exit show_commands(struct ctl *ctl) {
 
 /* What jansson frees may hold passwords and session keys. */
 static void cleanse_and_free(void *p) {
-  if (p)
+  if (p) {
     turncred_cleanse(p, malloc_usable_size(p));
+  }
   free(p);
 }
 
@@ -49,21 +50,24 @@ int main(int argc, char **argv) {
   json_set_alloc_funcs(malloc, cleanse_and_free);
   signal(SIGPIPE, SIG_IGN); /* a peer that hangs up is an error like any other */
   enum ctl_exit rc = ctl_parse(&ctl, ctl_commands, ctl_global_options, argc, argv);
-  if (rc)
+  if (rc) {
     return rc;
+  }
   if (ctl_has(&ctl, "version")) {
     puts("turncredctl " PACKAGE_VERSION);
     return CTL_OK;
   }
-  if (!ctl.command)
+  if (!ctl.command) {
     return show_commands(&ctl);
+  }
   if (ctl.help) {
     ctl_help(&ctl);
     return CTL_OK;
   }
   rc = ctl.command->run(&ctl);
-  if (ctl.db)
+  if (ctl.db) {
     pg_close(ctl.db);
+  }
   free(ctl.db);
   free(ctl.database);
   free(ctl.kek);

@@ -18,31 +18,34 @@ enum ctl_exit cmd_maintain(struct ctl *ctl) {
   int64_t keep_change = 7 * 86400, keep_issue_log = 90 * 86400, purged = 0;
   json_t *list = NULL;
   enum ctl_exit rc = ctl_get_duration(ctl, "keep-changes", 3600, 31536000, &keep_change);
-  if (!rc)
+  if (!rc) {
     rc = ctl_get_duration(ctl, "keep-issue-log", 3600, 315360000, &keep_issue_log);
+  }
   pg_int(&p, keep_change);
   pg_int(&p, keep_issue_log);
-  if (!rc)
+  if (!rc) {
     rc = ctl_rows(ctl,
                   "SELECT action, object FROM turncred.maintain_partitions(make_interval(secs => "
                   "$1::bigint), make_interval(secs => $2::bigint))",
                   &p, &list);
+  }
   for (int i = 0; !rc && i < PURGE_BATCHES_MAX; i++) {
     char *text = NULL;
     rc = ctl_value(ctl, "SELECT turncred.purge_expired()", NULL, &text);
     int64_t n = text ? strtoll(text, NULL, 10) : 0;
     free(text);
     purged += n;
-    if (!n)
+    if (!n) {
       break;
+    }
   }
   if (rc) {
     json_decref(list);
     return rc;
   }
-  if (purged)
+  if (purged) {
     json_array_append_new(list, json_pack("{s:s, s:o}", "action", "purge", "object",
-                                          json_sprintf("%lld expired credentials and revocations",
-                                                       (long long)purged)));
+                                          json_sprintf("%lld expired credentials and revocations", (long long)purged)));
+  }
   return ctl_print_list(ctl, list, columns);
 }

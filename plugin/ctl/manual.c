@@ -15,18 +15,20 @@
 static void put_text(const char *text, bool sentences) {
   bool first = true;
   for (; *text; text++) {
-    if (first && (*text == '.' || *text == '\''))
+    if (first && (*text == '.' || *text == '\'')) {
       fputs("\\&", stdout);
+    }
     first = *text == '\n';
-    if (*text == '\\')
+    if (*text == '\\') {
       fputs("\\e", stdout);
-    else if (*text == '-' && text[1] == '-')
+    } else if (*text == '-' && text[1] == '-') {
       fputs("\\-", stdout);
-    else if (sentences && *text == '.' && text[1] == ' ' && text[2] >= 'A' && text[2] <= 'Z') {
+    } else if (sentences && *text == '.' && text[1] == ' ' && text[2] >= 'A' && text[2] <= 'Z') {
       fputs(".\n", stdout);
       text++;
-    } else
+    } else {
       putchar(*text);
+    }
   }
 }
 
@@ -34,13 +36,12 @@ static void put_options(const struct ctl_option *options) {
   puts(".Bl -tag -width Ds");
   for (; options->name; options++) {
     printf(".It Fl \\-%s", options->name);
-    if (options->value)
+    if (options->value) {
       printf(" Ar %s", options->value);
+    }
     putchar('\n');
     put_text(options->help, true);
-    puts(options->flags & CTL_REQUIRED ? ".\nRequired."
-         : options->flags & CTL_REPEAT ? ".\nMay be repeated."
-                                       : ".");
+    puts(options->flags & CTL_REQUIRED ? ".\nRequired." : options->flags & CTL_REPEAT ? ".\nMay be repeated." : ".");
   }
   puts(".El");
 }
@@ -48,10 +49,11 @@ static void put_options(const struct ctl_option *options) {
 static void put_operands(const char *operands) {
   for (const char *word = operands; word && *word;) {
     size_t len = strcspn(word, " ");
-    if (*word == '[')
+    if (*word == '[') {
       printf(" Op Ar %.*s", (int)len - 2, word + 1);
-    else
+    } else {
       printf(" Ar %.*s", (int)len, word);
+    }
     word += len;
     word += *word == ' ';
   }
@@ -66,10 +68,12 @@ static void put_details(const char *details) {
     char line[256];
     snprintf(line, sizeof line, "%.*s", (int)len, details);
     bool literal = len && !strncmp(line, "  ", 2);
-    if (literal && !example)
+    if (literal && !example) {
       puts(".Bd -literal -offset indent");
-    if (!literal && example)
+    }
+    if (!literal && example) {
       puts(".Ed");
+    }
     example = literal;
     if (len) {
       put_text(literal ? line + 2 : line, !literal);
@@ -80,8 +84,9 @@ static void put_details(const char *details) {
     details += len;
     details += *details == '\n';
   }
-  if (example)
+  if (example) {
     puts(".Ed");
+  }
 }
 
 static const char head[] =
@@ -191,10 +196,12 @@ enum ctl_exit cmd_manual(struct ctl *ctl) {
     printf(".Ss %s\n.Nm\n.Cm %s", c->name, c->name);
     put_operands(c->operands);
     printf("%s\n.Pp\n%s.\n", c->options && c->options->name ? " Op Ar options" : "", c->summary);
-    if (c->details)
+    if (c->details) {
       put_details(c->details);
-    if (c->options && c->options->name)
+    }
+    if (c->options && c->options->name) {
       put_options(c->options);
+    }
   }
   fputs(guide, stdout);
   fputs(tail, stdout);

@@ -33,20 +33,23 @@ static int read_sql(const char *dir, const char *file, char **out, char *err, si
   char path[4352];
   snprintf(path, sizeof path, "%s/%s", dir, file);
   FILE *f = fopen(path, "re");
-  if (!f)
+  if (!f) {
     return fail_with(errno, err, cap, "%s: %s", path, strerror(errno));
+  }
   size_t room = 65536, len = 0;
   char *text = malloc(room);
   while (text && (len += fread(text + len, 1, room - 1 - len, f)) == room - 1) {
     char *more = realloc(text, room *= 2);
-    if (!more)
+    if (!more) {
       free(text);
+    }
     text = more;
   }
   int bad = ferror(f);
   fclose(f);
-  if (!text)
+  if (!text) {
     return fail_with(ENOMEM, err, cap, "out of memory");
+  }
   text[len] = 0;
   if (bad || strlen(text) != len) {
     free(text);
@@ -62,13 +65,15 @@ static int by_version(const void *a, const void *b) {
 }
 
 static struct schema_migration *add(struct schema_status *status, int version) {
-  for (size_t i = 0; i < status->count; i++)
-    if (status->migrations[i].version == version)
+  for (size_t i = 0; i < status->count; i++) {
+    if (status->migrations[i].version == version) {
       return &status->migrations[i];
-  struct schema_migration *more =
-      realloc(status->migrations, (status->count + 1) * sizeof *status->migrations);
-  if (!more)
+    }
+  }
+  struct schema_migration *more = realloc(status->migrations, (status->count + 1) * sizeof *status->migrations);
+  if (!more) {
     return NULL;
+  }
   status->migrations = more;
   struct schema_migration *m = &more[status->count++];
   memset(m, 0, sizeof *m);
@@ -78,23 +83,23 @@ static struct schema_migration *add(struct schema_status *status, int version) {
 
 static int list_files(const char *dir, struct schema_status *status, char *err, size_t cap) {
   DIR *d = opendir(dir);
-  if (!d)
-    return fail_with(errno, err, cap, "schema folder %s: %s; TURNCRED_SCHEMA_DIR names another", dir,
-                strerror(errno));
+  if (!d) {
+    return fail_with(errno, err, cap, "schema folder %s: %s; TURNCRED_SCHEMA_DIR names another", dir, strerror(errno));
+  }
   int rc = 0;
   for (struct dirent *entry; rc == 0 && (entry = readdir(d));) {
     int version, end = 0;
     char name[64];
     if (strlen(entry->d_name) >= sizeof((struct schema_migration *)0)->file ||
-        sscanf(entry->d_name, "%4d-%59[a-z0-9-].sql%n", &version, name, &end) != 2 || end == 0 ||
-        entry->d_name[end] || version < 1)
+        sscanf(entry->d_name, "%4d-%59[a-z0-9-].sql%n", &version, name, &end) != 2 || end == 0 || entry->d_name[end] ||
+        version < 1) {
       continue;
+    }
     struct schema_migration *m = add(status, version);
     if (!m) {
       rc = fail_with(ENOMEM, err, cap, "out of memory");
     } else if (m->file[0]) {
-      rc = fail_with(EINVAL, err, cap, "schema folder %s: %s and %s have the same number", dir, m->file,
-                entry->d_name);
+      rc = fail_with(EINVAL, err, cap, "schema folder %s: %s and %s have the same number", dir, m->file, entry->d_name);
     } else {
       snprintf(m->file, sizeof m->file, "%.*s", (int)sizeof m->file - 1, entry->d_name);
       snprintf(m->name, sizeof m->name, "%s", name);
@@ -102,19 +107,22 @@ static int list_files(const char *dir, struct schema_status *status, char *err, 
       if ((rc = read_sql(dir, m->file, &text, err, cap)) == 0 && text) {
         uint8_t digest[32];
         unsigned len;
-        if (EVP_Digest(text, strlen(text), digest, &len, EVP_sha256(), NULL) != 1)
+        if (EVP_Digest(text, strlen(text), digest, &len, EVP_sha256(), NULL) != 1) {
           rc = fail_with(EIO, err, cap, "OpenSSL has no SHA-256");
-        else
+        } else {
           turncred_hex_encode(digest, sizeof digest, m->checksum, sizeof m->checksum);
+        }
         free(text);
       }
-      if (version > status->files)
+      if (version > status->files) {
         status->files = version;
+      }
     }
   }
   closedir(d);
-  if (rc == 0 && status->files == 0)
+  if (rc == 0 && status->files == 0) {
     rc = fail_with(ENOENT, err, cap, "schema folder %s: no NNNN-NAME.sql there", dir);
+  }
   return rc;
 }
 
@@ -125,19 +133,22 @@ static int list_applied(struct pg *db, struct schema_status *status, char *err, 
                          " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
                          " WHERE n.nspname = 'turncred' AND c.relname = 'migration')",
                          NULL);
-  if (!r)
+  if (!r) {
     return fail_sql(db, "schema version", err, cap);
+  }
   bool there = *PQgetvalue(r, 0, 0) == 't';
   PQclear(r);
-  if (!there)
+  if (!there) {
     return 0;
+  }
   r = pg_query(db,
                "SELECT version, description, coalesce(checksum, ''),"
                " to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
                " FROM turncred.migration ORDER BY version",
                NULL);
-  if (!r)
+  if (!r) {
     return fail_sql(db, "schema version", err, cap);
+  }
   int rc = 0;
   for (int i = 0; rc == 0 && i < PQntuples(r); i++) {
     struct schema_migration *m = add(status, atoi(PQgetvalue(r, i, 0)));
@@ -148,26 +159,29 @@ static int list_applied(struct pg *db, struct schema_status *status, char *err, 
     const char *checksum = PQgetvalue(r, i, 2);
     m->applied = true;
     m->changed = *checksum && m->checksum[0] && strcmp(checksum, m->checksum) != 0;
-    if (!m->name[0])
+    if (!m->name[0]) {
       snprintf(m->name, sizeof m->name, "%s", PQgetvalue(r, i, 1));
+    }
     snprintf(m->applied_at, sizeof m->applied_at, "%s", PQgetvalue(r, i, 3));
-    if (m->version > status->database)
+    if (m->version > status->database) {
       status->database = m->version;
+    }
   }
   PQclear(r);
   return rc;
 }
 
-int schema_status(struct pg *db, const char *dir, struct schema_status *out, char *err,
-                  size_t err_cap) {
+int schema_status(struct pg *db, const char *dir, struct schema_status *out, char *err, size_t err_cap) {
   memset(out, 0, sizeof *out);
   int rc = list_files(dir ? dir : schema_dir(), out, err, err_cap);
-  if (rc == 0)
+  if (rc == 0) {
     rc = list_applied(db, out, err, err_cap);
-  if (rc)
+  }
+  if (rc) {
     schema_status_clear(out);
-  else if (out->count > 1)
+  } else if (out->count > 1) {
     qsort(out->migrations, out->count, sizeof *out->migrations, by_version);
+  }
   return rc;
 }
 
@@ -183,11 +197,13 @@ static int run(struct pg *db, const char *sql, const char *what, char *err, size
 /* Inside the transaction and under the lock: 1 if somebody else was faster, 0 if not, -1 error. */
 static int applied_meanwhile(struct pg *db, int version, char *err, size_t cap) {
   struct schema_status now = {0};
-  if (list_applied(db, &now, err, cap))
+  if (list_applied(db, &now, err, cap)) {
     return -1;
+  }
   int found = 0;
-  for (size_t i = 0; i < now.count; i++)
+  for (size_t i = 0; i < now.count; i++) {
     found |= now.migrations[i].version == version;
+  }
   schema_status_clear(&now);
   return found;
 }
@@ -197,32 +213,35 @@ static int record(struct pg *db, const struct schema_migration *m, char *err, si
   int64_t rows = 0;
   pg_int(&params, m->version);
   pg_text(&params, m->checksum);
-  if (pg_run(db, "UPDATE turncred.migration SET checksum = $2 WHERE version = $1::int", &params, &rows))
+  if (pg_run(db, "UPDATE turncred.migration SET checksum = $2 WHERE version = $1::int", &params, &rows)) {
     return fail_sql(db, m->file, err, cap);
-  return rows == 1 ? 0
-                   : fail_with(EINVAL, err, cap, "%s: does not record itself in turncred.migration", m->file);
+  }
+  return rows == 1 ? 0 : fail_with(EINVAL, err, cap, "%s: does not record itself in turncred.migration", m->file);
 }
 
-static int apply(struct pg *db, const char *dir, const struct schema_migration *m, bool *done,
-                 char *err, size_t cap) {
+static int apply(struct pg *db, const char *dir, const struct schema_migration *m, bool *done, char *err, size_t cap) {
   char *sql = NULL;
   int rc = read_sql(dir, m->file, &sql, err, cap);
-  if (rc || !sql)
+  if (rc || !sql) {
     return rc;
+  }
   *done = false;
   rc = run(db, "BEGIN", m->file, err, cap);
-  if (rc == 0)
+  if (rc == 0) {
     rc = run(db, "SELECT pg_advisory_xact_lock(" LOCK ")", m->file, err, cap);
+  }
   if (rc == 0) {
     int meanwhile = applied_meanwhile(db, m->version, err, cap);
-    if (meanwhile < 0)
+    if (meanwhile < 0) {
       rc = EIO;
-    else if (meanwhile == 0) {
+    } else if (meanwhile == 0) {
       rc = run(db, sql, m->file, err, cap);
-      if (rc == 0)
+      if (rc == 0) {
         rc = run(db, "SET LOCAL ROLE turncred_owner", m->file, err, cap);
-      if (rc == 0)
+      }
+      if (rc == 0) {
         rc = record(db, m, err, cap);
+      }
       *done = rc == 0;
     }
   }
@@ -234,26 +253,30 @@ static int apply(struct pg *db, const char *dir, const struct schema_migration *
   return run(db, "COMMIT", m->file, err, cap);
 }
 
-int schema_upgrade(struct pg *db, const char *dir, schema_applied_fn applied, void *arg, char *err,
-                   size_t err_cap) {
+int schema_upgrade(struct pg *db, const char *dir, schema_applied_fn applied, void *arg, char *err, size_t err_cap) {
   struct schema_status status;
-  if (!dir)
+  if (!dir) {
     dir = schema_dir();
+  }
   int rc = schema_status(db, dir, &status, err, err_cap);
-  if (rc)
+  if (rc) {
     return rc;
-  if (status.database > status.files)
+  }
+  if (status.database > status.files) {
     rc = fail_with(EPROTONOSUPPORT, err, err_cap,
-              "the database has turncred schema %d, this program knows up to %d: upgrade turncred "
-              "on this machine",
-              status.database, status.files);
+                   "the database has turncred schema %d, this program knows up to %d: upgrade turncred "
+                   "on this machine",
+                   status.database, status.files);
+  }
   for (size_t i = 0; rc == 0 && i < status.count; i++) {
     const struct schema_migration *m = &status.migrations[i];
     bool done = false;
-    if (m->applied)
+    if (m->applied) {
       continue;
-    if ((rc = apply(db, dir, m, &done, err, err_cap)) == 0 && done && applied)
+    }
+    if ((rc = apply(db, dir, m, &done, err, err_cap)) == 0 && done && applied) {
       applied(m, arg);
+    }
   }
   schema_status_clear(&status);
   return rc;

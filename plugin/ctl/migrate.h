@@ -38,12 +38,10 @@ typedef void (*schema_applied_fn)(const struct schema_migration *migration, void
 const char *schema_dir(void);
 /* dir NULL: schema_dir(). 0, or an errno value with a message in err. Free with
  * schema_status_clear. */
-int schema_status(struct pg *db, const char *dir, struct schema_status *out, char *err,
-                  size_t err_cap);
+int schema_status(struct pg *db, const char *dir, struct schema_status *out, char *err, size_t err_cap);
 void schema_status_clear(struct schema_status *status);
 /* Applies what is missing, up to the highest file. Nothing to do is success. A database newer than
  * the files is refused with EPROTONOSUPPORT. */
-int schema_upgrade(struct pg *db, const char *dir, schema_applied_fn applied, void *arg, char *err,
-                   size_t err_cap);
+int schema_upgrade(struct pg *db, const char *dir, schema_applied_fn applied, void *arg, char *err, size_t err_cap);
 
 #endif

@@ -18,8 +18,9 @@
 void ctl_time_text(int64_t seconds, char *out, size_t cap) {
   time_t t = (time_t)seconds;
   struct tm tm;
-  if (!gmtime_r(&t, &tm) || !strftime(out, cap, "%Y-%m-%dT%H:%M:%SZ", &tm))
+  if (!gmtime_r(&t, &tm) || !strftime(out, cap, "%Y-%m-%dT%H:%M:%SZ", &tm)) {
     snprintf(out, cap, "%lld", (long long)seconds);
+  }
 }
 
 void ctl_cell(const json_t *value, enum ctl_column_kind kind, char *out, size_t cap) {
@@ -28,15 +29,16 @@ void ctl_cell(const json_t *value, enum ctl_column_kind kind, char *out, size_t 
   snprintf(out, cap, "-");
   switch (json_typeof(value)) {
   case JSON_STRING:
-    if (json_string_length(value))
+    if (json_string_length(value)) {
       snprintf(out, cap, "%s", json_string_value(value));
+    }
     break;
   case JSON_INTEGER:
-    if (kind == CTL_TIME && json_integer_value(value))
+    if (kind == CTL_TIME && json_integer_value(value)) {
       ctl_time_text(json_integer_value(value), out, cap);
-    else if (kind != CTL_TIME)
-      snprintf(out, cap, "%lld%s", (long long)json_integer_value(value),
-               kind == CTL_SECONDS ? " s" : "");
+    } else if (kind != CTL_TIME) {
+      snprintf(out, cap, "%lld%s", (long long)json_integer_value(value), kind == CTL_SECONDS ? " s" : "");
+    }
     break;
   case JSON_REAL:
     snprintf(out, cap, "%.2f", json_real_value(value));
@@ -51,8 +53,9 @@ void ctl_cell(const json_t *value, enum ctl_column_kind kind, char *out, size_t 
     json_array_foreach(value, i, item) {
       char one[256];
       ctl_cell(item, kind, one, sizeof one);
-      if (at + strlen(one) + 2 < cap)
+      if (at + strlen(one) + 2 < cap) {
         at += (size_t)snprintf(out + at, cap - at, "%s%s", i ? ", " : "", one);
+      }
     }
     break;
   case JSON_OBJECT:
@@ -65,29 +68,33 @@ void ctl_cell(const json_t *value, enum ctl_column_kind kind, char *out, size_t 
  * and combining characters. */
 static int width(const char *text) {
   int n = 0;
-  for (; *text; text++)
+  for (; *text; text++) {
     n += ((unsigned char)*text & 0xC0) != 0x80;
+  }
   return n;
 }
 
 /* Writes text without control characters: text from the database or the network must not control
  * the terminal. */
 static void put_clean(const char *text) {
-  for (; *text; text++)
+  for (; *text; text++) {
     putchar((unsigned char)*text < 0x20 || *text == 0x7F ? '?' : *text);
+  }
 }
 
 static void put_padded(const char *text, int to, bool last) {
   put_clean(text);
-  for (int n = width(text); !last && n < to + 2; n++)
+  for (int n = width(text); !last && n < to + 2; n++) {
     putchar(' ');
+  }
 }
 
 /* Releases value, and checks that all of the answer was written. */
 static enum ctl_exit finish(const struct ctl *ctl, json_t *value) {
   json_decref(value);
-  if (fflush(stdout) || ferror(stdout))
+  if (fflush(stdout) || ferror(stdout)) {
     return ctl_fail(ctl, CTL_INTERNAL, "cannot write the answer to standard output");
+  }
   return CTL_OK;
 }
 
@@ -99,21 +106,24 @@ static enum ctl_exit print_json(const struct ctl *ctl, json_t *value) {
 
 static void cell_of(const json_t *row, const struct ctl_column *column, char *out, size_t cap) {
   const json_t *value = json_object_get(row, column->member);
-  if (value)
+  if (value) {
     ctl_cell(value, column->kind, out, cap);
-  else
+  } else {
     snprintf(out, cap, "-");
+  }
 }
 
-enum ctl_exit ctl_print_list(const struct ctl *ctl, json_t *list,
-                             const struct ctl_column *columns) {
-  if (!list)
+enum ctl_exit ctl_print_list(const struct ctl *ctl, json_t *list, const struct ctl_column *columns) {
+  if (!list) {
     return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
-  if (ctl->json)
+  }
+  if (ctl->json) {
     return print_json(ctl, list);
+  }
   size_t count = 0, i;
-  while (columns[count].member)
+  while (columns[count].member) {
     count++;
+  }
   int *widths = calloc(count ? count : 1, sizeof *widths);
   char *cell = malloc(CELL_MAX);
   json_t *row;
@@ -127,12 +137,14 @@ enum ctl_exit ctl_print_list(const struct ctl *ctl, json_t *list,
     widths[c] = width(columns[c].title);
     json_array_foreach(list, i, row) {
       cell_of(row, &columns[c], cell, CELL_MAX);
-      if (width(cell) > widths[c])
+      if (width(cell) > widths[c]) {
         widths[c] = width(cell);
+      }
     }
   }
-  for (size_t c = 0; c < count; c++)
+  for (size_t c = 0; c < count; c++) {
     put_padded(columns[c].title, widths[c], c + 1 == count);
+  }
   putchar('\n');
   json_array_foreach(list, i, row) {
     for (size_t c = 0; c < count; c++) {
@@ -146,20 +158,24 @@ enum ctl_exit ctl_print_list(const struct ctl *ctl, json_t *list,
   return finish(ctl, list);
 }
 
-enum ctl_exit ctl_print_record(const struct ctl *ctl, json_t *record,
-                               const struct ctl_column *columns) {
-  if (!record)
+enum ctl_exit ctl_print_record(const struct ctl *ctl, json_t *record, const struct ctl_column *columns) {
+  if (!record) {
     return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
-  if (ctl->json)
+  }
+  if (ctl->json) {
     return print_json(ctl, record);
+  }
   int widest = 0;
-  for (const struct ctl_column *c = columns; c->member; c++)
-    if (width(c->title) > widest)
+  for (const struct ctl_column *c = columns; c->member; c++) {
+    if (width(c->title) > widest) {
       widest = width(c->title);
+    }
+  }
   for (const struct ctl_column *c = columns; c->member; c++) {
     char cell[CELL_MAX];
-    if (!json_object_get(record, c->member))
+    if (!json_object_get(record, c->member)) {
       continue;
+    }
     cell_of(record, c, cell, sizeof cell);
     put_padded(c->title, widest, false);
     put_clean(cell);
@@ -170,10 +186,8 @@ enum ctl_exit ctl_print_record(const struct ctl *ctl, json_t *record,
 
 /* --- messages on standard error --- */
 
-__attribute__((format(printf, 2, 0))) static void put_message(const struct ctl *ctl,
-                                                              const char *format, va_list args) {
-  fprintf(stderr, "turncredctl%s%s: ", ctl->command ? " " : "",
-          ctl->command ? ctl->command->name : "");
+__attribute__((format(printf, 2, 0))) static void put_message(const struct ctl *ctl, const char *format, va_list args) {
+  fprintf(stderr, "turncredctl%s%s: ", ctl->command ? " " : "", ctl->command ? ctl->command->name : "");
   vfprintf(stderr, format, args);
   fputc('\n', stderr);
 }
@@ -195,6 +209,6 @@ void ctl_note(const struct ctl *ctl, const char *format, ...) {
 
 enum ctl_exit ctl_core_error(const struct ctl *ctl, const char *what, enum turncred_err err) {
   bool internal = err == TURNCRED_NO_MEMORY || err == TURNCRED_CRYPTO;
-  return ctl_fail(ctl, internal ? CTL_INTERNAL : CTL_REFUSED, "%s: %s: %s", what,
-                  turncred_err_name(err), turncred_err_text(err));
+  return ctl_fail(ctl, internal ? CTL_INTERNAL : CTL_REFUSED, "%s: %s: %s", what, turncred_err_name(err),
+                  turncred_err_text(err));
 }

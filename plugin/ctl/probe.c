@@ -20,11 +20,12 @@ static json_t *steps_json(const struct turn_probe_report *r) {
   json_t *steps = json_array();
   for (size_t i = 0; i < r->count; i++) {
     const struct turn_probe_step *s = &r->steps[i];
-    json_t *one = json_pack("{s:s, s:b, s:f, s:i, s:o}", "step", s->name, "ok", s->ok, "ms",
-                            (double)s->us / 1000, "retransmissions", (int)s->retransmissions,
-                            "detail", json_stringn(s->detail, strlen(s->detail)));
-    if (s->code)
+    json_t *one =
+        json_pack("{s:s, s:b, s:f, s:i, s:o}", "step", s->name, "ok", s->ok, "ms", (double)s->us / 1000,
+                  "retransmissions", (int)s->retransmissions, "detail", json_stringn(s->detail, strlen(s->detail)));
+    if (s->code) {
       json_object_set_new(one, "code", json_integer(s->code));
+    }
     json_array_append_new(steps, one);
   }
   return steps;
@@ -32,27 +33,27 @@ static json_t *steps_json(const struct turn_probe_report *r) {
 
 static json_t *error_json(const struct turn_probe_report *r) {
   const struct turn_error_text *text = turn_error_text(r->code);
-  return r->code ? json_pack("{s:i, s:s, s:s}", "code", (int)r->code, "meaning", text->meaning,
-                             "remedy", text->remedy)
+  return r->code ? json_pack("{s:i, s:s, s:s}", "code", (int)r->code, "meaning", text->meaning, "remedy", text->remedy)
                  : json_null();
 }
 
-static enum ctl_exit print_json(const struct ctl *ctl, const struct turn_probe_report *r,
-                                bool verdict, const char *protocol) {
+static enum ctl_exit print_json(const struct ctl *ctl, const struct turn_probe_report *r, bool verdict,
+                                const char *protocol) {
   char transport[8];
   snprintf(transport, sizeof transport, "%s", protocol);
-  for (char *c = transport; *c; c++)
+  for (char *c = transport; *c; c++) {
     *c |= 0x20; /* to lower case, as on the command line */
-  json_t *all = json_pack(
-      "{s:b, s:b, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o}", "ok",
-      verdict, "allocated", r->relayed[0] != 0, "server", r->server, "transport", transport,
-      "realm", r->realm, "server_name", r->server_name, "relayed", r->relayed, "mapped", r->mapped,
-      "offers_tokens", r->offers_tokens, "peer", r->peer, "software", r->software, "lifetime",
-      (json_int_t)r->lifetime, "refreshes", (json_int_t)r->refreshes, "datagrams_sent",
-      (json_int_t)r->sent, "datagrams_received", (json_int_t)r->received, "error", error_json(r),
-      "steps", steps_json(r));
-  if (r->certificate_until)
+  }
+  json_t *all =
+      json_pack("{s:b, s:b, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o}", "ok", verdict,
+                "allocated", r->relayed[0] != 0, "server", r->server, "transport", transport, "realm", r->realm,
+                "server_name", r->server_name, "relayed", r->relayed, "mapped", r->mapped, "offers_tokens",
+                r->offers_tokens, "peer", r->peer, "software", r->software, "lifetime", (json_int_t)r->lifetime,
+                "refreshes", (json_int_t)r->refreshes, "datagrams_sent", (json_int_t)r->sent, "datagrams_received",
+                (json_int_t)r->received, "error", error_json(r), "steps", steps_json(r));
+  if (r->certificate_until) {
     json_object_set_new(all, "certificate_until", json_integer(r->certificate_until));
+  }
   return ctl_print_record(ctl, all, NULL);
 }
 
@@ -64,40 +65,41 @@ static enum ctl_exit print_table(const struct ctl *ctl, const struct turn_probe_
   };
   for (size_t i = 0; i < r->count; i++) {
     const struct turn_probe_step *s = &r->steps[i];
-    json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:o}", "step", s->name, "result",
-                                          s->ok ? "ok" : "FAILED", "ms", (double)s->us / 1000,
-                                          "detail", json_stringn(s->detail, strlen(s->detail))));
+    json_array_append_new(list,
+                          json_pack("{s:s, s:s, s:f, s:o}", "step", s->name, "result", s->ok ? "ok" : "FAILED", "ms",
+                                    (double)s->us / 1000, "detail", json_stringn(s->detail, strlen(s->detail))));
   }
   return ctl_print_list(ctl, list, columns);
 }
 
 /* The exit code, and on standard error why the probe failed. expected: the STUN error that the user
  * expects; 0: none. */
-static enum ctl_exit conclude(const struct ctl *ctl, const struct turn_probe_report *r,
-                              int64_t expected) {
+static enum ctl_exit conclude(const struct ctl *ctl, const struct turn_probe_report *r, int64_t expected) {
   const struct turn_probe_step *last = r->count ? &r->steps[r->count - 1] : NULL;
   const struct turn_error_text *text = turn_error_text(r->code);
   if (expected) {
-    if ((int64_t)r->code == expected && !r->ok)
+    if ((int64_t)r->code == expected && !r->ok) {
       return CTL_OK;
-    return ctl_fail(
-        ctl, CTL_PROBE, "expected error %lld, but %s%s", (long long)expected,
-        r->ok ? "every step succeeded" : "the probe got: ", r->ok || !last ? "" : last->detail);
+    }
+    return ctl_fail(ctl, CTL_PROBE, "expected error %lld, but %s%s", (long long)expected,
+                    r->ok ? "every step succeeded" : "the probe got: ", r->ok || !last ? "" : last->detail);
   }
-  if (r->ok)
+  if (r->ok) {
     return CTL_OK;
-  if (r->code)
-    return ctl_fail(ctl, CTL_PROBE, "step %s failed with %u: %s\n  remedy: %s",
-                    last ? last->name : "?", r->code, text->meaning, text->remedy);
-  return ctl_fail(ctl, CTL_PROBE, "step %s failed: %s", last ? last->name : "?",
-                  last ? last->detail : "");
+  }
+  if (r->code) {
+    return ctl_fail(ctl, CTL_PROBE, "step %s failed with %u: %s\n  remedy: %s", last ? last->name : "?", r->code,
+                    text->meaning, text->remedy);
+  }
+  return ctl_fail(ctl, CTL_PROBE, "step %s failed: %s", last ? last->name : "?", last ? last->detail : "");
 }
 
 static bool find_protocol(const char *name, enum turn_protocol *out) {
   for (enum turn_protocol p = TURN_UDP; p <= TURN_TLS; p++) {
     *out = p;
-    if (!strcasecmp(turn_protocol_name(p), name))
+    if (!strcasecmp(turn_protocol_name(p), name)) {
       return true;
+    }
   }
   return false;
 }
@@ -105,24 +107,31 @@ static bool find_protocol(const char *name, enum turn_protocol *out) {
 static enum ctl_exit read_options(const struct ctl *ctl, struct turn_probe_options *o) {
   const char *transport = ctl_get(ctl, "transport"), *family = ctl_get(ctl, "family");
   int64_t count = 1, bytes = 100, keep = 0, refresh = 0, lifetime = 0, timeout = 0;
-  if (!find_protocol(transport ? transport : "udp", &o->protocol))
-    return ctl_fail(ctl, CTL_USAGE, "--transport: \"%s\" is not one of udp, tcp, dtls, tls",
-                    transport);
-  if (family && strcmp(family, "4") && strcmp(family, "6"))
+  if (!find_protocol(transport ? transport : "udp", &o->protocol)) {
+    return ctl_fail(ctl, CTL_USAGE, "--transport: \"%s\" is not one of udp, tcp, dtls, tls", transport);
+  }
+  if (family && strcmp(family, "4") && strcmp(family, "6")) {
     return ctl_fail(ctl, CTL_USAGE, "--family: \"%s\" is not one of 4, 6", family);
+  }
   enum ctl_exit rc = ctl_get_int(ctl, "count", 1, 1000000, &count);
-  if (!rc)
+  if (!rc) {
     rc = ctl_get_int(ctl, "data-bytes", 4, 1400, &bytes);
-  if (!rc)
+  }
+  if (!rc) {
     rc = ctl_get_duration(ctl, "keep", 0, 31536000, &keep);
-  if (!rc)
+  }
+  if (!rc) {
     rc = ctl_get_duration(ctl, "refresh-every", 1, 86400, &refresh);
-  if (!rc)
+  }
+  if (!rc) {
     rc = ctl_get_duration(ctl, "lifetime", 1, UINT32_MAX, &lifetime);
-  if (!rc)
+  }
+  if (!rc) {
     rc = ctl_get_duration(ctl, "timeout", 1, 3600, &timeout);
-  if (rc)
+  }
+  if (rc) {
     return rc;
+  }
   o->server = ctl_get(ctl, "server");
   o->tls.name = ctl_get(ctl, "tls-name");
   o->tls.ca_file = ctl_get(ctl, "ca-file");
@@ -140,10 +149,12 @@ static enum ctl_exit read_options(const struct ctl *ctl, struct turn_probe_optio
   o->refresh_seconds = (uint32_t)refresh;
   o->lifetime = (uint32_t)lifetime;
   o->timeout_ms = (uint32_t)timeout * 1000;
-  if (o->origin && strlen(o->origin) > 255)
+  if (o->origin && strlen(o->origin) > 255) {
     return ctl_fail(ctl, CTL_USAGE, "--origin: at most 255 octets");
-  if (keep && o->allocate_only)
+  }
+  if (keep && o->allocate_only) {
     return ctl_fail(ctl, CTL_USAGE, "--keep relays data and does not go with --allocate-only");
+  }
   return CTL_OK;
 }
 
@@ -152,26 +163,30 @@ enum ctl_exit cmd_probe(struct ctl *ctl) {
   struct turn_credential renew = {0};
   int64_t expected = 0;
   enum ctl_exit rc = ctl_get_int(ctl, "expect-error", 300, 699, &expected);
-  if (!rc)
+  if (!rc) {
     rc = read_options(ctl, &options);
-  if (!rc)
+  }
+  if (!rc) {
     rc = probe_credential_from_options(ctl, &options.credential);
-  if (!rc && options.eager && !options.credential.is_token)
+  }
+  if (!rc && options.eager && !options.credential.is_token) {
     rc = ctl_fail(ctl, CTL_USAGE, "--eager needs a token; this credential is not one");
+  }
   if (!rc && ctl_has(ctl, "renew")) {
     rc = probe_credential_from_json(ctl, "--renew", ctl_get(ctl, "renew"), &renew);
     options.renew = &renew;
   }
   struct turn_probe_report *report = rc ? NULL : calloc(1, sizeof *report);
-  if (!rc && !report)
+  if (!rc && !report) {
     rc = ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+  }
   if (report) {
     turn_probe(&options, report);
     bool verdict = expected ? !report->ok && (int64_t)report->code == expected : report->ok;
-    rc = ctl->json ? print_json(ctl, report, verdict, turn_protocol_name(options.protocol))
-                   : print_table(ctl, report);
-    if (!rc)
+    rc = ctl->json ? print_json(ctl, report, verdict, turn_protocol_name(options.protocol)) : print_table(ctl, report);
+    if (!rc) {
       rc = conclude(ctl, report, expected);
+    }
     free(report);
   }
   turn_credential_clear(&options.credential);

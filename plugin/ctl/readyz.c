@@ -32,26 +32,29 @@ static int read_status(struct turn_transport *t, int64_t deadline, int *status) 
   while (!memchr(line, '\n', len)) {
     size_t n = 0;
     short events = 0;
-    int err = len < STATUS_LINE_MAX
-                  ? turn_tls_read(t->tls, (uint8_t *)line + len, STATUS_LINE_MAX - len, &n, &events)
-                  : 0;
-    if (err == EAGAIN)
+    int err =
+        len < STATUS_LINE_MAX ? turn_tls_read(t->tls, (uint8_t *)line + len, STATUS_LINE_MAX - len, &n, &events) : 0;
+    if (err == EAGAIN) {
       err = await(t->fd, events, deadline);
-    if (err)
+    }
+    if (err) {
       return err;
+    }
     len += n;
-    if (len == STATUS_LINE_MAX)
+    if (len == STATUS_LINE_MAX) {
       break;
+    }
   }
   line[len] = '\0';
-  if (strncmp(line, "HTTP/1.", 7) != 0 || !strchr(line, ' '))
+  if (strncmp(line, "HTTP/1.", 7) != 0 || !strchr(line, ' ')) {
     return EBADMSG;
+  }
   *status = (int)strtol(strchr(line, ' '), NULL, 10);
   return *status >= 100 && *status <= 599 ? 0 : EBADMSG;
 }
 
-int readyz(const char *server, const char *ca_file, uint32_t timeout_ms, int *status,
-           int64_t *certificate_until, char *text, size_t cap) {
+int readyz(const char *server, const char *ca_file, uint32_t timeout_ms, int *status, int64_t *certificate_until,
+           char *text, size_t cap) {
   struct turn_transport t = {.fd = -1};
   struct sockaddr_storage addr;
   socklen_t len = 0;
@@ -60,19 +63,21 @@ int readyz(const char *server, const char *ca_file, uint32_t timeout_ms, int *st
   turn_host(server, host, sizeof host);
   struct turn_tls_options tls = {.name = host, .ca_file = ca_file};
   int err = turn_resolve(server, "443", SOCK_STREAM, &addr, &len, text, cap);
-  if (!err)
-    err = turn_transport_open(&t, TURN_TLS, (struct sockaddr *)&addr, len, NULL, 0, &tls, deadline,
-                              text, cap);
-  if (err)
+  if (!err) {
+    err = turn_transport_open(&t, TURN_TLS, (struct sockaddr *)&addr, len, NULL, 0, &tls, deadline, text, cap);
+  }
+  if (err) {
     return err;
+  }
   *certificate_until = turn_tls_not_after(t.tls);
-  snprintf(request, sizeof request, "GET /readyz HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n",
-           host);
+  snprintf(request, sizeof request, "GET /readyz HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", host);
   err = turn_transport_send(&t, (const uint8_t *)request, strlen(request), deadline);
-  if (!err)
+  if (!err) {
     err = read_status(&t, deadline, status);
+  }
   turn_transport_close(&t);
-  if (err)
+  if (err) {
     snprintf(text, cap, "no answer to GET /readyz: %s", strerror(err));
+  }
   return err;
 }

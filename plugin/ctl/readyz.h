@@ -13,7 +13,7 @@
  * certificates to trust; NULL: the system's. *status gets the status code of the answer,
  * *certificate_until the end of the server's certificate in UTC seconds. 0, or an errno value with
  * a sentence in text. */
-int readyz(const char *server, const char *ca_file, uint32_t timeout_ms, int *status,
-           int64_t *certificate_until, char *text, size_t cap);
+int readyz(const char *server, const char *ca_file, uint32_t timeout_ms, int *status, int64_t *certificate_until,
+           char *text, size_t cap);
 
 #endif

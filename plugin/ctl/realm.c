@@ -42,13 +42,13 @@ static const struct setting {
 };
 #define SETTINGS (sizeof settings / sizeof *settings)
 
-#define REALM_COLUMNS                                                                              \
-  "name, server_name, mechanisms, expiry_token, expiry_derived, expiry_rest, expiry_pushed, "      \
-  "grace_seconds, max_ttl, default_ttl, user_quota, total_quota, max_bps, at_rest, kek_id, "       \
-  "subject_tag, bind_address, guest_kids, "                                                        \
-  "(SELECT coalesce(array_agg(host(a)), '{}') FROM unnest(listen_addresses) a) AS "                \
-  "listen_addresses, origins, uris, foreign_caller, extract(epoch FROM created_at)::bigint AS "    \
-  "created_at, "                                                                                   \
+#define REALM_COLUMNS                                                                                                  \
+  "name, server_name, mechanisms, expiry_token, expiry_derived, expiry_rest, expiry_pushed, "                          \
+  "grace_seconds, max_ttl, default_ttl, user_quota, total_quota, max_bps, at_rest, kek_id, "                           \
+  "subject_tag, bind_address, guest_kids, "                                                                            \
+  "(SELECT coalesce(array_agg(host(a)), '{}') FROM unnest(listen_addresses) a) AS "                                    \
+  "listen_addresses, origins, uris, foreign_caller, extract(epoch FROM created_at)::bigint AS "                        \
+  "created_at, "                                                                                                       \
   "extract(epoch FROM updated_at)::bigint AS updated_at"
 
 static const struct ctl_column record_columns[] = {
@@ -88,10 +88,12 @@ static char *array_literal(const struct ctl *ctl, const struct setting *s) {
     char *copy = strdup(value), *rest = copy, *word;
     /* an empty value stands for an empty list */
     while (copy && (word = s->kind == WORDS ? strsep(&rest, ",") : rest)) {
-      if (*word || (s->kind == WORDS && *value))
+      if (*word || (s->kind == WORDS && *value)) {
         pg_array_text(&array, word);
-      if (s->kind != WORDS)
+      }
+      if (s->kind != WORDS) {
         break;
+      }
     }
     array.failed |= !copy;
     free(copy);
@@ -104,22 +106,20 @@ static char *array_literal(const struct ctl *ctl, const struct setting *s) {
 
 /* Adds the setting's value to params. *owned gets memory that params points to; the caller frees
  * it. */
-static enum ctl_exit add_value(const struct ctl *ctl, const struct setting *s,
-                               struct pg_params *params, char **owned) {
+static enum ctl_exit add_value(const struct ctl *ctl, const struct setting *s, struct pg_params *params, char **owned) {
   const char *text = ctl_get(ctl, s->option);
   int64_t value = 0;
   enum ctl_exit rc = CTL_OK;
   switch (s->kind) {
   case TEXT:
-    pg_text(params, *text || (strcmp(s->option, "kek-id") && strcmp(s->option, "foreign-caller"))
-                        ? text
-                        : NULL);
+    pg_text(params, *text || (strcmp(s->option, "kek-id") && strcmp(s->option, "foreign-caller")) ? text : NULL);
     if (!strncmp(s->option, "expiry-", 7) && strcmp(text, "strict") && strcmp(text, "grace") &&
-        strcmp(text, "allocate"))
-      rc = ctl_fail(ctl, CTL_USAGE, "--%s: \"%s\" is not one of strict, grace, allocate", s->option,
-                    text);
-    if (!strcmp(s->option, "at-rest") && strcmp(text, "sealed") && strcmp(text, "plain"))
+        strcmp(text, "allocate")) {
+      rc = ctl_fail(ctl, CTL_USAGE, "--%s: \"%s\" is not one of strict, grace, allocate", s->option, text);
+    }
+    if (!strcmp(s->option, "at-rest") && strcmp(text, "sealed") && strcmp(text, "plain")) {
       rc = ctl_fail(ctl, CTL_USAGE, "--at-rest: \"%s\" is not one of sealed, plain", text);
+    }
     break;
   case NUMBER:
     rc = ctl_get_int(ctl, s->option, 0, strcmp(s->cast, "bigint") ? INT32_MAX : INT64_MAX, &value);
@@ -130,14 +130,16 @@ static enum ctl_exit add_value(const struct ctl *ctl, const struct setting *s,
     pg_int(params, value);
     break;
   case YESNO:
-    if (strcmp(text, "yes") && strcmp(text, "no"))
+    if (strcmp(text, "yes") && strcmp(text, "no")) {
       rc = ctl_fail(ctl, CTL_USAGE, "--%s: \"%s\" is not yes or no", s->option, text);
+    }
     pg_text(params, text);
     break;
   case WORDS:
   case REPEATED:
-    if (!(*owned = array_literal(ctl, s)))
+    if (!(*owned = array_literal(ctl, s))) {
       rc = ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+    }
     pg_text(params, *owned);
     break;
   }
@@ -148,10 +150,10 @@ static enum ctl_exit print_realm(struct ctl *ctl, const char *name) {
   struct pg_params p = {0};
   json_t *row = NULL;
   pg_text(&p, name);
-  enum ctl_exit rc =
-      ctl_row(ctl, "SELECT " REALM_COLUMNS " FROM turncred.realm WHERE name = $1", &p, &row);
-  if (!rc && !row)
+  enum ctl_exit rc = ctl_row(ctl, "SELECT " REALM_COLUMNS " FROM turncred.realm WHERE name = $1", &p, &row);
+  if (!rc && !row) {
     rc = ctl_need_realm(ctl, name);
+  }
   return rc ? rc : ctl_print_record(ctl, row, record_columns);
 }
 
@@ -177,22 +179,26 @@ static enum ctl_exit write_realm(struct ctl *ctl, bool fresh) {
       n += (size_t)snprintf(names + n, sizeof names - n, ", %s", s->column);
       v += (size_t)snprintf(values + v, sizeof values - v, ", $%d::%s", p.count, s->cast);
     } else {
-      n += (size_t)snprintf(names + n, sizeof names - n, "%s%s = $%d::%s", n ? ", " : "", s->column,
-                            p.count, s->cast);
+      n += (size_t)snprintf(names + n, sizeof names - n, "%s%s = $%d::%s", n ? ", " : "", s->column, p.count, s->cast);
     }
   }
-  if (!rc && !fresh && !n)
+  if (!rc && !fresh && !n) {
     rc = ctl_fail(ctl, CTL_USAGE, "nothing to set; see turncredctl realm set --help");
-  if (fresh)
+  }
+  if (fresh) {
     snprintf(sql, sizeof sql, "INSERT INTO turncred.realm (name%s) VALUES ($1%s)", names, values);
-  else
+  } else {
     snprintf(sql, sizeof sql, "UPDATE turncred.realm SET %s WHERE name = $1", names);
-  if (!rc)
+  }
+  if (!rc) {
     rc = ctl_run(ctl, sql, &p, &rows);
-  if (!rc && !rows)
+  }
+  if (!rc && !rows) {
     rc = ctl_need_realm(ctl, name);
-  for (size_t i = 0; i < SETTINGS; i++)
+  }
+  for (size_t i = 0; i < SETTINGS; i++) {
     free(owned[i]);
+  }
   return rc ? rc : print_realm(ctl, name);
 }
 
@@ -211,11 +217,10 @@ enum ctl_exit cmd_realm_list(struct ctl *ctl) {
       {NULL, NULL, CTL_TEXT},
   };
   json_t *list = NULL;
-  enum ctl_exit rc =
-      ctl_rows(ctl,
-               "SELECT " REALM_COLUMNS ", (SELECT count(*) FROM turncred.key_list k WHERE "
-               "k.realm = r.name AND k.use <> 'tag') AS keys FROM turncred.realm r ORDER BY name",
-               NULL, &list);
+  enum ctl_exit rc = ctl_rows(ctl,
+                              "SELECT " REALM_COLUMNS ", (SELECT count(*) FROM turncred.key_list k WHERE "
+                              "k.realm = r.name AND k.use <> 'tag') AS keys FROM turncred.realm r ORDER BY name",
+                              NULL, &list);
   return rc ? rc : ctl_print_list(ctl, list, columns);
 }
 
@@ -229,22 +234,24 @@ enum ctl_exit cmd_realm_remove(struct ctl *ctl) {
   char *held = NULL;
   pg_text(&p, name);
   enum ctl_exit rc = ctl_begin(ctl);
-  if (!rc)
+  if (!rc) {
     rc = ctl_need_realm(ctl, name);
-  if (!rc)
-    rc = ctl_value(
-        ctl,
-        "SELECT k.n || ' keys and ' || c.n || ' credentials' FROM (SELECT count(*) n FROM "
-        "turncred.key WHERE realm = $1 AND use <> 'tag') k, (SELECT count(*) n FROM "
-        "turncred.credential "
-        "WHERE realm = $1) c WHERE k.n + c.n > 0",
-        &p, &held);
-  if (!rc && held && !ctl_has(ctl, "with-contents"))
-    rc = ctl_fail(ctl, CTL_REFUSED,
-                  "realm \"%s\" still has %s; remove them first, or give --with-contents", name,
-                  held);
-  if (!rc)
+  }
+  if (!rc) {
+    rc = ctl_value(ctl,
+                   "SELECT k.n || ' keys and ' || c.n || ' credentials' FROM (SELECT count(*) n FROM "
+                   "turncred.key WHERE realm = $1 AND use <> 'tag') k, (SELECT count(*) n FROM "
+                   "turncred.credential "
+                   "WHERE realm = $1) c WHERE k.n + c.n > 0",
+                   &p, &held);
+  }
+  if (!rc && held && !ctl_has(ctl, "with-contents")) {
+    rc =
+        ctl_fail(ctl, CTL_REFUSED, "realm \"%s\" still has %s; remove them first, or give --with-contents", name, held);
+  }
+  if (!rc) {
     rc = ctl_run(ctl, "DELETE FROM turncred.realm WHERE name = $1", &p, NULL);
+  }
   free(held);
   return ctl_finish_change(ctl, rc, json_pack("{s:s}", "removed", name), columns);
 }

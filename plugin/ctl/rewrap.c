@@ -31,24 +31,23 @@ static enum ctl_exit rewrap_key(struct ctl *ctl, struct rewrap *w, const struct 
   struct turncred_key_row row = {w->to, key->realm, key->kid, key->use, key->alg, key->derivation};
   int64_t rows = 0;
   if (!key->k_len) {
-    ctl_note(ctl, "key \"%s\" of realm \"%s\" does not open under \"%s\" and is left as it is",
-             key->kid, key->realm, key->kek_id);
+    ctl_note(ctl, "key \"%s\" of realm \"%s\" does not open under \"%s\" and is left as it is", key->kid, key->realm,
+             key->kek_id);
     w->failed++;
     return CTL_OK;
   }
-  if (turncred_key_seal(kek_ring_find(w->ring, w->to), &row, key->k, key->k_len, wrapped,
-                        sizeof wrapped, &len))
+  if (turncred_key_seal(kek_ring_find(w->ring, w->to), &row, key->k, key->k_len, wrapped, sizeof wrapped, &len)) {
     return ctl_fail(ctl, CTL_INTERNAL, "a key could not be sealed");
+  }
   pg_text(&p, key->realm);
   pg_text(&p, key->kid);
   pg_text(&p, key->kek_id);
   pg_text(&p, w->to);
   pg_octets(&p, wrapped, len);
-  enum ctl_exit rc =
-      ctl_run(ctl,
-              "UPDATE turncred.key SET kek_id = $4, wrapped = $5 WHERE realm = $1 AND kid = "
-              "$2 AND kek_id = $3",
-              &p, &rows);
+  enum ctl_exit rc = ctl_run(ctl,
+                             "UPDATE turncred.key SET kek_id = $4, wrapped = $5 WHERE realm = $1 AND kid = "
+                             "$2 AND kek_id = $3",
+                             &p, &rows);
   w->keys += rows;
   return rc;
 }
@@ -60,28 +59,31 @@ static enum ctl_exit rewrap_keys(struct ctl *ctl, struct rewrap *w) {
   pg_text(&p, w->to);
   pg_text(&p, w->realm);
   enum ctl_exit rc = ctl_begin(ctl);
-  if (!rc)
+  if (!rc) {
     rc = keyring_rows(ctl, w->ring,
                       "kek_id <> $1 AND ($2::text IS NULL OR realm = $2) ORDER BY realm, kid FOR "
                       "UPDATE",
                       &p, &rows, &count);
-  for (size_t i = 0; !rc && i < count; i++)
+  }
+  for (size_t i = 0; !rc && i < count; i++) {
     rc = rewrap_key(ctl, w, &rows[i]);
-  for (size_t i = 0; i < count; i++)
+  }
+  for (size_t i = 0; i < count; i++) {
     keyring_clear(&rows[i]);
+  }
   free(rows);
-  if (!rc)
+  if (!rc) {
     rc = ctl_commit(ctl);
+  }
   ctl_rollback(ctl);
   return rc;
 }
 
 /* Row i of the query in rewrap_credentials(). */
-static enum ctl_exit rewrap_credential(struct ctl *ctl, struct rewrap *w, const PGresult *r,
-                                       int i) {
+static enum ctl_exit rewrap_credential(struct ctl *ctl, struct rewrap *w, const PGresult *r, int i) {
   const char *kek_id = PQgetvalue(r, i, 2), *expiry = PQgetvalue(r, i, 3);
-  struct turncred_credential_row row = {kek_id, PQgetvalue(r, i, 0), PQgetvalue(r, i, 1),
-                                        strtoll(expiry, NULL, 10), PQgetvalue(r, i, 4)};
+  struct turncred_credential_row row = {kek_id, PQgetvalue(r, i, 0), PQgetvalue(r, i, 1), strtoll(expiry, NULL, 10),
+                                        PQgetvalue(r, i, 4)};
   uint8_t sealed[TURNCRED_CREDENTIAL_SEALED], plain[TURNCRED_CREDENTIAL_PLAIN], nonce[12];
   size_t len = 0;
   const char *hex = PQgetvalue(r, i, 5);
@@ -89,9 +91,8 @@ static enum ctl_exit rewrap_credential(struct ctl *ctl, struct rewrap *w, const 
   struct pg_params p = {0};
   if (!kek || turncred_hex_decode(hex, strlen(hex), sealed, sizeof sealed, &len) ||
       turncred_credential_unseal(NULL, kek, &row, sealed, len, plain)) {
-    ctl_note(ctl,
-             "credential of \"%s\" in realm \"%s\" does not open under \"%s\" and is left as it is",
-             row.username, row.realm, kek_id);
+    ctl_note(ctl, "credential of \"%s\" in realm \"%s\" does not open under \"%s\" and is left as it is", row.username,
+             row.realm, kek_id);
     w->failed++;
     return CTL_OK;
   }
@@ -99,8 +100,9 @@ static enum ctl_exit rewrap_credential(struct ctl *ctl, struct rewrap *w, const 
   bool good = RAND_bytes(nonce, sizeof nonce) == 1 &&
               !turncred_credential_seal(kek_ring_find(w->ring, w->to), &row, nonce, plain, sealed);
   turncred_cleanse(plain, sizeof plain);
-  if (!good)
+  if (!good) {
     return ctl_fail(ctl, CTL_INTERNAL, "a credential could not be sealed");
+  }
   pg_text(&p, row.realm);
   pg_text(&p, row.username);
   pg_text(&p, w->to);
@@ -123,8 +125,9 @@ static enum ctl_exit rewrap_credentials(struct ctl *ctl, struct rewrap *w) {
     pg_text(&p, realm);
     pg_text(&p, username);
     pg_int(&p, ROWS_AT_ONCE);
-    if ((rc = ctl_begin(ctl)))
+    if ((rc = ctl_begin(ctl))) {
       break;
+    }
     PGresult *r = pg_query(ctl->db,
                            "SELECT realm, username, kek_id, coalesce(extract(epoch FROM "
                            "expiry)::bigint, 0), client_address, encode(sealed, 'hex') FROM "
@@ -132,22 +135,26 @@ static enum ctl_exit rewrap_credentials(struct ctl *ctl, struct rewrap *w) {
                            "= $2) AND (realm, username) > ($3, $4) ORDER BY realm, username LIMIT "
                            "$5::bigint FOR UPDATE",
                            &p);
-    if (!r)
+    if (!r) {
       rc = ctl_db_error(ctl);
+    }
     n = rc ? 0 : PQntuples(r);
-    for (int i = 0; !rc && i < n; i++)
+    for (int i = 0; !rc && i < n; i++) {
       rc = rewrap_credential(ctl, w, r, i);
+    }
     if (!rc && n) {
       free(realm);
       free(username);
       realm = strdup(PQgetvalue(r, n - 1, 0));
       username = strdup(PQgetvalue(r, n - 1, 1));
-      if (!realm || !username)
+      if (!realm || !username) {
         rc = ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+      }
     }
     PQclear(r);
-    if (!rc)
+    if (!rc) {
       rc = ctl_commit(ctl);
+    }
     ctl_rollback(ctl);
   }
   free(realm);
@@ -160,18 +167,17 @@ static enum ctl_exit refuse_without_kek(struct ctl *ctl, const char *to) {
   struct pg_params p = {0};
   char *names = NULL;
   pg_text(&p, to);
-  enum ctl_exit rc =
-      ctl_value(ctl,
-                "SELECT string_agg(id, ', ' ORDER BY id) FROM turncred.instance WHERE NOT $1 "
-                "= ANY (kek_ids)",
-                &p, &names);
-  if (!rc && names)
-    rc = ctl_fail(
-        ctl, CTL_REFUSED,
-        "these instances do not hold key encryption key \"%s\" and could not open anything "
-        "sealed under it: %s\n  remedy: give them the file beside the old one and reload them, "
-        "forget those that are gone (turncredctl server forget), or give --force",
-        to, names);
+  enum ctl_exit rc = ctl_value(ctl,
+                               "SELECT string_agg(id, ', ' ORDER BY id) FROM turncred.instance WHERE NOT $1 "
+                               "= ANY (kek_ids)",
+                               &p, &names);
+  if (!rc && names) {
+    rc = ctl_fail(ctl, CTL_REFUSED,
+                  "these instances do not hold key encryption key \"%s\" and could not open anything "
+                  "sealed under it: %s\n  remedy: give them the file beside the old one and reload them, "
+                  "forget those that are gone (turncredctl server forget), or give --force",
+                  to, names);
+  }
   free(names);
   return rc;
 }
@@ -188,39 +194,46 @@ enum ctl_exit cmd_kek_rewrap(struct ctl *ctl) {
   int64_t realms = 0;
   enum ctl_exit rc = keyring_load(ctl, &ring);
   w.ring = ring;
-  if (!rc && !kek_ring_find(ring, w.to))
+  if (!rc && !kek_ring_find(ring, w.to)) {
     rc = ctl_fail(ctl, CTL_USAGE,
                   "key encryption key \"%s\" is not in --kek; name a folder that holds the old and "
                   "the new file",
                   w.to);
-  if (!rc && w.realm)
+  }
+  if (!rc && w.realm) {
     rc = ctl_need_realm(ctl, w.realm);
-  if (!rc && !ctl_has(ctl, "force"))
+  }
+  if (!rc && !ctl_has(ctl, "force")) {
     rc = refuse_without_kek(ctl, w.to);
+  }
   /* first the realms, so that nothing new is sealed under the old key encryption key */
   pg_text(&p, w.to);
   pg_text(&p, w.realm);
-  if (!rc)
-    rc =
-        ctl_run(ctl,
-                "UPDATE turncred.realm SET kek_id = $1 WHERE kek_id <> $1 AND ($2::text IS NULL OR "
-                "name = $2)",
-                &p, &realms);
-  if (!rc)
+  if (!rc) {
+    rc = ctl_run(ctl,
+                 "UPDATE turncred.realm SET kek_id = $1 WHERE kek_id <> $1 AND ($2::text IS NULL OR "
+                 "name = $2)",
+                 &p, &realms);
+  }
+  if (!rc) {
     rc = rewrap_keys(ctl, &w);
-  if (!rc)
+  }
+  if (!rc) {
     rc = rewrap_credentials(ctl, &w);
+  }
   kek_ring_free(ring);
-  if (!rc)
+  if (!rc) {
     rc = ctl_print_record(ctl,
-                          json_pack("{s:s, s:I, s:I, s:I, s:I}", "kek_id", w.to, "keys",
-                                    (json_int_t)w.keys, "credentials", (json_int_t)w.credentials,
-                                    "realms", (json_int_t)realms, "failed", (json_int_t)w.failed),
+                          json_pack("{s:s, s:I, s:I, s:I, s:I}", "kek_id", w.to, "keys", (json_int_t)w.keys,
+                                    "credentials", (json_int_t)w.credentials, "realms", (json_int_t)realms, "failed",
+                                    (json_int_t)w.failed),
                           columns);
-  if (!rc && w.failed)
+  }
+  if (!rc && w.failed) {
     rc = ctl_fail(ctl, CTL_REFUSED,
                   "%lld rows did not open: their key encryption key is missing from --kek, or they "
                   "were altered",
                   (long long)w.failed);
+  }
   return rc;
 }

@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WAIT_SECONDS  60
+#define WAIT_SECONDS 60
 #define SLACK_SECONDS (TURNCRED_AHEAD_SLACK + 2 * TURNCRED_SKEW)
 
 struct rotation {
@@ -50,11 +50,12 @@ static enum ctl_exit lock_realm(struct ctl *ctl, const struct rotation *r) {
   char *locked = NULL;
   pg_text(&p, r->realm);
   enum ctl_exit rc = ctl_begin(ctl);
-  if (!rc)
-    rc = ctl_value(ctl, "SELECT 1 FROM turncred.realm WHERE name = $1 FOR NO KEY UPDATE NOWAIT", &p,
-                   &locked);
-  if (!rc && !locked)
+  if (!rc) {
+    rc = ctl_value(ctl, "SELECT 1 FROM turncred.realm WHERE name = $1 FOR NO KEY UPDATE NOWAIT", &p, &locked);
+  }
+  if (!rc && !locked) {
     rc = ctl_need_realm(ctl, r->realm);
+  }
   free(locked);
   return rc;
 }
@@ -66,15 +67,14 @@ static enum ctl_exit find_unfinished(struct ctl *ctl, struct rotation *r) {
   pg_text(&p, r->realm);
   pg_text(&p, turncred_use_name(r->use));
   pg_text(&p, r->old.kid);
-  enum ctl_exit rc =
-      ctl_row(ctl,
-              "SELECT n.kid, n.state FROM turncred.key n, turncred.key o WHERE n.realm = $1 "
-              "AND n.use = $2 AND n.state = 'published' AND o.realm = $1 AND o.kid = $3 AND "
-              "n.created_at >= o.created_at AND n.not_before > coalesce(o.not_before, "
-              "'-infinity') AND n.alg = o.alg AND n.derivation = o.derivation AND "
-              "n.username_format = o.username_format AND coalesce(n.accept_until, 'infinity') "
-              "> now() ORDER BY n.created_at DESC LIMIT 1",
-              &p, &row);
+  enum ctl_exit rc = ctl_row(ctl,
+                             "SELECT n.kid, n.state FROM turncred.key n, turncred.key o WHERE n.realm = $1 "
+                             "AND n.use = $2 AND n.state = 'published' AND o.realm = $1 AND o.kid = $3 AND "
+                             "n.created_at >= o.created_at AND n.not_before > coalesce(o.not_before, "
+                             "'-infinity') AND n.alg = o.alg AND n.derivation = o.derivation AND "
+                             "n.username_format = o.username_format AND coalesce(n.accept_until, 'infinity') "
+                             "> now() ORDER BY n.created_at DESC LIMIT 1",
+                             &p, &row);
   if (row) {
     snprintf(r->fresh, sizeof r->fresh, "%s", json_string_value(json_object_get(row, "kid")));
     snprintf(r->state, sizeof r->state, "%s", json_string_value(json_object_get(row, "state")));
@@ -89,47 +89,46 @@ static enum ctl_exit new_octets(struct ctl *ctl, const struct rotation *r, struc
   char text[512];
   size_t need = turncred_key_length(key->use, key->alg, key->derivation);
   if (from) {
-    if (secret_read(from, "--from", key->k, sizeof key->k, &key->k_len, text, sizeof text))
+    if (secret_read(from, "--from", key->k, sizeof key->k, &key->k_len, text, sizeof text)) {
       return ctl_fail(ctl, CTL_USAGE, "%s", text);
-    if (need ? key->k_len != need : !key->k_len)
-      return ctl_fail(ctl, CTL_REFUSED, "--from: holds %zu octets, exactly %zu are needed",
-                      key->k_len, need);
+    }
+    if (need ? key->k_len != need : !key->k_len) {
+      return ctl_fail(ctl, CTL_REFUSED, "--from: holds %zu octets, exactly %zu are needed", key->k_len, need);
+    }
     return keyring_refuse_reuse(ctl, r->ring, key);
   }
-  if (key->use == TURNCRED_USE_REST)
-    return ctl_fail(ctl, CTL_USAGE,
-                    "a rest secret is shared with other programs: give the new one with --from");
+  if (key->use == TURNCRED_USE_REST) {
+    return ctl_fail(ctl, CTL_USAGE, "a rest secret is shared with other programs: give the new one with --from");
+  }
   key->k_len = need;
-  return RAND_priv_bytes(key->k, (int)need) == 1
-             ? CTL_OK
-             : ctl_fail(ctl, CTL_INTERNAL, "the random number generator failed");
+  return RAND_priv_bytes(key->k, (int)need) == 1 ? CTL_OK
+                                                 : ctl_fail(ctl, CTL_INTERNAL, "the random number generator failed");
 }
 
 /* Refuses a key encryption key that an instance lacks, unless --without names the instance: it
  * could not open the new key. */
-static enum ctl_exit refuse_without_kek(struct ctl *ctl, const struct rotation *r,
-                                        const char *kek_id) {
+static enum ctl_exit refuse_without_kek(struct ctl *ctl, const struct rotation *r, const char *kek_id) {
   struct pg_params p = {0};
   json_t *rows = NULL, *row;
   size_t i;
   enum ctl_exit rc;
-  if (!kek_id)
+  if (!kek_id) {
     return CTL_OK;
+  }
   pg_text(&p, kek_id);
-  rc = ctl_rows(ctl,
-                "SELECT id FROM turncred.instance WHERE kek_ids <> '{}' AND NOT $1 = ANY (kek_ids)",
-                &p, &rows);
+  rc = ctl_rows(ctl, "SELECT id FROM turncred.instance WHERE kek_ids <> '{}' AND NOT $1 = ANY (kek_ids)", &p, &rows);
   json_array_foreach(rows, i, row) {
     const char *id = json_string_value(json_object_get(row, "id"));
     bool passed = false;
     size_t j;
     json_t *one;
     json_array_foreach(r->without, j, one) { passed |= !strcmp(json_string_value(one), id); }
-    if (!rc && !passed)
+    if (!rc && !passed) {
       rc = ctl_fail(ctl, CTL_REFUSED,
                     "instance \"%s\" does not hold key encryption key \"%s\", so it could not open "
                     "the new key; give it the file first, or name it with --without",
                     id, kek_id);
+    }
   }
   json_decref(rows);
   return rc;
@@ -146,30 +145,35 @@ static enum ctl_exit publish(struct ctl *ctl, struct rotation *r) {
   turncred_cleanse(key.k, sizeof key.k);
   snprintf(key.state, sizeof key.state, "published");
   enum ctl_exit rc = CTL_OK;
-  if (kid)
+  if (kid) {
     snprintf(key.kid, sizeof key.kid, "%s", kid);
-  else
+  } else {
     rc = keyring_new_kid(ctl, key.use, key.kid, sizeof key.kid);
+  }
   pg_text(&p, r->realm);
   pg_text(&p, r->old.kid);
-  if (!rc)
+  if (!rc) {
     rc = keyring_refuse_crowd(ctl, &key);
-  if (!rc)
+  }
+  if (!rc) {
     rc = new_octets(ctl, r, &key);
-  if (!rc)
-    rc =
-        ctl_value(ctl, "SELECT kek_id FROM turncred.realm WHERE name = $1 AND $2::text IS NOT NULL",
-                  &p, &of_realm);
-  if (!rc && r->old.kek_id[0])
+  }
+  if (!rc) {
+    rc = ctl_value(ctl, "SELECT kek_id FROM turncred.realm WHERE name = $1 AND $2::text IS NOT NULL", &p, &of_realm);
+  }
+  if (!rc && r->old.kek_id[0]) {
     rc = keyring_choose(ctl, r->ring, ctl_get(ctl, "kek-id"), of_realm, &kek_id);
-  if (!rc)
+  }
+  if (!rc) {
     rc = refuse_without_kek(ctl, r, kek_id);
+  }
   /* newer than the old key, and not in the future of a server whose clock is slow */
-  if (!rc)
+  if (!rc) {
     rc = ctl_value(ctl,
                    "SELECT extract(epoch FROM greatest(now() - interval '10 minutes', not_before + "
                    "interval '1 second'))::bigint FROM turncred.key WHERE realm = $1 AND kid = $2",
                    &p, &not_before);
+  }
   if (!rc) {
     struct key_window window = {.not_before = strtoll(not_before, NULL, 10)};
     rc = keyring_insert(ctl, r->ring, &key, kek_id, &window, true);
@@ -190,12 +194,13 @@ static enum ctl_exit commit_and_wait(struct ctl *ctl, const struct rotation *r, 
   json_decref(*late);
   *late = NULL;
   /* the last change counts: if this call changed nothing, no instance would hurry to report it */
-  enum ctl_exit rc = ctl_value(
-      ctl, "SELECT coalesce(max(xid), pg_current_xact_id()) FROM turncred.change", NULL, &xid);
-  if (!rc)
+  enum ctl_exit rc = ctl_value(ctl, "SELECT coalesce(max(xid), pg_current_xact_id()) FROM turncred.change", NULL, &xid);
+  if (!rc) {
     rc = ctl_commit(ctl);
-  if (!rc)
+  }
+  if (!rc) {
     rc = ctl_wait(ctl, xid, r->seconds, r->without, 0, late, &alive);
+  }
   free(xid);
   return rc;
 }
@@ -216,19 +221,19 @@ static enum ctl_exit retire(struct ctl *ctl, const struct rotation *r, json_t **
   pg_text(&p, turncred_use_name(r->use));
   pg_text(&p, r->fresh);
   pg_int(&p, SLACK_SECONDS);
-  enum ctl_exit rc = ctl_run(
-      ctl,
-      "UPDATE turncred.key k SET state = 'retired', sign_until = least(k.sign_until, now() + "
-      "interval '1 second'), accept_until = least(k.accept_until, now() + make_interval(secs => "
-      "r.max_ttl + $4::bigint)) FROM turncred.realm r, turncred.key n WHERE r.name = $1 AND "
-      "k.realm "
-      "= $1 AND n.realm = $1 AND n.kid = $3 AND k.use = $2 AND k.kid <> n.kid AND k.state = "
-      "'active' "
-      "AND coalesce(k.not_before, '-infinity') <= n.not_before AND k.username_format = "
-      "n.username_format",
-      &p, NULL);
-  if (rc)
+  enum ctl_exit rc = ctl_run(ctl,
+                             "UPDATE turncred.key k SET state = 'retired', sign_until = least(k.sign_until, now() + "
+                             "interval '1 second'), accept_until = least(k.accept_until, now() + make_interval(secs => "
+                             "r.max_ttl + $4::bigint)) FROM turncred.realm r, turncred.key n WHERE r.name = $1 AND "
+                             "k.realm "
+                             "= $1 AND n.realm = $1 AND n.kid = $3 AND k.use = $2 AND k.kid <> n.kid AND k.state = "
+                             "'active' "
+                             "AND coalesce(k.not_before, '-infinity') <= n.not_before AND k.username_format = "
+                             "n.username_format",
+                             &p, NULL);
+  if (rc) {
     return rc;
+  }
   p.count = 3;
   return ctl_rows(ctl,
                   "SELECT k.kid, extract(epoch FROM k.accept_until)::bigint AS accept_until FROM "
@@ -237,49 +242,51 @@ static enum ctl_exit retire(struct ctl *ctl, const struct rotation *r, json_t **
                   &p, retired);
 }
 
-static enum ctl_exit report(struct ctl *ctl, const struct rotation *r, json_t *retired,
-                            json_t *late, bool complete) {
+static enum ctl_exit report(struct ctl *ctl, const struct rotation *r, json_t *retired, json_t *late, bool complete) {
   json_t *kids = json_array(), *row;
   json_int_t until = 0;
   size_t i;
   char names[512] = "";
   json_array_foreach(retired, i, row) {
     json_array_append(kids, json_object_get(row, "kid"));
-    if (!until)
+    if (!until) {
       until = json_integer_value(json_object_get(row, "accept_until"));
+    }
   }
   ctl_cell(late, CTL_TEXT, names, sizeof names);
   enum ctl_exit rc =
       ctl_print_record(ctl,
-                       json_pack("{s:s, s:s, s:s, s:o, s:I, s:b, s:O}", "realm", r->realm, "kid",
-                                 r->fresh, "state", r->state, "retired", kids, "accept_until",
-                                 until, "complete", complete, "late", late),
+                       json_pack("{s:s, s:s, s:s, s:o, s:I, s:b, s:O}", "realm", r->realm, "kid", r->fresh, "state",
+                                 r->state, "retired", kids, "accept_until", until, "complete", complete, "late", late),
                        columns);
-  if (!rc && !complete)
-    rc = ctl_fail(
-        ctl, CTL_LATE,
-        "not complete: key \"%s\" is %s, and these instances have not reported it: %s\n  remedy: "
-        "look at them (turncredctl server list), then continue with turncredctl key rotate "
-        "%s --use %s%s; leave one out with --without INSTANCE, or forget it (server "
-        "forget) if it is gone for good",
-        r->fresh, r->state, names, r->realm, turncred_use_name(r->use),
-        strcmp(r->state, "active") ? "" : " --finish");
+  if (!rc && !complete) {
+    rc = ctl_fail(ctl, CTL_LATE,
+                  "not complete: key \"%s\" is %s, and these instances have not reported it: %s\n  remedy: "
+                  "look at them (turncredctl server list), then continue with turncredctl key rotate "
+                  "%s --use %s%s; leave one out with --without INSTANCE, or forget it (server "
+                  "forget) if it is gone for good",
+                  r->fresh, r->state, names, r->realm, turncred_use_name(r->use),
+                  strcmp(r->state, "active") ? "" : " --finish");
+  }
   return rc;
 }
 
 static enum ctl_exit run(struct ctl *ctl, struct rotation *r, json_t **late, json_t **retired) {
   bool complete = false;
   enum ctl_exit rc = lock_realm(ctl, r);
-  if (!rc && !r->fresh[0])
+  if (!rc && !r->fresh[0]) {
     rc = find_unfinished(ctl, r);
-  if (!rc && !r->fresh[0])
+  }
+  if (!rc && !r->fresh[0]) {
     rc = publish(ctl, r);
+  }
   if (!rc && !strcmp(r->state, "published")) {
     rc = commit_and_wait(ctl, r, late);
     if (!rc && !json_array_size(*late)) {
       rc = lock_realm(ctl, r);
-      if (!rc)
+      if (!rc) {
         rc = set_state(ctl, r, "active");
+      }
       snprintf(r->state, sizeof r->state, "active");
     }
   }
@@ -287,10 +294,12 @@ static enum ctl_exit run(struct ctl *ctl, struct rotation *r, json_t **late, jso
     rc = commit_and_wait(ctl, r, late);
     if (!rc && !json_array_size(*late)) {
       rc = lock_realm(ctl, r);
-      if (!rc)
+      if (!rc) {
         rc = retire(ctl, r, retired);
-      if (!rc)
+      }
+      if (!rc) {
         rc = commit_and_wait(ctl, r, late);
+      }
       complete = true;
     }
   }
@@ -303,29 +312,36 @@ enum ctl_exit cmd_key_rotate(struct ctl *ctl) {
   struct rotation r = {.realm = ctl_operand(ctl, 0), .use = TURNCRED_USE_TOKEN};
   const char *use = ctl_get(ctl, "use"), *id;
   json_t *late = NULL, *retired = NULL;
-  if (use && !strcmp(use, "tag"))
+  if (use && !strcmp(use, "tag")) {
     return ctl_fail(ctl, CTL_USAGE,
                     "--use: the key of subject tags is not rotated, so that users keep their names "
                     "from one token key to the next; it opens nothing and verifies nothing");
-  if (use && keyring_use_parse(use, &r.use))
+  }
+  if (use && keyring_use_parse(use, &r.use)) {
     return ctl_fail(ctl, CTL_USAGE, "--use: \"%s\" is not one of token, derived, rest", use);
-  if (ctl_has(ctl, "kid") && strlen(ctl_get(ctl, "kid")) > TURNCRED_USERNAME_MAX)
+  }
+  if (ctl_has(ctl, "kid") && strlen(ctl_get(ctl, "kid")) > TURNCRED_USERNAME_MAX) {
     return ctl_fail(ctl, CTL_USAGE, "--kid: at most %d octets", TURNCRED_USERNAME_MAX);
+  }
   r.without = json_array();
-  for (size_t i = 0; (id = ctl_get_nth(ctl, "without", i)); i++)
+  for (size_t i = 0; (id = ctl_get_nth(ctl, "without", i)); i++) {
     json_array_append_new(r.without, json_string(id));
+  }
   enum ctl_exit rc = ctl_get_wait(ctl, WAIT_SECONDS, &r.seconds);
-  if (!rc)
+  if (!rc) {
     rc = keyring_load_optional(ctl, &r.ring);
-  if (!rc)
+  }
+  if (!rc) {
     rc = keyring_signer(ctl, r.realm, r.use, NULL, &r.old);
+  }
   if (!rc && ctl_has(ctl, "finish")) {
     /* the newest active key is the new key: only the old keys are left to retire */
     snprintf(r.fresh, sizeof r.fresh, "%s", r.old.kid);
     snprintf(r.state, sizeof r.state, "active");
   }
-  if (!rc)
+  if (!rc) {
     rc = run(ctl, &r, &late, &retired);
+  }
   keyring_clear(&r.old);
   kek_ring_free(r.ring);
   json_decref(r.without);

@@ -20,8 +20,9 @@
 static char *trim(char *text) {
   text += strspn(text, " \t");
   size_t len = strlen(text);
-  while (len && strchr(" \t\r\n", text[len - 1]))
+  while (len && strchr(" \t\r\n", text[len - 1])) {
     text[--len] = '\0';
+  }
   return text;
 }
 
@@ -30,29 +31,32 @@ static char *trim(char *text) {
 static enum ctl_exit read_file(struct ctl *ctl, const char *path, bool named) {
   FILE *f = fopen(path, "re");
   if (!f) {
-    if (errno == ENOENT && !named)
+    if (errno == ENOENT && !named) {
       return CTL_OK;
+    }
     return ctl_fail(ctl, CTL_USAGE, "configuration file %s: %s", path, strerror(errno));
   }
   char line[1024];
   enum ctl_exit rc = CTL_OK;
   for (unsigned n = 1; !rc && fgets(line, sizeof line, f); n++) {
     char *name = trim(line), *equals = strchr(name, '=');
-    if (!*name || *name == '#')
+    if (!*name || *name == '#') {
       continue;
+    }
     char **slot = NULL;
     if (equals) {
       *equals = '\0';
       name = trim(name);
       slot = !strcmp(name, "database") ? &ctl->database : !strcmp(name, "kek") ? &ctl->kek : NULL;
     }
-    if (!slot)
+    if (!slot) {
       rc = ctl_fail(ctl, CTL_USAGE,
                     "configuration file %s, line %u: \"%s\" is not a setting; settings are "
                     "database = CONNINFO and kek = PATH",
                     path, n, name);
-    else if (!*slot && !(*slot = strdup(trim(equals + 1))))
+    } else if (!*slot && !(*slot = strdup(trim(equals + 1)))) {
       rc = ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+    }
   }
   fclose(f);
   return rc;
@@ -61,24 +65,30 @@ static enum ctl_exit read_file(struct ctl *ctl, const char *path, bool named) {
 /* Copies the value of the option, else of the environment variable, to *slot. */
 static enum ctl_exit take(struct ctl *ctl, char **slot, const char *option, const char *variable) {
   const char *value = ctl_get(ctl, option);
-  if (!value)
+  if (!value) {
     value = getenv(variable);
-  if (value && *value && !(*slot = strdup(value)))
+  }
+  if (value && *value && !(*slot = strdup(value))) {
     return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+  }
   return CTL_OK;
 }
 
 enum ctl_exit ctl_settings(struct ctl *ctl) {
-  if (ctl->settings_read)
+  if (ctl->settings_read) {
     return CTL_OK;
+  }
   ctl->settings_read = true;
   const char *path = ctl_get(ctl, "config");
-  if (!path)
+  if (!path) {
     path = getenv("TURNCRED_CONFIG");
+  }
   enum ctl_exit rc = take(ctl, &ctl->database, "database", "TURNCRED_DATABASE");
-  if (!rc)
+  if (!rc) {
     rc = take(ctl, &ctl->kek, "kek", "TURNCRED_KEK");
-  if (!rc)
+  }
+  if (!rc) {
     rc = read_file(ctl, path ? path : DEFAULT_CONFIG, path != NULL);
+  }
   return rc;
 }

@@ -15,8 +15,9 @@
 enum ctl_exit ctl_refuse_password(const struct ctl *ctl, const char *what, const char *given) {
   PQconninfoOption *options = given ? PQconninfoParse(given, NULL) : NULL;
   bool found = false;
-  for (PQconninfoOption *o = options; o && o->keyword; o++)
+  for (PQconninfoOption *o = options; o && o->keyword; o++) {
     found |= !strcmp(o->keyword, "password") && o->val;
+  }
   PQconninfoFree(options);
   return found ? ctl_fail(ctl, CTL_USAGE,
                           "%s: a password here can be read by every user of this machine; put it "
@@ -26,22 +27,27 @@ enum ctl_exit ctl_refuse_password(const struct ctl *ctl, const char *what, const
 }
 
 enum ctl_exit ctl_connect(struct ctl *ctl) {
-  if (ctl->db)
+  if (ctl->db) {
     return CTL_OK;
+  }
   enum ctl_exit rc = ctl_settings(ctl);
-  if (!rc)
+  if (!rc) {
     rc = ctl_refuse_password(ctl, "--database", ctl_get(ctl, "database"));
-  if (rc)
+  }
+  if (rc) {
     return rc;
-  if (!(ctl->db = calloc(1, sizeof *ctl->db)))
+  }
+  if (!(ctl->db = calloc(1, sizeof *ctl->db))) {
     return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+  }
   pg_init(ctl->db, -1);
   pg_no_limits(ctl->db);
-  if (pg_connect(ctl->db, ctl->database, "turncredctl"))
+  if (pg_connect(ctl->db, ctl->database, "turncredctl")) {
     return ctl_fail(ctl, CTL_DATABASE,
                     "cannot connect to the database: %s\n  remedy: name it with --database, "
                     "TURNCRED_DATABASE, the configuration file or libpq's PG* variables",
                     ctl->db->text);
+  }
   return CTL_OK;
 }
 
@@ -71,35 +77,33 @@ static const struct {
     {"key_username_format_known", "--username-format: timestamp:user-id goes with --use rest only"},
     {"key_plain_once", "another key of the realm has these octets already"},
     {"key_allow_zero_iv_cbc_only", "--allow-zero-iv: A256CBC-HS512 only"},
-    {"key_windows_order",
-     "--not-before, --sign-until, --accept-until: they must come in this order"},
+    {"key_windows_order", "--not-before, --sign-until, --accept-until: they must come in this order"},
     {"credential_realm_fkey", "the realm does not exist; add it with turncredctl realm add"},
     {"credential_username_length", "USERNAME: 1 to 508 octets"},
-    {"credential_username_characters",
-     "USERNAME: no blanks, quotes or backslashes (coturn refuses such names)"},
-    {"realm_uris_form",
-     "--uri: turn:, turns:, stun: or stuns: URIs without blanks, 32 at the most"},
+    {"credential_username_characters", "USERNAME: no blanks, quotes or backslashes (coturn refuses such names)"},
+    {"realm_uris_form", "--uri: turn:, turns:, stun: or stuns: URIs without blanks, 32 at the most"},
     {"caller_pkey", "the caller exists already; remove it first, or choose another NAME"},
     {"caller_name_form", "NAME: 1 to 64 of letters, digits, '.', '_', '-'"},
-    {"caller_scopes_known",
-     "--scopes: of token, exchange, derived, rest, push, revoke, metrics, separated by commas"},
+    {"caller_scopes_known", "--scopes: of token, exchange, derived, rest, push, revoke, metrics, separated by commas"},
     {"caller_cert_once", "another caller shows this certificate already"},
     {"caller_subject_once", "another caller has this certificate subject already"},
-    {"revocation_name_form",
-     "NAME: a user id or kid of 1 to 508 octets, or a token's fingerprint of 32 hex digits"},
+    {"revocation_name_form", "NAME: a user id or kid of 1 to 508 octets, or a token's fingerprint of 32 hex digits"},
     {"revocation_reason_length", "--reason: at most 1000 octets"},
 };
 
 enum ctl_exit ctl_db_error(struct ctl *ctl) {
   const struct pg *db = ctl->db;
-  for (size_t i = 0; db->error == PG_REFUSED && i < sizeof rules / sizeof *rules; i++)
-    if (!strcmp(rules[i].constraint, db->constraint))
+  for (size_t i = 0; db->error == PG_REFUSED && i < sizeof rules / sizeof *rules; i++) {
+    if (!strcmp(rules[i].constraint, db->constraint)) {
       return ctl_fail(ctl, CTL_REFUSED, "%s", rules[i].text);
-  if (!strcmp(db->sqlstate, "55P03"))
-    return ctl_fail(ctl, CTL_REFUSED,
-                    "somebody else is changing this realm at this moment; try again");
-  if (!strcmp(db->sqlstate, "40001") || !strcmp(db->sqlstate, "40P01"))
+    }
+  }
+  if (!strcmp(db->sqlstate, "55P03")) {
+    return ctl_fail(ctl, CTL_REFUSED, "somebody else is changing this realm at this moment; try again");
+  }
+  if (!strcmp(db->sqlstate, "40001") || !strcmp(db->sqlstate, "40P01")) {
     return ctl_fail(ctl, CTL_DATABASE, "%s: nothing was changed; try again", db->text);
+  }
   switch (db->error) {
   case PG_REFUSED:
     return ctl_fail(ctl, CTL_REFUSED, "%s", db->text);
@@ -121,11 +125,11 @@ enum ctl_exit ctl_db_error(struct ctl *ctl) {
   return ctl_fail(ctl, CTL_DATABASE, "database: %s", db->text);
 }
 
-enum ctl_exit ctl_run(struct ctl *ctl, const char *sql, const struct pg_params *params,
-                      int64_t *rows) {
+enum ctl_exit ctl_run(struct ctl *ctl, const char *sql, const struct pg_params *params, int64_t *rows) {
   enum ctl_exit rc = ctl_connect(ctl);
-  if (rc)
+  if (rc) {
     return rc;
+  }
   return pg_run(ctl->db, sql, params, rows) ? ctl_db_error(ctl) : CTL_OK;
 }
 
@@ -133,44 +137,47 @@ enum ctl_exit ctl_begin(struct ctl *ctl) { return ctl_run(ctl, "BEGIN", NULL, NU
 enum ctl_exit ctl_commit(struct ctl *ctl) { return ctl_run(ctl, "COMMIT", NULL, NULL); }
 
 void ctl_rollback(struct ctl *ctl) {
-  if (ctl->db && ctl->db->conn && PQtransactionStatus(ctl->db->conn) != PQTRANS_IDLE)
+  if (ctl->db && ctl->db->conn && PQtransactionStatus(ctl->db->conn) != PQTRANS_IDLE) {
     pg_run(ctl->db, "ROLLBACK", NULL, NULL);
+  }
 }
 
-enum ctl_exit ctl_value(struct ctl *ctl, const char *sql, const struct pg_params *params,
-                        char **out) {
+enum ctl_exit ctl_value(struct ctl *ctl, const char *sql, const struct pg_params *params, char **out) {
   *out = NULL;
   enum ctl_exit rc = ctl_connect(ctl);
-  if (rc)
+  if (rc) {
     return rc;
+  }
   PGresult *result = pg_query(ctl->db, sql, params);
-  if (!result)
+  if (!result) {
     return ctl_db_error(ctl);
-  if (PQntuples(result) && !PQgetisnull(result, 0, 0) && !(*out = strdup(PQgetvalue(result, 0, 0))))
+  }
+  if (PQntuples(result) && !PQgetisnull(result, 0, 0) && !(*out = strdup(PQgetvalue(result, 0, 0)))) {
     rc = ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+  }
   PQclear(result);
   return rc;
 }
 
-enum ctl_exit ctl_rows(struct ctl *ctl, const char *sql, const struct pg_params *params,
-                       json_t **out) {
+enum ctl_exit ctl_rows(struct ctl *ctl, const char *sql, const struct pg_params *params, json_t **out) {
   size_t cap = strlen(sql) + 128;
   char *whole = malloc(cap), *text = NULL;
   *out = NULL;
-  if (!whole)
+  if (!whole) {
     return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+  }
   snprintf(whole, cap, "SELECT coalesce(json_agg(row_to_json(t)), '[]') FROM (%s) t", sql);
   enum ctl_exit rc = ctl_value(ctl, whole, params, &text);
   free(whole);
-  if (rc)
+  if (rc) {
     return rc;
+  }
   *out = json_loads(text, 0, NULL);
   free(text);
   return *out ? 0 : ctl_fail(ctl, CTL_INTERNAL, "out of memory");
 }
 
-enum ctl_exit ctl_row(struct ctl *ctl, const char *sql, const struct pg_params *params,
-                      json_t **out) {
+enum ctl_exit ctl_row(struct ctl *ctl, const char *sql, const struct pg_params *params, json_t **out) {
   json_t *list = NULL;
   enum ctl_exit rc = ctl_rows(ctl, sql, params, &list);
   *out = json_incref(json_array_get(list, 0));
@@ -183,11 +190,12 @@ enum ctl_exit ctl_need_realm(struct ctl *ctl, const char *realm) {
   char *found = NULL;
   pg_text(&p, realm);
   enum ctl_exit rc = ctl_value(ctl, "SELECT 1 FROM turncred.realm WHERE name = $1", &p, &found);
-  if (!rc && !found)
+  if (!rc && !found) {
     rc = ctl_fail(ctl, CTL_REFUSED,
                   "realm \"%s\" does not exist; turncredctl realm list shows what there is, realm "
                   "add makes one",
                   realm);
+  }
   free(found);
   return rc;
 }

@@ -21,17 +21,13 @@ enum ctl_exit ctl_begin(struct ctl *ctl);
 enum ctl_exit ctl_commit(struct ctl *ctl);
 void ctl_rollback(struct ctl *ctl);
 /* Runs a statement. *rows gets how many rows it changed; rows may be NULL. */
-enum ctl_exit ctl_run(struct ctl *ctl, const char *sql, const struct pg_params *params,
-                      int64_t *rows);
+enum ctl_exit ctl_run(struct ctl *ctl, const char *sql, const struct pg_params *params, int64_t *rows);
 /* One text value (NULL for no row or null) in *out, which the caller frees. */
-enum ctl_exit ctl_value(struct ctl *ctl, const char *sql, const struct pg_params *params,
-                        char **out);
+enum ctl_exit ctl_value(struct ctl *ctl, const char *sql, const struct pg_params *params, char **out);
 /* The rows as an array of objects, made by PostgreSQL. */
-enum ctl_exit ctl_rows(struct ctl *ctl, const char *sql, const struct pg_params *params,
-                       json_t **out);
+enum ctl_exit ctl_rows(struct ctl *ctl, const char *sql, const struct pg_params *params, json_t **out);
 /* Like ctl_rows, one object; NULL: no row. */
-enum ctl_exit ctl_row(struct ctl *ctl, const char *sql, const struct pg_params *params,
-                      json_t **out);
+enum ctl_exit ctl_row(struct ctl *ctl, const char *sql, const struct pg_params *params, json_t **out);
 /* CTL_REFUSED unless the realm exists. */
 enum ctl_exit ctl_need_realm(struct ctl *ctl, const char *realm);
 
@@ -43,16 +39,13 @@ enum ctl_exit ctl_get_wait(const struct ctl *ctl, int64_t fallback, int64_t *sec
  * *late gets an array of their ids (empty: all have it; release it), *alive how many were asked.
  * without: ids not to wait for (may be NULL). silent: instances not heard of for so many seconds
  * are left out; 0: none are. */
-enum ctl_exit ctl_wait(struct ctl *ctl, const char *xid, int64_t seconds, const json_t *without,
-                       int64_t silent, json_t **late, int64_t *alive);
+enum ctl_exit ctl_wait(struct ctl *ctl, const char *xid, int64_t seconds, const json_t *without, int64_t silent,
+                       json_t **late, int64_t *alive);
 /* Waits as the options say, adds in_force, servers and late to record, prints it, and returns
  * CTL_OK or CTL_LATE. record is released. */
 enum ctl_exit ctl_print_when_in_force(struct ctl *ctl, const char *xid, json_t *record,
                                       const struct ctl_column *columns);
-#define CTL_WAIT_OPTION                                                                            \
-  {                                                                                                \
-    "wait", "DURATION", 0,                                                                         \
-        "longest wait for instances to report the change (default 5s); 0: do not wait"             \
-  }
+#define CTL_WAIT_OPTION                                                                                                \
+  { "wait", "DURATION", 0, "longest wait for instances to report the change (default 5s); 0: do not wait" }
 
 #endif

@@ -22,8 +22,7 @@ struct turnserver_conf {
 };
 
 /* Reads the file path, which --turnserver-conf named. CTL_USAGE with a message if that fails. */
-enum ctl_exit turnserver_conf_read(const struct ctl *ctl, const char *path,
-                                   struct turnserver_conf *out);
+enum ctl_exit turnserver_conf_read(const struct ctl *ctl, const char *path, struct turnserver_conf *out);
 /* Cleanses and frees the lines. */
 void turnserver_conf_free(struct turnserver_conf *conf);
 

@@ -30,8 +30,9 @@ static atomic_int count;
 /* Runs in each new process: clears the values of all thread keys of libcrypto. */
 static void forget(void) {
   int n = atomic_load(&count);
-  for (int i = 0; i < n && i < KEYS_MAX; i++)
+  for (int i = 0; i < n && i < KEYS_MAX; i++) {
     pthread_setspecific(keys[i], NULL);
+  }
 }
 
 __attribute__((constructor)) static void start(void) { pthread_atfork(NULL, NULL, forget); }
@@ -44,8 +45,7 @@ static int is_libcrypto(const void *address) {
 
 /* Takes the place of glibc's function, calls it, and notes the key if libcrypto made it. Parameters and result
    are those of glibc's function. */
-__attribute__((visibility("default"))) int pthread_key_create(pthread_key_t *key,
-                                                              void (*destructor)(void *)) {
+__attribute__((visibility("default"))) int pthread_key_create(pthread_key_t *key, void (*destructor)(void *)) {
   static _Atomic(create_fn *) next;
   create_fn *create = atomic_load(&next);
   if (!create) {
@@ -55,8 +55,9 @@ __attribute__((visibility("default"))) int pthread_key_create(pthread_key_t *key
   int rc = create(key, destructor);
   if (!rc && is_libcrypto(__builtin_return_address(0))) {
     int i = atomic_fetch_add(&count, 1);
-    if (i < KEYS_MAX)
+    if (i < KEYS_MAX) {
       keys[i] = *key;
+    }
   }
   return rc;
 }

@@ -23,16 +23,15 @@ struct mint_token {
 
 /* mac_key_len: 20 or 32. tag_key: the realm's (32 octets), NULL: no subject tag. Cleanse
  * *made after use. */
-enum turncred_err mint_token(struct turncred_ws *ws, const struct turncred_key *key,
-                             const uint8_t *tag_key, const char *server_name, const char *subject,
-                             const struct timespec *now, uint32_t lifetime, size_t mac_key_len,
-                             struct mint_token *made);
+enum turncred_err mint_token(struct turncred_ws *ws, const struct turncred_key *key, const uint8_t *tag_key,
+                             const char *server_name, const char *subject, const struct timespec *now,
+                             uint32_t lifetime, size_t mac_key_len, struct mint_token *made);
 
-/* USERNAME and password of a derived or REST key. TURNCRED_BAD_USERNAME and TURNCRED_NO_SPACE: user_id is no user id. */
+/* USERNAME and password of a derived or REST key. TURNCRED_BAD_USERNAME and TURNCRED_NO_SPACE: user_id is no user id.
+ */
 enum turncred_err mint_password(struct turncred_ws *ws, const struct turncred_key *key,
-                                enum turncred_username_format format, const char *user_id,
-                                const char *realm, int64_t expiry,
-                                char username[TURNCRED_USERNAME_MAX + 1],
+                                enum turncred_username_format format, const char *user_id, const char *realm,
+                                int64_t expiry, char username[TURNCRED_USERNAME_MAX + 1],
                                 char password[TURNCRED_PASSWORD_MAX]);
 
 /* 32 random octets in base64url, 43 characters and the NUL: passwords and callers' keys. */

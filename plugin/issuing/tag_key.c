@@ -21,8 +21,8 @@ struct job {
   size_t text_cap;
 };
 
-__attribute__((format(printf, 3, 4))) static enum tag_key_result
-say(const struct job *job, enum tag_key_result result, const char *format, ...) {
+__attribute__((format(printf, 3, 4))) static enum tag_key_result say(const struct job *job, enum tag_key_result result,
+                                                                     const char *format, ...) {
   va_list args;
   va_start(args, format);
   vsnprintf(job->text, job->text_cap, format, args);
@@ -45,22 +45,25 @@ static enum tag_key_result open_row(const struct job *job, const PGresult *r) {
   const uint8_t *kek = sealed && job->ring ? kek_ring_find(job->ring, kek_id) : NULL;
   enum turncred_err err = turncred_hex_decode(hex, strlen(hex), octets, sizeof octets, &len);
   enum tag_key_result result = TAG_KEY_OK;
-  if (sealed && !kek)
+  if (sealed && !kek) {
     result = say(job, TAG_KEY_CLOSED,
                  "key \"" TURNCRED_TAG_KID "\" is sealed under key encryption key \"%s\", which is "
                  "not here; give its file too (realm \"%s\")",
                  kek_id, job->realm);
-  else if (!err && sealed)
+  } else if (!err && sealed) {
     err = turncred_key_unseal(NULL, kek, &row, octets, len, k, sizeof k, &k_len);
-  else if (!err)
+  } else if (!err) {
     memcpy(k, octets, k_len = len);
-  if (!result && (err || k_len != TAG_KEY_OCTETS))
+  }
+  if (!result && (err || k_len != TAG_KEY_OCTETS)) {
     result = say(job, TAG_KEY_CLOSED,
                  "key \"" TURNCRED_TAG_KID "\" does not open under key encryption key \"%s\": the "
                  "file is not the one it was sealed with, or the row was altered (realm \"%s\")",
                  kek_id, job->realm);
-  if (!result)
+  }
+  if (!result) {
     memcpy(job->key, k, TAG_KEY_OCTETS);
+  }
   turncred_cleanse(octets, sizeof octets);
   turncred_cleanse(k, sizeof k);
   return result;
@@ -74,8 +77,9 @@ static enum tag_key_result find(const struct job *job, bool *found) {
                          "SELECT kek_id, encode(coalesce(wrapped, plain), 'hex') FROM turncred.key "
                          "WHERE realm = $1 AND use = 'tag'",
                          &p);
-  if (!r)
+  if (!r) {
     return database(job);
+  }
   *found = PQntuples(r) > 0;
   enum tag_key_result result = *found ? open_row(job, r) : TAG_KEY_OK;
   PQclear(r);
@@ -89,13 +93,15 @@ static enum tag_key_result add(const struct job *job, const char *kek_id) {
   struct turncred_key_row row = {kek_id,           job->realm,           TURNCRED_TAG_KID,
                                  TURNCRED_USE_TAG, TURNCRED_HMAC_SHA256, TURNCRED_DERIVATION_NONE};
   const uint8_t *kek = kek_id && job->ring ? kek_ring_find(job->ring, kek_id) : NULL;
-  if (kek_id && !kek)
+  if (kek_id && !kek) {
     return say(job, TAG_KEY_CLOSED,
                "key encryption key \"%s\" is needed to make the key of subject tags of realm "
                "\"%s\"; give its file",
                kek_id, job->realm);
-  if (RAND_priv_bytes(k, sizeof k) != 1)
+  }
+  if (RAND_priv_bytes(k, sizeof k) != 1) {
     return say(job, TAG_KEY_FAILED, "the random number generator failed");
+  }
   bool good = !kek || !turncred_key_seal(kek, &row, k, sizeof k, wrapped, sizeof wrapped, &len);
   pg_text(&p, job->realm);
   pg_text(&p, kek_id);
@@ -108,8 +114,9 @@ static enum tag_key_result add(const struct job *job, const char *kek_id) {
   }
   bool done = good && !pg_run(job->db, "SELECT turncred.tag_key_add($1, $3, $2, $4)", &p, NULL);
   turncred_cleanse(k, sizeof k);
-  if (!good)
+  if (!good) {
     return say(job, TAG_KEY_FAILED, "the key of subject tags could not be sealed");
+  }
   return done ? TAG_KEY_OK : database(job);
 }
 
@@ -118,14 +125,13 @@ static enum tag_key_result make(const struct job *job) {
   struct pg_params p = {0};
   pg_text(&p, job->realm);
   pg_text(&p, job->kid);
-  PGresult *r =
-      pg_query(job->db, "SELECT kek_id FROM turncred.key WHERE realm = $1 AND kid = $2", &p);
-  if (!r)
+  PGresult *r = pg_query(job->db, "SELECT kek_id FROM turncred.key WHERE realm = $1 AND kid = $2", &p);
+  if (!r) {
     return database(job);
+  }
   enum tag_key_result result =
       PQntuples(r) ? add(job, PQgetisnull(r, 0, 0) ? NULL : PQgetvalue(r, 0, 0))
-                   : say(job, TAG_KEY_NO_SIGNER, "there is no key \"%s\" in realm \"%s\"", job->kid,
-                         job->realm);
+                   : say(job, TAG_KEY_NO_SIGNER, "there is no key \"%s\" in realm \"%s\"", job->kid, job->realm);
   PQclear(r);
   return result;
 }
@@ -136,19 +142,20 @@ enum tag_key_result tag_key_make(struct pg *db, const struct kek_ring *ring, con
   return make(&job);
 }
 
-enum tag_key_result tag_key_get(struct pg *db, const struct kek_ring *ring, const char *realm,
-                                const char *kid, uint8_t key[TAG_KEY_OCTETS], char *text,
-                                size_t text_cap) {
+enum tag_key_result tag_key_get(struct pg *db, const struct kek_ring *ring, const char *realm, const char *kid,
+                                uint8_t key[TAG_KEY_OCTETS], char *text, size_t text_cap) {
   const struct job job = {db, ring, realm, kid, key, text, text_cap};
   bool found = false;
   enum tag_key_result result = find(&job, &found);
-  if (result || found)
+  if (result || found) {
     return result;
+  }
   result = make(&job);
-  if (!result)
+  if (!result) {
     result = find(&job, &found); /* perhaps the key of another issuer, which was quicker */
-  if (!result && !found)
-    result = say(&job, TAG_KEY_NO_SIGNER,
-                 "the key of subject tags vanished; was realm \"%s\" removed?", realm);
+  }
+  if (!result && !found) {
+    result = say(&job, TAG_KEY_NO_SIGNER, "the key of subject tags vanished; was realm \"%s\" removed?", realm);
+  }
   return result;
 }

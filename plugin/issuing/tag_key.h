@@ -10,18 +10,18 @@
 #ifndef TURNCRED_TAG_KEY_H
 #define TURNCRED_TAG_KEY_H
 
-#include "pg/pg.h"
 #include "base/kek.h"
 #include "core/turncred.h"
+#include "pg/pg.h"
 
 #define TAG_KEY_OCTETS 32
 
 enum tag_key_result {
   TAG_KEY_OK = 0,
-  TAG_KEY_DATABASE, /* db->error and db->text say what */
-  TAG_KEY_CLOSED,   /* the key encryption key is not in the ring, or does not open the row */
+  TAG_KEY_DATABASE,  /* db->error and db->text say what */
+  TAG_KEY_CLOSED,    /* the key encryption key is not in the ring, or does not open the row */
   TAG_KEY_NO_SIGNER, /* the realm has no key kid */
-  TAG_KEY_FAILED /* random numbers, sealing */
+  TAG_KEY_FAILED     /* random numbers, sealing */
 };
 
 /* Makes the realm's key of subject tags, unless the realm has one. kid: the token key that signs; the new key is sealed
@@ -31,8 +31,7 @@ enum tag_key_result {
 enum tag_key_result tag_key_make(struct pg *db, const struct kek_ring *ring, const char *realm, const char *kid,
                                  char *text, size_t text_cap);
 /* Reads the realm's key of subject tags, which is made first if there is none (tag_key_make). */
-enum tag_key_result tag_key_get(struct pg *db, const struct kek_ring *ring, const char *realm,
-                                const char *kid, uint8_t key[TAG_KEY_OCTETS], char *text,
-                                size_t text_cap);
+enum tag_key_result tag_key_get(struct pg *db, const struct kek_ring *ring, const char *realm, const char *kid,
+                                uint8_t key[TAG_KEY_OCTETS], char *text, size_t text_cap);
 
 #endif

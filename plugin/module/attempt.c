@@ -58,14 +58,15 @@ static int rank(enum coturn_auth_reason reason) {
 }
 
 void attempt_refuse(struct attempt *a, enum coturn_auth_reason reason) {
-  if (a->reason == COTURN_AUTH_REASON_NONE || rank(reason) > rank(a->reason))
+  if (a->reason == COTURN_AUTH_REASON_NONE || rank(reason) > rank(a->reason)) {
     a->reason = reason;
+  }
 }
 
 bool attempt_offer(struct attempt *a, const struct candidate *candidate) {
-  if (a->have_held &&
-      a->module->host->check_integrity(a->request, a->held.key, sizeof a->held.key) == 1)
+  if (a->have_held && a->module->host->check_integrity(a->request, a->held.key, sizeof a->held.key) == 1) {
     return true;
+  }
   a->held = *candidate;
   a->have_held = true;
   return false;
@@ -81,13 +82,14 @@ enum coturn_auth_verdict attempt_deny(struct attempt *a, uint16_t error_code) {
 /* The identity is SHA-256 over a label, kind and realm, each with a NUL behind it, and the name. */
 int attempt_identity(struct attempt *a, const char *kind, const void *name, size_t name_len) {
   uint8_t text[32 + TURNCRED_REALM_MAX + 1 + TURNCRED_USERNAME_MAX];
-  int head = snprintf((char *)text, sizeof text, "turncred-identity-v1%c%s%c%s", '\0', kind, '\0',
-                      a->realm->name);
-  if (head < 0 || (size_t)head + 1 + name_len > sizeof text)
+  int head = snprintf((char *)text, sizeof text, "turncred-identity-v1%c%s%c%s", '\0', kind, '\0', a->realm->name);
+  if (head < 0 || (size_t)head + 1 + name_len > sizeof text) {
     return -1;
+  }
   memcpy(text + head + 1, name, name_len);
-  if (turncred_sha256(a->thread->ws, text, (size_t)head + 1 + name_len, a->grant->identity))
+  if (turncred_sha256(a->thread->ws, text, (size_t)head + 1 + name_len, a->grant->identity)) {
     return -1;
+  }
   a->grant->identity_len = 32;
   return 0;
 }
@@ -108,12 +110,12 @@ void attempt_fill_grant(struct attempt *a, const struct subject *subject, int64_
   static _Atomic uint64_t refs;
   struct coturn_auth_grant *grant = a->grant;
   grant->expiry_policy = expiry_policy(a->realm->expiry[subject->mechanism]);
-  grant->grace_seconds =
-      grant->expiry_policy == COTURN_AUTH_EXPIRY_GRACE ? a->realm->grace_seconds : 0;
+  grant->grace_seconds = grant->expiry_policy == COTURN_AUTH_EXPIRY_GRACE ? a->realm->grace_seconds : 0;
   grant->expires = expires;
   grant->user_quota = a->realm->user_quota;
-  if (COTURN_AUTH_HAS(grant, struct coturn_auth_grant, total_quota))
+  if (COTURN_AUTH_HAS(grant, struct coturn_auth_grant, total_quota)) {
     grant->total_quota = a->realm->total_quota;
+  }
   grant->max_bps = a->realm->max_bps;
   grant->ref = atomic_fetch_add_explicit(&refs, 1, memory_order_relaxed) + 1; /* 0 is none */
 
@@ -123,9 +125,8 @@ void attempt_fill_grant(struct attempt *a, const struct subject *subject, int64_
   copy_text(last->kid, sizeof last->kid, subject->kid);
   copy_text(last->user, sizeof last->user, subject->user);
   copy_text(last->fingerprint, sizeof last->fingerprint, subject->fingerprint);
-  last->subject =
-      (struct subject){subject->mechanism, last->realm,       last->key_realm, last->kid,
-                       last->user,         last->fingerprint, subject->issued};
+  last->subject = (struct subject){subject->mechanism, last->realm,       last->key_realm, last->kid,
+                                   last->user,         last->fingerprint, subject->issued};
   last->ref = grant->ref;
   counter_granted(subject->mechanism);
 }

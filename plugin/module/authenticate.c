@@ -11,9 +11,11 @@
 #include <string.h>
 
 static bool offers(const struct store_realm *realm, enum store_mechanism mechanism) {
-  for (size_t i = 0; i < sizeof realm->mechanisms; i++)
-    if (realm->mechanisms[i] == mechanism)
+  for (size_t i = 0; i < sizeof realm->mechanisms; i++) {
+    if (realm->mechanisms[i] == mechanism) {
       return true;
+    }
+  }
   return false;
 }
 
@@ -33,12 +35,15 @@ static bool try_mechanism(struct attempt *a, enum store_mechanism mechanism) {
 
 static enum coturn_auth_verdict authenticate_user(struct attempt *a) {
   bool found = false;
-  for (size_t i = 0; i < sizeof a->realm->mechanisms && a->realm->mechanisms[i] && !found; i++)
+  for (size_t i = 0; i < sizeof a->realm->mechanisms && a->realm->mechanisms[i] && !found; i++) {
     found = try_mechanism(a, (enum store_mechanism)a->realm->mechanisms[i]);
-  if (a->have_held)
+  }
+  if (a->have_held) {
     return attempt_grant_user(a);
-  if (a->reason == COTURN_AUTH_REASON_NONE)
+  }
+  if (a->reason == COTURN_AUTH_REASON_NONE) {
     a->reason = COTURN_AUTH_REASON_MECHANISM_NOT_OFFERED;
+  }
   return attempt_deny(a, a->reason == COTURN_AUTH_REASON_MODULE_ERROR ? 500 : 401);
 }
 
@@ -55,23 +60,23 @@ static enum coturn_auth_verdict decide(struct attempt *a) {
     counter_add(COUNTER_DECLINED);
     return COTURN_AUTH_DECLINED;
   }
-  if (!request->username || request->username_len == 0 ||
-      request->username_len > TURNCRED_USERNAME_MAX ||
+  if (!request->username || request->username_len == 0 || request->username_len > TURNCRED_USERNAME_MAX ||
       memchr(request->username, '\0', request->username_len)) {
     a->reason = COTURN_AUTH_REASON_BAD_USERNAME;
     return attempt_deny(a, 401);
   }
-  if (!request->access_token)
+  if (!request->access_token) {
     return authenticate_user(a);
-  if (offers(a->realm, STORE_TOKEN))
+  }
+  if (offers(a->realm, STORE_TOKEN)) {
     return token_authenticate(a);
+  }
   a->reason = COTURN_AUTH_REASON_TOKEN_NOT_OFFERED;
   return attempt_deny(a, 420);
 }
 
 enum coturn_auth_verdict module_authenticate(void *state, const struct coturn_auth_request *request,
-                                             struct coturn_auth_grant *grant,
-                                             struct coturn_auth_denial *denial) {
+                                             struct coturn_auth_grant *grant, struct coturn_auth_denial *denial) {
   struct module *module = state;
   struct attempt attempt = {
       .module = module,
@@ -88,8 +93,9 @@ enum coturn_auth_verdict module_authenticate(void *state, const struct coturn_au
   attempt.thread->last.ref = 0;
   attempt.snapshot = store_acquire(attempt.thread->reader);
   enum coturn_auth_verdict verdict = decide(&attempt);
-  if (attempt.snapshot)
+  if (attempt.snapshot) {
     store_release(attempt.thread->reader);
+  }
   turncred_cleanse(attempt.held.key, sizeof attempt.held.key);
   return verdict;
 }

@@ -34,8 +34,7 @@ struct description {
 static const struct description plain_descriptions[COUNTER_PLAIN] = {
     [COUNTER_DECLINED] = {"unknown_realms", "Requests for realms that are not in the database"},
     [COUNTER_CHALLENGES] = {"known_challenges", "Challenges made for known realms"},
-    [COUNTER_SESSIONS_REVOKED] = {"revoked_sessions",
-                                  "Live sessions ended by a revocation or a disabled key"},
+    [COUNTER_SESSIONS_REVOKED] = {"revoked_sessions", "Live sessions ended by a revocation or a disabled key"},
     [COUNTER_GRANTS_REVOKED] = {"revoked_grants", "Grants that lost the race against a revocation"},
     [COUNTER_SNAPSHOTS] = {"snapshots", "Snapshots taken over from the store"},
 };
@@ -43,8 +42,7 @@ static const struct description plain_descriptions[COUNTER_PLAIN] = {
 static const struct description gauge_descriptions[GAUGE_COUNT] = {
     [GAUGE_SESSIONS] = {"live_sessions", "Live sessions that the module let in"},
     [GAUGE_DATABASE_UP] = {"database_up", "1 while the database answers"},
-    [GAUGE_SNAPSHOT_AGE] = {"snapshot_age_seconds",
-                            "Seconds since the snapshot was last known to be current"},
+    [GAUGE_SNAPSHOT_AGE] = {"snapshot_age_seconds", "Seconds since the snapshot was last known to be current"},
     [GAUGE_GENERATION] = {"snapshot_generation", "Number of the snapshot in use"},
     [GAUGE_REALMS] = {"realms", "Realms in the snapshot"},
     [GAUGE_KEYS] = {"keys", "Keys in the snapshot"},
@@ -63,9 +61,7 @@ void counter_denied(enum coturn_auth_reason reason) {
   atomic_fetch_add_explicit(&denied[reason], 1, memory_order_relaxed);
 }
 
-void gauge_set(enum gauge gauge, uint64_t value) {
-  atomic_store_explicit(&gauges[gauge], value, memory_order_relaxed);
-}
+void gauge_set(enum gauge gauge, uint64_t value) { atomic_store_explicit(&gauges[gauge], value, memory_order_relaxed); }
 
 void gauge_add(enum gauge gauge, int64_t delta) {
   atomic_fetch_add_explicit(&gauges[gauge], (uint64_t)delta, memory_order_relaxed);
@@ -85,10 +81,9 @@ void counters_refresh(const struct module *module) {
   gauge_set(GAUGE_REFUSED_ROWS, status.refused_rows);
 }
 
-static int add(const struct module *module, const struct description *what, const char *label,
-               const char *label_value, const _Atomic uint64_t *value, int is_gauge) {
-  struct coturn_auth_counter counter = {what->name,  what->help, label,
-                                        label_value, (const uint64_t *)value, is_gauge};
+static int add(const struct module *module, const struct description *what, const char *label, const char *label_value,
+               const _Atomic uint64_t *value, int is_gauge) {
+  struct coturn_auth_counter counter = {what->name, what->help, label, label_value, (const uint64_t *)value, is_gauge};
   return module->host->register_counter(&counter);
 }
 
@@ -96,13 +91,17 @@ int counters_register(const struct module *module) {
   static const struct description grants = {"grants", "Grants given, by kind of credential"};
   static const struct description denials = {"denials", "Requests denied by the module, by reason"};
   int failed = 0;
-  for (int i = STORE_TOKEN; i < MECHANISM_COUNT; i++)
+  for (int i = STORE_TOKEN; i < MECHANISM_COUNT; i++) {
     failed |= add(module, &grants, "mechanism", mechanism_names[i], &granted[i], 0);
-  for (int i = 1; i < COTURN_AUTH_REASON_COUNT; i++)
+  }
+  for (int i = 1; i < COTURN_AUTH_REASON_COUNT; i++) {
     failed |= add(module, &denials, "reason", reason_names[i], &denied[i], 0);
-  for (int i = 0; i < COUNTER_PLAIN; i++)
+  }
+  for (int i = 0; i < COUNTER_PLAIN; i++) {
     failed |= add(module, &plain_descriptions[i], NULL, NULL, &plain[i], 0);
-  for (int i = 0; i < GAUGE_COUNT; i++)
+  }
+  for (int i = 0; i < GAUGE_COUNT; i++) {
     failed |= add(module, &gauge_descriptions[i], NULL, NULL, &gauges[i], 1);
+  }
   return failed ? -1 : 0;
 }

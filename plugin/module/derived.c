@@ -13,29 +13,29 @@
 /* A derived or REST credential does not say when it was issued. No issuer gives it more than max_ttl,
  * so expiry - max_ttl is the earliest time. A revocation that came after that time may have come
  * after the credential, too, and therefore refuses it. */
-static int64_t earliest_issue(const struct attempt *a, int64_t expiry) {
-  return expiry - (int64_t)a->realm->max_ttl;
-}
+static int64_t earliest_issue(const struct attempt *a, int64_t expiry) { return expiry - (int64_t)a->realm->max_ttl; }
 
 /* In a realm with bind_address the user id of a derived credential is "USER|ADDRESS". Splits it at
  * the last bar: *user_len becomes the length of USER. False: it has no address, or another one than
  * the client's. */
-static bool bound_here(const struct attempt *a, const struct turncred_username *parsed,
-                       size_t *user_len) {
+static bool bound_here(const struct attempt *a, const struct turncred_username *parsed, size_t *user_len) {
   char text[INET6_ADDRSTRLEN], client[INET6_ADDRSTRLEN];
   uint8_t address[16];
   const char *bar = memrchr(parsed->user_id, '|', parsed->user_id_len);
-  if (!bar || bar == parsed->user_id)
+  if (!bar || bar == parsed->user_id) {
     return false;
+  }
   size_t len = parsed->user_id_len - (size_t)(bar + 1 - parsed->user_id);
-  if (len >= sizeof text)
+  if (len >= sizeof text) {
     return false;
+  }
   memcpy(text, bar + 1, len);
   text[len] = '\0';
   /* an issuer may spell an IPv6 address in another way than inet_ntop does */
   int family = strchr(text, ':') ? AF_INET6 : AF_INET;
-  if (inet_pton(family, text, address) != 1 || !inet_ntop(family, address, text, sizeof text))
+  if (inet_pton(family, text, address) != 1 || !inet_ntop(family, address, text, sizeof text)) {
     return false;
+  }
   address_text(a->request->client_addr, client, sizeof client);
   *user_len = (size_t)(bar - parsed->user_id);
   return strcmp(text, client) == 0;
@@ -56,8 +56,9 @@ static bool user_revoked(struct attempt *a, const struct turncred_username *pars
       .issued = earliest_issue(a, parsed->expiry),
   };
   enum coturn_auth_reason reason = subject_refused(a->snapshot, &subject);
-  if (reason)
+  if (reason) {
     attempt_refuse(a, reason);
+  }
   return reason != COTURN_AUTH_REASON_NONE;
 }
 
@@ -72,12 +73,11 @@ static bool offer(struct attempt *a, enum store_mechanism mechanism, const struc
       .user_len = user_len,
       .store_key = key,
   };
-  enum turncred_err err =
-      mechanism == STORE_DERIVED
-          ? turncred_derived_key(a->thread->ws, &key->key, request->username, request->username_len,
-                                 parsed, a->realm->name, candidate.key)
-          : turncred_rest_key(a->thread->ws, &key->key, request->username, request->username_len,
-                              a->realm->name, candidate.key);
+  enum turncred_err err = mechanism == STORE_DERIVED
+                              ? turncred_derived_key(a->thread->ws, &key->key, request->username, request->username_len,
+                                                     parsed, a->realm->name, candidate.key)
+                              : turncred_rest_key(a->thread->ws, &key->key, request->username, request->username_len,
+                                                  a->realm->name, candidate.key);
   if (err) {
     attempt_refuse(a, reason_of(err));
     return false;
@@ -89,13 +89,13 @@ static bool offer(struct attempt *a, enum store_mechanism mechanism, const struc
 
 /* Tries one key of the realm: reads the USERNAME in the key's format, checks time, client address and
  * revocations, and offers a candidate. True: attempt_offer() said so. */
-static bool try_key(struct attempt *a, enum store_mechanism mechanism,
-                    enum turncred_username_format format, const struct store_key *key) {
+static bool try_key(struct attempt *a, enum store_mechanism mechanism, enum turncred_username_format format,
+                    const struct store_key *key) {
   struct turncred_username parsed;
-  enum turncred_err err =
-      turncred_username_parse(a->request->username, a->request->username_len, format, &parsed);
-  if (!err)
+  enum turncred_err err = turncred_username_parse(a->request->username, a->request->username_len, format, &parsed);
+  if (!err) {
     err = turncred_expiry_check(parsed.expiry, a->now, a->realm->max_ttl);
+  }
   if (err) {
     attempt_refuse(a, reason_of(err));
     return false;
@@ -108,20 +108,23 @@ static bool try_key(struct attempt *a, enum store_mechanism mechanism,
   return !user_revoked(a, &parsed, user_len, key) && offer(a, mechanism, key, &parsed, user_len);
 }
 
-static bool try_keys(struct attempt *a, enum store_mechanism mechanism,
-                     const struct store_key *const *keys, size_t count) {
+static bool try_keys(struct attempt *a, enum store_mechanism mechanism, const struct store_key *const *keys,
+                     size_t count) {
   size_t tried = 0;
   for (size_t i = 0; i < count && tried < STORE_DERIVED_KEYS_MAX; i++) {
-    if (!store_key_accepts(keys[i], a->now))
+    if (!store_key_accepts(keys[i], a->now)) {
       continue;
+    }
     tried++;
     enum turncred_username_format format =
         mechanism == STORE_REST ? keys[i]->username_format : TURNCRED_USER_ID_TIMESTAMP;
-    if (try_key(a, mechanism, format, keys[i]))
+    if (try_key(a, mechanism, format, keys[i])) {
       return true;
+    }
   }
-  if (!tried)
+  if (!tried) {
     attempt_refuse(a, COTURN_AUTH_REASON_UNKNOWN_KEY);
+  }
   return false;
 }
 
@@ -129,6 +132,4 @@ bool derived_candidates(struct attempt *a) {
   return try_keys(a, STORE_DERIVED, a->realm->derived, a->realm->derived_count);
 }
 
-bool rest_candidates(struct attempt *a) {
-  return try_keys(a, STORE_REST, a->realm->rest, a->realm->rest_count);
-}
+bool rest_candidates(struct attempt *a) { return try_keys(a, STORE_REST, a->realm->rest, a->realm->rest_count); }

@@ -32,8 +32,9 @@ static void on_changed(void *arg) {
   const struct store_snapshot *snapshot = thread ? store_acquire(thread->reader) : NULL;
   if (snapshot) {
     counter_add(COUNTER_SNAPSHOTS);
-    if (store_snapshot_subjects(snapshot) != module->swept)
+    if (store_snapshot_subjects(snapshot) != module->swept) {
       sessions_sweep(module->sessions, module, snapshot);
+    }
     module->swept = store_snapshot_subjects(snapshot);
     store_release(thread->reader);
   }
@@ -42,14 +43,13 @@ static void on_changed(void *arg) {
 
 static void on_peer(const struct sockaddr *addr, void *arg) {
   const struct module *module = arg;
-  if (module->host->deny_peer(addr))
+  if (module->host->deny_peer(addr)) {
     module_log(module, COTURN_AUTH_LOG_WARNING,
                "the address of the database cannot be denied as a relay peer: use denied-peer-ip");
+  }
 }
 
-static void on_warning(const char *line, void *arg) {
-  module_log(arg, COTURN_AUTH_LOG_WARNING, "%s", line);
-}
+static void on_warning(const char *line, void *arg) { module_log(arg, COTURN_AUTH_LOG_WARNING, "%s", line); }
 
 static int open_store(struct module *module) {
   const struct config *config = module->config;
@@ -64,9 +64,9 @@ static int open_store(struct module *module) {
   };
   store_settings_apply(&config->store, &store);
   int error = store_new(&module->store, &store, err, sizeof err);
-  if (error)
-    module_log(module, COTURN_AUTH_LOG_ERROR, "%s: %s", config->path,
-               err[0] ? err : strerror(error));
+  if (error) {
+    module_log(module, COTURN_AUTH_LOG_ERROR, "%s: %s", config->path, err[0] ? err : strerror(error));
+  }
   return error ? -1 : 0;
 }
 
@@ -83,8 +83,9 @@ static void module_free(struct module *module) {
   }
   pthread_mutex_destroy(&module->stop_lock);
   sessions_free(module->sessions);
-  if (module->config)
+  if (module->config) {
     explicit_bzero(module->config, sizeof *module->config);
+  }
   free(module->config);
   free(module);
 }
@@ -93,13 +94,13 @@ static int start(struct module *module) {
   const struct config *config = module->config;
   int error = store_start(module->store);
   if (error) {
-    module_log(module, COTURN_AUTH_LOG_ERROR, "the store's thread does not start: %s",
-               strerror(error));
+    module_log(module, COTURN_AUTH_LOG_ERROR, "the store's thread does not start: %s", strerror(error));
     return -1;
   }
-  if (config->wait_at_start > 0 && !store_wait(module->store, (uint32_t)config->wait_at_start))
+  if (config->wait_at_start > 0 && !store_wait(module->store, (uint32_t)config->wait_at_start)) {
     module_log(module, COTURN_AUTH_LOG_WARNING,
                "nothing is loaded after wait_at_start: clients get 500 until the database answers");
+  }
   char err[256];
   if (config->prometheus[0]) {
     module->metrics = metrics_start(module, config->prometheus, err, sizeof err);
@@ -113,8 +114,9 @@ static int start(struct module *module) {
 
 static int module_init(const struct coturn_auth_host *host, const char *path, void **state) {
   struct module *module = calloc(1, sizeof *module);
-  if (!module)
+  if (!module) {
     return -1;
+  }
   module->host = host;
   pthread_mutex_init(&module->stop_lock, NULL);
   module->started_at = clock_now();
@@ -151,9 +153,10 @@ static int module_reload(void *state) {
     result = -1;
   } else {
     const struct setting *changed = config_difference(module->config, &config);
-    if (changed)
-      module_log(module, COTURN_AUTH_LOG_WARNING, "%s: the new %s takes effect at a restart",
-                 config.path, changed->name);
+    if (changed) {
+      module_log(module, COTURN_AUTH_LOG_WARNING, "%s: the new %s takes effect at a restart", config.path,
+                 changed->name);
+    }
     store_reload(module->store);
     module_log(module, COTURN_AUTH_LOG_INFO, "reading keys and the database again");
   }
@@ -181,16 +184,15 @@ const struct coturn_auth_module *coturn_auth_module(const struct coturn_auth_hos
 
 __attribute__((visibility("default"))) const struct coturn_auth_module *
 coturn_auth_module(const struct coturn_auth_host *host) {
-  if (!host || host->header.magic != COTURN_AUTH_MAGIC)
+  if (!host || host->header.magic != COTURN_AUTH_MAGIC) {
     return NULL;
+  }
   if (!COTURN_AUTH_HAS(host, struct coturn_auth_host, visit_counters) ||
       host->header.abi_major != COTURN_AUTH_ABI_MAJOR) {
     if (COTURN_AUTH_HAS(host, struct coturn_auth_host, log)) {
       char line[160];
-      snprintf(line, sizeof line,
-               "turncred " PACKAGE_VERSION " speaks module ABI %d.%d, this server %u.%u",
-               COTURN_AUTH_ABI_MAJOR, COTURN_AUTH_ABI_MINOR, host->header.abi_major,
-               host->header.abi_minor);
+      snprintf(line, sizeof line, "turncred " PACKAGE_VERSION " speaks module ABI %d.%d, this server %u.%u",
+               COTURN_AUTH_ABI_MAJOR, COTURN_AUTH_ABI_MINOR, host->header.abi_major, host->header.abi_minor);
       host->log(COTURN_AUTH_LOG_ERROR, line);
     }
     return NULL;

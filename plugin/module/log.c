@@ -10,8 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-void module_log(const struct module *module, enum coturn_auth_log_level level, const char *format,
-                ...) {
+void module_log(const struct module *module, enum coturn_auth_log_level level, const char *format, ...) {
   char line[1024];
   int n = snprintf(line, sizeof line, "turncred: ");
   va_list args;

@@ -24,9 +24,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LIMIT_MS     2000
-#define RETRY_MS     200
-#define REQUEST_MAX  2048
+#define LIMIT_MS 2000
+#define RETRY_MS 200
+#define REQUEST_MAX 2048
 #define RESPONSE_MAX (256 * 1024)
 
 struct metrics {
@@ -48,8 +48,9 @@ static void add(struct text *text, const char *format, ...) {
   va_start(args, format);
   int n = vsnprintf(text->data + text->len, RESPONSE_MAX - text->len, format, args);
   va_end(args);
-  if (n > 0 && (size_t)n < RESPONSE_MAX - text->len)
+  if (n > 0 && (size_t)n < RESPONSE_MAX - text->len) {
     text->len += (size_t)n;
+  }
 }
 
 /* Counters of the ABI have no prefix in their names; in Prometheus they get one, and the suffix
@@ -58,14 +59,15 @@ static void add_counter(const struct coturn_auth_counter *counter, uint64_t valu
   struct text *text = arg;
   char name[128];
   snprintf(name, sizeof name, "turncred_%s%s", counter->name, counter->is_gauge ? "" : "_total");
-  if (!text->last_name || strcmp(text->last_name, counter->name) != 0)
-    add(text, "# HELP %s %s\n# TYPE %s %s\n", name, counter->help, name,
-        counter->is_gauge ? "gauge" : "counter");
+  if (!text->last_name || strcmp(text->last_name, counter->name) != 0) {
+    add(text, "# HELP %s %s\n# TYPE %s %s\n", name, counter->help, name, counter->is_gauge ? "gauge" : "counter");
+  }
   text->last_name = counter->name;
-  if (counter->label)
+  if (counter->label) {
     add(text, "%s{%s=\"%s\"} %" PRIu64 "\n", name, counter->label, counter->label_value, value);
-  else
+  } else {
     add(text, "%s %" PRIu64 "\n", name, value);
+  }
 }
 
 /* Reads a request up to its blank line. 0; -1: it takes too long, is too large, or the module stops. */
@@ -75,15 +77,18 @@ static int read_request(struct metrics *metrics, int fd, char *request) {
   while (len < REQUEST_MAX - 1) {
     int64_t now = clock_ms();
     struct pollfd polled[] = {{fd, POLLIN, 0}, {metrics->wake[0], POLLIN, 0}};
-    if (now >= end || poll(polled, 2, (int)(end - now)) <= 0 || polled[1].revents)
+    if (now >= end || poll(polled, 2, (int)(end - now)) <= 0 || polled[1].revents) {
       return -1;
+    }
     ssize_t n = recv(fd, request + len, REQUEST_MAX - 1 - len, 0);
-    if (n <= 0)
+    if (n <= 0) {
       return -1;
+    }
     len += (size_t)n;
     request[len] = '\0';
-    if (strstr(request, "\r\n\r\n") || strstr(request, "\n\n"))
+    if (strstr(request, "\r\n\r\n") || strstr(request, "\n\n")) {
       return 0;
+    }
   }
   return -1;
 }
@@ -91,8 +96,9 @@ static int read_request(struct metrics *metrics, int fd, char *request) {
 static void send_all(int fd, const char *data, size_t len) {
   while (len > 0) {
     ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
-    if (n <= 0)
+    if (n <= 0) {
       return; /* SO_SNDTIMEO bounds the wait */
+    }
     data += n;
     len -= (size_t)n;
   }
@@ -102,18 +108,19 @@ static void answer(struct metrics *metrics, int fd) {
   char request[REQUEST_MAX], head[256];
   struct timeval limit = {LIMIT_MS / 1000, 0};
   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-  if (read_request(metrics, fd, request))
+  if (read_request(metrics, fd, request)) {
     return;
+  }
   if (strncmp(request, "GET /metrics ", 13) != 0 && strncmp(request, "GET /metrics?", 13) != 0) {
-    static const char missing[] =
-        "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 27\r\n"
-        "Connection: close\r\n\r\nonly GET /metrics is here.\n";
+    static const char missing[] = "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 27\r\n"
+                                  "Connection: close\r\n\r\nonly GET /metrics is here.\n";
     send_all(fd, missing, sizeof missing - 1);
     return;
   }
   struct text text = {malloc(RESPONSE_MAX), 0, NULL};
-  if (!text.data)
+  if (!text.data) {
     return;
+  }
   counters_refresh(metrics->module);
   metrics->module->host->visit_counters(add_counter, &text);
   int n = snprintf(head, sizeof head,
@@ -129,17 +136,21 @@ static void *run(void *arg) {
   struct metrics *metrics = arg;
   for (;;) {
     struct pollfd polled[] = {{metrics->listener, POLLIN, 0}, {metrics->wake[0], POLLIN, 0}};
-    if (poll(polled, 2, -1) < 0 && errno != EINTR)
+    if (poll(polled, 2, -1) < 0 && errno != EINTR) {
       break;
-    if (polled[1].revents)
+    }
+    if (polled[1].revents) {
       break;
-    if (!(polled[0].revents & POLLIN))
+    }
+    if (!(polled[0].revents & POLLIN)) {
       continue;
+    }
     int fd = accept4(metrics->listener, NULL, NULL, SOCK_CLOEXEC);
     if (fd < 0) {
       /* no descriptor is left and the connection waits on: a pause, or the loop would spin */
-      if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
+      if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) {
         poll(polled + 1, 1, RETRY_MS);
+      }
       continue;
     }
     answer(metrics, fd);
@@ -156,11 +167,11 @@ static int open_listener(const char *address) {
     return -1;
   }
   int fd = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0)
+  if (fd < 0) {
     return -1;
+  }
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-  socklen_t len =
-      addr.ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+  socklen_t len = addr.ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
   if (bind(fd, (struct sockaddr *)&addr, len) || listen(fd, 8)) {
     int error = errno;
     close(fd);
@@ -170,8 +181,7 @@ static int open_listener(const char *address) {
   return fd;
 }
 
-struct metrics *metrics_start(struct module *module, const char *address, char *err,
-                              size_t err_cap) {
+struct metrics *metrics_start(struct module *module, const char *address, char *err, size_t err_cap) {
   struct metrics *metrics = calloc(1, sizeof *metrics);
   if (!metrics) {
     snprintf(err, err_cap, "out of memory");
@@ -185,8 +195,9 @@ struct metrics *metrics_start(struct module *module, const char *address, char *
     return NULL;
   }
   if (pipe2(metrics->wake, O_CLOEXEC) == 0) {
-    if (pthread_create(&metrics->thread, NULL, run, metrics) == 0)
+    if (pthread_create(&metrics->thread, NULL, run, metrics) == 0) {
       return metrics;
+    }
     close(metrics->wake[0]);
     close(metrics->wake[1]);
   }
@@ -197,8 +208,9 @@ struct metrics *metrics_start(struct module *module, const char *address, char *
 }
 
 void metrics_stop(struct metrics *metrics) {
-  if (!metrics)
+  if (!metrics) {
     return;
+  }
   close(metrics->wake[1]);
   pthread_join(metrics->thread, NULL);
   close(metrics->wake[0]);

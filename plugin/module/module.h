@@ -47,9 +47,9 @@
 #ifndef TURNCRED_MODULE_H
 #define TURNCRED_MODULE_H
 
+#include "core/turncred.h"
 #include "include/coturn_auth_module.h"
 #include "store/store.h"
-#include "core/turncred.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -80,8 +80,8 @@ struct module {
 
 /* --- log.c --------------------------------------------------------------------------------- */
 
-void module_log(const struct module *module, enum coturn_auth_log_level level, const char *format,
-                ...) __attribute__((format(printf, 3, 4)));
+void module_log(const struct module *module, enum coturn_auth_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* --- text.c -------------------------------------------------------------------------------- */
 
@@ -138,8 +138,7 @@ struct subject {
 };
 /* COTURN_AUTH_REASON_NONE: nothing refuses the subject. _REVOKED: a revocation does. _UNKNOWN_KEY: its
  * key has been disabled. */
-enum coturn_auth_reason subject_refused(const struct store_snapshot *snapshot,
-                                        const struct subject *subject);
+enum coturn_auth_reason subject_refused(const struct store_snapshot *snapshot, const struct subject *subject);
 
 /* --- thread.c: what each thread of the host keeps ---------------------------------------------- */
 
@@ -178,8 +177,8 @@ struct thread *thread_get(struct module *module);
 struct candidate {
   enum store_mechanism mechanism;
   uint8_t key[TURNCRED_LONG_TERM_MD5];
-  int64_t expires; /* 0: never */
-  int64_t issued;  /* as in struct subject */
+  int64_t expires;  /* 0: never */
+  int64_t issued;   /* as in struct subject */
   const char *user; /* inside the request's USERNAME; not NUL-terminated */
   size_t user_len;
   const struct store_key *store_key; /* NULL for pushed */
@@ -227,20 +226,17 @@ struct sessions *sessions_new(void);
 void sessions_free(struct sessions *sessions);
 /* Remembers the session. COTURN_AUTH_REASON_NONE; or the reason for which the subject is refused now,
  * or _MODULE_ERROR when memory is short. */
-enum coturn_auth_reason sessions_bind(struct sessions *sessions, struct thread *thread,
-                                      uint64_t session, const struct last_grant *grant);
+enum coturn_auth_reason sessions_bind(struct sessions *sessions, struct thread *thread, uint64_t session,
+                                      const struct last_grant *grant);
 void sessions_end(struct sessions *sessions, uint64_t session);
 /* Closes the sessions whose subject the snapshot refuses. */
-void sessions_sweep(struct sessions *sessions, const struct module *module,
-                    const struct store_snapshot *snapshot);
+void sessions_sweep(struct sessions *sessions, const struct module *module, const struct store_snapshot *snapshot);
 
 /* --- entry points ------------------------------------------------------------------------------ */
 
 enum coturn_auth_verdict module_authenticate(void *state, const struct coturn_auth_request *request,
-                                             struct coturn_auth_grant *grant,
-                                             struct coturn_auth_denial *denial);
-enum coturn_auth_verdict module_challenge(void *state,
-                                          const struct coturn_auth_challenge_request *request,
+                                             struct coturn_auth_grant *grant, struct coturn_auth_denial *denial);
+enum coturn_auth_verdict module_challenge(void *state, const struct coturn_auth_challenge_request *request,
                                           struct coturn_auth_challenge *challenge);
 int module_session_bound(void *state, const struct coturn_auth_session *session);
 void module_session_end(void *state, const struct coturn_auth_session_end *end);
@@ -249,8 +245,7 @@ void module_status(void *state, coturn_auth_status_fn emit, void *arg);
 /* --- metrics.c: Prometheus on loopback, for hosts that have no endpoint -------------------------- */
 
 /* NULL: the endpoint does not open; err says why. */
-struct metrics *metrics_start(struct module *module, const char *address, char *err,
-                              size_t err_cap);
+struct metrics *metrics_start(struct module *module, const char *address, char *err, size_t err_cap);
 void metrics_stop(struct metrics *metrics);
 
 #endif

@@ -23,11 +23,11 @@ const struct setting config_settings[] = {
 
 static const struct conf conf = {config_settings, "turncred.conf(5)", "auth-module-config"};
 
-int config_read(struct config *config, const char *path, config_warn_fn warn, void *arg, char *err,
-                size_t err_cap) {
+int config_read(struct config *config, const char *path, config_warn_fn warn, void *arg, char *err, size_t err_cap) {
   memset(config, 0, sizeof *config);
-  if (!path || !*path)
+  if (!path || !*path) {
     path = CONFIG_DEFAULT_PATH;
+  }
   if (strlen(path) >= sizeof config->path) {
     snprintf(err, err_cap, "%s: the path is too long", path);
     return -1;

@@ -12,7 +12,7 @@
 #include "store/store_settings.h"
 
 #define CONFIG_DEFAULT_PATH "/etc/turncred/module.conf"
-#define CONFIG_VALUE_MAX    CONF_VALUE_MAX
+#define CONFIG_VALUE_MAX CONF_VALUE_MAX
 
 struct config {
   char path[CONFIG_VALUE_MAX];
@@ -28,8 +28,7 @@ typedef conf_warn_fn config_warn_fn;
 
 /* Reads the file path (NULL or "": CONFIG_DEFAULT_PATH). 0, or -1 with "FILE:LINE: what is wrong and what to do" in
  * err. A message never repeats a value of database, which may hold a password. */
-int config_read(struct config *config, const char *path, config_warn_fn warn, void *arg, char *err,
-                size_t err_cap);
+int config_read(struct config *config, const char *path, config_warn_fn warn, void *arg, char *err, size_t err_cap);
 /* The first setting in which the two differ; NULL: they are the same. */
 const struct setting *config_difference(const struct config *a, const struct config *b);
 

@@ -10,19 +10,21 @@
 #include <string.h>
 
 static bool address_fits(const struct attempt *a, const struct store_credential *credential) {
-  if (!credential->client_address[0])
+  if (!credential->client_address[0]) {
     return true;
+  }
   char text[64];
   address_text(a->request->client_addr, text, sizeof text);
   return strcmp(text, credential->client_address) == 0;
 }
 
-static enum coturn_auth_reason refused(const struct attempt *a,
-                                       const struct store_credential *credential) {
-  if (credential->expiry && credential->expiry <= a->now)
+static enum coturn_auth_reason refused(const struct attempt *a, const struct store_credential *credential) {
+  if (credential->expiry && credential->expiry <= a->now) {
     return COTURN_AUTH_REASON_EXPIRED;
-  if (!address_fits(a, credential))
+  }
+  if (!address_fits(a, credential)) {
     return COTURN_AUTH_REASON_ADDRESS_MISMATCH;
+  }
   struct subject subject = {
       .mechanism = STORE_PUSHED,
       .realm = a->realm->name,
@@ -37,8 +39,7 @@ static enum coturn_auth_reason refused(const struct attempt *a,
 
 bool pushed_candidates(struct attempt *a) {
   const struct coturn_auth_request *request = a->request;
-  const struct store_credential *credential =
-      store_credential_find(a->snapshot, a->realm, request->username);
+  const struct store_credential *credential = store_credential_find(a->snapshot, a->realm, request->username);
   if (!credential) {
     attempt_refuse(a, COTURN_AUTH_REASON_UNKNOWN_USER);
     return false;

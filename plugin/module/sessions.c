@@ -15,7 +15,7 @@
 
 /* Sessions are spread over many small tables, so that a sweep holds each lock for microseconds only. */
 #define SHARDS 256
-#define BATCH  64
+#define BATCH 64
 
 struct session {
   UT_hash_handle hh;
@@ -41,16 +41,19 @@ static struct shard *shard_of(struct sessions *sessions, uint64_t id) {
 
 struct sessions *sessions_new(void) {
   struct sessions *sessions = calloc(1, sizeof *sessions);
-  if (!sessions)
+  if (!sessions) {
     return NULL;
-  for (size_t i = 0; i < SHARDS; i++)
+  }
+  for (size_t i = 0; i < SHARDS; i++) {
     pthread_mutex_init(&sessions->shards[i].lock, NULL);
+  }
   return sessions;
 }
 
 void sessions_free(struct sessions *sessions) {
-  if (!sessions)
+  if (!sessions) {
     return;
+  }
   for (size_t i = 0; i < SHARDS; i++) {
     struct session *next = sessions->shards[i].table;
     HASH_CLEAR(hh, sessions->shards[i].table); /* frees the table; the items stay linked in a list */
@@ -74,11 +77,12 @@ static const char *pack(char **at, const char *text) {
 }
 
 static struct session *session_new(uint64_t id, const struct subject *subject) {
-  size_t size = strlen(subject->realm) + strlen(subject->key_realm) + strlen(subject->kid) +
-                strlen(subject->user) + strlen(subject->fingerprint) + 5;
+  size_t size = strlen(subject->realm) + strlen(subject->key_realm) + strlen(subject->kid) + strlen(subject->user) +
+                strlen(subject->fingerprint) + 5;
   struct session *session = calloc(1, sizeof *session + size);
-  if (!session)
+  if (!session) {
     return NULL;
+  }
   char *at = session->text;
   session->id = id;
   session->subject = *subject;
@@ -96,33 +100,37 @@ static struct session *session_new(uint64_t id, const struct subject *subject) {
 enum coturn_auth_reason sessions_bind(struct sessions *sessions, struct thread *thread, uint64_t id,
                                       const struct last_grant *grant) {
   struct session *session = session_new(id, &grant->subject);
-  if (!session)
+  if (!session) {
     return COTURN_AUTH_REASON_MODULE_ERROR;
+  }
   struct shard *shard = shard_of(sessions, id);
   struct session *old;
   pthread_mutex_lock(&shard->lock);
   const struct store_snapshot *snapshot = store_acquire(thread->reader);
-  enum coturn_auth_reason reason = snapshot ? subject_refused(snapshot, &session->subject)
-                                            : COTURN_AUTH_REASON_STORE_UNAVAILABLE;
-  if (snapshot)
+  enum coturn_auth_reason reason =
+      snapshot ? subject_refused(snapshot, &session->subject) : COTURN_AUTH_REASON_STORE_UNAVAILABLE;
+  if (snapshot) {
     store_release(thread->reader);
+  }
   HASH_FIND(hh, shard->table, &id, sizeof id, old);
   if (!reason) {
     HASH_ADD(hh, shard->table, id, sizeof id, session);
-    if (!session->hh.tbl) /* out of memory: uthash has not added it */
+    if (!session->hh.tbl) { /* out of memory: uthash has not added it */
       reason = COTURN_AUTH_REASON_MODULE_ERROR;
-    else if (old)
+    } else if (old) {
       HASH_DEL(shard->table, old);
+    }
   }
   pthread_mutex_unlock(&shard->lock);
   if (reason) {
     free(session);
     return reason;
   }
-  if (old)
+  if (old) {
     free(old);
-  else
+  } else {
     gauge_add(GAUGE_SESSIONS, 1);
+  }
   return COTURN_AUTH_REASON_NONE;
 }
 
@@ -131,11 +139,13 @@ void sessions_end(struct sessions *sessions, uint64_t id) {
   struct session *session;
   pthread_mutex_lock(&shard->lock);
   HASH_FIND(hh, shard->table, &id, sizeof id, session);
-  if (session)
+  if (session) {
     HASH_DEL(shard->table, session);
+  }
   pthread_mutex_unlock(&shard->lock);
-  if (session)
+  if (session) {
     gauge_add(GAUGE_SESSIONS, -1);
+  }
   free(session);
 }
 
@@ -150,11 +160,13 @@ static bool sweep_shard(struct shard *shard, uint64_t sweep, const struct store_
   *count = 0;
   pthread_mutex_lock(&shard->lock);
   for (struct session *s = shard->table; s && *count < BATCH; s = s->hh.next) {
-    if (s->closed_in == sweep)
+    if (s->closed_in == sweep) {
       continue;
+    }
     enum coturn_auth_reason reason = subject_refused(snapshot, &s->subject);
-    if (!reason)
+    if (!reason) {
       continue;
+    }
     s->closed_in = sweep;
     batch[(*count)++] = (struct closing){s->id, COTURN_AUTH_REASON_REVOKED};
   }
@@ -162,8 +174,7 @@ static bool sweep_shard(struct shard *shard, uint64_t sweep, const struct store_
   return *count == BATCH;
 }
 
-void sessions_sweep(struct sessions *sessions, const struct module *module,
-                    const struct store_snapshot *snapshot) {
+void sessions_sweep(struct sessions *sessions, const struct module *module, const struct store_snapshot *snapshot) {
   sessions->sweeps++; /* a session that is still there at the next sweep is closed again */
   for (size_t i = 0; i < SHARDS; i++) {
     struct closing batch[BATCH];
@@ -183,15 +194,14 @@ int module_session_bound(void *state, const struct coturn_auth_session *session)
   struct module *module = state;
   struct thread *thread = thread_get(module);
   if (!thread || thread->last.ref == 0 || thread->last.ref != session->ref) {
-    module_log(module, COTURN_AUTH_LOG_ERROR,
-               "session %llu is bound to a grant that this thread did not give last",
+    module_log(module, COTURN_AUTH_LOG_ERROR, "session %llu is bound to a grant that this thread did not give last",
                (unsigned long long)session->session);
     return COTURN_AUTH_REASON_MODULE_ERROR;
   }
-  enum coturn_auth_reason reason =
-      sessions_bind(module->sessions, thread, session->session, &thread->last);
-  if (reason == COTURN_AUTH_REASON_REVOKED || reason == COTURN_AUTH_REASON_UNKNOWN_KEY)
+  enum coturn_auth_reason reason = sessions_bind(module->sessions, thread, session->session, &thread->last);
+  if (reason == COTURN_AUTH_REASON_REVOKED || reason == COTURN_AUTH_REASON_UNKNOWN_KEY) {
     counter_add(COUNTER_GRANTS_REVOKED);
+  }
   thread->last.ref = 0;
   return (int)reason;
 }

@@ -57,8 +57,9 @@ void module_status(void *state, coturn_auth_status_fn emit, void *arg) {
   line(&e, "configuration", "%s", module->config->path);
   line(&e, "running for", "%" PRId64 " s", now - module->started_at);
   line(&e, "database", "%s", status.connected ? "connected" : "not connected");
-  if (!status.connected && status.database_error[0])
+  if (!status.connected && status.database_error[0]) {
     line(&e, "database error", "%s", status.database_error);
+  }
   emit_snapshot(&e, &status, now);
   counters_refresh(module); /* the host shows them next */
 }

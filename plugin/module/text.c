@@ -13,8 +13,9 @@
 
 void copy_text(char *to, size_t cap, const char *from) {
   size_t len = strlen(from);
-  if (len >= cap)
+  if (len >= cap) {
     len = cap - 1;
+  }
   memcpy(to, from, len);
   to[len] = '\0';
 }
@@ -23,10 +24,12 @@ void copy_text(char *to, size_t cap, const char *from) {
 static void ipv4_text(const uint8_t *octets, char *text) {
   for (size_t i = 0; i < 4; i++) {
     unsigned n = octets[i];
-    if (n >= 100)
+    if (n >= 100) {
       *text++ = (char)('0' + n / 100);
-    if (n >= 10)
+    }
+    if (n >= 10) {
       *text++ = (char)('0' + n / 10 % 10);
+    }
     *text++ = (char)('0' + n % 10);
     *text++ = i < 3 ? '.' : '\0';
   }
@@ -35,16 +38,18 @@ static void ipv4_text(const uint8_t *octets, char *text) {
 void address_text(const struct sockaddr *addr, char *text, size_t cap) {
   const void *bytes = NULL;
   int family = addr ? addr->sa_family : AF_UNSPEC;
-  if (family == AF_INET)
+  if (family == AF_INET) {
     bytes = &((const struct sockaddr_in *)(const void *)addr)->sin_addr;
+  }
   if (family == AF_INET6) {
     const struct in6_addr *v6 = &((const struct sockaddr_in6 *)(const void *)addr)->sin6_addr;
     bool mapped = IN6_IS_ADDR_V4MAPPED(v6);
     bytes = mapped ? &v6->s6_addr[12] : v6->s6_addr;
     family = mapped ? AF_INET : AF_INET6;
   }
-  if (bytes && family == AF_INET && cap >= INET_ADDRSTRLEN)
+  if (bytes && family == AF_INET && cap >= INET_ADDRSTRLEN) {
     ipv4_text(bytes, text);
-  else if (!bytes || !inet_ntop(family, bytes, text, (socklen_t)cap))
+  } else if (!bytes || !inet_ntop(family, bytes, text, (socklen_t)cap)) {
     text[0] = '\0';
+  }
 }

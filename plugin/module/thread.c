@@ -24,12 +24,14 @@ static void thread_destroy(struct thread *thread) {
 /* The destructor of thread_key: runs when a thread of the host ends. */
 static void thread_free(void *arg) {
   struct thread *thread = arg;
-  if (!thread)
+  if (!thread) {
     return;
+  }
   struct module *module = thread->module;
   pthread_mutex_lock(&module->threads_lock);
-  if (thread->next)
+  if (thread->next) {
     thread->next->link = thread->link;
+  }
   *thread->link = thread->next;
   pthread_mutex_unlock(&module->threads_lock);
   thread_destroy(thread);
@@ -37,8 +39,9 @@ static void thread_free(void *arg) {
 
 int threads_init(struct module *module) {
   int error = pthread_mutex_init(&module->threads_lock, NULL);
-  if (error)
+  if (error) {
     return error;
+  }
   return pthread_key_create(&module->thread_key, thread_free);
 }
 
@@ -58,19 +61,22 @@ void threads_free(struct module *module) {
 
 struct thread *thread_get(struct module *module) {
   struct thread *thread = pthread_getspecific(module->thread_key);
-  if (thread)
+  if (thread) {
     return thread;
+  }
   thread = calloc(1, sizeof *thread);
-  if (!thread)
+  if (!thread) {
     return NULL;
+  }
   thread->module = module;
   thread->reader = store_reader_new(module->store);
   thread->ws = turncred_ws_new(WS_SLOTS);
   pthread_mutex_lock(&module->threads_lock);
   thread->next = module->threads;
   thread->link = &module->threads;
-  if (thread->next)
+  if (thread->next) {
     thread->next->link = &thread->next;
+  }
   module->threads = thread;
   pthread_mutex_unlock(&module->threads_lock);
   if (!thread->reader || !thread->ws || pthread_setspecific(module->thread_key, thread) != 0) {

@@ -35,11 +35,13 @@ static void set_line(struct pg *pg, const char *message) {
 static void set_text(struct pg *pg, const char *message) {
   size_t at = 0;
   for (; *message && at + 1 < sizeof pg->text; message++) {
-    if (*message == '\n' && !message[1])
+    if (*message == '\n' && !message[1]) {
       break;
+    }
     char c = *message;
-    if (c == '\n' || c == '\t')
+    if (c == '\n' || c == '\t') {
       c = ' ';
+    }
     pg->text[at++] = c;
   }
   pg->text[at] = '\0';
@@ -53,11 +55,14 @@ static bool is_addition(const char *line) {
 /* In libpq's message, each host that was tried has a line with its reason. The last one counts for a log. */
 static void set_connection_error(struct pg *pg) {
   const char *message = PQerrorMessage(pg->conn), *line = message;
-  for (const char *p = message; (p = strchr(p, '\n')) && p[1]; p++)
-    if (!is_addition(p + 1))
+  for (const char *p = message; (p = strchr(p, '\n')) && p[1]; p++) {
+    if (!is_addition(p + 1)) {
       line = p + 1;
-  while (*line == '\t' || *line == ' ')
+    }
+  }
+  while (*line == '\t' || *line == ' ') {
     line++;
+  }
   set_line(pg, *line ? line : "the connection is lost");
   set_text(pg, *message ? message : "the connection is lost");
 }
@@ -75,8 +80,9 @@ static int no_connection(struct pg *pg, int code, const char *message) {
 }
 
 void pg_close(struct pg *pg) {
-  if (pg->conn)
+  if (pg->conn) {
     PQfinish(pg->conn);
+  }
   pg->conn = NULL;
 }
 
@@ -87,15 +93,19 @@ static int lost(struct pg *pg, int code, const char *message) {
 }
 
 static enum pg_error class_of(const char *state) {
-  if (!strncmp(state, "08", 2) || !strncmp(state, "57P", 3) || !strncmp(state, "53", 2) ||
-      !strncmp(state, "58", 2) || !strcmp(state, "25006"))
+  if (!strncmp(state, "08", 2) || !strncmp(state, "57P", 3) || !strncmp(state, "53", 2) || !strncmp(state, "58", 2) ||
+      !strcmp(state, "25006")) {
     return PG_LOST;
-  if (!strncmp(state, "23", 2) || !strncmp(state, "TC", 2) || !strncmp(state, "22", 2))
+  }
+  if (!strncmp(state, "23", 2) || !strncmp(state, "TC", 2) || !strncmp(state, "22", 2)) {
     return PG_REFUSED;
-  if (!strcmp(state, "42501"))
+  }
+  if (!strcmp(state, "42501")) {
     return PG_DENIED;
-  if (!strcmp(state, "3F000") || !strcmp(state, "42P01") || !strcmp(state, "42703") || !strcmp(state, "42883"))
+  }
+  if (!strcmp(state, "3F000") || !strcmp(state, "42P01") || !strcmp(state, "42703") || !strcmp(state, "42883")) {
     return PG_MISSING;
+  }
   return PG_FAILED;
 }
 
@@ -106,8 +116,9 @@ static int failed(struct pg *pg, const PGresult *result) {
   const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
   const char *constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
   char buf[1024];
-  if (!primary)
+  if (!primary) {
     primary = PQresultErrorMessage(result);
+  }
   snprintf(pg->sqlstate, sizeof pg->sqlstate, "%s", state ? state : "");
   snprintf(pg->constraint, sizeof pg->constraint, "%s", constraint ? constraint : "");
   pg->error = state ? class_of(state) : PG_LOST;
@@ -122,24 +133,29 @@ static int failed(struct pg *pg, const PGresult *result) {
 
 static int64_t deadline_in(uint32_t ms) { return ms ? clock_ms() + ms : INT64_MAX; }
 
-/* Waits until the socket can do one of events (POLLIN, POLLOUT), then *ready says which. 0, ETIMEDOUT, ECANCELED, EIO. */
+/* Waits until the socket can do one of events (POLLIN, POLLOUT), then *ready says which. 0, ETIMEDOUT, ECANCELED, EIO.
+ */
 static int wait_socket(const struct pg *pg, short events, int64_t deadline, short *ready) {
   for (;;) {
     struct pollfd fds[2] = {{PQsocket(pg->conn), events, 0}, {pg->wake_fd, POLLIN, 0}};
-    if (fds[0].fd < 0)
+    if (fds[0].fd < 0) {
       return EIO;
+    }
     int64_t left = deadline - clock_ms();
     int n = poll(fds, pg->wake_fd < 0 ? 1 : 2, left > 60000 ? 60000 : left < 0 ? 0 : (int)left);
-    if (n < 0 && errno != EINTR)
+    if (n < 0 && errno != EINTR) {
       return EIO;
-    if (n > 0 && fds[1].revents)
+    }
+    if (n > 0 && fds[1].revents) {
       return ECANCELED;
+    }
     if (n > 0 && fds[0].revents) {
       *ready = fds[0].revents;
       return 0;
     }
-    if (clock_ms() >= deadline)
+    if (clock_ms() >= deadline) {
       return ETIMEDOUT;
+    }
   }
 }
 
@@ -153,8 +169,9 @@ static int wait_or_lose(struct pg *pg, short events, int64_t deadline, short *re
 static int consume(struct pg *pg) {
   short ready;
   int rc = wait_or_lose(pg, POLLIN, deadline_in(pg->silence_ms), &ready);
-  if (rc)
+  if (rc) {
     return rc;
+  }
   return PQconsumeInput(pg->conn) ? 0 : lost(pg, EIO, NULL);
 }
 
@@ -162,8 +179,9 @@ static int consume(struct pg *pg) {
 static int receive(struct pg *pg) {
   while (PQisBusy(pg->conn)) {
     int rc = consume(pg);
-    if (rc)
+    if (rc) {
       return rc;
+    }
   }
   return 0;
 }
@@ -172,20 +190,23 @@ static int receive(struct pg *pg) {
 
 static int parts(const char *list) {
   int n = 1;
-  for (; *list; list++)
+  for (; *list; list++) {
     n += *list == ',';
+  }
   return n;
 }
 
 /* "a,b,c" by 1 is "b,c,a" */
 static char *rotated(const char *list, unsigned by) {
   const char *cut = list;
-  for (by %= (unsigned)parts(list); by > 0; by--)
+  for (by %= (unsigned)parts(list); by > 0; by--) {
     cut = strchr(cut, ',') + 1;
+  }
   size_t n = strlen(list), tail = strlen(cut);
   char *out = malloc(n + 2);
-  if (!out)
+  if (!out) {
     return NULL;
+  }
   memcpy(out, cut, tail);
   if (cut > list) {
     out[tail] = ',';
@@ -203,14 +224,16 @@ struct hosts {
 static void rotate(const struct pg *pg, const char *conninfo, struct hosts *hosts) {
   PQconninfoOption *options = pg->rotation ? PQconninfoParse(conninfo, NULL) : NULL;
   for (PQconninfoOption *o = options; o && o->keyword; o++) {
-    if (!o->val || !*o->val)
+    if (!o->val || !*o->val) {
       continue;
-    if (!strcmp(o->keyword, "host"))
+    }
+    if (!strcmp(o->keyword, "host")) {
       hosts->host = rotated(o->val, pg->rotation);
-    else if (!strcmp(o->keyword, "hostaddr"))
+    } else if (!strcmp(o->keyword, "hostaddr")) {
       hosts->hostaddr = rotated(o->val, pg->rotation);
-    else if (!strcmp(o->keyword, "port") && strchr(o->val, ','))
+    } else if (!strcmp(o->keyword, "port") && strchr(o->val, ',')) {
       hosts->port = rotated(o->val, pg->rotation);
+    }
   }
   PQconninfoFree(options);
 }
@@ -223,18 +246,13 @@ static void no_notice(void *arg, const PGresult *result) {
 static int start(struct pg *pg, const char *conninfo, const char *application_name) {
   struct hosts hosts = {0};
   rotate(pg, conninfo, &hosts);
-  /* libpq: conninfo stands in dbname; what comes before it is a default, what comes after it overrides; NULL is nothing */
+  /* libpq: conninfo stands in dbname; what comes before it is a default, what comes after it overrides; NULL is nothing
+   */
   const char *const options[][2] = {
-      {"keepalives_idle", "10"},
-      {"keepalives_interval", "5"},
-      {"keepalives_count", "3"},
-      {"tcp_user_timeout", "15000"},
-      {"client_encoding", "UTF8"},
-      {"fallback_application_name", application_name},
+      {"keepalives_idle", "10"},     {"keepalives_interval", "5"}, {"keepalives_count", "3"},
+      {"tcp_user_timeout", "15000"}, {"client_encoding", "UTF8"},  {"fallback_application_name", application_name},
       {"connect_timeout", "10"}, /* of libpq's own connecting */
-      {"dbname", conninfo},
-      {"host", hosts.host},
-      {"hostaddr", hosts.hostaddr},
+      {"dbname", conninfo},          {"host", hosts.host},         {"hostaddr", hosts.hostaddr},
       {"port", hosts.port},
   };
   enum { COUNT = sizeof options / sizeof *options };
@@ -247,11 +265,13 @@ static int start(struct pg *pg, const char *conninfo, const char *application_na
   free(hosts.host);
   free(hosts.hostaddr);
   free(hosts.port);
-  if (!pg->conn)
+  if (!pg->conn) {
     return no_connection(pg, EIO, "out of memory");
+  }
   PQsetNoticeReceiver(pg->conn, no_notice, NULL);
-  if (pg->begun)
+  if (pg->begun) {
     pg->begun(pg->conn, pg->begun_arg);
+  }
   return PQstatus(pg->conn) == CONNECTION_BAD ? lost(pg, EIO, NULL) : 0;
 }
 
@@ -259,14 +279,17 @@ static int finish(struct pg *pg) {
   int64_t deadline = deadline_in(pg->connect_ms);
   PostgresPollingStatusType status = PGRES_POLLING_WRITING;
   while (status != PGRES_POLLING_OK) {
-    if (status == PGRES_POLLING_FAILED)
+    if (status == PGRES_POLLING_FAILED) {
       return lost(pg, EIO, NULL);
+    }
     short ready;
     int rc = wait_socket(pg, status == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline, &ready);
-    if (rc == ETIMEDOUT)
+    if (rc == ETIMEDOUT) {
       pg->rotation++;
-    if (rc)
+    }
+    if (rc) {
       return lost(pg, rc, rc == ETIMEDOUT ? "connecting: no answer in time" : "interrupted");
+    }
     status = PQconnectPoll(pg->conn);
   }
   return 0;
@@ -281,10 +304,12 @@ int pg_connect(struct pg *pg, const char *conninfo, const char *application_name
   pg_close(pg);
   forget_error(pg);
   int rc = start(pg, conninfo ? conninfo : "", application_name);
-  if (!rc && pg->connect_ms)
+  if (!rc && pg->connect_ms) {
     rc = finish(pg);
-  if (!rc && PQsetnonblocking(pg->conn, 1))
+  }
+  if (!rc && PQsetnonblocking(pg->conn, 1)) {
     rc = lost(pg, EIO, NULL);
+  }
   return rc;
 }
 
@@ -294,14 +319,17 @@ int pg_connect(struct pg *pg, const char *conninfo, const char *application_name
 static int flush(struct pg *pg) {
   int64_t deadline = deadline_in(pg->silence_ms);
   for (int more; (more = PQflush(pg->conn)) != 0;) {
-    if (more < 0)
+    if (more < 0) {
       return lost(pg, EIO, NULL);
+    }
     short ready;
     int rc = wait_or_lose(pg, POLLIN | POLLOUT, deadline, &ready);
-    if (rc)
+    if (rc) {
       return rc;
-    if ((ready & POLLIN) && !PQconsumeInput(pg->conn))
+    }
+    if ((ready & POLLIN) && !PQconsumeInput(pg->conn)) {
       return lost(pg, EIO, NULL);
+    }
   }
   return 0;
 }
@@ -309,8 +337,9 @@ static int flush(struct pg *pg) {
 /* params NULL: sql may be several statements. */
 static int send_sql(struct pg *pg, const char *sql, const struct pg_params *params) {
   forget_error(pg);
-  if (!pg->conn)
+  if (!pg->conn) {
     return no_connection(pg, EIO, "not connected");
+  }
   int sent = params ? PQsendQueryParams(pg->conn, sql, params->count, NULL, params->values, params->lengths,
                                         params->formats, 0)
                     : PQsendQuery(pg->conn, sql);
@@ -320,10 +349,12 @@ static int send_sql(struct pg *pg, const char *sql, const struct pg_params *para
 /* After a failed statement: the server aborts those that follow it; takes their results away. */
 static int take_rest(struct pg *pg) {
   for (PGresult *more;; PQclear(more)) {
-    if (receive(pg))
+    if (receive(pg)) {
       return EIO;
-    if (!(more = PQgetResult(pg->conn)))
+    }
+    if (!(more = PQgetResult(pg->conn))) {
       break;
+    }
   }
   if (PQstatus(pg->conn) != CONNECTION_OK) {
     pg->error = PG_LOST;
@@ -335,27 +366,31 @@ static int take_rest(struct pg *pg) {
 static int take_results(struct pg *pg, PGresult **results, size_t cap) {
   for (size_t n = 0;;) {
     int rc = receive(pg);
-    if (rc)
+    if (rc) {
       return rc;
+    }
     PGresult *result = PQgetResult(pg->conn);
-    if (!result)
+    if (!result) {
       return PQstatus(pg->conn) == CONNECTION_OK ? 0 : lost(pg, EIO, NULL);
+    }
     ExecStatusType status = PQresultStatus(result);
     if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
       failed(pg, result);
       PQclear(result);
       return take_rest(pg);
     }
-    if (n < cap)
+    if (n < cap) {
       results[n++] = result;
-    else
+    } else {
       PQclear(result);
+    }
   }
 }
 
 int pg_batch(struct pg *pg, const char *sql, PGresult **results, size_t cap) {
-  for (size_t i = 0; i < cap; i++)
+  for (size_t i = 0; i < cap; i++) {
     results[i] = NULL;
+  }
   int rc = send_sql(pg, sql, NULL);
   return rc ? rc : take_results(pg, results, cap);
 }
@@ -364,8 +399,9 @@ static int query(struct pg *pg, const char *sql, const struct pg_params *params,
   static const struct pg_params none;
   *result = NULL;
   int rc = send_sql(pg, sql, params ? params : &none);
-  if (!rc)
+  if (!rc) {
     rc = take_results(pg, result, 1);
+  }
   if (rc) {
     PQclear(*result);
     *result = NULL;
@@ -382,8 +418,9 @@ PGresult *pg_query(struct pg *pg, const char *sql, const struct pg_params *param
 int pg_run(struct pg *pg, const char *sql, const struct pg_params *params, int64_t *rows) {
   PGresult *result;
   int rc = query(pg, sql, params, &result);
-  if (!rc && rows)
+  if (!rc && rows) {
     *rows = *PQcmdTuples(result) ? strtoll(PQcmdTuples(result), NULL, 10) : 0;
+  }
   PQclear(result);
   return rc;
 }
@@ -392,39 +429,46 @@ int pg_run(struct pg *pg, const char *sql, const struct pg_params *params, int64
 
 static int be16(const char *p) { return (int)(int16_t)((uint8_t)p[0] << 8 | (uint8_t)p[1]); }
 static int32_t be32(const char *p) {
-  return (int32_t)((uint32_t)(uint8_t)p[0] << 24 | (uint32_t)(uint8_t)p[1] << 16 |
-                   (uint32_t)(uint8_t)p[2] << 8 | (uint32_t)(uint8_t)p[3]);
+  return (int32_t)((uint32_t)(uint8_t)p[0] << 24 | (uint32_t)(uint8_t)p[1] << 16 | (uint32_t)(uint8_t)p[2] << 8 |
+                   (uint32_t)(uint8_t)p[3]);
 }
 
 int64_t pg_row_int(const struct pg_row *row, int field) {
   uint64_t x = 0;
   int n = row->len[field];
-  if (n != 1 && n != 4 && n != 8)
+  if (n != 1 && n != 4 && n != 8) {
     return 0;
-  for (int i = 0; i < n; i++)
+  }
+  for (int i = 0; i < n; i++) {
     x = x << 8 | (uint8_t)row->value[field][i];
+  }
   return n == 4 ? (int64_t)(int32_t)(uint32_t)x : (int64_t)x;
 }
 
 /* 1: a row, 0: the trailer, -1: not what COPY sends */
 static int parse_row(const char *p, int n, struct pg_row *row) {
-  if (n < 2)
+  if (n < 2) {
     return -1;
+  }
   row->count = be16(p);
-  if (row->count == -1)
+  if (row->count == -1) {
     return 0;
-  if (row->count < 0 || row->count > PG_FIELDS_MAX)
+  }
+  if (row->count < 0 || row->count > PG_FIELDS_MAX) {
     return -1;
+  }
   p += 2;
   n -= 2;
   for (int i = 0; i < row->count; i++) {
-    if (n < 4)
+    if (n < 4) {
       return -1;
+    }
     int len = be32(p);
     p += 4;
     n -= 4;
-    if (len < -1 || len > n)
+    if (len < -1 || len > n) {
       return -1;
+    }
     row->len[i] = len;
     row->value[i] = p;
     if (len > 0) {
@@ -448,20 +492,24 @@ struct copy {
 static bool take_message(struct copy *copy, const char *p, int len) {
   struct pg_row row;
   if (!copy->header) {
-    if (len < 19 || memcmp(p, "PGCOPY\n\377\r\n", 11) != 0)
+    if (len < 19 || memcmp(p, "PGCOPY\n\377\r\n", 11) != 0) {
       return false;
+    }
     int64_t skip = 19 + (int64_t)be32(p + 15);
     copy->header = true;
-    if (skip == len) /* the header alone, as PostgreSQL 16 and later may send it */
+    if (skip == len) { /* the header alone, as PostgreSQL 16 and later may send it */
       return true;
-    if (skip <= 0 || skip > len)
+    }
+    if (skip <= 0 || skip > len) {
       return false;
+    }
     p += skip;
     len -= (int)skip;
   }
   int kind = parse_row(p, len, &row);
-  if (kind == 1 && copy->memory)
+  if (kind == 1 && copy->memory) {
     copy->memory = copy->fn(&row, copy->arg);
+  }
   copy->whole |= kind == 0;
   return kind >= 0;
 }
@@ -471,27 +519,31 @@ static int take_rows(struct pg *pg, struct copy *copy) {
   for (;;) {
     char *buf = NULL;
     int len = PQgetCopyData(pg->conn, &buf, 1);
-    if (len < 0)
+    if (len < 0) {
       return 0;
+    }
     if (len == 0) {
       int rc = consume(pg);
-      if (rc)
+      if (rc) {
         return rc;
+      }
       continue;
     }
     bool good = take_message(copy, buf, len);
     explicit_bzero(buf, (size_t)len); /* key octets of plain realms */
     PQfreemem(buf);
-    if (!good)
+    if (!good) {
       return lost(pg, EIO, "COPY: the answer cannot be understood");
+    }
   }
 }
 
 static int begin_copy(struct pg *pg, const char *sql) {
   size_t n = strlen(sql) + 40;
   char *copy = malloc(n);
-  if (!copy)
+  if (!copy) {
     return ENOMEM;
+  }
   snprintf(copy, n, "COPY (%s) TO STDOUT (FORMAT binary)", sql);
   int rc = send_sql(pg, copy, NULL);
   free(copy);
@@ -502,12 +554,15 @@ static int begin_copy(struct pg *pg, const char *sql) {
 static int end_copy(struct pg *pg, int rc) {
   for (PGresult *last;; PQclear(last)) {
     int again = receive(pg);
-    if (again)
+    if (again) {
       return again;
-    if (!(last = PQgetResult(pg->conn)))
+    }
+    if (!(last = PQgetResult(pg->conn))) {
       break;
-    if (PQresultStatus(last) != PGRES_COMMAND_OK && rc == 0)
+    }
+    if (PQresultStatus(last) != PGRES_COMMAND_OK && rc == 0) {
       rc = failed(pg, last);
+    }
   }
   return PQstatus(pg->conn) == CONNECTION_OK ? rc : lost(pg, EIO, NULL);
 }
@@ -515,20 +570,25 @@ static int end_copy(struct pg *pg, int rc) {
 int pg_copy(struct pg *pg, const char *sql, pg_row_fn fn, void *arg) {
   struct copy copy = {.fn = fn, .arg = arg, .memory = true};
   int rc = begin_copy(pg, sql);
-  if (rc)
+  if (rc) {
     return rc;
+  }
   PGresult *result = PQgetResult(pg->conn);
   bool copying = PQresultStatus(result) == PGRES_COPY_OUT;
-  if (!copying)
+  if (!copying) {
     rc = failed(pg, result);
+  }
   PQclear(result);
-  if (copying && (rc = take_rows(pg, &copy)))
+  if (copying && (rc = take_rows(pg, &copy))) {
     return rc;
+  }
   rc = end_copy(pg, rc);
-  if (rc)
+  if (rc) {
     return rc;
-  if (!copy.memory)
+  }
+  if (!copy.memory) {
     return ENOMEM;
+  }
   return copy.whole ? 0 : lost(pg, EIO, "COPY: the answer is cut short");
 }
 
@@ -538,17 +598,22 @@ int pg_wait(struct pg *pg, uint32_t timeout_ms) {
   int64_t deadline = clock_ms() + timeout_ms;
   for (;;) {
     bool notified = false;
-    for (PGnotify *note; (note = PQnotifies(pg->conn)); notified = true)
+    for (PGnotify *note; (note = PQnotifies(pg->conn)); notified = true) {
       PQfreemem(note);
-    if (notified)
+    }
+    if (notified) {
       return PG_NOTIFIED;
+    }
     short ready;
     int rc = wait_socket(pg, POLLIN, deadline, &ready);
-    if (rc == ETIMEDOUT)
+    if (rc == ETIMEDOUT) {
       return 0;
-    if (rc == ECANCELED)
+    }
+    if (rc == ECANCELED) {
       return rc;
-    if (rc || !PQconsumeInput(pg->conn))
+    }
+    if (rc || !PQconsumeInput(pg->conn)) {
       return lost(pg, EIO, NULL);
+    }
   }
 }

@@ -72,12 +72,13 @@ void pg_octets(struct pg_params *params, const uint8_t *octets, size_t len);
 /* --- statements --- */
 
 /* One statement with its parameters (NULL: none), which PostgreSQL does not quote in its log. Returns the result, which
- * the caller clears, or NULL. A failed statement leaves the connection open; conn is NULL after the connection is lost. */
+ * the caller clears, or NULL. A failed statement leaves the connection open; conn is NULL after the connection is lost.
+ */
 PGresult *pg_query(struct pg *pg, const char *sql, const struct pg_params *params);
 /* pg_query for a statement whose result nobody needs; *rows (may be NULL) gets the number of rows touched. */
 int pg_run(struct pg *pg, const char *sql, const struct pg_params *params, int64_t *rows);
-/* Several statements without parameters, separated by semicolons. results has room for cap; the caller clears those that
- * are not NULL, after a failure too. ETIMEDOUT, ECANCELED, EIO. */
+/* Several statements without parameters, separated by semicolons. results has room for cap; the caller clears those
+ * that are not NULL, after a failure too. ETIMEDOUT, ECANCELED, EIO. */
 int pg_batch(struct pg *pg, const char *sql, PGresult **results, size_t cap);
 
 /* --- COPY --- */

@@ -16,8 +16,9 @@
 
 static void put_list(struct sealed *s, const char *const *list, size_t count) {
   sealed_put_int(s, count);
-  for (size_t i = 0; i < count; i++)
+  for (size_t i = 0; i < count; i++) {
     sealed_put_text(s, list[i]);
+  }
 }
 
 /* Reads a list as text with one element a line, which the caller frees. NULL: out of memory. */
@@ -41,8 +42,9 @@ static char *get_list(struct sealed *s) {
       }
       text = more;
     }
-    if (i > 0)
+    if (i > 0) {
       text[len++] = '\n';
+    }
     memcpy(text + len, item, n);
     len += n;
   }
@@ -95,8 +97,9 @@ static int get_key(struct sealed *s, struct store_snapshot *to) {
   key.not_before = (int64_t)sealed_get_int(s);
   key.sign_until = (int64_t)sealed_get_int(s);
   key.accept_until = (int64_t)sealed_get_int(s);
-  if (key.key.enc_len > sizeof key.key.enc || key.key.auth_len > sizeof key.key.auth)
+  if (key.key.enc_len > sizeof key.key.enc || key.key.auth_len > sizeof key.key.auth) {
     sealed_fail(s, EBADMSG);
+  }
   int rc = sealed_error(s) ? 0 : snapshot_put_key(to, &key);
   turncred_key_clear(&key.key);
   return rc;
@@ -143,8 +146,9 @@ static bool put_realm(const struct hamt_item *hamt, void *arg) {
   sealed_put_text(s, r->name);
   sealed_put_text(s, r->server_name);
   sealed_put(s, r->mechanisms, sizeof r->mechanisms);
-  for (int i = 0; i < 5; i++)
+  for (int i = 0; i < 5; i++) {
     sealed_put_byte(s, r->expiry[i]);
+  }
   sealed_put_int(s, r->grace_seconds);
   sealed_put_int(s, r->max_ttl);
   sealed_put_int(s, r->default_ttl);
@@ -165,8 +169,9 @@ static int get_realm(struct sealed *s, struct store_snapshot *to) {
   sealed_get_text(s, r->name, sizeof r->name);
   sealed_get_text(s, r->server_name, sizeof r->server_name);
   sealed_get(s, r->mechanisms, sizeof r->mechanisms);
-  for (int i = 0; i < 5; i++)
+  for (int i = 0; i < 5; i++) {
     r->expiry[i] = sealed_get_byte(s);
+  }
   r->grace_seconds = (uint32_t)sealed_get_int(s);
   r->max_ttl = (uint32_t)sealed_get_int(s);
   r->default_ttl = (uint32_t)sealed_get_int(s);
@@ -209,8 +214,7 @@ static int get_revocation(struct sealed *s, struct store_snapshot *to) {
 
 static bool put_snapshot(struct sealed *s, const void *arg) {
   const struct store_snapshot *snapshot = arg;
-  return hamt_each(&snapshot->realms, put_realm, s) &&
-         hamt_each(&snapshot->revocations, put_revocation, s);
+  return hamt_each(&snapshot->realms, put_realm, s) && hamt_each(&snapshot->revocations, put_revocation, s);
 }
 
 static int get_snapshot(struct sealed *s, void *arg) {
@@ -239,24 +243,23 @@ static int get_snapshot(struct sealed *s, void *arg) {
   return rc ? rc : sealed_error(s);
 }
 
-int disk_write(const char *path, const struct store_snapshot *snapshot,
-               const struct sealed_header *header, const uint8_t kek[TURNCRED_KEK], char *err,
-               size_t err_cap) {
+int disk_write(const char *path, const struct store_snapshot *snapshot, const struct sealed_header *header,
+               const uint8_t kek[TURNCRED_KEK], char *err, size_t err_cap) {
   return sealed_write(path, header, kek, put_snapshot, snapshot, err, err_cap);
 }
 
-int disk_read(const char *path, const struct sealed_reading *how, uint64_t seed,
-              struct store_snapshot **out, struct sealed_header *header, char *err,
-              size_t err_cap) {
+int disk_read(const char *path, const struct sealed_reading *how, uint64_t seed, struct store_snapshot **out,
+              struct sealed_header *header, char *err, size_t err_cap) {
   struct store_snapshot *snapshot = snapshot_new(seed);
   if (!snapshot) {
     snprintf(err, err_cap, "snapshot: out of memory");
     return ENOMEM;
   }
   int rc = sealed_read(path, how, get_snapshot, snapshot, header, err, err_cap);
-  if (rc)
+  if (rc) {
     snapshot_free(snapshot);
-  else
+  } else {
     *out = snapshot;
+  }
   return rc;
 }

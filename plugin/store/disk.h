@@ -13,12 +13,10 @@
 #include "snapshot.h"
 
 /* As sealed_write: 0, or an errno value with a message in err. */
-int disk_write(const char *path, const struct store_snapshot *snapshot,
-               const struct sealed_header *header, const uint8_t kek[TURNCRED_KEK], char *err,
-               size_t err_cap);
+int disk_write(const char *path, const struct store_snapshot *snapshot, const struct sealed_header *header,
+               const uint8_t kek[TURNCRED_KEK], char *err, size_t err_cap);
 /* As sealed_read. *out is a snapshot made with this seed, which the caller frees. */
-int disk_read(const char *path, const struct sealed_reading *how, uint64_t seed,
-              struct store_snapshot **out, struct sealed_header *header, char *err,
-              size_t err_cap);
+int disk_read(const char *path, const struct sealed_reading *how, uint64_t seed, struct store_snapshot **out,
+              struct sealed_header *header, char *err, size_t err_cap);
 
 #endif

@@ -15,12 +15,13 @@
 #include <string.h>
 #include <time.h>
 
-#define WITNESSES     64    /* changes that are remembered after they have settled: if one is gone from the
+#define WITNESSES                                                                                                      \
+  64                        /* changes that are remembered after they have settled: if one is gone from the            \
                                database, history was lost */
 #define STANDBY_GRACE 60000 /* ms for which a standby may be behind before its data is believed */
 
-void feed_init(struct feed *feed, int wake_fd, bool credentials, const struct kek_ring *keks,
-               store_log_fn log, void *arg) {
+void feed_init(struct feed *feed, int wake_fd, bool credentials, const struct kek_ring *keks, store_log_fn log,
+               void *arg) {
   memset(feed, 0, sizeof *feed);
   pg_init(&feed->db, wake_fd);
   rows_init(&feed->rows, keks, log, arg);
@@ -59,16 +60,15 @@ static void look_clear(struct look *look) {
   free(look->changes);
 }
 
-static const char *begin_sql =
-    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
-    " SET LOCAL search_path = pg_catalog; SET LOCAL lock_timeout = '10s';"
-    " SET LOCAL idle_in_transaction_session_timeout = '60s';"
-    " SELECT pg_snapshot_xmin(pg_current_snapshot()),"
-    " (SELECT id FROM turncred.database) || ' ' || (SELECT system_identifier FROM "
-    "pg_control_system()),"
-    " (SELECT timeline_id FROM pg_control_checkpoint()), pg_is_in_recovery(),"
-    " (SELECT max(version) FROM turncred.migration),"
-    " (SELECT max(min_program) FROM turncred.migration);";
+static const char *begin_sql = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+                               " SET LOCAL search_path = pg_catalog; SET LOCAL lock_timeout = '10s';"
+                               " SET LOCAL idle_in_transaction_session_timeout = '60s';"
+                               " SELECT pg_snapshot_xmin(pg_current_snapshot()),"
+                               " (SELECT id FROM turncred.database) || ' ' || (SELECT system_identifier FROM "
+                               "pg_control_system()),"
+                               " (SELECT timeline_id FROM pg_control_checkpoint()), pg_is_in_recovery(),"
+                               " (SELECT max(version) FROM turncred.migration),"
+                               " (SELECT max(min_program) FROM turncred.migration);";
 
 static int fail(struct feed *feed, const char *what) {
   snprintf(feed->message, sizeof feed->message, "%s", what);
@@ -76,8 +76,9 @@ static int fail(struct feed *feed, const char *what) {
 }
 
 static int read_header(struct feed *feed, struct look *look, const PGresult *r) {
-  if (PQntuples(r) != 1 || PQnfields(r) != 6)
+  if (PQntuples(r) != 1 || PQnfields(r) != 6) {
     return fail(feed, "the database gives no answer about itself");
+  }
   look->xmin = strtoull(PQgetvalue(r, 0, 0), NULL, 10);
   look->standby = *PQgetvalue(r, 0, 3) == 't';
   /* A standby's control file lags behind: its timeline says nothing. */
@@ -106,8 +107,9 @@ static bool same_database(const char *a, const char *b) {
   size_t n = strcspn(a, " ") + 1, m = strcspn(b, " ") + 1;
   n += strcspn(a + n, " ");
   m += strcspn(b + m, " ");
-  if (n != m || strncmp(a, b, n) != 0)
+  if (n != m || strncmp(a, b, n) != 0) {
     return false;
+  }
   return !a[n + 1] || !b[m + 1] || strcmp(a + n, b + m) == 0;
 }
 
@@ -120,16 +122,15 @@ static int by_id(const void *a, const void *b) {
 static bool is_known(const struct feed *feed, int64_t id, const char *random) {
   const struct feed_change key = {.id = id};
   const struct feed_change *found =
-      feed->known_count > 0
-          ? bsearch(&key, feed->known, feed->known_count, sizeof *feed->known, by_id)
-          : NULL;
+      feed->known_count > 0 ? bsearch(&key, feed->known, feed->known_count, sizeof *feed->known, by_id) : NULL;
   return found && strcmp(found->random, random) == 0;
 }
 
 static int query(struct feed *feed, const char *sql, PGresult **results, size_t cap) {
   int rc = pg_batch(&feed->db, sql, results, cap);
-  if (rc)
+  if (rc) {
     snprintf(feed->message, sizeof feed->message, "%s", feed->db.line);
+  }
   return rc;
 }
 
@@ -138,39 +139,44 @@ static int look_begin(struct feed *feed, struct look *look) {
   memset(look, 0, sizeof *look);
   size_t room = strlen(begin_sql) + 600 + 80 * (WITNESSES + 1);
   char *sql = malloc(room);
-  if (!sql)
+  if (!sql) {
     return fail(feed, "out of memory");
+  }
   /* Before the first load: the changes that the load will contain, and the newest of the others, which
    * then show whether history was lost */
   char which[160] = "xid >= pg_snapshot_xmin(pg_current_snapshot()) OR id IN"
                     " (SELECT id FROM turncred.change ORDER BY id DESC LIMIT 64)";
-  if (feed->loaded)
+  if (feed->loaded) {
     snprintf(which, sizeof which, "xid >= '%llu'", (unsigned long long)feed->xmin);
+  }
   int n = snprintf(sql, room,
                    "%s SELECT id, xid, random, kind, realm, name FROM turncred.change"
                    " WHERE (%s) AND xid < pg_snapshot_xmax(pg_current_snapshot())"
                    " ORDER BY id; SELECT count(*) FROM turncred.change WHERE (id, random) IN"
                    " ((0, '00000000-0000-0000-0000-000000000000'::uuid)",
                    begin_sql, which);
-  for (size_t i = feed->known_count; i-- > 0 && look->asked < WITNESSES; look->asked++)
-    n += snprintf(sql + n, room - (size_t)n, ", (%lld, '%s')", (long long)feed->known[i].id,
-                  feed->known[i].random);
+  for (size_t i = feed->known_count; i-- > 0 && look->asked < WITNESSES; look->asked++) {
+    n += snprintf(sql + n, room - (size_t)n, ", (%lld, '%s')", (long long)feed->known[i].id, feed->known[i].random);
+  }
   snprintf(sql + n, room - (size_t)n, ")");
   PGresult *r[7];
   int rc = query(feed, sql, r, 7);
   free(sql);
-  if (rc == 0 && !r[6])
+  if (rc == 0 && !r[6]) {
     rc = fail(feed, "the database answers fewer questions than it was asked");
-  if (rc == 0)
+  }
+  if (rc == 0) {
     rc = read_header(feed, look, r[4]);
+  }
   if (rc == 0) {
     look->result = r[5];
     r[5] = NULL;
     look->known = strtoll(PQgetvalue(r[6], 0, 0), NULL, 10);
     int rows = PQntuples(look->result);
     look->changes = calloc((size_t)rows + 1, sizeof *look->changes);
-    if (!look->changes)
+    if (!look->changes) {
       rc = fail(feed, "out of memory");
+    }
     for (int i = 0; rc == 0 && i < rows; i++) {
       struct change c = {strtoll(PQgetvalue(look->result, i, 0), NULL, 10),
                          strtoull(PQgetvalue(look->result, i, 1), NULL, 10),
@@ -178,12 +184,14 @@ static int look_begin(struct feed *feed, struct look *look) {
                          PQgetvalue(look->result, i, 3),
                          PQgetvalue(look->result, i, 4),
                          PQgetvalue(look->result, i, 5)};
-      if (strlen(c.random) == 36 && !is_known(feed, c.id, c.random))
+      if (strlen(c.random) == 36 && !is_known(feed, c.id, c.random)) {
         look->changes[look->count++] = c;
+      }
     }
   }
-  for (int i = 0; i < 7; i++)
+  for (int i = 0; i < 7; i++) {
     PQclear(r[i]);
+  }
   return rc;
 }
 
@@ -193,8 +201,9 @@ static int remember(struct feed *feed, const struct look *look) {
   if (need > feed->known_cap) {
     size_t cap = need * 2;
     struct feed_change *more = realloc(feed->known, cap * sizeof *more);
-    if (!more)
+    if (!more) {
       return ENOMEM;
+    }
     feed->known = more;
     feed->known_cap = cap;
   }
@@ -204,14 +213,17 @@ static int remember(struct feed *feed, const struct look *look) {
     k->xid = look->changes[i].xid;
     memcpy(k->random, look->changes[i].random, sizeof k->random);
   }
-  if (feed->known_count > 1)
+  if (feed->known_count > 1) {
     qsort(feed->known, feed->known_count, sizeof *feed->known, by_id);
+  }
   size_t settled = 0, kept = 0;
-  for (size_t i = 0; i < feed->known_count; i++)
-    settled += feed->known[i].xid < look->xmin;
   for (size_t i = 0; i < feed->known_count; i++) {
-    if (feed->known[i].xid < look->xmin && settled-- > WITNESSES)
+    settled += feed->known[i].xid < look->xmin;
+  }
+  for (size_t i = 0; i < feed->known_count; i++) {
+    if (feed->known[i].xid < look->xmin && settled-- > WITNESSES) {
       continue;
+    }
     feed->known[kept++] = feed->known[i];
   }
   feed->known_count = kept;
@@ -222,22 +234,26 @@ static int remember(struct feed *feed, const struct look *look) {
 }
 
 bool feed_unsettled(const struct feed *feed) {
-  for (size_t i = feed->known_count; i-- > 0;)
-    if (feed->known[i].xid >= feed->xmin)
+  for (size_t i = feed->known_count; i-- > 0;) {
+    if (feed->known[i].xid >= feed->xmin) {
       return true;
+    }
+  }
   return false;
 }
 
 /* --- loading ---------------------------------------------------------------------------- */
 
 static int copy(struct feed *feed, char *sql, enum rows_table table) {
-  if (!sql)
+  if (!sql) {
     return fail(feed, "out of memory");
+  }
   int rc = pg_copy(&feed->db, sql, rows_take(table), &feed->rows);
   free(sql);
-  if (rc)
+  if (rc) {
     snprintf(feed->message, sizeof feed->message, "%s: %s", rows_table_name(table),
              rc == ENOMEM ? "out of memory" : feed->db.line);
+  }
   return rc;
 }
 
@@ -251,12 +267,14 @@ struct keep {
 static bool keep_revocation(const struct hamt_item *hamt, void *arg) {
   struct keep *keep = arg;
   const struct revocation_item *item = (const struct revocation_item *)hamt;
-  if (store_revoked_at(keep->to, item->name.kind, item->name.realm, item->name.name) >= item->until)
+  if (store_revoked_at(keep->to, item->name.kind, item->name.realm, item->name.name) >= item->until) {
     return true;
+  }
   const struct store_realm *realm = store_realm_find(keep->to, item->name.realm);
   int64_t until = keep->now + (realm ? realm->max_ttl : 86400) + TURNCRED_AHEAD_SLACK;
-  if (item->until < until)
+  if (item->until < until) {
     until = item->until;
+  }
   keep->ok = snapshot_put_revocation(keep->to, &item->name, until) == 0;
   return keep->ok;
 }
@@ -271,17 +289,20 @@ static bool is_blank(const struct store_snapshot *snapshot, const struct store_s
 static int load_all(struct feed *feed, const struct store_snapshot *from, bool lost) {
   int rc = 0;
   rows_begin_full(&feed->rows);
-  for (enum rows_table table = 0; rc == 0 && table < ROWS_TABLES; table++)
-    if (table != ROWS_CREDENTIAL || feed->credentials)
+  for (enum rows_table table = 0; rc == 0 && table < ROWS_TABLES; table++) {
+    if (table != ROWS_CREDENTIAL || feed->credentials) {
       rc = copy(feed, rows_sql(table, NULL), table);
-  if (rc == 0 && lost && is_blank(feed->rows.snapshot, from))
-    rc =
-        fail(feed, "it is another one, or restored, and holds no realm; if that is meant, restart");
+    }
+  }
+  if (rc == 0 && lost && is_blank(feed->rows.snapshot, from)) {
+    rc = fail(feed, "it is another one, or restored, and holds no realm; if that is meant, restart");
+  }
   if (rc == 0 && lost && from) {
     struct keep keep = {feed->rows.snapshot, (int64_t)time(NULL), true};
     hamt_each(&from->revocations, keep_revocation, &keep);
-    if (!keep.ok)
+    if (!keep.ok) {
       rc = fail(feed, "out of memory");
+    }
   }
   rows_end_full(&feed->rows, rc == 0);
   return rc;
@@ -300,8 +321,9 @@ static int add_id(struct touched *touched, enum rows_table table, int64_t id) {
   if (touched->cap[table] - touched->len[table] < 24) {
     size_t cap = touched->cap[table] * 2 + 256;
     char *more = realloc(touched->ids[table], cap);
-    if (!more)
+    if (!more) {
       return ENOMEM;
+    }
     touched->ids[table] = more;
     touched->cap[table] = cap;
   }
@@ -314,10 +336,11 @@ static int sort_changes(const struct look *look, struct touched *touched) {
   for (size_t i = 0; i < look->count; i++) {
     const struct change *c = &look->changes[i];
     for (enum rows_table table = 0; table < ROWS_TABLES; table++) {
-      if (strcmp(c->kind, "bulk") == 0 && strcmp(c->name, rows_table_name(table)) == 0)
+      if (strcmp(c->kind, "bulk") == 0 && strcmp(c->name, rows_table_name(table)) == 0) {
         touched->bulk[table] = true;
-      else if (strcmp(c->kind, rows_table_name(table)) == 0 && add_id(touched, table, c->id))
+      } else if (strcmp(c->kind, rows_table_name(table)) == 0 && add_id(touched, table, c->id)) {
         return ENOMEM;
+      }
     }
   }
   return 0;
@@ -326,54 +349,61 @@ static int sort_changes(const struct look *look, struct touched *touched) {
 static int load_bulk(struct feed *feed, enum rows_table table) {
   struct store_snapshot *snapshot = feed->rows.snapshot;
   int rc = 0;
-  if (table == ROWS_KEY)
+  if (table == ROWS_KEY) {
     rc = snapshot_clear_keys(snapshot);
-  else if (table == ROWS_CREDENTIAL)
+  } else if (table == ROWS_CREDENTIAL) {
     rc = snapshot_clear_credentials(snapshot);
-  else
+  } else {
     snapshot_clear_revocations(snapshot);
+  }
   return rc ? fail(feed, "out of memory") : copy(feed, rows_sql(table, NULL), table);
 }
 
 /* Loads keys and credentials of realms that the last snapshot did not have: they are new, or were
  * refused before. */
-static int load_new_realms(struct feed *feed, const struct look *look,
-                           const struct store_snapshot *from) {
+static int load_new_realms(struct feed *feed, const struct look *look, const struct store_snapshot *from) {
   struct touched fresh = {0};
   int rc = 0;
   for (size_t i = 0; i < look->count && rc == 0; i++) {
     const struct change *c = &look->changes[i];
     if (strcmp(c->kind, "realm") == 0 && !snapshot_realm(from, c->realm) &&
-        snapshot_realm(feed->rows.snapshot, c->realm) && add_id(&fresh, ROWS_REALM, c->id))
+        snapshot_realm(feed->rows.snapshot, c->realm) && add_id(&fresh, ROWS_REALM, c->id)) {
       rc = fail(feed, "out of memory");
+    }
   }
-  if (rc == 0 && fresh.count[ROWS_REALM] > 0)
+  if (rc == 0 && fresh.count[ROWS_REALM] > 0) {
     rc = copy(feed, rows_sql_of_realms(ROWS_KEY, fresh.ids[ROWS_REALM]), ROWS_KEY);
-  if (rc == 0 && fresh.count[ROWS_REALM] > 0 && feed->credentials)
+  }
+  if (rc == 0 && fresh.count[ROWS_REALM] > 0 && feed->credentials) {
     rc = copy(feed, rows_sql_of_realms(ROWS_CREDENTIAL, fresh.ids[ROWS_REALM]), ROWS_CREDENTIAL);
+  }
   free(fresh.ids[ROWS_REALM]);
   return rc;
 }
 
 /* Applies the changes of a look. EAGAIN: a full load is needed. */
-static int load_changes(struct feed *feed, const struct look *look,
-                        const struct store_snapshot *from) {
+static int load_changes(struct feed *feed, const struct look *look, const struct store_snapshot *from) {
   struct touched touched = {0};
   int rc = sort_changes(look, &touched) ? fail(feed, "out of memory") : 0;
-  if (rc == 0 && touched.bulk[ROWS_REALM])
+  if (rc == 0 && touched.bulk[ROWS_REALM]) {
     rc = EAGAIN;
-  for (enum rows_table table = 0; rc == 0 && table < ROWS_TABLES; table++) {
-    if (table == ROWS_CREDENTIAL && !feed->credentials)
-      continue;
-    if (touched.bulk[table])
-      rc = load_bulk(feed, table);
-    else if (touched.count[table] > 0)
-      rc = copy(feed, rows_sql(table, touched.ids[table]), table);
-    if (rc == 0 && table == ROWS_REALM && touched.count[table] > 0)
-      rc = load_new_realms(feed, look, from);
   }
-  for (enum rows_table table = 0; table < ROWS_TABLES; table++)
+  for (enum rows_table table = 0; rc == 0 && table < ROWS_TABLES; table++) {
+    if (table == ROWS_CREDENTIAL && !feed->credentials) {
+      continue;
+    }
+    if (touched.bulk[table]) {
+      rc = load_bulk(feed, table);
+    } else if (touched.count[table] > 0) {
+      rc = copy(feed, rows_sql(table, touched.ids[table]), table);
+    }
+    if (rc == 0 && table == ROWS_REALM && touched.count[table] > 0) {
+      rc = load_new_realms(feed, look, from);
+    }
+  }
+  for (enum rows_table table = 0; table < ROWS_TABLES; table++) {
     free(touched.ids[table]);
+  }
   return rc;
 }
 
@@ -381,20 +411,25 @@ static int load_changes(struct feed *feed, const struct look *look,
 
 /* Why history was lost, so that changes cannot be applied to what is loaded. NULL: it was not. */
 static const char *doubt(const struct feed *feed, const struct look *look) {
-  if (!same_database(feed->identity, look->identity))
+  if (!same_database(feed->identity, look->identity)) {
     return "the database is another one, or on another timeline";
-  if (look->known != (int64_t)look->asked)
+  }
+  if (look->known != (int64_t)look->asked) {
     return "changes that were applied are gone (failover, restore, or away for too long)";
-  if (look->xmin < feed->xmin)
+  }
+  if (look->xmin < feed->xmin) {
     return "the database has gone back in time";
+  }
   return NULL;
 }
 
 static enum feed_result ended(struct feed *feed, int rc) {
-  if (feed->db.conn)
+  if (feed->db.conn) {
     pg_run(&feed->db, "ROLLBACK", NULL, NULL);
-  if (rc == ECANCELED)
+  }
+  if (rc == ECANCELED) {
     return FEED_STOPPED;
+  }
   return FEED_FAILED;
 }
 
@@ -402,18 +437,20 @@ static enum feed_result ended(struct feed *feed, int rc) {
  * not caught up yet, and what is loaded is newer. */
 static bool standby_lags(struct feed *feed, const char *why) {
   int64_t now = clock_ms();
-  if (feed->lag_since == 0)
+  if (feed->lag_since == 0) {
     feed->lag_since = now;
-  if (now - feed->lag_since >= STANDBY_GRACE)
+  }
+  if (now - feed->lag_since >= STANDBY_GRACE) {
     return false;
+  }
   snprintf(feed->message, sizeof feed->message, "the standby is behind what is loaded: %s", why);
   return true;
 }
 
 /* Makes the next snapshot, if there is anything new: from the changes of the look, or (*full) from
  * everything. *full becomes true where changes turn out not to be enough. */
-static int load(struct feed *feed, const struct look *look, const struct store_snapshot *from,
-                uint64_t seed, bool lost, bool *full) {
+static int load(struct feed *feed, const struct look *look, const struct store_snapshot *from, uint64_t seed, bool lost,
+                bool *full) {
   int rc = 0;
   if (!*full && look->count > 0) {
     feed->rows.snapshot = snapshot_fork(from);
@@ -435,8 +472,9 @@ static int load(struct feed *feed, const struct look *look, const struct store_s
 /* Ends the transaction and remembers what was read. */
 static int commit(struct feed *feed, const struct look *look, bool full) {
   int rc = query(feed, "COMMIT", NULL, 0);
-  if (rc)
+  if (rc) {
     return rc;
+  }
   if (full) {
     feed->known_count = 0;
     feed->loaded = true;
@@ -449,14 +487,15 @@ static int commit(struct feed *feed, const struct look *look, bool full) {
   return 0;
 }
 
-enum feed_result feed_look(struct feed *feed, const struct store_snapshot *from, uint64_t seed,
-                           bool full, struct store_snapshot **out) {
+enum feed_result feed_look(struct feed *feed, const struct store_snapshot *from, uint64_t seed, bool full,
+                           struct store_snapshot **out) {
   struct look look;
   *out = NULL;
   int rc = look_begin(feed, &look);
   const char *why = !rc && (feed->loaded || feed->from_disk) ? doubt(feed, &look) : NULL;
-  if (why && look.standby && standby_lags(feed, why))
+  if (why && look.standby && standby_lags(feed, why)) {
     rc = EIO;
+  }
   if (rc) {
     look_clear(&look);
     return ended(feed, rc);
@@ -468,8 +507,9 @@ enum feed_result feed_look(struct feed *feed, const struct store_snapshot *from,
   }
   full = full || why || !from || !feed->loaded;
   rc = load(feed, &look, from, seed, why != NULL, &full);
-  if (rc == 0)
+  if (rc == 0) {
     rc = commit(feed, &look, full);
+  }
   bool changed = full || look.count > 0;
   look_clear(&look);
   struct store_snapshot *next = feed->rows.snapshot;

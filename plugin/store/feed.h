@@ -29,14 +29,14 @@ struct feed {
   uint64_t xmin;             /* progress */
   struct feed_change *known; /* applied changes: all with xid >= xmin, and the newest others */
   size_t known_count, known_cap;
-  bool from_disk;     /* identity and xmin come from the snapshot on disk */
-  bool lost_told;     /* the log says already that history was lost; the load has not succeeded yet */
+  bool from_disk;    /* identity and xmin come from the snapshot on disk */
+  bool lost_told;    /* the log says already that history was lost; the load has not succeeded yet */
   int64_t lag_since; /* clock_ms since a standby is behind what is loaded; 0: it is not */
-  char message[300];  /* why the last look failed */
+  char message[300]; /* why the last look failed */
 };
 
-void feed_init(struct feed *feed, int wake_fd, bool credentials, const struct kek_ring *keks,
-               store_log_fn log, void *arg);
+void feed_init(struct feed *feed, int wake_fd, bool credentials, const struct kek_ring *keks, store_log_fn log,
+               void *arg);
 void feed_clear(struct feed *feed);
 
 enum feed_result {
@@ -48,8 +48,8 @@ enum feed_result {
 
 /* Looks at the database once, in one transaction. from: the newest snapshot; NULL: there is none yet.
  * seed: of the hashes of a new snapshot. full: everything is loaded. */
-enum feed_result feed_look(struct feed *feed, const struct store_snapshot *from, uint64_t seed,
-                           bool full, struct store_snapshot **out);
+enum feed_result feed_look(struct feed *feed, const struct store_snapshot *from, uint64_t seed, bool full,
+                           struct store_snapshot **out);
 /* True while transactions are open that may yet commit a change below those read: the caller looks
  * again soon. */
 bool feed_unsettled(const struct feed *feed);

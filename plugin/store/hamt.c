@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BITS  5
+#define BITS 5
 #define DEPTH 35 /* from this shift on no bits of the hash are left: such nodes are plain lists */
 
 /* Slots hold the items of datamap, then the nodes of nodemap, each in order of their bits. In a
@@ -44,22 +44,16 @@ uint32_t hamt_hash(uint64_t seed, const void *p, size_t n) {
 }
 
 static unsigned popcount(uint32_t x) { return (unsigned)__builtin_popcount(x); }
-static uint32_t bit_of(uint32_t hash, unsigned shift) {
-  return UINT32_C(1) << ((hash >> (shift & 31)) & 31);
-}
+static uint32_t bit_of(uint32_t hash, unsigned shift) { return UINT32_C(1) << ((hash >> (shift & 31)) & 31); }
 static unsigned data_count(const struct hamt_node *node, unsigned shift) {
   return shift >= DEPTH ? node->datamap : popcount(node->datamap);
 }
 static unsigned node_count(const struct hamt_node *node) { return popcount(node->nodemap); }
-static unsigned data_index(const struct hamt_node *node, uint32_t bit) {
-  return popcount(node->datamap & (bit - 1));
-}
+static unsigned data_index(const struct hamt_node *node, uint32_t bit) { return popcount(node->datamap & (bit - 1)); }
 static unsigned node_index(const struct hamt_node *node, uint32_t bit) {
   return popcount(node->datamap) + popcount(node->nodemap & (bit - 1));
 }
-static size_t size_for(unsigned slots) {
-  return sizeof(struct hamt_node) + slots * sizeof(union slot);
-}
+static size_t size_for(unsigned slots) { return sizeof(struct hamt_node) + slots * sizeof(union slot); }
 
 void hamt_init(struct hamt *map, const struct hamt_type *type) {
   map->type = type;
@@ -68,30 +62,36 @@ void hamt_init(struct hamt *map, const struct hamt_type *type) {
 }
 
 struct hamt hamt_share(const struct hamt *map) {
-  if (map->root)
+  if (map->root) {
     map->root->refs++;
+  }
   return *map;
 }
 
 void hamt_unref(const struct hamt_type *type, struct hamt_item *item) {
-  if (--item->refs == 0)
+  if (--item->refs == 0) {
     type->free(item);
+  }
 }
 
 static void node_unref(const struct hamt_type *type, struct hamt_node *node, unsigned shift) {
-  if (--node->refs > 0)
+  if (--node->refs > 0) {
     return;
+  }
   unsigned data = data_count(node, shift), nodes = node_count(node);
-  for (unsigned i = 0; i < data; i++)
+  for (unsigned i = 0; i < data; i++) {
     hamt_unref(type, node->slot[i].item);
-  for (unsigned i = 0; i < nodes; i++)
+  }
+  for (unsigned i = 0; i < nodes; i++) {
     node_unref(type, node->slot[data + i].node, shift + BITS);
+  }
   free(node);
 }
 
 void hamt_clear(struct hamt *map) {
-  if (map->root)
+  if (map->root) {
     node_unref(map->type, map->root, 0);
+  }
   map->root = NULL;
   map->count = 0;
 }
@@ -100,9 +100,11 @@ const struct hamt_item *hamt_find(const struct hamt *map, uint32_t hash, const v
   const struct hamt_node *node = map->root;
   for (unsigned shift = 0; node; shift += BITS) {
     if (shift >= DEPTH) {
-      for (unsigned i = 0; i < node->datamap; i++)
-        if (map->type->same(node->slot[i].item, key))
+      for (unsigned i = 0; i < node->datamap; i++) {
+        if (map->type->same(node->slot[i].item, key)) {
           return node->slot[i].item;
+        }
+      }
       return NULL;
     }
     uint32_t bit = bit_of(hash, shift);
@@ -110,8 +112,9 @@ const struct hamt_item *hamt_find(const struct hamt *map, uint32_t hash, const v
       const struct hamt_item *item = node->slot[data_index(node, bit)].item;
       return item->hash == hash && map->type->same(item, key) ? item : NULL;
     }
-    if (!(node->nodemap & bit))
+    if (!(node->nodemap & bit)) {
       return NULL;
+    }
     node = node->slot[node_index(node, bit)].node;
   }
   return NULL;
@@ -124,22 +127,27 @@ static struct hamt_node *own(struct hamt_node **at, unsigned shift, unsigned ext
   struct hamt_node *node = *at;
   unsigned data = data_count(node, shift), nodes = node_count(node);
   if (node->refs == 1) {
-    if (extra == 0)
+    if (extra == 0) {
       return node;
+    }
     node = realloc(node, size_for(data + nodes + extra));
-    if (node)
+    if (node) {
       *at = node;
+    }
     return node;
   }
   struct hamt_node *copy = malloc(size_for(data + nodes + extra));
-  if (!copy)
+  if (!copy) {
     return NULL;
+  }
   memcpy(copy, node, size_for(data + nodes));
   copy->refs = 1;
-  for (unsigned i = 0; i < data; i++)
+  for (unsigned i = 0; i < data; i++) {
     copy->slot[i].item->refs++;
-  for (unsigned i = 0; i < nodes; i++)
+  }
+  for (unsigned i = 0; i < nodes; i++) {
     copy->slot[data + i].node->refs++;
+  }
   node->refs--;
   *at = copy;
   return copy;
@@ -148,8 +156,9 @@ static struct hamt_node *own(struct hamt_node **at, unsigned shift, unsigned ext
 /* A node with two items whose hashes agree up to shift. NULL: out of memory. */
 static struct hamt_node *pair(struct hamt_item *a, struct hamt_item *b, unsigned shift) {
   struct hamt_node *node = malloc(size_for(2));
-  if (!node)
+  if (!node) {
     return NULL;
+  }
   node->refs = 1;
   node->datamap = node->nodemap = node->unused = 0;
   if (shift >= DEPTH) {
@@ -180,36 +189,42 @@ static int put_last(const struct hamt_type *type, struct hamt_node **at, unsigne
   struct hamt_node *node = *at;
   const void *key = type->key(item);
   for (unsigned i = 0; i < node->datamap; i++) {
-    if (!type->same(node->slot[i].item, key))
+    if (!type->same(node->slot[i].item, key)) {
       continue;
-    if (!(node = own(at, shift, 0)))
+    }
+    if (!(node = own(at, shift, 0))) {
       return ENOMEM;
+    }
     hamt_unref(type, node->slot[i].item);
     node->slot[i].item = item;
     return 0;
   }
-  if (!(node = own(at, shift, 1)))
+  if (!(node = own(at, shift, 1))) {
     return ENOMEM;
+  }
   node->slot[node->datamap++].item = item;
   *added = true;
   return 0;
 }
 
-static int put(const struct hamt_type *type, struct hamt_node **at, unsigned shift,
-               struct hamt_item *item, bool *added) {
+static int put(const struct hamt_type *type, struct hamt_node **at, unsigned shift, struct hamt_item *item,
+               bool *added) {
   struct hamt_node *node = *at;
-  if (shift >= DEPTH)
+  if (shift >= DEPTH) {
     return put_last(type, at, shift, item, added);
+  }
   const void *key = type->key(item);
   uint32_t bit = bit_of(item->hash, shift);
   if (node->nodemap & bit) {
-    if (!(node = own(at, shift, 0)))
+    if (!(node = own(at, shift, 0))) {
       return ENOMEM;
+    }
     return put(type, &node->slot[node_index(node, bit)].node, shift + BITS, item, added);
   }
   if (!(node->datamap & bit)) {
-    if (!(node = own(at, shift, 1)))
+    if (!(node = own(at, shift, 1))) {
       return ENOMEM;
+    }
     unsigned i = data_index(node, bit), all = data_count(node, shift) + node_count(node);
     memmove(&node->slot[i + 1], &node->slot[i], (all - i) * sizeof node->slot[0]);
     node->slot[i].item = item;
@@ -217,8 +232,9 @@ static int put(const struct hamt_type *type, struct hamt_node **at, unsigned shi
     *added = true;
     return 0;
   }
-  if (!(node = own(at, shift, 0)))
+  if (!(node = own(at, shift, 0))) {
     return ENOMEM;
+  }
   unsigned i = data_index(node, bit);
   struct hamt_item *old = node->slot[i].item;
   if (old->hash == item->hash && type->same(old, key)) {
@@ -227,8 +243,9 @@ static int put(const struct hamt_type *type, struct hamt_node **at, unsigned shi
     return 0;
   }
   struct hamt_node *below = pair(old, item, shift + BITS);
-  if (!below)
+  if (!below) {
     return ENOMEM;
+  }
   /* the slot of the item goes, and the slot of a node comes: the slots between move down by one */
   unsigned to = node_index(node, bit) - 1;
   memmove(&node->slot[i], &node->slot[i + 1], (to - i) * sizeof node->slot[0]);
@@ -250,27 +267,31 @@ int hamt_put(struct hamt *map, struct hamt_item *item) {
   }
   bool added = false;
   int rc = put(map->type, &map->root, 0, item, &added);
-  if (rc)
+  if (rc) {
     hamt_unref(map->type, item);
-  else if (added)
+  } else if (added) {
     map->count++;
+  }
   return rc;
 }
 
 struct hamt_item *hamt_edit(struct hamt *map, uint32_t hash, const void *key, int *err) {
   *err = 0;
-  if (!hamt_find(map, hash, key))
+  if (!hamt_find(map, hash, key)) {
     return NULL;
+  }
   *err = ENOMEM;
   struct hamt_node **at = &map->root;
   for (unsigned shift = 0;; shift += BITS) {
     struct hamt_node *node = own(at, shift, 0);
-    if (!node)
+    if (!node) {
       return NULL;
+    }
     unsigned i = 0;
     if (shift >= DEPTH) {
-      while (!map->type->same(node->slot[i].item, key))
+      while (!map->type->same(node->slot[i].item, key)) {
         i++;
+      }
     } else {
       uint32_t bit = bit_of(hash, shift);
       if (node->nodemap & bit) {
@@ -282,8 +303,9 @@ struct hamt_item *hamt_edit(struct hamt *map, uint32_t hash, const void *key, in
     struct hamt_item *item = node->slot[i].item;
     if (item->refs > 1) {
       struct hamt_item *copy = map->type->copy(item);
-      if (!copy)
+      if (!copy) {
         return NULL;
+      }
       copy->refs = 1;
       copy->hash = item->hash;
       item->refs--;
@@ -295,23 +317,25 @@ struct hamt_item *hamt_edit(struct hamt *map, uint32_t hash, const void *key, in
 }
 
 /* Removes an item that is known to be in the map. */
-static int take(const struct hamt_type *type, struct hamt_node **at, unsigned shift, uint32_t hash,
-                const void *key) {
+static int take(const struct hamt_type *type, struct hamt_node **at, unsigned shift, uint32_t hash, const void *key) {
   struct hamt_node *node = own(at, shift, 0);
-  if (!node)
+  if (!node) {
     return ENOMEM;
+  }
   unsigned all = data_count(node, shift) + node_count(node), i = 0;
   uint32_t bit = shift >= DEPTH ? 0 : bit_of(hash, shift);
   if (shift >= DEPTH) {
-    while (!type->same(node->slot[i].item, key))
+    while (!type->same(node->slot[i].item, key)) {
       i++;
+    }
     node->datamap--;
   } else if (node->nodemap & bit) {
     unsigned n = node_index(node, bit);
     int rc = take(type, &node->slot[n].node, shift + BITS, hash, key);
     struct hamt_node *below = node->slot[n].node;
-    if (rc || below->nodemap || data_count(below, shift + BITS) != 1)
+    if (rc || below->nodemap || data_count(below, shift + BITS) != 1) {
       return rc;
+    }
     /* a last item moves up into this node, so that the shape of a map depends on its content alone */
     struct hamt_item *item = below->slot[0].item;
     free(below);
@@ -331,25 +355,29 @@ static int take(const struct hamt_type *type, struct hamt_node **at, unsigned sh
 }
 
 int hamt_remove(struct hamt *map, uint32_t hash, const void *key) {
-  if (!hamt_find(map, hash, key))
+  if (!hamt_find(map, hash, key)) {
     return ENOENT;
+  }
   int rc = take(map->type, &map->root, 0, hash, key);
-  if (rc == 0 && --map->count == 0)
+  if (rc == 0 && --map->count == 0) {
     hamt_clear(map);
+  }
   return rc;
 }
 
 static bool each(const struct hamt_node *node, unsigned shift, hamt_each_fn fn, void *arg) {
   unsigned data = data_count(node, shift), nodes = node_count(node);
-  for (unsigned i = 0; i < data; i++)
-    if (!fn(node->slot[i].item, arg))
+  for (unsigned i = 0; i < data; i++) {
+    if (!fn(node->slot[i].item, arg)) {
       return false;
-  for (unsigned i = 0; i < nodes; i++)
-    if (!each(node->slot[data + i].node, shift + BITS, fn, arg))
+    }
+  }
+  for (unsigned i = 0; i < nodes; i++) {
+    if (!each(node->slot[data + i].node, shift + BITS, fn, arg)) {
       return false;
+    }
+  }
   return true;
 }
 
-bool hamt_each(const struct hamt *map, hamt_each_fn fn, void *arg) {
-  return !map->root || each(map->root, 0, fn, arg);
-}
+bool hamt_each(const struct hamt *map, hamt_each_fn fn, void *arg) { return !map->root || each(map->root, 0, fn, arg); }

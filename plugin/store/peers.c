@@ -25,39 +25,47 @@ static void tell(struct peers *peers, const struct sockaddr *sa) {
   } else {
     return;
   }
-  for (size_t i = 0; i < peers->count; i++)
-    if (memcmp(&peers->known[i], &addr, sizeof addr) == 0)
+  for (size_t i = 0; i < peers->count; i++) {
+    if (memcmp(&peers->known[i], &addr, sizeof addr) == 0) {
       return;
-  if (peers->count < PEERS_MAX)
+    }
+  }
+  if (peers->count < PEERS_MAX) {
     peers->known[peers->count++] = addr;
+  }
   peers->tell((struct sockaddr *)&addr, peers->arg);
 }
 
 /* False: the name could not be looked up. */
 static bool tell_host(struct peers *peers, const char *host) {
   struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
-  if (!*host || *host == '/' || *host == '@')
+  if (!*host || *host == '/' || *host == '@') {
     return true;
-  if (getaddrinfo(host, NULL, &hints, &found))
+  }
+  if (getaddrinfo(host, NULL, &hints, &found)) {
     return false;
-  for (struct addrinfo *a = found; a; a = a->ai_next)
+  }
+  for (struct addrinfo *a = found; a; a = a->ai_next) {
     tell(peers, a->ai_addr);
+  }
   freeaddrinfo(found);
   return true;
 }
 
 void peers_tell_named(struct peers *peers, PGconn *conn, bool *all_told) {
-  if (!peers->tell || *all_told)
+  if (!peers->tell || *all_told) {
     return;
+  }
   PQconninfoOption *options = PQconninfo(conn);
   *all_told = options != NULL;
   for (PQconninfoOption *o = options; o && o->keyword; o++) {
-    if (!o->val || (strcmp(o->keyword, "host") != 0 && strcmp(o->keyword, "hostaddr") != 0))
+    if (!o->val || (strcmp(o->keyword, "host") != 0 && strcmp(o->keyword, "hostaddr") != 0)) {
       continue;
+    }
     char *list = strdup(o->val), *save = NULL;
-    for (char *host = list ? strtok_r(list, ",", &save) : NULL; host;
-         host = strtok_r(NULL, ",", &save))
+    for (char *host = list ? strtok_r(list, ",", &save) : NULL; host; host = strtok_r(NULL, ",", &save)) {
       *all_told &= tell_host(peers, host);
+    }
     free(list);
   }
   PQconninfoFree(options);
@@ -67,6 +75,7 @@ void peers_tell_connected(struct peers *peers, PGconn *conn) {
   struct sockaddr_storage addr;
   socklen_t len = sizeof addr;
   memset(&addr, 0, sizeof addr);
-  if (peers->tell && getpeername(PQsocket(conn), (struct sockaddr *)&addr, &len) == 0)
+  if (peers->tell && getpeername(PQsocket(conn), (struct sockaddr *)&addr, &len) == 0) {
     tell(peers, (struct sockaddr *)&addr);
+  }
 }

@@ -32,8 +32,9 @@ void readers_free(struct readers *readers) {
 
 struct store_reader *readers_add(struct readers *readers) {
   struct store_reader *reader = aligned_alloc(64, sizeof *reader);
-  if (!reader)
+  if (!reader) {
     return NULL;
+  }
   atomic_init(&reader->using, NULL);
   reader->readers = readers;
   pthread_mutex_lock(&readers->lock);
@@ -44,13 +45,15 @@ struct store_reader *readers_add(struct readers *readers) {
 }
 
 void store_reader_free(struct store_reader *reader) {
-  if (!reader)
+  if (!reader) {
     return;
+  }
   struct readers *readers = reader->readers;
   pthread_mutex_lock(&readers->lock);
   struct store_reader **at = &readers->first;
-  while (*at != reader)
+  while (*at != reader) {
     at = &(*at)->next;
+  }
   *at = reader->next;
   pthread_mutex_unlock(&readers->lock);
   free(reader);
@@ -61,15 +64,14 @@ const struct store_snapshot *store_acquire(struct store_reader *reader) {
   for (;;) {
     atomic_store(&reader->using, snapshot);
     struct store_snapshot *now = atomic_load(&reader->readers->current);
-    if (now == snapshot)
+    if (now == snapshot) {
       return snapshot;
+    }
     snapshot = now; /* the snapshot was replaced before this thread had marked it: it may be freed */
   }
 }
 
-void store_release(struct store_reader *reader) {
-  atomic_store_explicit(&reader->using, NULL, memory_order_release);
-}
+void store_release(struct store_reader *reader) { atomic_store_explicit(&reader->using, NULL, memory_order_release); }
 
 void readers_reap(struct readers *readers) {
   struct store_snapshot **at = &readers->replaced;
@@ -77,8 +79,9 @@ void readers_reap(struct readers *readers) {
     struct store_snapshot *snapshot = *at;
     bool in_use = false;
     pthread_mutex_lock(&readers->lock);
-    for (struct store_reader *r = readers->first; r && !in_use; r = r->next)
+    for (struct store_reader *r = readers->first; r && !in_use; r = r->next) {
       in_use = atomic_load(&r->using) == snapshot;
+    }
     pthread_mutex_unlock(&readers->lock);
     if (in_use) {
       at = &snapshot->next;

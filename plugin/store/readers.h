@@ -22,12 +22,10 @@ struct readers {
 };
 
 void readers_init(struct readers *readers);
-void readers_free(struct readers *readers); /* with all snapshots; no reader may be left */
+void readers_free(struct readers *readers);                /* with all snapshots; no reader may be left */
 struct store_reader *readers_add(struct readers *readers); /* NULL: out of memory */
 /* These three are for the store's thread alone. */
-static inline struct store_snapshot *readers_current(struct readers *readers) {
-  return atomic_load(&readers->current);
-}
+static inline struct store_snapshot *readers_current(struct readers *readers) { return atomic_load(&readers->current); }
 void readers_publish(struct readers *readers, struct store_snapshot *snapshot);
 void readers_reap(struct readers *readers); /* frees replaced snapshots that nobody reads */
 

@@ -31,16 +31,15 @@ static const struct table {
                     "t.name", "''::text", "t.name = c.realm"},
     [ROWS_KEY] = {"key",
                   "t.kid, t.use, t.alg, t.derivation, t.username_format, t.kek_id, t.wrapped,"
-                  " t.plain, t.allow_zero_iv, t.subject_tag, " EPOCH("not_before") ", " EPOCH(
-                      "sign_until") ", " EPOCH("accept_until") ", t.state",
+                  " t.plain, t.allow_zero_iv, t.subject_tag, " EPOCH("not_before") ", " EPOCH("sign_until") ", " EPOCH(
+                      "accept_until") ", t.state",
                   "t.realm", "t.kid", "t.realm = c.realm AND t.kid = c.name"},
     [ROWS_CREDENTIAL] = {"credential",
                          "t.username, t.kek_id, t.sealed, t.md5, t.sha256, " EPOCH(
                              "expiry") ", t.client_address,"
                                        " ceil(extract(epoch FROM t.pushed_at))::bigint",
                          "t.realm", "t.username", "t.realm = c.realm AND t.username = c.name"},
-    [ROWS_REVOCATION] = {"revocation",
-                         "t.kind, floor(extract(epoch FROM least(t.lifted_at, t.until)))::bigint",
+    [ROWS_REVOCATION] = {"revocation", "t.kind, floor(extract(epoch FROM least(t.lifted_at, t.until)))::bigint",
                          "t.realm", "t.kind || ':' || t.name",
                          "t.realm = c.realm AND t.kind = split_part(c.name, ':', 1)"
                          " AND t.name = substr(c.name, strpos(c.name, ':') + 1)"},
@@ -52,15 +51,15 @@ char *rows_sql(enum rows_table table, const char *ids) {
   const struct table *t = &tables[table];
   char *sql = NULL;
   int n;
-  if (ids)
+  if (ids) {
     n = asprintf(&sql,
                  "SELECT c.realm, c.name, %s FROM (SELECT DISTINCT realm, name FROM turncred.change"
                  " WHERE id = ANY ('{%s}'::bigint[]) AND kind = '%s') c"
                  " LEFT JOIN turncred.%s t ON %s",
                  t->fields, ids, t->name, t->name, t->join);
-  else
-    n = asprintf(&sql, "SELECT %s, %s, %s FROM turncred.%s t", t->realm, t->key, t->fields,
-                 t->name);
+  } else {
+    n = asprintf(&sql, "SELECT %s, %s, %s FROM turncred.%s t", t->realm, t->key, t->fields, t->name);
+  }
   return n < 0 ? NULL : sql;
 }
 
@@ -84,9 +83,7 @@ struct refused_item {
 static bool refused_same(const struct hamt_item *item, const void *key) {
   return strcmp(((const struct refused_item *)item)->name, key) == 0;
 }
-static const void *refused_key(const struct hamt_item *item) {
-  return ((const struct refused_item *)item)->name;
-}
+static const void *refused_key(const struct hamt_item *item) { return ((const struct refused_item *)item)->name; }
 static void refused_free(struct hamt_item *item) { free(item); }
 static const struct hamt_type refused_type = {refused_same, refused_key, NULL, refused_free};
 
@@ -127,12 +124,12 @@ void rows_say(const struct rows *rows, enum store_log_level level, const char *f
   va_start(args, format);
   vsnprintf(line, sizeof line, format, args);
   va_end(args);
-  if (rows->log)
+  if (rows->log) {
     rows->log(level, line, rows->arg);
+  }
 }
 
-static void full_name(char out[NAME_MAX_OCTETS], const struct table *t, const char *realm,
-                      const char *name) {
+static void full_name(char out[NAME_MAX_OCTETS], const struct table *t, const char *realm, const char *name) {
   snprintf(out, NAME_MAX_OCTETS, "%s %s%s%s", t->name, realm, *name ? "/" : "", name);
 }
 
@@ -142,26 +139,29 @@ static const struct refused_item *find_refused(const struct hamt *map, const cha
 
 /* Leaves a row out and remembers it; names it in the log unless that was done before for this reason.
  * False: out of memory. */
-static bool refuse(struct rows *rows, const struct table *t, const char *realm, const char *name,
-                   const char *reason) {
+static bool refuse(struct rows *rows, const struct table *t, const char *realm, const char *name, const char *reason) {
   char full[NAME_MAX_OCTETS];
   full_name(full, t, realm, name);
   const struct refused_item *known = find_refused(&rows->refused, full);
-  if (!known)
+  if (!known) {
     known = find_refused(&rows->refused_before, full);
+  }
   bool named = known && strcmp(known->reason, reason) == 0;
   size_t n = strlen(full) + 1, m = strlen(reason) + 1;
   struct refused_item *item = malloc(sizeof *item + n + m);
-  if (!item)
+  if (!item) {
     return false;
+  }
   item->hamt = (struct hamt_item){1, hamt_hash(0, full, n - 1)};
   memcpy(item->name, full, n);
   memcpy(item->name + n, reason, m);
   item->reason = item->name + n;
   if (!named) {
-    for (char *p = full; *p; p++)
-      if ((unsigned char)*p < ' ' || *p == 127)
+    for (char *p = full; *p; p++) {
+      if ((unsigned char)*p < ' ' || *p == 127) {
         *p = '?';
+      }
+    }
     rows_say(rows, STORE_LOG_WARNING, "%s is refused: %s", full, reason);
   }
   return hamt_put(&rows->refused, &item->hamt) == 0;
@@ -169,8 +169,9 @@ static bool refuse(struct rows *rows, const struct table *t, const char *realm, 
 
 /* Forgets that a row was refused. */
 static void accept(struct rows *rows, const struct table *t, const char *realm, const char *name) {
-  if (rows->refused.count == 0)
+  if (rows->refused.count == 0) {
     return;
+  }
   char full[NAME_MAX_OCTETS];
   full_name(full, t, realm, name);
   hamt_remove(&rows->refused, hamt_hash(0, full, strlen(full)), full);
@@ -182,12 +183,15 @@ static void accept(struct rows *rows, const struct table *t, const char *realm, 
  * octets, or holds a NUL. */
 static bool text(const struct pg_row *row, int field, char *out, size_t cap) {
   int n = row->len[field];
-  if (n < 0)
+  if (n < 0) {
     n = 0;
-  if ((size_t)n >= cap || (n > 0 && memchr(row->value[field], 0, (size_t)n)))
+  }
+  if ((size_t)n >= cap || (n > 0 && memchr(row->value[field], 0, (size_t)n))) {
     return false;
-  if (n > 0)
+  }
+  if (n > 0) {
     memcpy(out, row->value[field], (size_t)n);
+  }
   out[n] = 0;
   return true;
 }
@@ -199,8 +203,9 @@ static bool is(const struct pg_row *row, int field, const char *word) {
 static char *text_of_any_length(const struct pg_row *row, int field) {
   int n = row->len[field] < 0 ? 0 : row->len[field];
   char *out = malloc((size_t)n + 1);
-  if (out && !text(row, field, out, (size_t)n + 1))
+  if (out && !text(row, field, out, (size_t)n + 1)) {
     *out = 0;
+  }
   return out;
 }
 
@@ -219,11 +224,12 @@ static bool read_names(const struct pg_row *row, int fields, struct named *out) 
 
 static bool expiry(const struct pg_row *row, int field, enum store_expiry *out) {
   static const char *const words[] = {"strict", "grace", "allocate"};
-  for (int i = 0; i < 3; i++)
+  for (int i = 0; i < 3; i++) {
     if (is(row, field, words[i])) {
       *out = (enum store_expiry)i;
       return true;
     }
+  }
   return false;
 }
 
@@ -231,14 +237,17 @@ static bool mechanisms(const struct pg_row *row, int field, uint8_t out[4]) {
   static const char *const words[] = {"", "token", "derived", "rest", "pushed"};
   char list[64], *save = NULL;
   int n = 0;
-  if (!text(row, field, list, sizeof list))
+  if (!text(row, field, list, sizeof list)) {
     return false;
+  }
   for (char *word = strtok_r(list, ",", &save); word; word = strtok_r(NULL, ",", &save)) {
     uint8_t i = 4;
-    while (i > 0 && strcmp(word, words[i]) != 0)
+    while (i > 0 && strcmp(word, words[i]) != 0) {
       i--;
-    if (i == 0 || n == 4 || memchr(out, i, (size_t)n))
+    }
+    if (i == 0 || n == 4 || memchr(out, i, (size_t)n)) {
       return false;
+    }
     out[n++] = i;
   }
   return n > 0;
@@ -252,21 +261,25 @@ static bool number(const struct pg_row *row, int field, int64_t max, uint64_t *o
 
 static const char *read_realm(const struct pg_row *row, struct store_realm *realm) {
   uint64_t grace, max_ttl, default_ttl, user_quota, total_quota, max_bps;
-  if (!text(row, 2, realm->name, sizeof realm->name) || !*realm->name)
+  if (!text(row, 2, realm->name, sizeof realm->name) || !*realm->name) {
     return "name: 1 to 127 octets are needed";
-  if (!text(row, 3, realm->server_name, sizeof realm->server_name) || !*realm->server_name)
+  }
+  if (!text(row, 3, realm->server_name, sizeof realm->server_name) || !*realm->server_name) {
     return "server_name: 1 to 255 octets are needed";
-  if (!mechanisms(row, 4, realm->mechanisms))
+  }
+  if (!mechanisms(row, 4, realm->mechanisms)) {
     return "mechanisms: each of token, derived, rest, pushed once at most, and at least one";
-  if (!expiry(row, 5, &realm->expiry[STORE_TOKEN]) ||
-      !expiry(row, 6, &realm->expiry[STORE_DERIVED]) ||
-      !expiry(row, 7, &realm->expiry[STORE_REST]) || !expiry(row, 8, &realm->expiry[STORE_PUSHED]))
+  }
+  if (!expiry(row, 5, &realm->expiry[STORE_TOKEN]) || !expiry(row, 6, &realm->expiry[STORE_DERIVED]) ||
+      !expiry(row, 7, &realm->expiry[STORE_REST]) || !expiry(row, 8, &realm->expiry[STORE_PUSHED])) {
     return "expiry_*: strict, grace or allocate is needed";
+  }
   if (!number(row, 9, UINT32_MAX, &grace) || !number(row, 10, UINT32_MAX, &max_ttl) ||
       !number(row, 11, UINT32_MAX, &default_ttl) || !number(row, 12, UINT32_MAX, &user_quota) ||
-      !number(row, 13, UINT32_MAX, &total_quota) || !number(row, 14, INT64_MAX, &max_bps) ||
-      max_ttl == 0 || default_ttl == 0 || default_ttl > max_ttl)
+      !number(row, 13, UINT32_MAX, &total_quota) || !number(row, 14, INT64_MAX, &max_bps) || max_ttl == 0 ||
+      default_ttl == 0 || default_ttl > max_ttl) {
     return "grace_seconds, max_ttl, default_ttl, quotas, max_bps: a number is out of range";
+  }
   realm->grace_seconds = (uint32_t)grace;
   realm->max_ttl = (uint32_t)max_ttl;
   realm->default_ttl = (uint32_t)default_ttl;
@@ -282,17 +295,18 @@ bool rows_take_realm(const struct pg_row *row, void *arg) {
   const struct table *t = &tables[ROWS_REALM];
   struct named id;
   struct realm_fields fields;
-  if (!read_names(row, 17, &id))
+  if (!read_names(row, 17, &id)) {
     return true;
+  }
   if (row->len[2] < 0) {
     accept(rows, t, id.realm, "");
     return snapshot_remove_realm(rows->snapshot, id.realm) == 0;
   }
   memset(&fields, 0, sizeof fields);
   const char *wrong = read_realm(row, &fields.realm);
-  if (wrong)
-    return snapshot_remove_realm(rows->snapshot, id.realm) == 0 &&
-           refuse(rows, t, id.realm, "", wrong);
+  if (wrong) {
+    return snapshot_remove_realm(rows->snapshot, id.realm) == 0 && refuse(rows, t, id.realm, "", wrong);
+  }
   char *guests = text_of_any_length(row, 16), *listens = text_of_any_length(row, 17),
        *origins = text_of_any_length(row, 18);
   bool ok = guests && listens && origins;
@@ -313,18 +327,17 @@ bool rows_take_realm(const struct pg_row *row, void *arg) {
 
 #define KEY_OCTETS (TURNCRED_KEY_MAX + 8) /* room that unwrapping needs */
 
-static const uint8_t *octets(const struct pg_row *row, int field) {
-  return (const uint8_t *)row->value[field];
-}
+static const uint8_t *octets(const struct pg_row *row, int field) { return (const uint8_t *)row->value[field]; }
 
 /* The key encryption key that a row names. NULL: the program does not have it; why says so. */
-static const uint8_t *find_kek(const struct rows *rows, const struct pg_row *row, int field,
-                               char id[KEK_ID_MAX + 1], char *why, size_t cap) {
+static const uint8_t *find_kek(const struct rows *rows, const struct pg_row *row, int field, char id[KEK_ID_MAX + 1],
+                               char *why, size_t cap) {
   const uint8_t *kek = NULL;
-  if (!text(row, field, id, KEK_ID_MAX + 1) || !kek_id_valid(id))
+  if (!text(row, field, id, KEK_ID_MAX + 1) || !kek_id_valid(id)) {
     snprintf(why, cap, "kek_id: not the form of an id");
-  else if (!rows->keks || !(kek = kek_ring_find(rows->keks, id)))
+  } else if (!rows->keks || !(kek = kek_ring_find(rows->keks, id))) {
     snprintf(why, cap, "it is sealed under key encryption key %s, which this program does not have", id);
+  }
   return kek;
 }
 
@@ -333,30 +346,33 @@ static bool key_state(const struct pg_row *row, int field, enum store_key_state 
                                       [STORE_KEY_ACTIVE] = "active",
                                       [STORE_KEY_RETIRED] = "retired",
                                       [STORE_KEY_DISABLED] = "disabled"};
-  for (int i = STORE_KEY_PUBLISHED; i <= STORE_KEY_DISABLED; i++)
+  for (int i = STORE_KEY_PUBLISHED; i <= STORE_KEY_DISABLED; i++) {
     if (is(row, field, words[i])) {
       *state = (enum store_key_state)i;
       return true;
     }
+  }
   return false;
 }
 
 /* Reads all of a key but its octets. NULL, or what is wrong. */
-static const char *read_key_fields(const struct pg_row *row, struct turncred_key_row *bound,
-                                   struct store_key *key) {
+static const char *read_key_fields(const struct pg_row *row, struct turncred_key_row *bound, struct store_key *key) {
   char use[16], alg[24], derivation[24], format[32];
-  if (!text(row, 3, use, sizeof use) || turncred_use_parse(use, &bound->use))
+  if (!text(row, 3, use, sizeof use) || turncred_use_parse(use, &bound->use)) {
     return "use: token, derived or rest is needed";
-  if (!text(row, 4, alg, sizeof alg) || turncred_alg_parse(alg, &bound->alg))
+  }
+  if (!text(row, 4, alg, sizeof alg) || turncred_alg_parse(alg, &bound->alg)) {
     return "alg: this program does not know it";
-  if (!text(row, 5, derivation, sizeof derivation) ||
-      turncred_derivation_parse(derivation, &bound->derivation))
+  }
+  if (!text(row, 5, derivation, sizeof derivation) || turncred_derivation_parse(derivation, &bound->derivation)) {
     return "derivation: this program does not know it";
-  if (!text(row, 6, format, sizeof format) ||
-      turncred_username_format_parse(format, &key->username_format))
+  }
+  if (!text(row, 6, format, sizeof format) || turncred_username_format_parse(format, &key->username_format)) {
     return "username_format: this program does not know it";
-  if (!key_state(row, 15, &key->state))
+  }
+  if (!key_state(row, 15, &key->state)) {
     return "state: this program does not know it";
+  }
   key->subject_tag = pg_row_int(row, 11) != 0;
   key->not_before = pg_row_int(row, 12);
   key->sign_until = pg_row_int(row, 13);
@@ -365,21 +381,21 @@ static const char *read_key_fields(const struct pg_row *row, struct turncred_key
 }
 
 /* Reads K, wrapped or plain, into k. False: why says what is wrong. */
-static bool read_key_octets(const struct rows *rows, const struct pg_row *row,
-                            const struct turncred_key_row *bound, uint8_t k[KEY_OCTETS], size_t *k_len,
-                            char *why, size_t cap) {
+static bool read_key_octets(const struct rows *rows, const struct pg_row *row, const struct turncred_key_row *bound,
+                            uint8_t k[KEY_OCTETS], size_t *k_len, char *why, size_t cap) {
   if (row->len[8] >= 0) {
     char kek_id[KEK_ID_MAX + 1];
     const uint8_t *kek = find_kek(rows, row, 7, kek_id, why, cap);
-    if (!kek)
+    if (!kek) {
       return false;
+    }
     struct turncred_key_row sealed = *bound;
     sealed.kek_id = kek_id;
-    enum turncred_err err = turncred_key_unseal(rows->ws, kek, &sealed, octets(row, 8),
-                                                (size_t)row->len[8], k, KEY_OCTETS, k_len);
-    if (err)
-      snprintf(why, cap, "it does not open under key encryption key %s: %s", kek_id,
-               turncred_err_text(err));
+    enum turncred_err err =
+        turncred_key_unseal(rows->ws, kek, &sealed, octets(row, 8), (size_t)row->len[8], k, KEY_OCTETS, k_len);
+    if (err) {
+      snprintf(why, cap, "it does not open under key encryption key %s: %s", kek_id, turncred_err_text(err));
+    }
     return err == TURNCRED_OK;
   }
   if (row->len[9] < 0 || row->len[9] > TURNCRED_KEY_MAX) {
@@ -391,8 +407,8 @@ static bool read_key_octets(const struct rows *rows, const struct pg_row *row,
   return true;
 }
 
-static bool read_key(struct rows *rows, const struct pg_row *row, const struct named *id,
-                     struct store_key *key, uint8_t k[KEY_OCTETS], char *why, size_t cap) {
+static bool read_key(struct rows *rows, const struct pg_row *row, const struct named *id, struct store_key *key,
+                     uint8_t k[KEY_OCTETS], char *why, size_t cap) {
   struct turncred_key_row bound = {.realm = id->realm, .kid = id->name};
   size_t k_len = 0;
   const char *wrong = read_key_fields(row, &bound, key);
@@ -400,10 +416,10 @@ static bool read_key(struct rows *rows, const struct pg_row *row, const struct n
     snprintf(why, cap, "%s", wrong);
     return false;
   }
-  if (!read_key_octets(rows, row, &bound, k, &k_len, why, cap))
+  if (!read_key_octets(rows, row, &bound, k, &k_len, why, cap)) {
     return false;
-  enum turncred_err err =
-      turncred_key_init(&key->key, bound.use, bound.alg, bound.derivation, k, k_len);
+  }
+  enum turncred_err err = turncred_key_init(&key->key, bound.use, bound.alg, bound.derivation, k, k_len);
   if (err) {
     snprintf(why, cap, "key of %zu octets: %s", k_len, turncred_err_text(err));
     return false;
@@ -420,8 +436,9 @@ bool rows_take_key(const struct pg_row *row, void *arg) {
   struct rows *rows = arg;
   const struct table *t = &tables[ROWS_KEY];
   struct named id;
-  if (!read_names(row, 14, &id))
+  if (!read_names(row, 14, &id)) {
     return true;
+  }
   struct store_key key;
   memset(&key, 0, sizeof key);
   uint8_t k[KEY_OCTETS] = {0};
@@ -433,8 +450,9 @@ bool rows_take_key(const struct pg_row *row, void *arg) {
       !read_key(rows, row, &id, &key, k, why, sizeof why)) {
     turncred_cleanse(k, sizeof k);
     bool ok = snapshot_remove_key(rows->snapshot, id.realm, id.name) == 0;
-    if (*why)
+    if (*why) {
       return ok && refuse(rows, t, id.realm, id.name, why);
+    }
     accept(rows, t, id.realm, id.name);
     return ok;
   }
@@ -449,21 +467,21 @@ bool rows_take_key(const struct pg_row *row, void *arg) {
 
 /* --- credential -------------------------------------------------------------------------- */
 
-static bool read_credential(struct rows *rows, const struct pg_row *row,
-                            struct store_credential *credential, char *why, size_t cap) {
+static bool read_credential(struct rows *rows, const struct pg_row *row, struct store_credential *credential, char *why,
+                            size_t cap) {
   if (row->len[4] >= 0) {
     char kek_id[KEK_ID_MAX + 1];
     const uint8_t *kek = find_kek(rows, row, 3, kek_id, why, cap);
-    if (!kek)
+    if (!kek) {
       return false;
-    struct turncred_credential_row bound = {kek_id, credential->realm, credential->username,
-                                            credential->expiry, credential->client_address};
+    }
+    struct turncred_credential_row bound = {kek_id, credential->realm, credential->username, credential->expiry,
+                                            credential->client_address};
     uint8_t plain[TURNCRED_CREDENTIAL_PLAIN];
-    enum turncred_err err = turncred_credential_unseal(rows->ws, kek, &bound, octets(row, 4),
-                                                          (size_t)row->len[4], plain);
+    enum turncred_err err =
+        turncred_credential_unseal(rows->ws, kek, &bound, octets(row, 4), (size_t)row->len[4], plain);
     if (err) {
-      snprintf(why, cap, "it does not open under key encryption key %s: %s", kek_id,
-               turncred_err_text(err));
+      snprintf(why, cap, "it does not open under key encryption key %s: %s", kek_id, turncred_err_text(err));
       return false;
     }
     memcpy(credential->md5, plain, sizeof credential->md5);
@@ -471,14 +489,14 @@ static bool read_credential(struct rows *rows, const struct pg_row *row,
     turncred_cleanse(plain, sizeof plain);
     return true;
   }
-  if (row->len[5] != TURNCRED_LONG_TERM_MD5 ||
-      (row->len[6] >= 0 && row->len[6] != TURNCRED_LONG_TERM_SHA256)) {
+  if (row->len[5] != TURNCRED_LONG_TERM_MD5 || (row->len[6] >= 0 && row->len[6] != TURNCRED_LONG_TERM_SHA256)) {
     snprintf(why, cap, "md5: 16 octets are needed; sha256: 32 or none");
     return false;
   }
   memcpy(credential->md5, row->value[5], sizeof credential->md5);
-  if (row->len[6] > 0)
+  if (row->len[6] > 0) {
     memcpy(credential->sha256, row->value[6], sizeof credential->sha256);
+  }
   return true;
 }
 
@@ -486,8 +504,9 @@ bool rows_take_credential(const struct pg_row *row, void *arg) {
   struct rows *rows = arg;
   const struct table *t = &tables[ROWS_CREDENTIAL];
   struct named id;
-  if (!read_names(row, 8, &id))
+  if (!read_names(row, 8, &id)) {
     return true;
+  }
   char address[46] = "", why[256] = "";
   struct store_credential credential;
   memset(&credential, 0, sizeof credential);
@@ -495,15 +514,17 @@ bool rows_take_credential(const struct pg_row *row, void *arg) {
   credential.username = id.name;
   credential.client_address = address;
   bool gone = row->len[2] < 0;
-  if (!gone && !text(row, 8, address, sizeof address))
+  if (!gone && !text(row, 8, address, sizeof address)) {
     snprintf(why, sizeof why, "client_address: longer than 45 octets");
+  }
   credential.expiry = pg_row_int(row, 7);
   credential.pushed_at = pg_row_int(row, 9);
   if (gone || *why || !snapshot_realm(rows->snapshot, id.realm) ||
       !read_credential(rows, row, &credential, why, sizeof why)) {
     bool ok = snapshot_remove_credential(rows->snapshot, id.realm, id.name) == 0;
-    if (*why)
+    if (*why) {
       return ok && refuse(rows, t, id.realm, id.name, why);
+    }
     accept(rows, t, id.realm, id.name);
     return ok;
   }
@@ -519,21 +540,25 @@ bool rows_take_revocation(const struct pg_row *row, void *arg) {
   static const char *const kinds[] = {"", "user", "token", "kid", "realm"};
   struct rows *rows = arg;
   struct named id;
-  if (!read_names(row, 2, &id))
+  if (!read_names(row, 2, &id)) {
     return true;
+  }
   char *colon = strchr(id.name, ':');
-  if (!colon)
+  if (!colon) {
     return true;
+  }
   *colon = 0;
   int kind = 4;
-  while (kind > 0 && strcmp(id.name, kinds[kind]) != 0)
+  while (kind > 0 && strcmp(id.name, kinds[kind]) != 0) {
     kind--;
-  if (kind == 0)
-    return refuse(rows, &tables[ROWS_REVOCATION], id.realm, id.name,
-                  "kind: this program does not know it");
+  }
+  if (kind == 0) {
+    return refuse(rows, &tables[ROWS_REVOCATION], id.realm, id.name, "kind: this program does not know it");
+  }
   struct revocation_name name = {(enum store_revocation_kind)kind, id.realm, colon + 1};
-  if (row->len[2] < 0)
+  if (row->len[2] < 0) {
     return snapshot_remove_revocation(rows->snapshot, &name) == 0;
+  }
   int64_t until = row->len[3] < 0 ? INT64_MAX : pg_row_int(row, 3);
   return snapshot_put_revocation(rows->snapshot, &name, until) == 0;
 }

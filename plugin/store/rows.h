@@ -9,8 +9,8 @@
 #ifndef TURNCRED_ROWS_H
 #define TURNCRED_ROWS_H
 
-#include "pg/pg.h"
 #include "base/kek.h"
+#include "pg/pg.h"
 #include "snapshot.h"
 
 enum rows_table { ROWS_REALM, ROWS_KEY, ROWS_CREDENTIAL, ROWS_REVOCATION, ROWS_TABLES };

@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SEALED_VERSION  1
+#define SEALED_VERSION 1
 #define SEALED_TEXT_MAX 16777216 /* octets */
 
 struct sealed_header {
@@ -61,9 +61,8 @@ typedef bool (*sealed_fill_fn)(struct sealed *s, const void *arg);
 typedef int (*sealed_read_fn)(struct sealed *s, void *arg);
 
 /* Writes the file whole or not at all, mode 0600. 0, or an errno value with a message in err. */
-int sealed_write(const char *path, const struct sealed_header *header,
-                 const uint8_t kek[TURNCRED_KEK], sealed_fill_fn fill, const void *arg, char *err,
-                 size_t err_cap);
+int sealed_write(const char *path, const struct sealed_header *header, const uint8_t kek[TURNCRED_KEK],
+                 sealed_fill_fn fill, const void *arg, char *err, size_t err_cap);
 /* Reads a file. 0, or an errno value with a message in err: ENOENT (there is no file), EBADMSG
  * (damaged, cut, or of another format), ENOKEY (sealed under a key that how->keks has not), EPERM
  * (of another instance), ESTALE (older than max_age, or dated in the future). */
@@ -75,7 +74,7 @@ int sealed_read(const char *path, const struct sealed_reading *how, sealed_read_
 int sealed_write_text(const char *path, const char *text, const struct sealed_header *header,
                       const uint8_t kek[TURNCRED_KEK], char *err, size_t err_cap);
 /* The caller frees *out. */
-int sealed_read_text(const char *path, const char *identity, const struct sealed_reading *how,
-                     char **out, struct sealed_header *header, char *err, size_t err_cap);
+int sealed_read_text(const char *path, const char *identity, const struct sealed_reading *how, char **out,
+                     struct sealed_header *header, char *err, size_t err_cap);
 
 #endif

@@ -35,8 +35,9 @@ static struct shared_text *text_ref(struct shared_text *text) {
   return text;
 }
 static void text_unref(struct shared_text *text) {
-  if (text && --text->refs == 0)
+  if (text && --text->refs == 0) {
     free(text);
+  }
 }
 
 static void lists_unref(struct realm_lists *lists) {
@@ -46,8 +47,9 @@ static void lists_unref(struct realm_lists *lists) {
   }
 }
 static void key_list_unref(struct key_list *list) {
-  if (list && --list->refs == 0)
+  if (list && --list->refs == 0) {
     free(list);
+  }
 }
 
 /* Splits text at its line feeds. Returns the number of lines; with out NULL it only counts. */
@@ -55,12 +57,15 @@ static size_t split(char *text, const char **out) {
   size_t n = 0;
   for (char *line = text; *line; n++) {
     char *end = strchr(line, '\n');
-    if (out)
+    if (out) {
       out[n] = line;
-    if (!end)
+    }
+    if (!end) {
       return n + 1;
-    if (out)
+    }
+    if (out) {
       *end = 0;
+    }
     line = end + 1;
   }
   return n;
@@ -69,8 +74,9 @@ static size_t split(char *text, const char **out) {
 static struct realm_lists *lists_new(const char *guests, const char *listens, const char *origins) {
   size_t a = strlen(guests) + 1, b = strlen(listens) + 1, c = strlen(origins) + 1;
   struct realm_lists *lists = malloc(sizeof *lists + a + b + c);
-  if (!lists)
+  if (!lists) {
     return NULL;
+  }
   char *ta = lists->text, *tb = ta + a, *tc = tb + b;
   memcpy(ta, guests, a);
   memcpy(tb, listens, b);
@@ -95,14 +101,13 @@ static struct realm_lists *lists_new(const char *guests, const char *listens, co
 static bool key_same(const struct hamt_item *item, const void *key) {
   return strcmp(((const struct key_item *)item)->kid, key) == 0;
 }
-static const void *key_key(const struct hamt_item *item) {
-  return ((const struct key_item *)item)->kid;
-}
+static const void *key_key(const struct hamt_item *item) { return ((const struct key_item *)item)->kid; }
 static void key_free(struct hamt_item *hamt) {
   struct key_item *item = (struct key_item *)hamt;
   turncred_key_clear(&item->key.key);
-  if (item->key.k)
+  if (item->key.k) {
     turncred_cleanse((uint8_t *)(uintptr_t)item->key.k, item->key.k_len);
+  }
   text_unref(item->realm);
   free(item);
 }
@@ -111,17 +116,14 @@ static const struct hamt_type key_type = {key_same, key_key, NULL, key_free};
 static bool credential_same(const struct hamt_item *item, const void *key) {
   return strcmp(((const struct credential_item *)item)->text, key) == 0;
 }
-static const void *credential_key(const struct hamt_item *item) {
-  return ((const struct credential_item *)item)->text;
-}
+static const void *credential_key(const struct hamt_item *item) { return ((const struct credential_item *)item)->text; }
 static void credential_free(struct hamt_item *hamt) {
   struct credential_item *item = (struct credential_item *)hamt;
   turncred_cleanse(&item->credential, sizeof item->credential);
   text_unref(item->realm);
   free(item);
 }
-static const struct hamt_type credential_type = {credential_same, credential_key, NULL,
-                                                 credential_free};
+static const struct hamt_type credential_type = {credential_same, credential_key, NULL, credential_free};
 
 static bool revocation_same(const struct hamt_item *hamt, const void *key) {
   const struct revocation_name *a = &((const struct revocation_item *)hamt)->name, *b = key;
@@ -131,15 +133,12 @@ static const void *revocation_key(const struct hamt_item *item) {
   return &((const struct revocation_item *)item)->name;
 }
 static void revocation_free(struct hamt_item *item) { free(item); }
-static const struct hamt_type revocation_type = {revocation_same, revocation_key, NULL,
-                                                 revocation_free};
+static const struct hamt_type revocation_type = {revocation_same, revocation_key, NULL, revocation_free};
 
 static bool choice_same(const struct hamt_item *item, const void *key) {
   return strcmp(((const struct choice_item *)item)->text, key) == 0;
 }
-static const void *choice_key(const struct hamt_item *item) {
-  return ((const struct choice_item *)item)->text;
-}
+static const void *choice_key(const struct hamt_item *item) { return ((const struct choice_item *)item)->text; }
 static void choice_free(struct hamt_item *item) {
   text_unref(((struct choice_item *)item)->realm);
   free(item);
@@ -149,14 +148,13 @@ static const struct hamt_type choice_type = {choice_same, choice_key, NULL, choi
 static bool realm_same(const struct hamt_item *item, const void *key) {
   return strcmp(((const struct realm_item *)item)->realm.name, key) == 0;
 }
-static const void *realm_key(const struct hamt_item *item) {
-  return ((const struct realm_item *)item)->realm.name;
-}
+static const void *realm_key(const struct hamt_item *item) { return ((const struct realm_item *)item)->realm.name; }
 static struct hamt_item *realm_copy(const struct hamt_item *hamt) {
   const struct realm_item *from = (const struct realm_item *)hamt;
   struct realm_item *item = malloc(sizeof *item);
-  if (!item)
+  if (!item) {
     return NULL;
+  }
   *item = *from;
   item->name->refs++;
   item->lists->refs++;
@@ -182,8 +180,9 @@ static const struct hamt_type realm_type = {realm_same, realm_key, realm_copy, r
 
 struct store_snapshot *snapshot_new(uint64_t seed) {
   struct store_snapshot *snapshot = calloc(1, sizeof *snapshot);
-  if (!snapshot)
+  if (!snapshot) {
     return NULL;
+  }
   snapshot->seed = seed;
   hamt_init(&snapshot->realms, &realm_type);
   hamt_init(&snapshot->listeners, &choice_type);
@@ -194,8 +193,9 @@ struct store_snapshot *snapshot_new(uint64_t seed) {
 
 struct store_snapshot *snapshot_fork(const struct store_snapshot *from) {
   struct store_snapshot *snapshot = malloc(sizeof *snapshot);
-  if (!snapshot)
+  if (!snapshot) {
     return NULL;
+  }
   *snapshot = *from;
   snapshot->realms = hamt_share(&from->realms);
   snapshot->listeners = hamt_share(&from->listeners);
@@ -206,8 +206,9 @@ struct store_snapshot *snapshot_fork(const struct store_snapshot *from) {
 }
 
 void snapshot_free(struct store_snapshot *snapshot) {
-  if (!snapshot)
+  if (!snapshot) {
     return;
+  }
   hamt_clear(&snapshot->realms);
   hamt_clear(&snapshot->listeners);
   hamt_clear(&snapshot->origins);
@@ -222,8 +223,9 @@ const struct realm_item *snapshot_realm(const struct store_snapshot *snapshot, c
 static struct realm_item *edit_realm(struct store_snapshot *snapshot, const char *realm, int *rc) {
   struct realm_item *item =
       (struct realm_item *)hamt_edit(&snapshot->realms, snapshot_hash(snapshot, realm), realm, rc);
-  if (!item && *rc == 0)
+  if (!item && *rc == 0) {
     *rc = ENOENT;
+  }
   return item;
 }
 
@@ -245,12 +247,12 @@ static void show_lists(struct realm_item *item) {
   realm->rest_count = item->rest->count;
 }
 
-static int put_choice(struct store_snapshot *snapshot, struct hamt *map, const char *text,
-                      struct shared_text *realm) {
+static int put_choice(struct store_snapshot *snapshot, struct hamt *map, const char *text, struct shared_text *realm) {
   size_t n = strlen(text) + 1;
   struct choice_item *item = malloc(sizeof *item + n);
-  if (!item)
+  if (!item) {
     return ENOMEM;
+  }
   item->hamt = (struct hamt_item){1, snapshot_hash(snapshot, text)};
   item->realm = text_ref(realm);
   memcpy(item->text, text, n);
@@ -264,19 +266,20 @@ static int update_choices(struct store_snapshot *snapshot, const struct realm_it
   for (size_t i = 0; i < realm->listen_count + realm->origin_count; i++) {
     bool listen = i < realm->listen_count;
     struct hamt *map = listen ? &snapshot->listeners : &snapshot->origins;
-    const char *text =
-        listen ? realm->listen_addresses[i] : realm->origins[i - realm->listen_count];
+    const char *text = listen ? realm->listen_addresses[i] : realm->origins[i - realm->listen_count];
     uint32_t hash = snapshot_hash(snapshot, text);
     int rc = 0;
     if (in) {
       rc = put_choice(snapshot, map, text, item->name);
     } else {
       const struct choice_item *now = (const struct choice_item *)hamt_find(map, hash, text);
-      if (now && strcmp(now->realm->text, realm->name) == 0)
+      if (now && strcmp(now->realm->text, realm->name) == 0) {
         rc = hamt_remove(map, hash, text);
+      }
     }
-    if (rc)
+    if (rc) {
       return rc;
+    }
   }
   return 0;
 }
@@ -292,8 +295,9 @@ static struct key_list *key_list_new(size_t count) {
 
 static struct realm_item *realm_item_new(struct store_snapshot *snapshot, const char *name) {
   struct realm_item *item = calloc(1, sizeof *item);
-  if (!item)
+  if (!item) {
     return NULL;
+  }
   item->hamt = (struct hamt_item){1, snapshot_hash(snapshot, name)};
   hamt_init(&item->keys, &key_type);
   hamt_init(&item->credentials, &credential_type);
@@ -301,18 +305,19 @@ static struct realm_item *realm_item_new(struct store_snapshot *snapshot, const 
   item->derived = key_list_new(0);
   item->rest = key_list_new(0);
   item->lists = lists_new("", "", "");
-  if (item->name && item->derived && item->rest && item->lists)
+  if (item->name && item->derived && item->rest && item->lists) {
     return item;
+  }
   realm_free(&item->hamt);
   return NULL;
 }
 
 int snapshot_put_realm(struct store_snapshot *snapshot, const struct realm_fields *fields) {
   const char *name = fields->realm.name;
-  struct realm_lists *lists =
-      lists_new(fields->guest_kids, fields->listen_addresses, fields->origins);
-  if (!lists)
+  struct realm_lists *lists = lists_new(fields->guest_kids, fields->listen_addresses, fields->origins);
+  if (!lists) {
     return ENOMEM;
+  }
   int rc = 0;
   struct realm_item *item = edit_realm(snapshot, name, &rc);
   if (rc == ENOENT) {
@@ -337,11 +342,13 @@ int snapshot_put_realm(struct store_snapshot *snapshot, const struct realm_field
 
 int snapshot_remove_realm(struct store_snapshot *snapshot, const char *realm) {
   const struct realm_item *item = snapshot_realm(snapshot, realm);
-  if (!item)
+  if (!item) {
     return 0;
+  }
   int rc = update_choices(snapshot, item, false);
-  if (rc)
+  if (rc) {
     return rc;
+  }
   size_t keys = item->keys.count, credentials = item->credentials.count;
   rc = hamt_remove(&snapshot->realms, item->hamt.hash, realm);
   if (rc == 0) {
@@ -354,42 +361,44 @@ int snapshot_remove_realm(struct store_snapshot *snapshot, const char *realm) {
 /* --- keys ------------------------------------------------------------------------------- */
 
 bool snapshot_key_newer(const struct store_key *a, const struct store_key *b) {
-  return a->not_before != b->not_before ? a->not_before > b->not_before
-                                        : strcmp(a->kid, b->kid) < 0;
+  return a->not_before != b->not_before ? a->not_before > b->not_before : strcmp(a->kid, b->kid) < 0;
 }
 
 /* A copy of the list without the key called kid and with key (NULL: with none), the newest first. */
-static struct key_list *list_with(const struct key_list *from, const char *kid,
-                                  const struct store_key *key) {
+static struct key_list *list_with(const struct key_list *from, const char *kid, const struct store_key *key) {
   struct key_list *list = key_list_new(from->count + 1);
-  if (!list)
+  if (!list) {
     return NULL;
+  }
   for (size_t i = 0; i < from->count; i++) {
-    if (strcmp(from->key[i]->kid, kid) == 0)
+    if (strcmp(from->key[i]->kid, kid) == 0) {
       continue;
+    }
     if (key && snapshot_key_newer(key, from->key[i])) {
       list->key[list->count++] = key;
       key = NULL;
     }
     list->key[list->count++] = from->key[i];
   }
-  if (key)
+  if (key) {
     list->key[list->count++] = key;
+  }
   return list;
 }
 
 /* Takes the key called kid out of the list that had it, and puts key (NULL: none) into its own. */
-static int put_lists(struct realm_item *item, const char *kid, enum turncred_use old_use,
-                     const struct store_key *key) {
+static int put_lists(struct realm_item *item, const char *kid, enum turncred_use old_use, const struct store_key *key) {
   for (int i = 0; i < 2; i++) {
     enum turncred_use use = i == 0 ? TURNCRED_USE_DERIVED : TURNCRED_USE_REST;
     struct key_list **at = i == 0 ? &item->derived : &item->rest;
     bool here = key && key->key.use == use;
-    if (!here && old_use != use)
+    if (!here && old_use != use) {
       continue;
+    }
     struct key_list *list = list_with(*at, kid, here ? key : NULL);
-    if (!list)
+    if (!list) {
       return ENOMEM;
+    }
     key_list_unref(*at);
     *at = list;
   }
@@ -397,8 +406,8 @@ static int put_lists(struct realm_item *item, const char *kid, enum turncred_use
   return 0;
 }
 
-const struct key_item *snapshot_key(const struct store_snapshot *snapshot,
-                                    const struct realm_item *realm, const char *kid) {
+const struct key_item *snapshot_key(const struct store_snapshot *snapshot, const struct realm_item *realm,
+                                    const char *kid) {
   return (const struct key_item *)hamt_find(&realm->keys, snapshot_hash(snapshot, kid), kid);
 }
 
@@ -412,12 +421,14 @@ int snapshot_put_key(struct store_snapshot *snapshot, const struct store_key *ke
   int rc = 0;
   count_subjects(snapshot);
   struct realm_item *realm = edit_realm(snapshot, key->realm, &rc);
-  if (rc)
+  if (rc) {
     return rc;
+  }
   size_t n = strlen(key->kid) + 1;
   struct key_item *item = malloc(sizeof *item + n + key->k_len);
-  if (!item)
+  if (!item) {
     return ENOMEM;
+  }
   item->hamt = (struct hamt_item){1, snapshot_hash(snapshot, key->kid)};
   item->key = *key;
   item->realm = text_ref(realm->name);
@@ -436,8 +447,9 @@ int snapshot_put_key(struct store_snapshot *snapshot, const struct store_key *ke
   if (rc == 0) {
     size_t before = realm->keys.count;
     rc = hamt_put(&realm->keys, &item->hamt);
-    if (rc)
+    if (rc) {
       put_lists(realm, item->kid, item->key.key.use, old ? &old->key : NULL);
+    }
     snapshot->keys += realm->keys.count - before;
   } else {
     hamt_unref(&key_type, &item->hamt);
@@ -448,32 +460,37 @@ int snapshot_put_key(struct store_snapshot *snapshot, const struct store_key *ke
 
 int snapshot_remove_key(struct store_snapshot *snapshot, const char *realm_name, const char *kid) {
   const struct realm_item *seen = snapshot_realm(snapshot, realm_name);
-  if (!seen || !snapshot_key(snapshot, seen, kid))
+  if (!seen || !snapshot_key(snapshot, seen, kid)) {
     return 0;
+  }
   int rc = 0;
   struct realm_item *realm = edit_realm(snapshot, realm_name, &rc);
-  if (rc)
+  if (rc) {
     return rc;
+  }
   rc = put_lists(realm, kid, snapshot_key(snapshot, realm, kid)->key.key.use, NULL);
-  if (rc == 0)
+  if (rc == 0) {
     rc = hamt_remove(&realm->keys, snapshot_hash(snapshot, kid), kid);
-  if (rc == 0)
+  }
+  if (rc == 0) {
     snapshot->keys--;
+  }
   return rc;
 }
 
 /* --- credentials ------------------------------------------------------------------------ */
 
-int snapshot_put_credential(struct store_snapshot *snapshot,
-                            const struct store_credential *credential) {
+int snapshot_put_credential(struct store_snapshot *snapshot, const struct store_credential *credential) {
   int rc = 0;
   struct realm_item *realm = edit_realm(snapshot, credential->realm, &rc);
-  if (rc)
+  if (rc) {
     return rc;
+  }
   size_t n = strlen(credential->username) + 1, m = strlen(credential->client_address) + 1;
   struct credential_item *item = malloc(sizeof *item + n + m);
-  if (!item)
+  if (!item) {
     return ENOMEM;
+  }
   item->hamt = (struct hamt_item){1, snapshot_hash(snapshot, credential->username)};
   item->credential = *credential;
   item->realm = text_ref(realm->name);
@@ -488,29 +505,31 @@ int snapshot_put_credential(struct store_snapshot *snapshot,
   return rc;
 }
 
-int snapshot_remove_credential(struct store_snapshot *snapshot, const char *realm_name,
-                               const char *username) {
+int snapshot_remove_credential(struct store_snapshot *snapshot, const char *realm_name, const char *username) {
   const struct realm_item *seen = snapshot_realm(snapshot, realm_name);
   uint32_t hash = snapshot_hash(snapshot, username);
-  if (!seen || !hamt_find(&seen->credentials, hash, username))
+  if (!seen || !hamt_find(&seen->credentials, hash, username)) {
     return 0;
+  }
   int rc = 0;
   struct realm_item *realm = edit_realm(snapshot, realm_name, &rc);
-  if (rc == 0)
+  if (rc == 0) {
     rc = hamt_remove(&realm->credentials, hash, username);
-  if (rc == 0)
+  }
+  if (rc == 0) {
     snapshot->credentials--;
+  }
   return rc;
 }
 
 /* --- revocations ------------------------------------------------------------------------ */
 
-int snapshot_put_revocation(struct store_snapshot *snapshot, const struct revocation_name *name,
-                            int64_t until) {
+int snapshot_put_revocation(struct store_snapshot *snapshot, const struct revocation_name *name, int64_t until) {
   size_t n = strlen(name->name) + 1, m = strlen(name->realm) + 1;
   struct revocation_item *item = malloc(sizeof *item + n + m);
-  if (!item)
+  if (!item) {
     return ENOMEM;
+  }
   item->hamt = (struct hamt_item){1, snapshot_hash_revocation(snapshot, name)};
   memcpy(item->text, name->name, n);
   memcpy(item->text + n, name->realm, m);
@@ -520,15 +539,12 @@ int snapshot_put_revocation(struct store_snapshot *snapshot, const struct revoca
   return hamt_put(&snapshot->revocations, &item->hamt);
 }
 
-int snapshot_remove_revocation(struct store_snapshot *snapshot,
-                               const struct revocation_name *name) {
+int snapshot_remove_revocation(struct store_snapshot *snapshot, const struct revocation_name *name) {
   int rc = hamt_remove(&snapshot->revocations, snapshot_hash_revocation(snapshot, name), name);
   return rc == ENOENT ? 0 : rc;
 }
 
-void snapshot_clear_revocations(struct store_snapshot *snapshot) {
-  hamt_clear(&snapshot->revocations);
-}
+void snapshot_clear_revocations(struct store_snapshot *snapshot) { hamt_clear(&snapshot->revocations); }
 
 /* --- clearing --------------------------------------------------------------------------- */
 
@@ -538,21 +554,22 @@ struct names {
 };
 static bool add_name(const struct hamt_item *item, void *arg) {
   struct names *names = arg;
-  memcpy(names->name[names->count++], ((const struct realm_item *)item)->realm.name,
-         TURNCRED_REALM_MAX + 1);
+  memcpy(names->name[names->count++], ((const struct realm_item *)item)->realm.name, TURNCRED_REALM_MAX + 1);
   return true;
 }
 
 static int clear_each(struct store_snapshot *snapshot, bool keys) {
   struct names names = {0, calloc(snapshot->realms.count + 1, sizeof *names.name)};
-  if (!names.name)
+  if (!names.name) {
     return ENOMEM;
+  }
   hamt_each(&snapshot->realms, add_name, &names);
   int rc = 0;
   for (size_t i = 0; i < names.count && rc == 0; i++) {
     struct realm_item *item = edit_realm(snapshot, names.name[i], &rc);
-    if (rc)
+    if (rc) {
       break;
+    }
     if (keys) {
       struct key_list *derived = key_list_new(0), *rest = key_list_new(0);
       if (!derived || !rest) {
@@ -570,14 +587,13 @@ static int clear_each(struct store_snapshot *snapshot, bool keys) {
     hamt_clear(keys ? &item->keys : &item->credentials);
   }
   free(names.name);
-  if (rc == 0 && keys)
+  if (rc == 0 && keys) {
     snapshot->keys = 0;
-  else if (rc == 0)
+  } else if (rc == 0) {
     snapshot->credentials = 0;
+  }
   return rc;
 }
 
 int snapshot_clear_keys(struct store_snapshot *snapshot) { return clear_each(snapshot, true); }
-int snapshot_clear_credentials(struct store_snapshot *snapshot) {
-  return clear_each(snapshot, false);
-}
+int snapshot_clear_credentials(struct store_snapshot *snapshot) { return clear_each(snapshot, false); }

@@ -104,12 +104,9 @@ int snapshot_remove_realm(struct store_snapshot *snapshot, const char *realm);
 /* key->realm and key->kid say which key it is; everything is copied. */
 int snapshot_put_key(struct store_snapshot *snapshot, const struct store_key *key);
 int snapshot_remove_key(struct store_snapshot *snapshot, const char *realm, const char *kid);
-int snapshot_put_credential(struct store_snapshot *snapshot,
-                            const struct store_credential *credential);
-int snapshot_remove_credential(struct store_snapshot *snapshot, const char *realm,
-                               const char *username);
-int snapshot_put_revocation(struct store_snapshot *snapshot, const struct revocation_name *name,
-                            int64_t until);
+int snapshot_put_credential(struct store_snapshot *snapshot, const struct store_credential *credential);
+int snapshot_remove_credential(struct store_snapshot *snapshot, const char *realm, const char *username);
+int snapshot_put_revocation(struct store_snapshot *snapshot, const struct revocation_name *name, int64_t until);
 int snapshot_remove_revocation(struct store_snapshot *snapshot, const struct revocation_name *name);
 /* Removes all keys, credentials or revocations of all realms, before they are loaded anew. */
 int snapshot_clear_keys(struct store_snapshot *snapshot);
@@ -118,8 +115,8 @@ void snapshot_clear_revocations(struct store_snapshot *snapshot);
 
 /* Finding: NULL if the snapshot has no such realm, or the realm itself no such key. */
 const struct realm_item *snapshot_realm(const struct store_snapshot *snapshot, const char *realm);
-const struct key_item *snapshot_key(const struct store_snapshot *snapshot,
-                                    const struct realm_item *realm, const char *kid);
+const struct key_item *snapshot_key(const struct store_snapshot *snapshot, const struct realm_item *realm,
+                                    const char *kid);
 /* The order of a realm's keys: a comes before b. */
 bool snapshot_key_newer(const struct store_key *a, const struct store_key *b);
 
@@ -128,8 +125,7 @@ static inline uint32_t snapshot_hash(const struct store_snapshot *snapshot, cons
 }
 static inline uint32_t snapshot_hash_revocation(const struct store_snapshot *snapshot,
                                                 const struct revocation_name *name) {
-  return hamt_hash(snapshot->seed + name->kind, name->name, strlen(name->name)) ^
-         snapshot_hash(snapshot, name->realm);
+  return hamt_hash(snapshot->seed + name->kind, name->name, strlen(name->name)) ^ snapshot_hash(snapshot, name->realm);
 }
 
 #endif

@@ -5,12 +5,12 @@
  */
 #include "config.h"
 
-#include "disk.h"
-#include "feed.h"
 #include "base/clock.h"
 #include "base/kek.h"
-#include "pg/array.h"
+#include "disk.h"
+#include "feed.h"
 #include "peers.h"
+#include "pg/array.h"
 #include "readers.h"
 #include "snapshot.h"
 #include "store.h"
@@ -28,14 +28,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BACKOFF_MIN_MS  250
-#define BACKOFF_MAX_MS  15000
-#define SETTLE_MS       250   /* the first pause between looks while transactions are open */
+#define BACKOFF_MIN_MS 250
+#define BACKOFF_MAX_MS 15000
+#define SETTLE_MS 250         /* the first pause between looks while transactions are open */
 #define REPORT_EVERY_MS 10000 /* between progress reports while progress stands still */
-#define CLOCK_AGAIN_MS  600000 /* before the clock is reported again to a schema that does not know it */
-#define SAVE_EVERY_MS   10000 /* between snapshots on disk; at least 20 times as long as one takes */
-#define SAVE_AT_END_MS  2000  /* a snapshot that takes longer is not saved at the end */
-#define START_WAIT_MS   3000  /* for the database, before the snapshot on disk is taken */
+#define CLOCK_AGAIN_MS 600000 /* before the clock is reported again to a schema that does not know it */
+#define SAVE_EVERY_MS 10000   /* between snapshots on disk; at least 20 times as long as one takes */
+#define SAVE_AT_END_MS 2000   /* a snapshot that takes longer is not saved at the end */
+#define START_WAIT_MS 3000    /* for the database, before the snapshot on disk is taken */
 
 struct store {
   struct store_config config; /* with copies of the strings */
@@ -59,7 +59,7 @@ struct store {
   struct pg write; /* for progress reports, if conninfo_write is given */
   uint64_t reported_xmin, changed_xid;
   int64_t reported_ms;
-  int64_t clock_wait_ms;  /* no clock is reported before; schema 2 and older do not know it */
+  int64_t clock_wait_ms; /* no clock is reported before; schema 2 and older do not know it */
   char last_error[300], last_report_error[256];
   bool peers_told, write_peers_told;
   struct peers peers;
@@ -72,8 +72,8 @@ static void set_status(struct store *store, const char *error) {
   pthread_mutex_lock(&store->lock);
   struct store_status *status = &store->status;
   status->connected = !error;
-  snprintf(status->database_error, sizeof status->database_error, "%.*s",
-           (int)sizeof status->database_error - 1, error ? error : "");
+  snprintf(status->database_error, sizeof status->database_error, "%.*s", (int)sizeof status->database_error - 1,
+           error ? error : "");
   if (!error) {
     status->loaded_at = (int64_t)time(NULL);
     status->xmin = store->feed.xmin;
@@ -108,8 +108,9 @@ bool store_wait(struct store *store, uint32_t timeout_ms) {
   }
   pthread_mutex_lock(&store->lock);
   int rc = 0;
-  while (store->status.generation == 0 && rc == 0)
+  while (store->status.generation == 0 && rc == 0) {
     rc = pthread_cond_timedwait(&store->loaded, &store->lock, &until);
+  }
   bool there = store->status.generation > 0;
   pthread_mutex_unlock(&store->lock);
   return there;
@@ -163,8 +164,9 @@ static void choose_disk_kek(struct store *store);
 static void read_keks(struct store *store) {
   char err[300];
   struct kek_ring *keks;
-  if (!store->config.kek_path)
+  if (!store->config.kek_path) {
     return;
+  }
   if (kek_ring_load(&keks, store->config.kek_path, err, sizeof err)) {
     rows_say(&store->feed.rows, STORE_LOG_ERROR, "%s; the keys read before stay in use", err);
     return;
@@ -186,8 +188,9 @@ static int64_t snapshot_age(struct store *store) {
 
 /* The ids of the key encryption keys (16 at most) as an array literal, which the caller clears. NULL: out of memory. */
 static const char *kek_ids(const struct store *store, struct pg_array *ids) {
-  for (size_t i = 0; store->keks && i < kek_ring_count(store->keks) && i < 16; i++)
+  for (size_t i = 0; store->keks && i < kek_ring_count(store->keks) && i < 16; i++) {
     pg_array_text(ids, kek_ring_id(store->keks, i));
+  }
   return pg_array_end(ids);
 }
 
@@ -229,8 +232,9 @@ static bool report_on(struct store *store, struct pg *db, const char *state, boo
 static bool report_all(struct store *store, struct pg *db, const char *state) {
   bool with_clock = clock_ms() >= store->clock_wait_ms;
   bool ok = report_on(store, db, state, with_clock);
-  if (ok || !with_clock || strcmp(db->sqlstate, "42883") != 0)
+  if (ok || !with_clock || strcmp(db->sqlstate, "42883") != 0) {
     return ok;
+  }
   store->clock_wait_ms = clock_ms() + CLOCK_AGAIN_MS;
   return report_on(store, db, state, false);
 }
@@ -242,21 +246,25 @@ static void report(struct store *store, const char *state) {
   const char *error = NULL;
   if (store->config.conninfo_write) {
     db = &store->write;
-    if (!db->conn && pg_connect(db, store->config.conninfo_write, "turncred progress") == 0)
+    if (!db->conn && pg_connect(db, store->config.conninfo_write, "turncred progress") == 0) {
       peers_tell_connected(&store->peers, db->conn);
-    else if (db->conn && PQtransactionStatus(db->conn) == PQTRANS_UNKNOWN)
+    } else if (db->conn && PQtransactionStatus(db->conn) == PQTRANS_UNKNOWN) {
       pg_close(db);
+    }
   } else if (store->feed.standby) {
     error = "the database is a standby; conninfo_write names no primary";
   }
   store->reported_ms = clock_ms();
-  if (!error && (!db->conn || !report_all(store, db, state)))
+  if (!error && (!db->conn || !report_all(store, db, state))) {
     error = db->line;
-  if (error && strcmp(error, store->last_report_error) != 0)
+  }
+  if (error && strcmp(error, store->last_report_error) != 0) {
     rows_say(&store->feed.rows, STORE_LOG_WARNING, "progress is not reported: %s", error);
+  }
   snprintf(store->last_report_error, sizeof store->last_report_error, "%s", error ? error : "");
-  if (!error)
+  if (!error) {
     store->reported_xmin = store->feed.xmin;
+  }
 }
 
 static bool report_due(const struct store *store) {
@@ -267,23 +275,25 @@ static bool report_due(const struct store *store) {
 static void failed(struct store *store) {
   const char *message = store->feed.message;
   set_status(store, *message ? message : "unknown error");
-  if (strcmp(message, store->last_error) != 0)
+  if (strcmp(message, store->last_error) != 0) {
     rows_say(&store->feed.rows, STORE_LOG_WARNING, "database: %s; what is loaded stays in use", message);
+  }
   snprintf(store->last_error, sizeof store->last_error, "%s", message);
   /* the connection to the primary may work while the standby is away */
   if (store->config.conninfo_write && readers_current(&store->readers) &&
-      clock_ms() - store->reported_ms >= REPORT_EVERY_MS)
+      clock_ms() - store->reported_ms >= REPORT_EVERY_MS) {
     report(store, message);
+  }
 }
 
 /* Looks once and publishes what is new. False: the look failed. */
 static bool look(struct store *store, bool *full) {
   struct feed *feed = &store->feed;
   struct store_snapshot *next;
-  enum feed_result result =
-      feed_look(feed, readers_current(&store->readers), store->seed, *full, &next);
-  if (result == FEED_STOPPED)
+  enum feed_result result = feed_look(feed, readers_current(&store->readers), store->seed, *full, &next);
+  if (result == FEED_STOPPED) {
     return true;
+  }
   if (result == FEED_FAILED) {
     failed(store);
     return false;
@@ -291,39 +301,44 @@ static bool look(struct store *store, bool *full) {
   if (result == FEED_CHANGED) {
     bool all = *full || readers_current(&store->readers) == NULL;
     readers_publish(&store->readers, next);
-    for (size_t i = 0; i < feed->known_count; i++)
-      if (feed->known[i].xid > store->changed_xid)
+    for (size_t i = 0; i < feed->known_count; i++) {
+      if (feed->known[i].xid > store->changed_xid) {
         store->changed_xid = feed->known[i].xid;
+      }
+    }
     set_status(store, NULL);
-    if (all)
+    if (all) {
       rows_say(&store->feed.rows, STORE_LOG_INFO,
-          "loaded: %zu realms, %zu keys, %zu credentials, %zu revocations, %zu rows refused",
-          next->realms.count, next->keys, next->credentials, next->revocations.count,
-          feed->rows.refused.count);
-    if (store->config.changed)
+               "loaded: %zu realms, %zu keys, %zu credentials, %zu revocations, %zu rows refused", next->realms.count,
+               next->keys, next->credentials, next->revocations.count, feed->rows.refused.count);
+    }
+    if (store->config.changed) {
       store->config.changed(store->config.arg);
+    }
   } else {
     set_status(store, NULL);
   }
   *full = false;
-  if (*store->last_error)
+  if (*store->last_error) {
     rows_say(&store->feed.rows, STORE_LOG_INFO, "database: connected again");
+  }
   *store->last_error = 0;
-  if (report_due(store))
+  if (report_due(store)) {
     report(store, feed->standby ? "connected to a standby" : "connected");
+  }
   return true;
 }
 
 /* --- the snapshot on disk --------------------------------------------------------------- */
 
 static void choose_disk_kek(struct store *store) {
-  const char *id = store->keks && kek_ring_count(store->keks) > 0
-                       ? kek_ring_id(store->keks, kek_ring_count(store->keks) - 1)
-                       : NULL;
+  const char *id =
+      store->keks && kek_ring_count(store->keks) > 0 ? kek_ring_id(store->keks, kek_ring_count(store->keks) - 1) : NULL;
   pthread_mutex_lock(&store->lock);
   snprintf(store->disk_kek_id, sizeof store->disk_kek_id, "%s", id ? id : "");
-  if (id)
+  if (id) {
     memcpy(store->disk_kek, kek_ring_find(store->keks, id), sizeof store->disk_kek);
+  }
   pthread_mutex_unlock(&store->lock);
 }
 
@@ -332,10 +347,8 @@ static void take_from_disk(struct store *store) {
   struct store_snapshot *snapshot;
   char err[300];
   int64_t now = (int64_t)time(NULL);
-  const struct sealed_reading how = {store->keks, store->config.instance, now,
-                                     store->config.snapshot_max_age};
-  int rc = disk_read(store->config.snapshot_path, &how, store->seed, &snapshot, &header, err,
-                     sizeof err);
+  const struct sealed_reading how = {store->keks, store->config.instance, now, store->config.snapshot_max_age};
+  int rc = disk_read(store->config.snapshot_path, &how, store->seed, &snapshot, &header, err, sizeof err);
   if (rc) {
     rows_say(&store->feed.rows, STORE_LOG_WARNING, "%s", err);
     return;
@@ -352,13 +365,14 @@ static void take_from_disk(struct store *store) {
   store->status.xmin = header.progress;
   pthread_mutex_unlock(&store->lock);
   rows_say(&store->feed.rows, STORE_LOG_WARNING,
-      "the database is away: using the snapshot on disk, %lld seconds old: %zu realms, %zu keys, "
-      "%zu credentials, %zu revocations",
-      (long long)(now - header.time), snapshot->realms.count, snapshot->keys, snapshot->credentials,
-      snapshot->revocations.count);
+           "the database is away: using the snapshot on disk, %lld seconds old: %zu realms, %zu keys, "
+           "%zu credentials, %zu revocations",
+           (long long)(now - header.time), snapshot->realms.count, snapshot->keys, snapshot->credentials,
+           snapshot->revocations.count);
   set_status(store, store->feed.message);
-  if (store->config.changed)
+  if (store->config.changed) {
     store->config.changed(store->config.arg);
+  }
 }
 
 /* Writes the newest snapshot to disk. False: that failed, or no snapshot came from the database yet. */
@@ -379,16 +393,18 @@ static bool save(struct store *store, struct store_reader *reader, char *last_er
     snprintf(header.instance, sizeof header.instance, "%s", store->config.instance);
     memcpy(header.identity, snapshot->identity, sizeof header.identity);
     header.progress = snapshot->progress;
-    if (!*header.kek_id)
+    if (!*header.kek_id) {
       snprintf(err, sizeof err, "snapshot %s: it is not written, because there is no key encryption key",
                store->config.snapshot_path);
-    else
+    } else {
       disk_write(store->config.snapshot_path, snapshot, &header, kek, err, sizeof err);
+    }
   }
   store_release(reader);
   turncred_cleanse(kek, sizeof kek);
-  if (*err && strcmp(err, last_error) != 0)
+  if (*err && strcmp(err, last_error) != 0) {
     rows_say(&store->feed.rows, STORE_LOG_WARNING, "%s", err);
+  }
   snprintf(last_error, cap, "%s", err);
   return snapshot && !*err;
 }
@@ -407,8 +423,8 @@ static void *run_saver(void *arg) {
     int64_t now = clock_ms();
     bool fresh = store->status.generation > saved;
     /* a snapshot that does not change is written again before its file becomes too old */
-    bool stale = saved_ms > 0 && store->status.connected &&
-                 now - saved_ms > (int64_t)store->config.snapshot_max_age * 250;
+    bool stale =
+        saved_ms > 0 && store->status.connected && now - saved_ms > (int64_t)store->config.snapshot_max_age * 250;
     if (!store->end_saver && !((fresh || stale) && now >= next)) {
       struct timespec until;
       clock_gettime(CLOCK_MONOTONIC, &until);
@@ -445,10 +461,12 @@ static uint32_t backoff(uint32_t *delay) {
 
 /* Connects if there is no connection. A failure is noted, unless the store is asked to stop or to reload. */
 static bool is_connected(struct store *store) {
-  if (store->feed.db.conn || connect_database(store))
+  if (store->feed.db.conn || connect_database(store)) {
     return true;
-  if (!atomic_load(&store->stop) && !atomic_load(&store->reload))
+  }
+  if (!atomic_load(&store->stop) && !atomic_load(&store->reload)) {
     failed(store);
+  }
   return false;
 }
 
@@ -458,30 +476,36 @@ static void *run(void *arg) {
   bool full = true, disk = store->config.snapshot_path != NULL;
   uint32_t delay = BACKOFF_MIN_MS, settle = SETTLE_MS;
   uint32_t connect_ms = feed->db.connect_ms, silence_ms = feed->db.silence_ms;
-  if (disk)
+  if (disk) {
     feed->db.connect_ms = feed->db.silence_ms = START_WAIT_MS;
+  }
   while (!atomic_load(&store->stop)) {
     drain(store);
     if (atomic_exchange(&store->reload, false)) {
       read_keks(store);
       full = true;
     }
-    if (atomic_load(&store->stop))
+    if (atomic_load(&store->stop)) {
       break;
+    }
     bool ok = is_connected(store) && look(store, &full);
     if (disk && !atomic_load(&store->stop)) {
       disk = false;
       feed->db.connect_ms = connect_ms;
       feed->db.silence_ms = silence_ms;
-      if (!ok && !readers_current(&store->readers))
+      if (!ok && !readers_current(&store->readers)) {
         take_from_disk(store);
+      }
     }
     readers_reap(&store->readers);
-    if (atomic_load(&store->stop) || atomic_load(&store->reload))
+    if (atomic_load(&store->stop) || atomic_load(&store->reload)) {
       continue;
-    if (!ok && feed->db.conn) { /* it cannot be used now; a notification, or the end of the connection, may change that */
-      if (pg_wait(&feed->db, backoff(&delay)) == EIO)
+    }
+    if (!ok &&
+        feed->db.conn) { /* it cannot be used now; a notification, or the end of the connection, may change that */
+      if (pg_wait(&feed->db, backoff(&delay)) == EIO) {
         delay = BACKOFF_MIN_MS;
+      }
       continue;
     }
     if (!feed->db.conn) { /* the connection can be lost while reporting, too */
@@ -491,10 +515,12 @@ static void *run(void *arg) {
     delay = BACKOFF_MIN_MS;
     uint32_t wait = store->config.poll_ms;
     settle = feed_unsettled(feed) ? settle * 2 : SETTLE_MS;
-    if (feed_unsettled(feed) && settle / 2 < wait)
+    if (feed_unsettled(feed) && settle / 2 < wait) {
       wait = settle / 2;
-    if (pg_wait(&feed->db, wait) == PG_NOTIFIED)
+    }
+    if (pg_wait(&feed->db, wait) == PG_NOTIFIED) {
       settle = SETTLE_MS;
+    }
   }
   return NULL;
 }
@@ -509,16 +535,18 @@ static void free_store(struct store *store) {
   readers_free(&store->readers);
   kek_ring_free(store->keks);
   turncred_cleanse(store->disk_kek, sizeof store->disk_kek);
-  if (store->wake_fd >= 0)
+  if (store->wake_fd >= 0) {
     close(store->wake_fd);
+  }
   pthread_mutex_destroy(&store->lock);
   pthread_cond_destroy(&store->loaded);
   const struct store_config *c = &store->config;
   const char *strings[] = {c->conninfo, c->conninfo_write, c->kek_path,     c->instance,
                            c->kind,     c->version,        c->snapshot_path};
   for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++) {
-    if (strings[i])
+    if (strings[i]) {
       turncred_cleanse((char *)strings[i], strlen(strings[i])); /* conninfo may hold a password */
+    }
     free((char *)strings[i]);
   }
   free(store);
@@ -537,19 +565,21 @@ static int copy_config(struct store_config *to, const struct store_config *from)
   to->kind = copy_of(kind);
   to->version = copy_of(from->version ? from->version : "");
   to->snapshot_path = copy_of(from->snapshot_path);
-  if (to->poll_ms == 0)
+  if (to->poll_ms == 0) {
     to->poll_ms = 5000;
-  if (to->snapshot_max_age == 0)
+  }
+  if (to->snapshot_max_age == 0) {
     to->snapshot_max_age = 86400;
-  bool ok = to->conninfo && to->instance && to->kind && to->version &&
-            (to->conninfo_write || !from->conninfo_write) && (to->kek_path || !from->kek_path) &&
-            (to->snapshot_path || !from->snapshot_path);
+  }
+  bool ok = to->conninfo && to->instance && to->kind && to->version && (to->conninfo_write || !from->conninfo_write) &&
+            (to->kek_path || !from->kek_path) && (to->snapshot_path || !from->snapshot_path);
   return ok ? 0 : ENOMEM;
 }
 
 static int refuse(char *err, size_t cap, int code, const char *message) {
-  if (cap > 0)
+  if (cap > 0) {
     snprintf(err, cap, "%s", message);
+  }
   return code;
 }
 
@@ -559,8 +589,9 @@ static int check_conninfo(const char *what, const char *conninfo, char *err, siz
   if (!options) {
     /* libpq's message quotes the string, which may hold a password, and is not passed on */
     PQfreemem(message);
-    if (cap > 0)
+    if (cap > 0) {
       snprintf(err, cap, "%s: not a PostgreSQL connection string or URI", what);
+    }
     return EINVAL;
   }
   PQconninfoFree(options);
@@ -568,16 +599,20 @@ static int check_conninfo(const char *what, const char *conninfo, char *err, siz
 }
 
 int store_new(struct store **out, const struct store_config *config, char *err, size_t err_cap) {
-  if (config->kind && strcmp(config->kind, "server") != 0 && strcmp(config->kind, "issuer") != 0)
+  if (config->kind && strcmp(config->kind, "server") != 0 && strcmp(config->kind, "issuer") != 0) {
     return refuse(err, err_cap, EINVAL, "kind: server or issuer is needed");
+  }
   int rc = check_conninfo("database", config->conninfo ? config->conninfo : "", err, err_cap);
-  if (rc == 0 && config->conninfo_write)
+  if (rc == 0 && config->conninfo_write) {
     rc = check_conninfo("database_write", config->conninfo_write, err, err_cap);
-  if (rc)
+  }
+  if (rc) {
     return rc;
+  }
   struct store *store = calloc(1, sizeof *store);
-  if (!store)
+  if (!store) {
     return refuse(err, err_cap, ENOMEM, "out of memory");
+  }
   pthread_condattr_t attr;
   pthread_condattr_init(&attr);
   pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -595,16 +630,18 @@ int store_new(struct store **out, const struct store_config *config, char *err, 
   store->write.begun = writing_begun;
   store->feed.db.begun_arg = store->write.begun_arg = store;
   store->write.connect_ms = store->write.silence_ms = 3000;
-  if (rc || store->wake_fd < 0 || RAND_bytes((uint8_t *)&store->seed, sizeof store->seed) != 1)
+  if (rc || store->wake_fd < 0 || RAND_bytes((uint8_t *)&store->seed, sizeof store->seed) != 1) {
     rc = refuse(err, err_cap, ENOMEM, "out of memory, file descriptors or randomness");
-  else if (config->kek_path)
+  } else if (config->kek_path) {
     rc = kek_ring_load(&store->keks, config->kek_path, err, err_cap);
+  }
   store->feed.rows.keks = store->keks;
   choose_disk_kek(store);
-  if (rc)
+  if (rc) {
     free_store(store);
-  else
+  } else {
     *out = store;
+  }
   return rc;
 }
 
@@ -615,8 +652,9 @@ int store_start(struct store *store) {
   pthread_sigmask(SIG_BLOCK, &all, &before);
   int rc = pthread_create(&store->thread, NULL, run, store);
   store->started = rc == 0;
-  if (rc == 0 && store->config.snapshot_path)
+  if (rc == 0 && store->config.snapshot_path) {
     store->saving = pthread_create(&store->saver, NULL, run_saver, store) == 0;
+  }
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   return rc;
 }
@@ -635,12 +673,14 @@ void store_reload(struct store *store) {
 struct store_reader *store_reader_new(struct store *store) { return readers_add(&store->readers); }
 
 void store_stop(struct store *store) {
-  if (!store)
+  if (!store) {
     return;
+  }
   atomic_store(&store->stop, true);
   wake(store);
-  if (store->started)
+  if (store->started) {
     pthread_join(store->thread, NULL);
+  }
   if (store->saving) {
     pthread_mutex_lock(&store->lock);
     store->end_saver = true;

@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STORE_SCHEMA_VERSION   1 /* the schema for which this code was written */
+#define STORE_SCHEMA_VERSION 1   /* the schema for which this code was written */
 #define STORE_DERIVED_KEYS_MAX 4 /* candidate keys that a verifier tries */
 
 enum store_log_level { STORE_LOG_DEBUG, STORE_LOG_INFO, STORE_LOG_WARNING, STORE_LOG_ERROR };
@@ -29,19 +29,17 @@ struct sockaddr;
 typedef void (*store_peer_fn)(const struct sockaddr *addr, void *arg);
 
 struct store_config {
-  const char
-      *conninfo; /* libpq connection string or URI; passwords come from passfile or service */
-  const char
-      *conninfo_write;  /* second, read-write connection for progress reports; NULL: the first */
-  const char *kek_path; /* file of 32 raw octets (its name is the kek id), or a folder of such
-                           files; $CREDENTIALS_DIRECTORY/NAME when it begins with "credential:" */
-  const char *instance; /* unique name of this server or issuer; NULL: HOST-KIND */
-  const char *kind;     /* "server" or "issuer" */
-  const char *version;  /* of the program; the store reports it in turncred.instance */
-  const char *snapshot_path; /* sealed copy on disk; NULL: none */
-  uint32_t snapshot_max_age; /* seconds; default 86400 */
-  uint32_t poll_ms;          /* default 5000 */
-  bool listen;               /* use LISTEN/NOTIFY as a hint; default true */
+  const char *conninfo;       /* libpq connection string or URI; passwords come from passfile or service */
+  const char *conninfo_write; /* second, read-write connection for progress reports; NULL: the first */
+  const char *kek_path;       /* file of 32 raw octets (its name is the kek id), or a folder of such
+                                 files; $CREDENTIALS_DIRECTORY/NAME when it begins with "credential:" */
+  const char *instance;       /* unique name of this server or issuer; NULL: HOST-KIND */
+  const char *kind;           /* "server" or "issuer" */
+  const char *version;        /* of the program; the store reports it in turncred.instance */
+  const char *snapshot_path;  /* sealed copy on disk; NULL: none */
+  uint32_t snapshot_max_age;  /* seconds; default 86400 */
+  uint32_t poll_ms;           /* default 5000 */
+  bool listen;                /* use LISTEN/NOTIFY as a hint; default true */
   store_log_fn log;
   store_changed_fn changed;
   store_peer_fn peer;
@@ -52,12 +50,7 @@ struct store_config {
 
 enum store_mechanism { STORE_TOKEN = 1, STORE_DERIVED, STORE_REST, STORE_PUSHED };
 enum store_expiry { STORE_STRICT = 0, STORE_GRACE, STORE_ALLOCATE };
-enum store_key_state {
-  STORE_KEY_PUBLISHED = 1,
-  STORE_KEY_ACTIVE,
-  STORE_KEY_RETIRED,
-  STORE_KEY_DISABLED
-};
+enum store_key_state { STORE_KEY_PUBLISHED = 1, STORE_KEY_ACTIVE, STORE_KEY_RETIRED, STORE_KEY_DISABLED };
 
 struct store_key {
   const char *realm;                             /* at most TURNCRED_REALM_MAX octets */
@@ -79,9 +72,9 @@ struct store_realm {
   uint32_t grace_seconds;
   uint32_t max_ttl, default_ttl;    /* seconds */
   uint32_t user_quota, total_quota; /* allocations; 0: as coturn is configured */
-  uint64_t max_bps; /* octets per second of one session; 0: as coturn is configured */
-  bool bind_address; /* the user id of a derived credential is USER|ADDRESS: only the client with
-                        this address may use it */
+  uint64_t max_bps;                 /* octets per second of one session; 0: as coturn is configured */
+  bool bind_address;                /* the user id of a derived credential is USER|ADDRESS: only the client with
+                                       this address may use it */
   /* derived and rest keys, the newest not_before first; the reader asks store_key_accepts() of each */
   const struct store_key *const *derived;
   size_t derived_count;
@@ -105,12 +98,7 @@ struct store_credential {
   const char *client_address; /* canonical text, at most 45 octets; "": any */
 };
 
-enum store_revocation_kind {
-  STORE_REVOKED_USER = 1,
-  STORE_REVOKED_TOKEN,
-  STORE_REVOKED_KID,
-  STORE_REVOKED_REALM
-};
+enum store_revocation_kind { STORE_REVOKED_USER = 1, STORE_REVOKED_TOKEN, STORE_REVOKED_KID, STORE_REVOKED_REALM };
 
 struct store_status {
   uint64_t generation; /* counts snapshots */
@@ -156,36 +144,31 @@ void store_release(struct store_reader *reader);
 /* A number that changes with each snapshot in which a key or a revocation was added or changed. Only
  * then can a credential that was accepted before be refused before it expires. */
 uint64_t store_snapshot_subjects(const struct store_snapshot *snapshot);
-const struct store_realm *store_realm_find(const struct store_snapshot *snapshot,
-                                           const char *realm);
+const struct store_realm *store_realm_find(const struct store_snapshot *snapshot, const char *realm);
 /* The realm that a listening address or an origin chooses; NULL if none does. */
-const struct store_realm *store_realm_by_listener(const struct store_snapshot *snapshot,
-                                                  const char *address);
-const struct store_realm *store_realm_by_origin(const struct store_snapshot *snapshot,
-                                                const char *origin);
+const struct store_realm *store_realm_by_listener(const struct store_snapshot *snapshot, const char *address);
+const struct store_realm *store_realm_by_origin(const struct store_snapshot *snapshot, const char *origin);
 /* The key with this kid: one of the realm's own or, if there is none, one of its guest_kids. NULL: the
  * realm accepts no such key. The caller checks state and times with store_key_accepts(). */
-const struct store_key *store_key_find(const struct store_snapshot *snapshot,
-                                       const struct store_realm *realm, const char *kid);
+const struct store_key *store_key_find(const struct store_snapshot *snapshot, const struct store_realm *realm,
+                                       const char *kid);
 /* True if the key may verify at this time: not disabled, not_before <= now < accept_until. */
 bool store_key_accepts(const struct store_key *key, int64_t now);
 /* The key to sign with now: of the active keys inside their signing windows the newest.
  * TURNCRED_USE_TAG: the realm's key of subject tags (its K is key.auth, 32 octets), which only issuers
  * hold. NULL: the realm has none. */
-const struct store_key *store_key_to_sign(const struct store_snapshot *snapshot,
-                                          const struct store_realm *realm, enum turncred_use use,
-                                          int64_t now);
+const struct store_key *store_key_to_sign(const struct store_snapshot *snapshot, const struct store_realm *realm,
+                                          enum turncred_use use, int64_t now);
 /* The newest token key that is published or active, whether issuers sign with it already or not: the
  * key that a foreign TURN server should hold. NULL: the realm has none. */
-const struct store_key *store_key_to_share(const struct store_snapshot *snapshot,
-                                           const struct store_realm *realm, int64_t now);
+const struct store_key *store_key_to_share(const struct store_snapshot *snapshot, const struct store_realm *realm,
+                                           int64_t now);
 const struct store_credential *store_credential_find(const struct store_snapshot *snapshot,
-                                                     const struct store_realm *realm,
-                                                     const char *username);
+                                                     const struct store_realm *realm, const char *username);
 /* The time (UTC seconds) up to which a revocation refuses what was issued: lifted_at, else until, else
  * INT64_MAX. The caller refuses a credential that was issued at this time or before. 0: there is no
  * such revocation. The revocation of a realm has the name "". */
-int64_t store_revoked_at(const struct store_snapshot *snapshot, enum store_revocation_kind kind,
-                         const char *realm, const char *name);
+int64_t store_revoked_at(const struct store_snapshot *snapshot, enum store_revocation_kind kind, const char *realm,
+                         const char *name);
 
 #endif

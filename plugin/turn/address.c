@@ -18,14 +18,16 @@
 /* Masks an address, or unmasks it, with the cookie and the transaction id of a header, where one stands
  * behind the other. */
 static void mask(uint8_t *address, size_t len, const uint8_t *header) {
-  for (size_t i = 0; i < len; i++)
+  for (size_t i = 0; i < len; i++) {
     address[i] ^= header[4 + i];
+  }
 }
 
 int stun_add_xor_address(struct stun_writer *w, unsigned type, const struct sockaddr *addr) {
   uint8_t value[20] = {0};
-  if (w->err)
+  if (w->err) {
     return w->err;
+  }
   if (addr->sa_family == AF_INET) {
     const struct sockaddr_in *in = (const struct sockaddr_in *)addr;
     value[1] = 1;
@@ -45,14 +47,16 @@ int stun_add_xor_address(struct stun_writer *w, unsigned type, const struct sock
   return w->err = EINVAL;
 }
 
-int stun_get_xor_address(const struct stun_message *msg, unsigned type,
-                         struct sockaddr_storage *addr, socklen_t *addr_len) {
+int stun_get_xor_address(const struct stun_message *msg, unsigned type, struct sockaddr_storage *addr,
+                         socklen_t *addr_len) {
   struct stun_attr attr;
   int err = stun_find(msg, type, &attr);
-  if (err)
+  if (err) {
     return err;
-  if (attr.len < 8)
+  }
+  if (attr.len < 8) {
     return EBADMSG;
+  }
   uint8_t octets[16];
   uint16_t port = htons((uint16_t)(wire_get16(attr.value + 2) ^ (STUN_MAGIC >> 16)));
   memset(addr, 0, sizeof *addr);
@@ -96,8 +100,9 @@ char *stun_address_text(const struct sockaddr *addr, char *out, size_t cap) {
 }
 
 bool stun_address_equal(const struct sockaddr *a, const struct sockaddr *b) {
-  if (a->sa_family != b->sa_family)
+  if (a->sa_family != b->sa_family) {
     return false;
+  }
   if (a->sa_family == AF_INET) {
     const struct sockaddr_in *x = (const struct sockaddr_in *)a;
     const struct sockaddr_in *y = (const struct sockaddr_in *)b;

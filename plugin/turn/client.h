@@ -9,15 +9,15 @@
 #ifndef TURNCRED_TURN_CLIENT_H
 #define TURNCRED_TURN_CLIENT_H
 
+#include "core/turncred.h"
 #include "stun.h"
 #include "transport.h"
-#include "core/turncred.h"
 
 #include <stdbool.h>
 
 #define TURN_PASSWORD_MAX 512
-#define TURN_NONCE_MAX    764 /* octets with the NUL: 128 characters, RFC 8489 14.10 */
-#define TURN_TOKEN_MAX    1024
+#define TURN_NONCE_MAX 764 /* octets with the NUL: 128 characters, RFC 8489 14.10 */
+#define TURN_TOKEN_MAX 1024
 
 /* The credential that the client sends. turn_credential_clear cleanses it. */
 struct turn_credential {
@@ -93,27 +93,24 @@ void turn_client_credential(struct turn_client *client, const struct turn_creden
 /* Sends an Allocate without MESSAGE-INTEGRITY. The ordinary outcome is TURN_STUN_ERROR with code 401;
  * the client then has realm and nonce. eager: the token and its kid are sent at once. announce: so is
  * an empty THIRD-PARTY-AUTHORIZATION. */
-void turn_challenge(struct turn_client *client, bool eager, bool announce,
-                    struct turn_answer *answer);
+void turn_challenge(struct turn_client *client, bool eager, bool announce, struct turn_answer *answer);
 
 struct turn_allocation {
   struct sockaddr_storage relayed, mapped;
   uint32_t lifetime;
 };
 /* lifetime (seconds) 0: the server chooses. family AF_UNSPEC: the server chooses. */
-void turn_allocate(struct turn_client *client, uint32_t lifetime, int family,
-                   struct turn_allocation *allocation, struct turn_answer *answer);
+void turn_allocate(struct turn_client *client, uint32_t lifetime, int family, struct turn_allocation *allocation,
+                   struct turn_answer *answer);
 /* ask: LIFETIME is sent; a lifetime of 0 then ends the allocation. granted may be NULL. */
 void turn_refresh(struct turn_client *client, uint32_t lifetime, bool ask, uint32_t *granted,
                   struct turn_answer *answer);
-void turn_create_permission(struct turn_client *client, const struct sockaddr *peer,
-                            struct turn_answer *answer);
+void turn_create_permission(struct turn_client *client, const struct sockaddr *peer, struct turn_answer *answer);
 void turn_channel_bind(struct turn_client *client, uint16_t channel, const struct sockaddr *peer,
                        struct turn_answer *answer);
 
 /* Send a datagram in a Send indication, or as ChannelData. 0 or an errno value. */
-int turn_send(struct turn_client *client, const struct sockaddr *peer, const void *data,
-              size_t len);
+int turn_send(struct turn_client *client, const struct sockaddr *peer, const void *data, size_t len);
 int turn_channel_send(struct turn_client *client, uint16_t channel, const void *data, size_t len);
 /* The next relayed datagram, which the caller frees with free(). NULL: *err is ETIMEDOUT or another
  * errno value. */

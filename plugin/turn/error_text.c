@@ -52,10 +52,11 @@ static const struct turn_error_text texts[] = {
 };
 
 const struct turn_error_text *turn_error_text(unsigned code) {
-  static const struct turn_error_text other = {0, "the server refused the request",
-                                               "its log says more"};
-  for (const struct turn_error_text *t = texts; t->code; t++)
-    if (t->code == code)
+  static const struct turn_error_text other = {0, "the server refused the request", "its log says more"};
+  for (const struct turn_error_text *t = texts; t->code; t++) {
+    if (t->code == code) {
       return t;
+    }
+  }
   return &other;
 }

@@ -18,19 +18,22 @@ static uint32_t crc32_of(const uint8_t *p, size_t len) {
   uint32_t crc = 0xFFFFFFFFu;
   while (len--) {
     crc ^= *p++;
-    for (int bit = 0; bit < 8; bit++)
+    for (int bit = 0; bit < 8; bit++) {
       crc = crc >> 1 ^ (crc & 1 ? 0xEDB88320u : 0);
+    }
   }
   return ~crc;
 }
 
 int stun_add_fingerprint(struct stun_writer *w) {
-  if (w->err)
+  if (w->err) {
     return w->err;
+  }
   /* the CRC covers a length field that counts FINGERPRINT itself */
   size_t offset = w->len;
-  if (stun_add_u32(w, STUN_FINGERPRINT, 0))
+  if (stun_add_u32(w, STUN_FINGERPRINT, 0)) {
     return w->err;
+  }
   wire_put32(w->buf + offset + 4, crc32_of(w->buf, offset) ^ FINGERPRINT_MASK);
   return 0;
 }
@@ -38,10 +41,11 @@ int stun_add_fingerprint(struct stun_writer *w) {
 int stun_check_fingerprint(const struct stun_message *msg) {
   struct stun_attr attr;
   int err = stun_find(msg, STUN_FINGERPRINT, &attr);
-  if (err)
+  if (err) {
     return err;
-  if (attr.len != 4 || attr.offset + 8 != msg->len)
+  }
+  if (attr.len != 4 || attr.offset + 8 != msg->len) {
     return EBADMSG;
-  return wire_get32(attr.value) == (crc32_of(msg->raw, attr.offset) ^ FINGERPRINT_MASK) ? 0
-                                                                                        : EBADMSG;
+  }
+  return wire_get32(attr.value) == (crc32_of(msg->raw, attr.offset) ^ FINGERPRINT_MASK) ? 0 : EBADMSG;
 }

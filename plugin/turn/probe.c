@@ -18,8 +18,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CHANNEL      0x4001
-#define DATA_TRIES   4    /* a datagram is sent so often: UDP may lose one on a healthy way, too */
+#define CHANNEL 0x4001
+#define DATA_TRIES 4      /* a datagram is sent so often: UDP may lose one on a healthy way, too */
 #define DATA_WAIT_MS 1000 /* for each try */
 #define KEEP_DATA_MS 1000 /* between datagrams while the allocation is held */
 
@@ -35,12 +35,12 @@ struct probe {
   uint32_t sequence;
 };
 
-static bool step(struct probe *p, const char *name, bool ok, const struct turn_answer *answer,
-                 const char *format, ...) __attribute__((format(printf, 5, 6)));
+static bool step(struct probe *p, const char *name, bool ok, const struct turn_answer *answer, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 
 /* Adds a step to the report; returns ok. */
-static bool step(struct probe *p, const char *name, bool ok, const struct turn_answer *answer,
-                 const char *format, ...) {
+static bool step(struct probe *p, const char *name, bool ok, const struct turn_answer *answer, const char *format,
+                 ...) {
   struct turn_probe_report *r = p->report;
   if (r->count < TURN_PROBE_STEPS) {
     struct turn_probe_step *s = &r->steps[r->count++];
@@ -69,8 +69,7 @@ static bool step(struct probe *p, const char *name, bool ok, const struct turn_a
 static bool failed(struct probe *p, const char *name, const struct turn_answer *a) {
   switch (a->outcome) {
   case TURN_STUN_ERROR:
-    return step(p, name, false, a, "%u %s%s%s", a->code, a->reason, a->unknown[0] ? ": " : "",
-                a->unknown);
+    return step(p, name, false, a, "%u %s%s%s", a->code, a->reason, a->unknown[0] ? ": " : "", a->unknown);
   case TURN_TIMEOUT:
     return step(p, name, false, a,
                 "no answer (%u retransmissions): nothing listens there, a firewall drops the "
@@ -98,22 +97,21 @@ static bool open_transport(struct probe *p) {
   int type = turn_protocol_is_stream(o->protocol) ? SOCK_STREAM : SOCK_DGRAM;
   bool secure = o->protocol == TURN_TLS || o->protocol == TURN_DTLS;
   char text[256], host[256], cipher[128] = "";
-  if (turn_resolve(o->server, secure ? "5349" : "3478", type, &remote, &remote_len, text,
-                   sizeof text) ||
-      (o->local_address &&
-       turn_resolve(o->local_address, "0", type, &local, &local_len, text, sizeof text)))
+  if (turn_resolve(o->server, secure ? "5349" : "3478", type, &remote, &remote_len, text, sizeof text) ||
+      (o->local_address && turn_resolve(o->local_address, "0", type, &local, &local_len, text, sizeof text))) {
     return step(p, "connect", false, NULL, "%s", text);
+  }
   stun_address_text((struct sockaddr *)&remote, p->report->server, sizeof p->report->server);
   turn_host(o->server, host, sizeof host);
-  if (!tls.name)
+  if (!tls.name) {
     tls.name = host;
+  }
   if (turn_transport_open(&p->client.transport, o->protocol, (struct sockaddr *)&remote, remote_len,
                           local_len ? (struct sockaddr *)&local : NULL, local_len, &tls,
-                          clock_ms() + p->client.timeout_ms, text, sizeof text))
-    return step(p, "connect", false, NULL, "%s over %s: %s", p->report->server,
-                turn_protocol_name(o->protocol), text);
-  stun_address_text((struct sockaddr *)&p->client.transport.local, p->report->local,
-                    sizeof p->report->local);
+                          clock_ms() + p->client.timeout_ms, text, sizeof text)) {
+    return step(p, "connect", false, NULL, "%s over %s: %s", p->report->server, turn_protocol_name(o->protocol), text);
+  }
+  stun_address_text((struct sockaddr *)&p->client.transport.local, p->report->local, sizeof p->report->local);
   if (p->client.transport.tls) {
     turn_tls_describe(p->client.transport.tls, cipher, sizeof cipher);
     p->report->certificate_until = turn_tls_not_after(p->client.transport.tls);
@@ -134,16 +132,17 @@ static bool challenge(struct probe *p) {
   struct turn_answer a;
   turn_challenge(&p->client, p->options->eager, p->options->announce, &a);
   keep_challenge(p);
-  if (a.outcome == TURN_OK)
+  if (a.outcome == TURN_OK) {
     return step(p, "challenge", false, &a,
                 "the server allocates without any credential: it is an open relay; switch "
                 "lt-cred-mech on at once");
-  if (a.outcome != TURN_STUN_ERROR || a.code != 401)
+  }
+  if (a.outcome != TURN_STUN_ERROR || a.code != 401) {
     return failed(p, "challenge", &a);
+  }
   return step(p, "challenge", true, &a, "401, realm \"%s\"%s%s%s", p->client.realm,
               p->client.offers_tokens ? ", tokens for \"" : ", no tokens offered",
-              p->client.offers_tokens ? p->client.server_name : "",
-              p->client.offers_tokens ? "\"" : "");
+              p->client.offers_tokens ? p->client.server_name : "", p->client.offers_tokens ? "\"" : "");
 }
 
 static bool allocate(struct probe *p) {
@@ -151,35 +150,36 @@ static bool allocate(struct probe *p) {
   struct turn_allocation allocation;
   struct turn_answer a;
   turn_allocate(&p->client, p->options->lifetime, p->options->family, &allocation, &a);
-  if (a.outcome)
+  if (a.outcome) {
     return failed(p, "allocate", &a);
+  }
   p->relayed = allocation.relayed;
   r->lifetime = allocation.lifetime;
   stun_address_text((struct sockaddr *)&allocation.relayed, r->relayed, sizeof r->relayed);
   stun_address_text((struct sockaddr *)&allocation.mapped, r->mapped, sizeof r->mapped);
-  return step(p, "allocate", true, &a, "relayed %s, mapped %s, %u s", r->relayed, r->mapped,
-              r->lifetime);
+  return step(p, "allocate", true, &a, "relayed %s, mapped %s, %u s", r->relayed, r->mapped, r->lifetime);
 }
 
 static bool open_peer(struct probe *p) {
   char text[256];
   if (p->options->peer_address) {
-    if (turn_resolve(p->options->peer_address, "0", SOCK_DGRAM, &p->peer, &p->peer_len, text,
-                     sizeof text))
+    if (turn_resolve(p->options->peer_address, "0", SOCK_DGRAM, &p->peer, &p->peer_len, text, sizeof text)) {
       return step(p, "peer", false, NULL, "--peer-address %s", text);
+    }
   } else {
     p->peer = p->client.transport.local;
     p->peer_len = p->client.transport.local_len;
-    if (p->peer.ss_family == AF_INET)
+    if (p->peer.ss_family == AF_INET) {
       ((struct sockaddr_in *)&p->peer)->sin_port = 0;
-    else
+    } else {
       ((struct sockaddr_in6 *)&p->peer)->sin6_port = 0;
+    }
   }
   p->peer_fd = socket(p->peer.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (p->peer_fd < 0 || bind(p->peer_fd, (struct sockaddr *)&p->peer, p->peer_len) ||
-      getsockname(p->peer_fd, (struct sockaddr *)&p->peer, &p->peer_len))
-    return step(p, "peer", false, NULL, "cannot open a UDP socket for the peer: %s",
-                strerror(errno));
+      getsockname(p->peer_fd, (struct sockaddr *)&p->peer, &p->peer_len)) {
+    return step(p, "peer", false, NULL, "cannot open a UDP socket for the peer: %s", strerror(errno));
+  }
   stun_address_text((struct sockaddr *)&p->peer, p->report->peer, sizeof p->report->peer);
   return step(p, "peer", true, NULL, "the UDP socket %s of the probe", p->report->peer);
 }
@@ -187,8 +187,9 @@ static bool open_peer(struct probe *p) {
 /* Fills data with octets that no other datagram of this probe has. */
 static void fill(struct probe *p, uint8_t *data) {
   uint32_t n = ++p->sequence;
-  for (uint32_t i = 0; i < p->options->data_bytes; i++)
+  for (uint32_t i = 0; i < p->options->data_bytes; i++) {
     data[i] = i < 4 ? (uint8_t)(n >> (8 * i)) : (uint8_t)(n * 31 + i);
+  }
 }
 
 /* Waits until the peer socket gets these octets. They come from the relayed address or, behind a NAT
@@ -199,21 +200,25 @@ static int peer_gets(struct probe *p, const uint8_t *data, int64_t deadline) {
     int64_t left = deadline - clock_ms();
     struct pollfd pfd = {.fd = p->peer_fd, .events = POLLIN};
     int n = poll(&pfd, 1, left > 0 ? (int)left : 0);
-    if (n < 0 && errno != EINTR)
+    if (n < 0 && errno != EINTR) {
       return errno;
+    }
     if (n <= 0) {
-      if (clock_ms() >= deadline)
+      if (clock_ms() >= deadline) {
         return ETIMEDOUT;
+      }
       continue;
     }
     struct sockaddr_storage from;
     socklen_t from_len = sizeof from;
     ssize_t len = recvfrom(p->peer_fd, got, sizeof got, 0, (struct sockaddr *)&from, &from_len);
-    if (len != (ssize_t)p->options->data_bytes || memcmp(got, data, (size_t)len) != 0)
+    if (len != (ssize_t)p->options->data_bytes || memcmp(got, data, (size_t)len) != 0) {
       continue;
+    }
     p->answer_to = from;
-    if (!stun_address_equal((struct sockaddr *)&from, (struct sockaddr *)&p->relayed))
+    if (!stun_address_equal((struct sockaddr *)&from, (struct sockaddr *)&p->relayed)) {
       stun_address_text((struct sockaddr *)&from, p->report->seen_as, sizeof p->report->seen_as);
+    }
     return 0;
   }
 }
@@ -222,15 +227,16 @@ static int client_gets(struct probe *p, uint16_t channel, const uint8_t *data, i
   for (;;) {
     int err = 0;
     struct turn_data *got = turn_receive(&p->client, deadline, &err);
-    if (!got)
+    if (!got) {
       return err;
-    bool right =
-        got->channel == channel && got->len == p->options->data_bytes &&
-        !memcmp(got->octets, data, got->len) &&
-        (channel || stun_address_equal((struct sockaddr *)&got->peer, (struct sockaddr *)&p->peer));
+    }
+    bool right = got->channel == channel && got->len == p->options->data_bytes &&
+                 !memcmp(got->octets, data, got->len) &&
+                 (channel || stun_address_equal((struct sockaddr *)&got->peer, (struct sockaddr *)&p->peer));
     free(got);
-    if (right)
+    if (right) {
       return 0;
+    }
   }
 }
 
@@ -242,30 +248,31 @@ static int round_trip(struct probe *p, uint16_t channel, bool *back) {
   *back = false;
   for (int i = 0; i < DATA_TRIES && err == ETIMEDOUT; i++) {
     fill(p, data);
-    err = channel
-              ? turn_channel_send(&p->client, channel, data, p->options->data_bytes)
-              : turn_send(&p->client, (struct sockaddr *)&p->peer, data, p->options->data_bytes);
-    if (!err)
+    err = channel ? turn_channel_send(&p->client, channel, data, p->options->data_bytes)
+                  : turn_send(&p->client, (struct sockaddr *)&p->peer, data, p->options->data_bytes);
+    if (!err) {
       err = peer_gets(p, data, clock_ms() + DATA_WAIT_MS);
+    }
     p->report->sent++;
   }
-  if (err)
+  if (err) {
     return err;
+  }
   p->report->received++;
   *back = true;
   err = ETIMEDOUT;
   for (int i = 0; i < DATA_TRIES && err == ETIMEDOUT; i++) {
     fill(p, data);
-    socklen_t len = p->answer_to.ss_family == AF_INET ? sizeof(struct sockaddr_in)
-                                                      : sizeof(struct sockaddr_in6);
-    if (sendto(p->peer_fd, data, p->options->data_bytes, 0, (struct sockaddr *)&p->answer_to, len) <
-        0)
+    socklen_t len = p->answer_to.ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+    if (sendto(p->peer_fd, data, p->options->data_bytes, 0, (struct sockaddr *)&p->answer_to, len) < 0) {
       return errno;
+    }
     err = client_gets(p, channel, data, clock_ms() + DATA_WAIT_MS);
     p->report->sent++;
   }
-  if (!err)
+  if (!err) {
     p->report->received++;
+  }
   return err;
 }
 
@@ -273,23 +280,23 @@ static bool relay(struct probe *p, const char *name, uint16_t channel) {
   for (uint32_t i = 0; i < p->options->count; i++) {
     bool back = false;
     int err = round_trip(p, channel, &back);
-    if (err)
+    if (err) {
       return step(p, name, false, NULL, "datagram %u %s: %s", i + 1,
                   back ? "from the peer through the relay to the client" : "through the relay to the peer",
                   err == ETIMEDOUT ? "did not arrive; look at firewalls between relay and peer "
                                      "and at relay-ip and external-ip"
                                    : strerror(err));
+    }
   }
-  return step(p, name, true, NULL, "%u datagrams of %u octets to the peer and %u back%s%s",
-              p->options->count, p->options->data_bytes, p->options->count,
-              *p->report->seen_as ? "; the peer sees them come from " : "", p->report->seen_as);
+  return step(p, name, true, NULL, "%u datagrams of %u octets to the peer and %u back%s%s", p->options->count,
+              p->options->data_bytes, p->options->count, *p->report->seen_as ? "; the peer sees them come from " : "",
+              p->report->seen_as);
 }
 
 static bool permission(struct probe *p) {
   struct turn_answer a;
   turn_create_permission(&p->client, (struct sockaddr *)&p->peer, &a);
-  return a.outcome ? failed(p, "permission", &a)
-                   : step(p, "permission", true, &a, "for %s", p->report->peer);
+  return a.outcome ? failed(p, "permission", &a) : step(p, "permission", true, &a, "for %s", p->report->peer);
 }
 
 static bool channel(struct probe *p) {
@@ -320,8 +327,9 @@ static bool keep(struct probe *p) {
     bool back;
     if (!first && now >= refresh_at) {
       turn_refresh(&p->client, o->lifetime, o->lifetime != 0, &granted, &a);
-      if (a.outcome)
+      if (a.outcome) {
         return failed(p, "keep", &a);
+      }
       p->report->refreshes++;
     }
     if (first || now >= refresh_at) {
@@ -330,32 +338,34 @@ static bool keep(struct probe *p) {
     }
     if (now >= permission_at) {
       turn_create_permission(&p->client, (struct sockaddr *)&p->peer, &a);
-      if (!a.outcome)
+      if (!a.outcome) {
         turn_channel_bind(&p->client, CHANNEL, (struct sockaddr *)&p->peer, &a);
-      if (a.outcome)
+      }
+      if (a.outcome) {
         return failed(p, "keep", &a);
+      }
       permission_at = now + 240000;
     }
     int err = round_trip(p, CHANNEL, &back);
-    if (err && err != ETIMEDOUT)
-      return step(p, "keep", false, NULL, "after %.1f s: %s", (double)(now - begin) / 1000,
-                  strerror(err));
+    if (err && err != ETIMEDOUT) {
+      return step(p, "keep", false, NULL, "after %.1f s: %s", (double)(now - begin) / 1000, strerror(err));
+    }
     if (err) {
       /* the answer to a Refresh says why: 437 if the allocation is gone */
       turn_refresh(&p->client, o->lifetime, o->lifetime != 0, &granted, &a);
-      if (a.outcome)
+      if (a.outcome) {
         return failed(p, "keep", &a);
-      return step(p, "keep", false, NULL, "after %.1f s data no longer comes through",
-                  (double)(now - begin) / 1000);
+      }
+      return step(p, "keep", false, NULL, "after %.1f s data no longer comes through", (double)(now - begin) / 1000);
     }
     int64_t next = now + KEEP_DATA_MS < end ? now + KEEP_DATA_MS : end;
     int64_t left = next - clock_ms();
-    if (left > 0)
+    if (left > 0) {
       poll(NULL, 0, (int)left);
+    }
   }
-  return step(p, "keep", true, NULL, "%u s, %u refreshes, %llu of %llu datagrams arrived",
-              o->keep_seconds, p->report->refreshes,
-              (unsigned long long)(p->report->received - received),
+  return step(p, "keep", true, NULL, "%u s, %u refreshes, %llu of %llu datagrams arrived", o->keep_seconds,
+              p->report->refreshes, (unsigned long long)(p->report->received - received),
               (unsigned long long)(p->report->sent - sent));
 }
 
@@ -363,28 +373,33 @@ static bool release(struct probe *p) {
   struct turn_answer a;
   uint32_t granted = 0;
   turn_refresh(&p->client, 0, true, &granted, &a);
-  if (a.outcome)
+  if (a.outcome) {
     return failed(p, "release", &a);
-  return step(p, "release", granted == 0, &a,
-              granted ? "the server kept the allocation for %u s" : "lifetime %u", granted);
+  }
+  return step(p, "release", granted == 0, &a, granted ? "the server kept the allocation for %u s" : "lifetime %u",
+              granted);
 }
 
 static bool walk(struct probe *p) {
   const struct turn_probe_options *o = p->options;
-  if (!open_transport(p) || !challenge(p) || !allocate(p))
+  if (!open_transport(p) || !challenge(p) || !allocate(p)) {
     return false;
+  }
   bool ok = true;
-  if (!o->allocate_only)
+  if (!o->allocate_only) {
     ok = open_peer(p) && permission(p) && relay(p, "indications", 0) && channel(p) &&
          relay(p, "channel-data", CHANNEL) && refresh(p, "refresh");
+  }
   if (ok && o->renew) {
     turn_client_credential(&p->client, o->renew);
     ok = refresh(p, "renew") && (o->allocate_only || relay(p, "after-renewal", CHANNEL));
   }
-  if (ok && o->keep_seconds)
+  if (ok && o->keep_seconds) {
     ok = keep(p);
-  if (ok)
+  }
+  if (ok) {
     return release(p);
+  }
   /* end the allocation; the step that failed stays the verdict, whatever the server answers */
   struct turn_answer a;
   p->client.timeout_ms = 1000;
@@ -404,7 +419,8 @@ void turn_probe(const struct turn_probe_options *options, struct turn_probe_repo
   turn_client_credential(&p.client, &options->credential);
   report->ok = walk(&p);
   keep_challenge(&p);
-  if (p.peer_fd >= 0)
+  if (p.peer_fd >= 0) {
     close(p.peer_fd);
+  }
   turn_client_close(&p.client);
 }

@@ -23,8 +23,8 @@ struct turn_probe_options {
   uint32_t lifetime;  /* seconds that the client asks for; 0: the server chooses */
   uint32_t count;     /* datagrams each way, in indications and as ChannelData */
   uint32_t data_bytes;
-  uint32_t keep_seconds;    /* how long the allocation is held, with data and refreshes */
-  uint32_t refresh_seconds; /* between refreshes while holding; 0: half of the lifetime */
+  uint32_t keep_seconds;               /* how long the allocation is held, with data and refreshes */
+  uint32_t refresh_seconds;            /* between refreshes while holding; 0: half of the lifetime */
   const struct turn_credential *renew; /* sent in a Refresh after the other steps; NULL: none */
   uint32_t timeout_ms;
 };

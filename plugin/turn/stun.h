@@ -16,12 +16,12 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#define STUN_HEADER_SIZE    20
-#define STUN_MAGIC          0x2112A442u
+#define STUN_HEADER_SIZE 20
+#define STUN_MAGIC 0x2112A442u
 #define STUN_TRANSACTION_ID 12
-#define STUN_MESSAGE_MAX    2048 /* of any message made here */
-#define STUN_SHA1_SIZE      20
-#define STUN_SHA256_SIZE    32
+#define STUN_MESSAGE_MAX 2048 /* of any message made here */
+#define STUN_SHA1_SIZE 20
+#define STUN_SHA256_SIZE 32
 
 enum stun_class { STUN_REQUEST = 0, STUN_INDICATION = 1, STUN_SUCCESS = 2, STUN_ERROR = 3 };
 
@@ -70,8 +70,8 @@ struct stun_writer {
   int err;
 };
 
-int stun_begin(struct stun_writer *w, uint8_t *buf, size_t cap, enum stun_class cls,
-               unsigned method, const uint8_t transaction_id[STUN_TRANSACTION_ID]);
+int stun_begin(struct stun_writer *w, uint8_t *buf, size_t cap, enum stun_class cls, unsigned method,
+               const uint8_t transaction_id[STUN_TRANSACTION_ID]);
 /* Adds an attribute, padded with zeros. */
 int stun_add(struct stun_writer *w, unsigned type, const void *value, size_t len);
 int stun_add_u32(struct stun_writer *w, unsigned type, uint32_t value);
@@ -111,8 +111,8 @@ bool stun_next(const struct stun_message *msg, size_t *offset, struct stun_attr 
 int stun_find(const struct stun_message *msg, unsigned type, struct stun_attr *attr);
 int stun_get_u32(const struct stun_message *msg, unsigned type, uint32_t *value);
 /* Reads an XOR-PEER-, XOR-MAPPED- or XOR-RELAYED-ADDRESS. */
-int stun_get_xor_address(const struct stun_message *msg, unsigned type,
-                         struct sockaddr_storage *addr, socklen_t *addr_len);
+int stun_get_xor_address(const struct stun_message *msg, unsigned type, struct sockaddr_storage *addr,
+                         socklen_t *addr_len);
 /* Reads ERROR-CODE: code is 300 to 699; reason is cut to cap octets with the NUL, and its control
  * octets become '?'. */
 int stun_get_error(const struct stun_message *msg, unsigned *code, char *reason, size_t cap);
@@ -134,11 +134,9 @@ bool stun_address_equal(const struct sockaddr *a, const struct sockaddr *b);
 #define STUN_CHANNEL_MAX 0x4FFFu
 
 /* Makes ChannelData (RFC 8656 12.4), padded to four octets: streams need that, datagrams allow it. */
-int stun_channel_data(uint16_t channel, const void *data, size_t len, uint8_t *out, size_t cap,
-                      size_t *out_len);
+int stun_channel_data(uint16_t channel, const void *data, size_t len, uint8_t *out, size_t cap, size_t *out_len);
 bool stun_is_channel_data(const uint8_t *raw, size_t len);
-int stun_parse_channel_data(const uint8_t *raw, size_t len, uint16_t *channel, const uint8_t **data,
-                            size_t *data_len);
+int stun_parse_channel_data(const uint8_t *raw, size_t len, uint16_t *channel, const uint8_t **data, size_t *data_len);
 /* The octets of the frame at the front of a stream. 0: more octets are needed to say. SIZE_MAX: the
  * stream holds neither STUN nor ChannelData. */
 size_t stun_frame_size(const uint8_t *raw, size_t len);

@@ -42,8 +42,9 @@ static void why(const struct turn_tls *tls, char *text, size_t cap) {
              X509_verify_cert_error_string(verify));
     return;
   }
-  if (code)
+  if (code) {
     ERR_error_string_n(code, reason, sizeof reason);
+  }
   snprintf(text, cap, "%s: %s", tls->datagrams ? "DTLS" : "TLS", reason);
 }
 
@@ -54,26 +55,30 @@ static bool is_address(const char *name) {
 
 static bool prepare(struct turn_tls *tls, int fd, const struct turn_tls_options *o) {
   tls->ctx = SSL_CTX_new(tls->datagrams ? DTLS_client_method() : TLS_client_method());
-  if (!tls->ctx ||
-      !SSL_CTX_set_min_proto_version(tls->ctx, tls->datagrams ? DTLS1_2_VERSION : TLS1_2_VERSION))
+  if (!tls->ctx || !SSL_CTX_set_min_proto_version(tls->ctx, tls->datagrams ? DTLS1_2_VERSION : TLS1_2_VERSION)) {
     return false;
+  }
   if (!o->insecure) {
     SSL_CTX_set_verify(tls->ctx, SSL_VERIFY_PEER, NULL);
-    if (o->ca_file ? !SSL_CTX_load_verify_file(tls->ctx, o->ca_file)
-                   : !SSL_CTX_set_default_verify_paths(tls->ctx))
+    if (o->ca_file ? !SSL_CTX_load_verify_file(tls->ctx, o->ca_file) : !SSL_CTX_set_default_verify_paths(tls->ctx)) {
       return false;
+    }
   }
   tls->ssl = SSL_new(tls->ctx);
-  if (!tls->ssl)
+  if (!tls->ssl) {
     return false;
+  }
   bool address = is_address(o->name);
-  if (!address && !SSL_set_tlsext_host_name(tls->ssl, o->name))
+  if (!address && !SSL_set_tlsext_host_name(tls->ssl, o->name)) {
     return false;
+  }
   if (!o->insecure && (address ? !X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(tls->ssl), o->name)
-                               : !SSL_set1_host(tls->ssl, o->name)))
+                               : !SSL_set1_host(tls->ssl, o->name))) {
     return false;
-  if (!tls->datagrams)
+  }
+  if (!tls->datagrams) {
     return SSL_set_fd(tls->ssl, fd) == 1;
+  }
   BIO *bio = BIO_new_dgram(fd, BIO_NOCLOSE);
   struct sockaddr_storage peer;
   socklen_t len = sizeof peer;
@@ -88,10 +93,12 @@ static bool prepare(struct turn_tls *tls, int fd, const struct turn_tls_options 
 }
 
 static short events_for(int error) {
-  if (error == SSL_ERROR_WANT_READ)
+  if (error == SSL_ERROR_WANT_READ) {
     return POLLIN;
-  if (error == SSL_ERROR_WANT_WRITE)
+  }
+  if (error == SSL_ERROR_WANT_WRITE) {
     return POLLOUT;
+  }
   return 0;
 }
 
@@ -99,8 +106,9 @@ static int handshake(struct turn_tls *tls, int fd, int64_t deadline, char *text,
   for (;;) {
     ERR_clear_error();
     int rc = SSL_connect(tls->ssl);
-    if (rc == 1)
+    if (rc == 1) {
       return 0;
+    }
     short events = events_for(SSL_get_error(tls->ssl, rc));
     if (!events) {
       why(tls, text, cap);
@@ -115,18 +123,17 @@ static int handshake(struct turn_tls *tls, int fd, int64_t deadline, char *text,
     struct pollfd pfd = {.fd = fd, .events = events};
     poll(&pfd, 1, left > 0 ? (int)left : 0);
     if (clock_ms() >= deadline) {
-      snprintf(text, cap, "the %s handshake was not answered in time",
-               tls->datagrams ? "DTLS" : "TLS");
+      snprintf(text, cap, "the %s handshake was not answered in time", tls->datagrams ? "DTLS" : "TLS");
       return ETIMEDOUT;
     }
-    if (tls->datagrams)
+    if (tls->datagrams) {
       DTLSv1_handle_timeout(tls->ssl);
+    }
   }
 }
 
-int turn_tls_open(struct turn_tls **out, int fd, bool datagrams,
-                  const struct turn_tls_options *options, int64_t deadline, char *text,
-                  size_t cap) {
+int turn_tls_open(struct turn_tls **out, int fd, bool datagrams, const struct turn_tls_options *options,
+                  int64_t deadline, char *text, size_t cap) {
   struct turn_tls *tls = calloc(1, sizeof *tls);
   int err = 0;
   *out = NULL;
@@ -140,12 +147,14 @@ int turn_tls_open(struct turn_tls **out, int fd, bool datagrams,
     why(tls, text, cap);
     err = EPROTO;
   }
-  if (!err)
+  if (!err) {
     err = handshake(tls, fd, deadline, text, cap);
-  if (err)
+  }
+  if (err) {
     turn_tls_close(tls);
-  else
+  } else {
     *out = tls;
+  }
   return err;
 }
 
@@ -156,23 +165,25 @@ void turn_tls_describe(const struct turn_tls *tls, char *out, size_t cap) {
 int64_t turn_tls_not_after(const struct turn_tls *tls) {
   X509 *certificate = SSL_get0_peer_certificate(tls->ssl);
   struct tm tm = {0};
-  if (!certificate || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &tm) != 1)
+  if (!certificate || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &tm) != 1) {
     return 0;
+  }
   return timegm(&tm);
 }
 
 static int outcome(const struct turn_tls *tls, int rc, short *events) {
   int error = SSL_get_error(tls->ssl, rc);
   *events = events_for(error);
-  if (*events)
+  if (*events) {
     return EAGAIN;
-  if (error == SSL_ERROR_SYSCALL && errno)
+  }
+  if (error == SSL_ERROR_SYSCALL && errno) {
     return errno;
+  }
   return ECONNRESET;
 }
 
-int turn_tls_write(struct turn_tls *tls, const uint8_t *data, size_t len, size_t *done,
-                   short *events) {
+int turn_tls_write(struct turn_tls *tls, const uint8_t *data, size_t len, size_t *done, short *events) {
   ERR_clear_error();
   errno = 0;
   int rc = SSL_write_ex(tls->ssl, data, len, done);
@@ -187,8 +198,9 @@ int turn_tls_read(struct turn_tls *tls, uint8_t *data, size_t cap, size_t *done,
 }
 
 void turn_tls_close(struct turn_tls *tls) {
-  if (!tls)
+  if (!tls) {
     return;
+  }
   if (tls->ssl && SSL_is_init_finished(tls->ssl)) {
     ERR_clear_error();
     SSL_shutdown(tls->ssl);

@@ -22,16 +22,15 @@ struct turn_tls_options {
 
 /* Makes the handshake over the connected socket fd, until deadline (clock_ms()). EPROTO, ETIMEDOUT or
  * ENOMEM with a sentence in text. */
-int turn_tls_open(struct turn_tls **out, int fd, bool datagrams,
-                  const struct turn_tls_options *options, int64_t deadline, char *text, size_t cap);
+int turn_tls_open(struct turn_tls **out, int fd, bool datagrams, const struct turn_tls_options *options,
+                  int64_t deadline, char *text, size_t cap);
 /* Version and cipher, such as "TLSv1.3, TLS_AES_256_GCM_SHA384". */
 void turn_tls_describe(const struct turn_tls *tls, char *out, size_t cap);
 /* When the server's certificate ends, UTC seconds; 0: that is not known. */
 int64_t turn_tls_not_after(const struct turn_tls *tls);
 /* Writes or reads once. EAGAIN: the caller polls for *events and tries again. ECONNRESET: the
  * connection has ended. */
-int turn_tls_write(struct turn_tls *tls, const uint8_t *data, size_t len, size_t *done,
-                   short *events);
+int turn_tls_write(struct turn_tls *tls, const uint8_t *data, size_t len, size_t *done, short *events);
 int turn_tls_read(struct turn_tls *tls, uint8_t *data, size_t cap, size_t *done, short *events);
 void turn_tls_close(struct turn_tls *tls); /* sends close_notify and frees; tls may be NULL */
 

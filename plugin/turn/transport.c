@@ -21,8 +21,8 @@
 #include <string.h>
 #include <unistd.h>
 
-int turn_resolve(const char *host_port, const char *default_port, int socktype,
-                 struct sockaddr_storage *addr, socklen_t *addr_len, char *text, size_t cap) {
+int turn_resolve(const char *host_port, const char *default_port, int socktype, struct sockaddr_storage *addr,
+                 socklen_t *addr_len, char *text, size_t cap) {
   char host[256], port[16];
   const char *end = NULL, *colon = NULL;
   if (host_port[0] == '[') {
@@ -35,13 +35,13 @@ int turn_resolve(const char *host_port, const char *default_port, int socktype,
     host_port++;
   } else {
     colon = strrchr(host_port, ':');
-    if (colon && strchr(host_port, ':') != colon)
+    if (colon && strchr(host_port, ':') != colon) {
       colon = NULL; /* a bare IPv6 address */
+    }
     end = colon ? colon : host_port + strlen(host_port);
   }
   size_t host_len = (size_t)(end - host_port);
-  if (!host_len || host_len >= sizeof host ||
-      (colon && (!colon[1] || strlen(colon + 1) >= sizeof port))) {
+  if (!host_len || host_len >= sizeof host || (colon && (!colon[1] || strlen(colon + 1) >= sizeof port))) {
     snprintf(text, cap, "%s: write HOST or HOST:PORT", host_port);
     return EINVAL;
   }
@@ -79,12 +79,15 @@ static int wait_for(int fd, short events, int64_t deadline) {
     int64_t left = deadline - clock_ms();
     struct pollfd pfd = {.fd = fd, .events = events};
     int n = poll(&pfd, 1, left < 0 ? 0 : left > 60000 ? 60000 : (int)left);
-    if (n > 0)
+    if (n > 0) {
       return 0;
-    if (n < 0 && errno != EINTR)
+    }
+    if (n < 0 && errno != EINTR) {
       return errno;
-    if (clock_ms() >= deadline)
+    }
+    if (clock_ms() >= deadline) {
       return ETIMEDOUT;
+    }
   }
 }
 
@@ -93,36 +96,37 @@ const char *turn_protocol_name(enum turn_protocol protocol) {
   return names[protocol];
 }
 
-bool turn_protocol_is_stream(enum turn_protocol protocol) {
-  return protocol == TURN_TCP || protocol == TURN_TLS;
-}
+bool turn_protocol_is_stream(enum turn_protocol protocol) { return protocol == TURN_TCP || protocol == TURN_TLS; }
 
-static int open_socket(struct turn_transport *t, const struct sockaddr *remote,
-                       socklen_t remote_len, const struct sockaddr *local, socklen_t local_len,
-                       int64_t deadline) {
+static int open_socket(struct turn_transport *t, const struct sockaddr *remote, socklen_t remote_len,
+                       const struct sockaddr *local, socklen_t local_len, int64_t deadline) {
   bool stream = turn_protocol_is_stream(t->protocol);
   int err = 0;
-  t->fd = socket(remote->sa_family,
-                 (stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (t->fd < 0)
+  t->fd = socket(remote->sa_family, (stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (t->fd < 0) {
     return errno;
+  }
   memcpy(&t->remote, remote, remote_len);
   t->remote_len = remote_len;
-  if (stream && !(t->stream = malloc(TURN_FRAME_MAX)))
+  if (stream && !(t->stream = malloc(TURN_FRAME_MAX))) {
     err = ENOMEM;
-  if (!err && local && bind(t->fd, local, local_len))
+  }
+  if (!err && local && bind(t->fd, local, local_len)) {
     err = errno;
+  }
   if (!err && connect(t->fd, remote, remote_len)) {
     err = errno;
     if (err == EINPROGRESS && !(err = wait_for(t->fd, POLLOUT, deadline))) {
       socklen_t len = sizeof err;
-      if (getsockopt(t->fd, SOL_SOCKET, SO_ERROR, &err, &len))
+      if (getsockopt(t->fd, SOL_SOCKET, SO_ERROR, &err, &len)) {
         err = errno;
+      }
     }
   }
   t->local_len = sizeof t->local;
-  if (!err && getsockname(t->fd, (struct sockaddr *)&t->local, &t->local_len))
+  if (!err && getsockname(t->fd, (struct sockaddr *)&t->local, &t->local_len)) {
     err = errno;
+  }
   if (!err && stream) {
     int on = 1;
     setsockopt(t->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -130,61 +134,65 @@ static int open_socket(struct turn_transport *t, const struct sockaddr *remote,
   return err;
 }
 
-int turn_transport_open(struct turn_transport *t, enum turn_protocol protocol,
-                        const struct sockaddr *remote, socklen_t remote_len,
-                        const struct sockaddr *local, socklen_t local_len,
-                        const struct turn_tls_options *tls, int64_t deadline, char *text,
-                        size_t cap) {
+int turn_transport_open(struct turn_transport *t, enum turn_protocol protocol, const struct sockaddr *remote,
+                        socklen_t remote_len, const struct sockaddr *local, socklen_t local_len,
+                        const struct turn_tls_options *tls, int64_t deadline, char *text, size_t cap) {
   memset(t, 0, sizeof *t);
   t->protocol = protocol;
   int err = open_socket(t, remote, remote_len, local, local_len, deadline);
-  if (err)
+  if (err) {
     snprintf(text, cap, "%s", strerror(err));
-  if (!err && (protocol == TURN_TLS || protocol == TURN_DTLS))
+  }
+  if (!err && (protocol == TURN_TLS || protocol == TURN_DTLS)) {
     err = turn_tls_open(&t->tls, t->fd, protocol == TURN_DTLS, tls, deadline, text, cap);
-  if (err)
+  }
+  if (err) {
     turn_transport_close(t);
+  }
   return err;
 }
 
 /* Writes once. EAGAIN: the caller polls for *events. */
-static int write_some(struct turn_transport *t, const uint8_t *data, size_t len, size_t *done,
-                      short *events) {
-  if (t->tls)
+static int write_some(struct turn_transport *t, const uint8_t *data, size_t len, size_t *done, short *events) {
+  if (t->tls) {
     return turn_tls_write(t->tls, data, len, done, events);
+  }
   ssize_t n = send(t->fd, data, len, MSG_NOSIGNAL);
   *events = POLLOUT;
-  if (n < 0)
+  if (n < 0) {
     return errno == EWOULDBLOCK ? EAGAIN : errno;
+  }
   *done = (size_t)n;
   return 0;
 }
 
-static int read_some(struct turn_transport *t, uint8_t *data, size_t cap, size_t *done,
-                     short *events) {
-  if (t->tls)
+static int read_some(struct turn_transport *t, uint8_t *data, size_t cap, size_t *done, short *events) {
+  if (t->tls) {
     return turn_tls_read(t->tls, data, cap, done, events);
+  }
   ssize_t n = recv(t->fd, data, cap, 0);
   *events = POLLIN;
-  if (n < 0)
+  if (n < 0) {
     return errno == EWOULDBLOCK ? EAGAIN : errno;
+  }
   *done = (size_t)n;
   return n || !turn_protocol_is_stream(t->protocol) ? 0 : ECONNRESET;
 }
 
-int turn_transport_send(struct turn_transport *t, const uint8_t *data, size_t len,
-                        int64_t deadline) {
+int turn_transport_send(struct turn_transport *t, const uint8_t *data, size_t len, int64_t deadline) {
   size_t sent = 0;
   do {
     size_t n = 0;
     short events = 0;
     int err = write_some(t, data + sent, len - sent, &n, &events);
-    if (err == EAGAIN)
+    if (err == EAGAIN) {
       err = wait_for(t->fd, events, deadline);
-    else if (err == EINTR)
+    } else if (err == EINTR) {
       err = 0;
-    if (err)
+    }
+    if (err) {
       return err;
+    }
     sent += n;
   } while (sent < len);
   return 0;
@@ -194,10 +202,12 @@ int turn_transport_send(struct turn_transport *t, const uint8_t *data, size_t le
  * holds neither STUN nor ChannelData. */
 static int take_frame(struct turn_transport *t, uint8_t *buf, size_t *len) {
   size_t size = stun_frame_size(t->stream, t->stream_len);
-  if (size > TURN_FRAME_MAX)
+  if (size > TURN_FRAME_MAX) {
     return EBADMSG;
-  if (!size || t->stream_len < size)
+  }
+  if (!size || t->stream_len < size) {
     return EAGAIN;
+  }
   memcpy(buf, t->stream, size);
   *len = size;
   t->stream_len -= size;
@@ -211,21 +221,25 @@ int turn_transport_receive(struct turn_transport *t, uint8_t *buf, size_t *len, 
     size_t n = 0;
     short events = 0;
     int err = stream ? take_frame(t, buf, len) : EAGAIN;
-    if (err != EAGAIN)
+    if (err != EAGAIN) {
       return err;
-    if (stream)
+    }
+    if (stream) {
       err = read_some(t, t->stream + t->stream_len, TURN_FRAME_MAX - t->stream_len, &n, &events);
-    else
+    } else {
       err = read_some(t, buf, TURN_FRAME_MAX, &n, &events);
-    if (err == EAGAIN)
+    }
+    if (err == EAGAIN) {
       err = wait_for(t->fd, events, deadline);
-    else if (!err && !stream) {
+    } else if (!err && !stream) {
       *len = n;
       return 0;
-    } else if (err == EINTR)
+    } else if (err == EINTR) {
       err = 0;
-    if (err)
+    }
+    if (err) {
       return err;
+    }
     t->stream_len += n;
   }
 }
@@ -233,8 +247,9 @@ int turn_transport_receive(struct turn_transport *t, uint8_t *buf, size_t *len, 
 void turn_transport_close(struct turn_transport *t) {
   turn_tls_close(t->tls);
   t->tls = NULL;
-  if (t->fd >= 0)
+  if (t->fd >= 0) {
     close(t->fd);
+  }
   t->fd = -1;
   free(t->stream);
   t->stream = NULL;

@@ -35,19 +35,16 @@ struct turn_transport {
 
 /* Finds the address of "HOST", "HOST:PORT" or "[V6]:PORT"; default_port is taken where the text has
  * none. When it fails, text gets a message. */
-int turn_resolve(const char *host_port, const char *default_port, int socktype,
-                 struct sockaddr_storage *addr, socklen_t *addr_len, char *text, size_t cap);
+int turn_resolve(const char *host_port, const char *default_port, int socktype, struct sockaddr_storage *addr,
+                 socklen_t *addr_len, char *text, size_t cap);
 /* The HOST of such a text, for the check of a certificate. */
 void turn_host(const char *host_port, char *out, size_t cap);
 /* Connects, and for TLS and DTLS makes the handshake (for other protocols tls may be NULL). local: the
  * address from which the client sends; NULL: any. When it fails, text gets a message. */
-int turn_transport_open(struct turn_transport *t, enum turn_protocol protocol,
-                        const struct sockaddr *remote, socklen_t remote_len,
-                        const struct sockaddr *local, socklen_t local_len,
-                        const struct turn_tls_options *tls, int64_t deadline, char *text,
-                        size_t cap);
-int turn_transport_send(struct turn_transport *t, const uint8_t *data, size_t len,
-                        int64_t deadline);
+int turn_transport_open(struct turn_transport *t, enum turn_protocol protocol, const struct sockaddr *remote,
+                        socklen_t remote_len, const struct sockaddr *local, socklen_t local_len,
+                        const struct turn_tls_options *tls, int64_t deadline, char *text, size_t cap);
+int turn_transport_send(struct turn_transport *t, const uint8_t *data, size_t len, int64_t deadline);
 /* Receives one message or ChannelData into buf, which has TURN_FRAME_MAX octets. ETIMEDOUT; ECONNRESET:
  * the stream has ended; ECONNREFUSED: an ICMP message said so; EBADMSG: the stream holds neither. */
 int turn_transport_receive(struct turn_transport *t, uint8_t *buf, size_t *len, int64_t deadline);

@@ -21,9 +21,7 @@ static inline void wire_put32(uint8_t *p, uint32_t v) {
 
 static inline unsigned wire_get16(const uint8_t *p) { return (unsigned)p[0] << 8 | p[1]; }
 
-static inline uint32_t wire_get32(const uint8_t *p) {
-  return (uint32_t)wire_get16(p) << 16 | wire_get16(p + 2);
-}
+static inline uint32_t wire_get32(const uint8_t *p) { return (uint32_t)wire_get16(p) << 16 | wire_get16(p + 2); }
 
 static inline size_t wire_padded(size_t len) { return (len + 3) & ~(size_t)3; }
 

@@ -28,13 +28,11 @@ static const struct setting settings_table[] = {
      "tokens that are reserved at a time under each key, of the 2^32 that a key may sign"},
     {"database_timeout", SETTING_DURATION, FIELD(database_timeout), false, "3s", 100, CONF_MINUTE,
      "how long a push waits for the database to answer"},
-    {"tls_certificate", SETTING_PATH, FIELD(tls_certificate), true, NULL, 0, 0,
-     "PEM file: certificate and its chain"},
+    {"tls_certificate", SETTING_PATH, FIELD(tls_certificate), true, NULL, 0, 0, "PEM file: certificate and its chain"},
     {"tls_key", SETTING_PATH, FIELD(tls_key), true, NULL, 0, 0, "PEM file: private key of the certificate"},
     {"tls_client_ca", SETTING_PATH, FIELD(tls_client_ca), false, NULL, 0, 0,
      "PEM file: authorities whose client certificates callers may show"},
-    {"connections", SETTING_NUMBER, FIELD(connections), false, "1000", 4, 100000,
-     "connections at the same time"},
+    {"connections", SETTING_NUMBER, FIELD(connections), false, "1000", 4, 100000, "connections at the same time"},
     {"request_timeout", SETTING_DURATION, FIELD(request_timeout), false, "10s", 100, 10 * CONF_MINUTE,
      "a connection whose request takes longer to arrive is closed"},
     {"idle_timeout", SETTING_DURATION, FIELD(idle_timeout), false, "1min", CONF_SECOND, CONF_HOUR,
@@ -69,8 +67,7 @@ static const struct setting settings_table[] = {
      "how often the URL in jwt_jwks is fetched"},
     {"jwt_algorithms", SETTING_TEXT, FIELD(jwt_algorithms), false, "RS256 ES256", 0, 0,
      "algorithms that the portal's tokens may have: RS256, RS384, RS512, ES256, ES384, ES512"},
-    {"jwt_subject", SETTING_TEXT, FIELD(jwt_subject), false, "sub", 0, 0,
-     "claim that names the user"},
+    {"jwt_subject", SETTING_TEXT, FIELD(jwt_subject), false, "sub", 0, 0, "claim that names the user"},
     {"jwt_leeway", SETTING_DURATION, FIELD(jwt_leeway), false, "5s", 0, 5 * CONF_MINUTE,
      "how far the portal's clock may differ when exp, nbf and iat are compared"},
     {"public_exchange", SETTING_BOOL, FIELD(public_exchange), false, "no", 0, 0,
@@ -100,10 +97,12 @@ static bool asymmetric(const char *list) {
   while (*list) {
     size_t n = strcspn(list, " \t");
     bool found = n == 0;
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
       found |= n == strlen(known[i]) && strncmp(list, known[i], n) == 0;
-    if (!found)
+    }
+    if (!found) {
       return false;
+    }
     list += n;
     list += strspn(list, " \t");
   }
@@ -114,23 +113,25 @@ bool settings_is_url(const char *text) { return !strncasecmp(text, "https://", 8
 
 int settings_read(struct settings *settings, const char *path, char *err, size_t err_cap) {
   memset(settings, 0, sizeof *settings);
-  if (conf_read(&conf, settings, path, warn, NULL, err, err_cap))
+  if (conf_read(&conf, settings, path, warn, NULL, err, err_cap)) {
     return -1;
-  if (!asymmetric(settings->jwt_algorithms))
+  }
+  if (!asymmetric(settings->jwt_algorithms)) {
     return wrong(err, err_cap, path,
                  "jwt_algorithms names something other than RS256, RS384, RS512, ES256, ES384, "
                  "ES512: only asymmetric algorithms are safe here");
-  if (*settings->jwt_issuer && (!*settings->jwt_audience || !*settings->jwt_jwks))
+  }
+  if (*settings->jwt_issuer && (!*settings->jwt_audience || !*settings->jwt_jwks)) {
     return wrong(err, err_cap, path, "jwt_issuer is given: jwt_audience and jwt_jwks must be too");
-  if (*settings->public_url &&
-      (!settings_is_url(settings->public_url) || !settings->public_url[8] ||
-       strpbrk(settings->public_url + 8, "/?#@")))
-    return wrong(err, err_cap, path,
-                 "public_url must be https://HOST or https://HOST:PORT, without a path");
+  }
+  if (*settings->public_url && (!settings_is_url(settings->public_url) || !settings->public_url[8] ||
+                                strpbrk(settings->public_url + 8, "/?#@"))) {
+    return wrong(err, err_cap, path, "public_url must be https://HOST or https://HOST:PORT, without a path");
+  }
   if (*settings->jwt_jwks && *settings->jwt_jwks != '/' &&
-      (!settings_is_url(settings->jwt_jwks) || !settings->jwt_jwks[8]))
-    return wrong(err, err_cap, path,
-                 "jwt_jwks must be the absolute path of a file, or an https URL");
+      (!settings_is_url(settings->jwt_jwks) || !settings->jwt_jwks[8])) {
+    return wrong(err, err_cap, path, "jwt_jwks must be the absolute path of a file, or an https URL");
+  }
   return 0;
 }
 
@@ -143,8 +144,9 @@ bool settings_has_word(const char *list, const char *word) {
   size_t n = strlen(word);
   for (list += strspn(list, " \t"); *list;) {
     size_t len = strcspn(list, " \t");
-    if (len == n && memcmp(list, word, n) == 0)
+    if (len == n && memcmp(list, word, n) == 0) {
       return true;
+    }
     list += len;
     list += strspn(list, " \t");
   }

@@ -45,8 +45,9 @@ static void drop(struct limits *limits, struct entry *e) {
 
 void limits_free(struct limits *limits) {
   struct entry *e, *next;
-  if (!limits)
+  if (!limits) {
     return;
+  }
   HASH_ITER(hh, limits->entries, e, next) drop(limits, e);
   pthread_mutex_destroy(&limits->lock);
   free(limits);
@@ -61,10 +62,12 @@ static struct entry *find(struct limits *limits, const char *kind, const char *n
     HASH_DEL(limits->entries, e);
     HASH_ADD_STR(limits->entries, name, e);
   }
-  if (e || !make)
+  if (e || !make) {
     return e;
-  if (HASH_COUNT(limits->entries) >= limits->max)
+  }
+  if (HASH_COUNT(limits->entries) >= limits->max) {
     drop(limits, limits->entries);
+  }
   if ((e = calloc(1, sizeof *e + strlen(full) + 1))) {
     memcpy(e->name, full, strlen(full) + 1);
     e->at = -1;
@@ -73,26 +76,30 @@ static struct entry *find(struct limits *limits, const char *kind, const char *n
   return e;
 }
 
-bool limits_rate(struct limits *limits, const char *kind, const char *name, int64_t count,
-                 int64_t period_ms, int64_t now_ms, int64_t *wait_ms) {
-  if (count <= 0)
+bool limits_rate(struct limits *limits, const char *kind, const char *name, int64_t count, int64_t period_ms,
+                 int64_t now_ms, int64_t *wait_ms) {
+  if (count <= 0) {
     return true;
+  }
   pthread_mutex_lock(&limits->lock);
   struct entry *e = find(limits, kind, name, true);
   bool ok = e != NULL;
   if (e) {
-    if (e->at < 0)
+    if (e->at < 0) {
       e->level = (double)count;
-    else
+    } else {
       e->level += (double)(now_ms - e->at) * (double)count / (double)period_ms;
-    if (e->level > (double)count)
+    }
+    if (e->level > (double)count) {
       e->level = (double)count;
+    }
     e->at = now_ms;
     ok = e->level >= 1;
-    if (ok)
+    if (ok) {
       e->level -= 1;
-    else
+    } else {
       *wait_ms = (int64_t)((1 - e->level) * (double)period_ms / (double)count) + 1;
+    }
   }
   pthread_mutex_unlock(&limits->lock);
   return ok;
@@ -100,16 +107,19 @@ bool limits_rate(struct limits *limits, const char *kind, const char *name, int6
 
 static void forget_expired(struct entry *e, int64_t now) {
   size_t kept = 0;
-  for (size_t i = 0; i < e->held; i++)
-    if (e->expiry[i] > now)
+  for (size_t i = 0; i < e->held; i++) {
+    if (e->expiry[i] > now) {
       e->expiry[kept++] = e->expiry[i];
+    }
+  }
   e->held = kept;
 }
 
-bool limits_hold(struct limits *limits, const char *kind, const char *name, int64_t max,
-                 int64_t expiry, int64_t now, int64_t *wait_ms) {
-  if (max <= 0)
+bool limits_hold(struct limits *limits, const char *kind, const char *name, int64_t max, int64_t expiry, int64_t now,
+                 int64_t *wait_ms) {
+  if (max <= 0) {
     return true;
+  }
   pthread_mutex_lock(&limits->lock);
   struct entry *e = find(limits, kind, name, true);
   bool ok = e != NULL;
@@ -129,9 +139,11 @@ bool limits_hold(struct limits *limits, const char *kind, const char *name, int6
       e->expiry[e->held++] = expiry;
     } else if (e->held) {
       int64_t first = e->expiry[0];
-      for (size_t i = 1; i < e->held; i++)
-        if (e->expiry[i] < first)
+      for (size_t i = 1; i < e->held; i++) {
+        if (e->expiry[i] < first) {
           first = e->expiry[i];
+        }
+      }
       *wait_ms = (first - now) * 1000;
     }
   }
@@ -142,10 +154,11 @@ bool limits_hold(struct limits *limits, const char *kind, const char *name, int6
 void limits_release(struct limits *limits, const char *kind, const char *name, int64_t expiry) {
   pthread_mutex_lock(&limits->lock);
   struct entry *e = find(limits, kind, name, false);
-  for (size_t i = 0; e && i < e->held; i++)
+  for (size_t i = 0; e && i < e->held; i++) {
     if (e->expiry[i] == expiry) {
       e->expiry[i] = e->expiry[--e->held];
       break;
     }
+  }
   pthread_mutex_unlock(&limits->lock);
 }

@@ -16,17 +16,18 @@
 void log_line(int priority, const char *format, ...) {
   const char *name = priority == LOG_ERR ? "error: " : priority == LOG_WARNING ? "warning: " : "";
   char line[1200];
-  int n = getenv("JOURNAL_STREAM")
-              ? snprintf(line, sizeof line, "<%d>", priority)
-              : snprintf(line, sizeof line, "turncredd: %s", name);
+  int n = getenv("JOURNAL_STREAM") ? snprintf(line, sizeof line, "<%d>", priority)
+                                   : snprintf(line, sizeof line, "turncredd: %s", name);
   size_t at = (size_t)n;
   va_list args;
   va_start(args, format);
   vsnprintf(line + at, sizeof line - at - 1, format, args);
   va_end(args);
-  for (char *p = line; *p; p++)
-    if ((unsigned char)*p < ' ' || *p == 127)
+  for (char *p = line; *p; p++) {
+    if ((unsigned char)*p < ' ' || *p == 127) {
       *p = '?';
+    }
+  }
   at = strlen(line);
   line[at++] = '\n';
   ssize_t done = write(STDERR_FILENO, line, at); /* one write, so that lines of threads do not mix */

@@ -8,9 +8,9 @@
 #include "base/clock.h"
 #include "base/secret.h"
 #include "daemon.h"
-#include "turncredd/api/routes.h"
-#include "notify.h"
 #include "log.h"
+#include "notify.h"
+#include "turncredd/api/routes.h"
 #include "turncredd/http/server.h"
 
 #include <errno.h>
@@ -23,10 +23,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TICK_MS       100
+#define TICK_MS 100
 #define WAIT_AT_START 10000 /* milliseconds; later requests get 503 until the database has answered */
-#define DELIVER_AT_STOP                                                                            \
-  3000                   /* milliseconds for the rest of the journal; entries that are left are delivered after the next start */
+#define DELIVER_AT_STOP                                                                                                \
+  3000 /* milliseconds for the rest of the journal; entries that are left are delivered after the next start */
 #define NAMES_MAX 200000 /* callers and subjects whose rates are remembered */
 
 static void usage(FILE *out) {
@@ -43,8 +43,9 @@ static void usage(FILE *out) {
 static void from_store(enum store_log_level level, const char *line, void *arg) {
   static const int priorities[] = {LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERR};
   (void)arg;
-  if (level != STORE_LOG_DEBUG)
+  if (level != STORE_LOG_DEBUG) {
     log_line(priorities[level], "%s", line);
+  }
 }
 
 static void from_journal(bool error, const char *line, void *arg) {
@@ -83,9 +84,9 @@ static int open_parts(struct daemon *daemon, char *err, size_t cap) {
   snprintf(daemon->conninfo, sizeof daemon->conninfo, "%s",
            *s->store.database_write ? s->store.database_write : s->store.database);
   memcpy(daemon->state_dir, s->state_dir, sizeof daemon->state_dir);
-  if (open_store(daemon, err, cap) ||
-      open_journal(daemon, err, cap))
+  if (open_store(daemon, err, cap) || open_journal(daemon, err, cap)) {
     return -1;
+  }
   daemon->reserve = reserve_new((uint64_t)s->token_reserve);
   daemon->limits = limits_new(NAMES_MAX);
   if (!daemon->reserve || !daemon->limits) {
@@ -93,22 +94,23 @@ static int open_parts(struct daemon *daemon, char *err, size_t cap) {
     return -1;
   }
   bool sealing = *s->store.snapshot_file && kek_ring_count(daemon->reloadable.current->keks) > 0;
-  struct delivery_config config = {.conninfo = daemon->conninfo,
-                                  .instance = daemon->instance,
-                                  .poll_ms = (uint32_t)s->store.poll_interval,
-                                  .listen = s->store.listen,
-                                  .callers_max_age = (uint32_t)(s->store.snapshot_max_age / 1000),
-                                  .token_reserve = (uint64_t)s->token_reserve,
-                                  .store = daemon->store,
-                                  .journal = daemon->journal,
-                                  .reserve = daemon->reserve,
-                                  .metrics = &daemon->metrics,
-                                  .reloadable = &daemon->reloadable,
-                                  .folder = {sealing ? daemon->state_dir : NULL, daemon->instance, &daemon->reloadable}};
-  if (delivery_start(&daemon->delivery, &config, err, cap))
+  struct delivery_config config = {
+      .conninfo = daemon->conninfo,
+      .instance = daemon->instance,
+      .poll_ms = (uint32_t)s->store.poll_interval,
+      .listen = s->store.listen,
+      .callers_max_age = (uint32_t)(s->store.snapshot_max_age / 1000),
+      .token_reserve = (uint64_t)s->token_reserve,
+      .store = daemon->store,
+      .journal = daemon->journal,
+      .reserve = daemon->reserve,
+      .metrics = &daemon->metrics,
+      .reloadable = &daemon->reloadable,
+      .folder = {sealing ? daemon->state_dir : NULL, daemon->instance, &daemon->reloadable}};
+  if (delivery_start(&daemon->delivery, &config, err, cap)) {
     return -1;
-  if (!(daemon->pusher =
-            pusher_start(daemon->conninfo, daemon->instance, (uint32_t)s->database_timeout)) ||
+  }
+  if (!(daemon->pusher = pusher_start(daemon->conninfo, daemon->instance, (uint32_t)s->database_timeout)) ||
       !(daemon->fetcher = fetcher_start()) || store_start(daemon->store)) {
     snprintf(err, cap, "out of memory, descriptors or threads");
     return -1;
@@ -121,8 +123,9 @@ static void close_parts(struct daemon *daemon) {
   fetcher_stop(daemon->fetcher);
   pusher_stop(daemon->pusher);
   delivery_stop(daemon->delivery, DELIVER_AT_STOP);
-  if (daemon->store)
+  if (daemon->store) {
     store_stop(daemon->store);
+  }
   journal_close(daemon->journal);
   delivery_free(daemon->delivery);
   reserve_free(daemon->reserve);
@@ -141,8 +144,9 @@ static void reload(struct daemon *daemon, struct server *server) {
     reloadable_unref(fresh);
   } else {
     const struct setting *s = settings_need_restart(&daemon->reloadable.current->settings, &fresh->settings);
-    if (s)
+    if (s) {
       log_line(LOG_WARNING, "%s: the new value takes effect at a restart", s->name);
+    }
     reloadable_replace(&daemon->reloadable, fresh);
     store_reload(daemon->store);
     fetcher_configure(daemon->fetcher, &fresh->settings);
@@ -163,10 +167,12 @@ static void wait_until_loaded(struct daemon *daemon) {
   int64_t end = clock_ms() + WAIT_AT_START;
   struct directory *directory = NULL;
   store_wait(daemon->store, WAIT_AT_START);
-  while (!(directory = delivery_directory(daemon->delivery)) && clock_ms() < end)
+  while (!(directory = delivery_directory(daemon->delivery)) && clock_ms() < end) {
     poll(NULL, 0, 10);
-  if (!directory)
+  }
+  if (!directory) {
     log_line(LOG_WARNING, "the database has not answered; clients get 503 until it does");
+  }
   directory_unref(directory);
 }
 
@@ -174,10 +180,11 @@ static void serve(struct daemon *daemon, struct server *server, const sigset_t *
   int64_t watchdog = notify_watchdog_ms(), told = 0;
   for (;;) {
     int sig = next_signal(set);
-    if (sig == SIGHUP)
+    if (sig == SIGHUP) {
       reload(daemon, server);
-    else if (sig)
+    } else if (sig) {
       return;
+    }
     server_tick(server);
     if (watchdog && clock_ms() - told >= watchdog) {
       notify("WATCHDOG=1");
@@ -194,11 +201,13 @@ static void drain(struct daemon *daemon, struct server *server) {
   log_line(LOG_INFO, "stopping: requests that have arrived are answered");
   atomic_store(&daemon->draining, true);
   server_quiesce(server);
-  while (!server_quiet(server) && clock_ms() < end)
+  while (!server_quiet(server) && clock_ms() < end) {
     poll(NULL, 0, 10);
+  }
   /* requests that wait end by themselves: pushes and the journal have bounds of their own */
-  while (atomic_load(&daemon->pending))
+  while (atomic_load(&daemon->pending)) {
     poll(NULL, 0, 10);
+  }
 }
 
 static int run(struct daemon *daemon) {
@@ -220,7 +229,7 @@ static int run(struct daemon *daemon) {
     log_line(LOG_ERR, "%s", err);
   } else {
     log_line(LOG_INFO, "version " PACKAGE_VERSION " serves https://%s as %s",
-        daemon->reloadable.current->settings.https, daemon->instance);
+             daemon->reloadable.current->settings.https, daemon->instance);
     notify("READY=1");
     serve(daemon, server, &set);
     drain(daemon, server);
@@ -233,10 +242,11 @@ static int run(struct daemon *daemon) {
 static void name_instance(struct daemon *daemon) {
   char host[200] = "localhost";
   gethostname(host, sizeof host - 1);
-  if (*daemon->reloadable.current->settings.store.instance)
+  if (*daemon->reloadable.current->settings.store.instance) {
     snprintf(daemon->instance, sizeof daemon->instance, "%.255s", daemon->reloadable.current->settings.store.instance);
-  else
+  } else {
     snprintf(daemon->instance, sizeof daemon->instance, "%s-issuer", host);
+  }
 }
 
 int main(int argc, char **argv) {

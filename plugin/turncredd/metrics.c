@@ -25,20 +25,20 @@ char *metrics_page(const struct metrics *m, const struct metrics_gauges *g) {
   char *text = NULL;
   size_t size = 0;
   FILE *out = open_memstream(&text, &size);
-  if (!out)
+  if (!out) {
     return NULL;
+  }
   help(out, "issued_total", "counter", "Credentials issued.");
-  for (int i = 0; i < METRIC_KINDS; i++)
-    fprintf(out, "turncredd_issued_total{kind=\"%s\"} %" PRIuFAST64 "\n", kinds[i],
-            atomic_load(&m->issued[i]));
+  for (int i = 0; i < METRIC_KINDS; i++) {
+    fprintf(out, "turncredd_issued_total{kind=\"%s\"} %" PRIuFAST64 "\n", kinds[i], atomic_load(&m->issued[i]));
+  }
   help(out, "answers_total", "counter", "Requests answered, by class of g->store.");
-  for (int i = 1; i < 6; i++)
-    fprintf(out, "turncredd_answers_total{status=\"%dxx\"} %" PRIuFAST64 "\n", i,
-            atomic_load(&m->answers[i]));
+  for (int i = 1; i < 6; i++) {
+    fprintf(out, "turncredd_answers_total{status=\"%dxx\"} %" PRIuFAST64 "\n", i, atomic_load(&m->answers[i]));
+  }
   one(out, "pushes_late_total", "counter", "Pushes answered before every live server had them.",
       (int64_t)atomic_load(&m->late));
-  one(out, "limited_total", "counter", "Requests refused by a rate or a cap.",
-      (int64_t)atomic_load(&m->limited));
+  one(out, "limited_total", "counter", "Requests refused by a rate or a cap.", (int64_t)atomic_load(&m->limited));
   one(out, "unrecorded_total", "counter", "Credentials issued without a record, because the journal was full.",
       (int64_t)atomic_load(&m->unrecorded));
   one(out, "journal_delivered_total", "counter", "Journal entries delivered to the database.",
@@ -47,19 +47,17 @@ char *metrics_page(const struct metrics *m, const struct metrics_gauges *g) {
       (int64_t)g->journal_syncs);
   help(out, "journal_sync_seconds_total", "counter", "Time spent syncing the journal.");
   fprintf(out, "turncredd_journal_sync_seconds_total %.6f\n", g->journal_sync_seconds);
-  one(out, "journal_entries", "gauge", "Journal entries not yet in the database.",
-      (int64_t)g->journal_entries);
+  one(out, "journal_entries", "gauge", "Journal entries not yet in the database.", (int64_t)g->journal_entries);
   one(out, "database_up", "gauge", "1 while changes of realms and keys are followed.", g->store.connected);
   one(out, "snapshot_age_seconds", "gauge", "Time since realms and keys were last known to be current; -1: never.",
       g->store.loaded_at ? (int64_t)time(NULL) - g->store.loaded_at : -1);
-  one(out, "snapshot_generation", "gauge", "Snapshots taken since the start.",
-      (int64_t)g->store.generation);
+  one(out, "snapshot_generation", "gauge", "Snapshots taken since the start.", (int64_t)g->store.generation);
   one(out, "keys", "gauge", "Keys in the snapshot.", (int64_t)g->store.keys);
   one(out, "refused_rows", "gauge", "Rows of the database that cannot be used.", (int64_t)g->store.refused_rows);
-  one(out, "jwks_age_seconds", "gauge", "Time since the portal's keys were last fetched; -1: never.",
-      g->jwks_age);
+  one(out, "jwks_age_seconds", "gauge", "Time since the portal's keys were last fetched; -1: never.", g->jwks_age);
   one(out, "start_time_seconds", "gauge", "When the daemon started, in UTC seconds.", g->started_at);
-  if (fclose(out))
+  if (fclose(out)) {
     return NULL;
+  }
   return text;
 }

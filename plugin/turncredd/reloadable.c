@@ -20,10 +20,12 @@ struct reloadable *reloadable_read(const char *path, char *err, size_t cap) {
   atomic_init(&reloadable->refs, 1);
   struct settings *s = &reloadable->settings;
   int rc = settings_read(s, path, err, cap);
-  if (!rc)
+  if (!rc) {
     rc = kek_ring_load(&reloadable->keks, s->store.kek, err, cap);
-  if (!rc && *s->jwt_issuer && !settings_is_url(s->jwt_jwks))
+  }
+  if (!rc && *s->jwt_issuer && !settings_is_url(s->jwt_jwks)) {
     rc = jwks_read(&reloadable->jwks, s->jwt_jwks, err, cap);
+  }
   if (rc) {
     reloadable_unref(reloadable);
     return NULL;
@@ -32,8 +34,9 @@ struct reloadable *reloadable_read(const char *path, char *err, size_t cap) {
 }
 
 void reloadable_unref(struct reloadable *reloadable) {
-  if (!reloadable || atomic_fetch_sub(&reloadable->refs, 1) != 1)
+  if (!reloadable || atomic_fetch_sub(&reloadable->refs, 1) != 1) {
     return;
+  }
   jwks_unref(reloadable->jwks);
   kek_ring_free(reloadable->keks);
   /* a connection string may hold a password */

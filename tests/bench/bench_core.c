@@ -20,9 +20,9 @@
 #include <string.h>
 #include <time.h>
 
-#define SERVER    "turn.example.net"
-#define REALM     "ims.example.net"
-#define NOW       INT64_C(1764000000)
+#define SERVER "turn.example.net"
+#define REALM "ims.example.net"
+#define NOW INT64_C(1764000000)
 #define ROUND_MAX 1001
 
 static void must(int ok, const char *what) {
@@ -70,8 +70,7 @@ static void bare_gcm(struct side *s) {
   int n;
 
   must(EVP_DecryptInit_ex2(s->cipher, NULL, NULL, s->raw + 2, NULL) == 1 &&
-           EVP_DecryptUpdate(s->cipher, NULL, &n, (const uint8_t *)SERVER, sizeof(SERVER) - 1) ==
-               1 &&
+           EVP_DecryptUpdate(s->cipher, NULL, &n, (const uint8_t *)SERVER, sizeof(SERVER) - 1) == 1 &&
            EVP_DecryptUpdate(s->cipher, plain, &n, s->raw + 14, (int)len) == 1 &&
            EVP_CIPHER_CTX_ctrl(s->cipher, EVP_CTRL_AEAD_SET_TAG, 16, s->raw + 14 + len) == 1 &&
            EVP_DecryptFinal_ex(s->cipher, plain + n, &n) == 1,
@@ -81,8 +80,7 @@ static void bare_gcm(struct side *s) {
 static void bare_mac(struct side *s, uint8_t out[64]) {
   size_t n;
 
-  must(EVP_MAC_init(s->mac, NULL, 0, NULL) == 1 &&
-           EVP_MAC_update(s->mac, s->message, s->message_len) == 1 &&
+  must(EVP_MAC_init(s->mac, NULL, 0, NULL) == 1 && EVP_MAC_update(s->mac, s->message, s->message_len) == 1 &&
            EVP_MAC_final(s->mac, out, &n, 64) == 1,
        "HMAC");
 }
@@ -106,11 +104,9 @@ static void our_derived(struct side *s) {
   struct turncred_username u;
   uint8_t key[TURNCRED_LONG_TERM_MD5];
 
-  must(turncred_username_parse(s->username, s->username_len, TURNCRED_USER_ID_TIMESTAMP, &u) ==
-               TURNCRED_OK &&
+  must(turncred_username_parse(s->username, s->username_len, TURNCRED_USER_ID_TIMESTAMP, &u) == TURNCRED_OK &&
            turncred_expiry_check(u.expiry, NOW, 3600) == TURNCRED_OK &&
-           turncred_derived_key(s->ws, &s->key, s->username, s->username_len, &u, REALM, key) ==
-               TURNCRED_OK,
+           turncred_derived_key(s->ws, &s->key, s->username, s->username_len, &u, REALM, key) == TURNCRED_OK,
        "verifying a derived credential");
 }
 
@@ -118,11 +114,9 @@ static void our_rest(struct side *s) {
   struct turncred_username u;
   uint8_t key[TURNCRED_LONG_TERM_MD5];
 
-  must(turncred_username_parse(s->username, s->username_len, TURNCRED_TIMESTAMP_USER_ID, &u) ==
-               TURNCRED_OK &&
+  must(turncred_username_parse(s->username, s->username_len, TURNCRED_TIMESTAMP_USER_ID, &u) == TURNCRED_OK &&
            turncred_expiry_check(u.expiry, NOW, 3600) == TURNCRED_OK &&
-           turncred_rest_key(s->ws, &s->key, s->username, s->username_len, REALM, key) ==
-               TURNCRED_OK,
+           turncred_rest_key(s->ws, &s->key, s->username, s->username_len, REALM, key) == TURNCRED_OK,
        "verifying a rest credential");
 }
 
@@ -131,8 +125,7 @@ static void bare_mac_md5(struct side *s) {
   unsigned n;
 
   bare_mac(s, out);
-  must(EVP_DigestInit_ex2(s->md5, s->md5_type, NULL) == 1 &&
-           EVP_DigestUpdate(s->md5, s->hashed, s->hashed_len) == 1 &&
+  must(EVP_DigestInit_ex2(s->md5, s->md5_type, NULL) == 1 && EVP_DigestUpdate(s->md5, s->hashed, s->hashed_len) == 1 &&
            EVP_DigestFinal_ex(s->md5, out, &n) == 1,
        "MD5");
 }
@@ -155,24 +148,21 @@ static void prepare(struct side *s, enum turncred_use use, enum turncred_alg alg
 
   memset(s, 0, sizeof(*s));
   s->ws = turncred_ws_new(8);
-  must(s->ws != NULL && turncred_key_init(&s->key, use, alg, TURNCRED_DERIVATION_NONE, k,
-                                          len > 0 ? len : 20) == TURNCRED_OK,
+  must(s->ws != NULL &&
+           turncred_key_init(&s->key, use, alg, TURNCRED_DERIVATION_NONE, k, len > 0 ? len : 20) == TURNCRED_OK,
        "preparation");
 }
 
 static void prepare_token(struct side *s, enum turncred_alg alg) {
   static const uint8_t nonce[16];
-  struct turncred_token token = {
-      .mac_key_len = 20, .timestamp = (uint64_t)NOW << 16, .lifetime = 1800};
+  struct turncred_token token = {.mac_key_len = 20, .timestamp = (uint64_t)NOW << 16, .lifetime = 1800};
   size_t nonce_len = alg == TURNCRED_A256CBC_HS512 ? 16 : 12;
-  const char *name = alg == TURNCRED_A256GCM   ? "AES-256-GCM"
-                     : alg == TURNCRED_A128GCM ? "AES-128-GCM"
-                                               : "AES-256-CBC";
+  const char *name = alg == TURNCRED_A256GCM ? "AES-256-GCM" : alg == TURNCRED_A128GCM ? "AES-128-GCM" : "AES-256-CBC";
   EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, name, NULL);
 
   prepare(s, TURNCRED_USE_TOKEN, alg);
-  must(turncred_token_encode(s->ws, &s->key, SERVER, nonce, nonce_len, &token, s->raw,
-                             sizeof(s->raw), &s->raw_len) == TURNCRED_OK,
+  must(turncred_token_encode(s->ws, &s->key, SERVER, nonce, nonce_len, &token, s->raw, sizeof(s->raw), &s->raw_len) ==
+           TURNCRED_OK,
        "making a token");
   s->cipher = EVP_CIPHER_CTX_new();
   must(EVP_DecryptInit_ex2(s->cipher, cipher, s->key.enc, nonce, NULL), "EVP_DecryptInit_ex2");
@@ -195,8 +185,7 @@ static void prepare_token(struct side *s, enum turncred_alg alg) {
 static void prepare_md5(struct side *s, const char *password) {
   s->md5 = EVP_MD_CTX_new();
   s->md5_type = EVP_MD_fetch(NULL, "MD5", NULL);
-  s->hashed_len = (size_t)snprintf((char *)s->hashed, sizeof(s->hashed), "%s:%s:%s", s->username,
-                                   REALM, password);
+  s->hashed_len = (size_t)snprintf((char *)s->hashed, sizeof(s->hashed), "%s:%s:%s", s->username, REALM, password);
 }
 
 static void prepare_derived(struct side *s) {
@@ -204,10 +193,9 @@ static void prepare_derived(struct side *s) {
   char password[TURNCRED_PASSWORD_MAX];
 
   prepare(s, TURNCRED_USE_DERIVED, TURNCRED_HMAC_SHA256);
-  s->username_len =
-      (size_t)snprintf(s->username, sizeof(s->username), "%s:%lld", user_id, (long long)NOW + 1800);
-  must(turncred_derived_password(s->ws, &s->key, user_id, sizeof(user_id) - 1, REALM, NOW + 1800,
-                                 password) == TURNCRED_OK,
+  s->username_len = (size_t)snprintf(s->username, sizeof(s->username), "%s:%lld", user_id, (long long)NOW + 1800);
+  must(turncred_derived_password(s->ws, &s->key, user_id, sizeof(user_id) - 1, REALM, NOW + 1800, password) ==
+           TURNCRED_OK,
        "deriving");
   keyed_mac(s, "SHA256");
   /* as long as the real message; its contents do not matter for the time */
@@ -220,11 +208,8 @@ static void prepare_rest(struct side *s, enum turncred_alg alg) {
   char digest[16];
 
   prepare(s, TURNCRED_USE_REST, alg);
-  s->username_len =
-      (size_t)snprintf(s->username, sizeof(s->username), "%lld:alice", (long long)NOW + 1800);
-  must(turncred_rest_password(s->ws, &s->key, s->username, s->username_len, password) ==
-           TURNCRED_OK,
-       "rest password");
+  s->username_len = (size_t)snprintf(s->username, sizeof(s->username), "%lld:alice", (long long)NOW + 1800);
+  must(turncred_rest_password(s->ws, &s->key, s->username, s->username_len, password) == TURNCRED_OK, "rest password");
   snprintf(digest, sizeof(digest), "%s", turncred_alg_name(alg));
   keyed_mac(s, digest);
   s->message_len = s->username_len;
@@ -252,8 +237,7 @@ static double time_of(void (*run)(struct side *), struct side *s, long operation
     run(s);
   }
   clock_gettime(CLOCK_MONOTONIC, &b);
-  return ((double)(b.tv_sec - a.tv_sec) * 1e9 + (double)(b.tv_nsec - a.tv_nsec)) /
-         (double)operations;
+  return ((double)(b.tv_sec - a.tv_sec) * 1e9 + (double)(b.tv_nsec - a.tv_nsec)) / (double)operations;
 }
 
 static int ascending(const void *a, const void *b) {
@@ -265,8 +249,8 @@ static int ascending(const void *a, const void *b) {
 
 static double quantile(const double *sorted, int n, double q) { return sorted[(int)(q * (n - 1))]; }
 
-static void compare(const char *name, void (*ours)(struct side *), void (*bare)(struct side *),
-                    struct side *s, int rounds, long operations) {
+static void compare(const char *name, void (*ours)(struct side *), void (*bare)(struct side *), struct side *s,
+                    int rounds, long operations) {
   static double our_ns[ROUND_MAX];
   static double bare_ns[ROUND_MAX];
   static double ratio[ROUND_MAX];
@@ -292,14 +276,14 @@ static void compare(const char *name, void (*ours)(struct side *), void (*bare)(
   qsort(bare_ns, (size_t)rounds, sizeof(double), ascending);
   qsort(ratio, (size_t)rounds, sizeof(double), ascending);
   printf("%-22s %8.0f %8.0f %8.2f   %5.2f to %5.2f %11.2f\n", name, quantile(our_ns, rounds, 0.5),
-         quantile(bare_ns, rounds, 0.5), quantile(ratio, rounds, 0.5),
-         quantile(ratio, rounds, 0.25), quantile(ratio, rounds, 0.75), (double)before / 100);
+         quantile(bare_ns, rounds, 0.5), quantile(ratio, rounds, 0.5), quantile(ratio, rounds, 0.25),
+         quantile(ratio, rounds, 0.75), (double)before / 100);
   finish(s);
 }
 
 int main(int argc, char **argv) {
-  static const enum turncred_alg rest[] = {TURNCRED_HMAC_SHA1, TURNCRED_HMAC_SHA256,
-                                           TURNCRED_HMAC_SHA384, TURNCRED_HMAC_SHA512};
+  static const enum turncred_alg rest[] = {TURNCRED_HMAC_SHA1, TURNCRED_HMAC_SHA256, TURNCRED_HMAC_SHA384,
+                                           TURNCRED_HMAC_SHA512};
   int rounds = argc > 1 ? atoi(argv[1]) : 31;
   long operations = argc > 2 ? atol(argv[2]) : 50000;
   struct side s;
@@ -311,8 +295,7 @@ int main(int argc, char **argv) {
   }
   must(count_allocations(), "counting");
   printf("%s; %d rounds of %ld\n", OpenSSL_version(OPENSSL_VERSION), rounds, operations);
-  printf("%-22s %8s %8s %8s   %14s %11s\n", "verify", "ours ns", "bare ns", "ratio", "quartiles",
-         "allocations");
+  printf("%-22s %8s %8s %8s   %14s %11s\n", "verify", "ours ns", "bare ns", "ratio", "quartiles", "allocations");
   prepare_token(&s, TURNCRED_A256GCM);
   compare("token A256GCM", our_token, bare_gcm, &s, rounds, operations);
   prepare_token(&s, TURNCRED_A128GCM);

@@ -10,9 +10,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define MEDIA_OCTETS      160 /* 20 ms of G.711 */
-#define MEDIA_USEC        20000
-#define LINGER_USEC       500000
+#define MEDIA_OCTETS 160 /* 20 ms of G.711 */
+#define MEDIA_USEC 20000
+#define LINGER_USEC 500000
 #define KEEPALIVE_SECONDS 120 /* permissions last 300 s (RFC 8656 9) */
 
 struct call {
@@ -45,24 +45,27 @@ struct media {
 };
 
 static void keep(struct call *c, uint32_t lifetime) {
-  struct timeval tv = {.tv_sec =
-                           lifetime / 2 < KEEPALIVE_SECONDS ? lifetime / 2 : KEEPALIVE_SECONDS};
-  if (tv.tv_sec == 0)
+  struct timeval tv = {.tv_sec = lifetime / 2 < KEEPALIVE_SECONDS ? lifetime / 2 : KEEPALIVE_SECONDS};
+  if (tv.tv_sec == 0) {
     tv.tv_sec = 1;
+  }
   evtimer_add(&c->keepalive, &tv);
 }
 
 static void settle(struct call *c) {
-  if (c->settled)
+  if (c->settled) {
     return;
+  }
   c->settled = true;
-  if (++c->all->settled == c->all->count)
+  if (++c->all->settled == c->all->count) {
     c->all->ready(c->all->arg);
+  }
 }
 
 static void shut(struct call *c) {
-  if (!c->open)
+  if (!c->open) {
     return;
+  }
   c->open = false;
   load_client_close(&c->client);
   event_del(&c->peer_readable);
@@ -80,8 +83,9 @@ static void fail_call(struct call *c) {
 static void end_call(struct call *c) {
   struct load_calls *all = c->all;
   shut(c);
-  if (++all->ended == all->count)
+  if (++all->ended == all->count) {
     all->over(all->arg);
+  }
 }
 
 static void on_media(evutil_socket_t fd, short what, void *arg) {
@@ -94,8 +98,9 @@ static void on_media(evutil_socket_t fd, short what, void *arg) {
   c->sent++;
   c->all->net->stats.datagrams_sent++;
   if (stun_channel_data(LOAD_CHANNEL, media, sizeof(media), packet, sizeof(packet), &len) ||
-      send(c->client.fd, packet, len, MSG_DONTWAIT) < 0)
+      send(c->client.fd, packet, len, MSG_DONTWAIT) < 0) {
     c->all->net->stats.unreachable++; /* shows as a lost datagram */
+  }
 }
 
 static void on_data(struct load_client *client, const uint8_t *data, size_t len) {
@@ -110,8 +115,9 @@ static void on_data(struct load_client *client, const uint8_t *data, size_t len)
   c->received++;
   stats->datagrams_received++;
   samples_add_ns(&stats->rtt, load_now_ns() - head.stamp);
-  if (head.there && client->arrived_ns > head.turned_at)
+  if (head.there && client->arrived_ns > head.turned_at) {
     samples_add_ns(&stats->relay, head.there + (client->arrived_ns - head.turned_at));
+  }
 }
 
 /* The peer sends back whatever the relay brings. */
@@ -123,8 +129,9 @@ static void on_peer(evutil_socket_t fd, short what, void *arg) {
   for (int i = 0; i < 32; i++) {
     ssize_t n = load_receive(fd, data, sizeof(data), &from, &arrived);
     struct media head;
-    if (n < 0)
+    if (n < 0) {
       return;
+    }
     if ((size_t)n >= sizeof(head)) {
       memcpy(&head, data, sizeof(head));
       head.there = arrived > head.sent ? arrived - head.sent : 0;
@@ -160,8 +167,9 @@ static void on_success(struct call *c, enum load_step step, uint32_t lifetime) {
     load_client_request(&c->client, STEP_CHANNEL_BIND); /* also renews the permission */
     return;
   case STEP_CHANNEL_BIND:
-    if (c->established)
+    if (c->established) {
       return;
+    }
     c->established = true;
     c->all->net->stats.calls_established++;
     evtimer_add(&c->media, &period);
@@ -173,37 +181,39 @@ static void on_success(struct call *c, enum load_step step, uint32_t lifetime) {
   }
 }
 
-static void on_answer(struct load_client *client, enum load_step step,
-                      const struct load_answer *answer) {
+static void on_answer(struct load_client *client, enum load_step step, const struct load_answer *answer) {
   struct call *c = (struct call *)client;
   if (answer->kind == ANSWER_SUCCESS) {
     on_success(c, step, answer->lifetime);
     return;
   }
-  if (answer->kind == ANSWER_ERROR && step == STEP_CHALLENGE && answer->code == 401 &&
-      load_client_login(client)) {
+  if (answer->kind == ANSWER_ERROR && step == STEP_CHALLENGE && answer->code == 401 && load_client_login(client)) {
     load_client_request(client, STEP_ALLOCATE);
     return;
   }
-  if (answer->kind == ANSWER_ERROR)
+  if (answer->kind == ANSWER_ERROR) {
     load_client_count(client, step, answer->code);
+  }
   if (client->lifetime == 0) {
     client->net->stats.calls_failed++;
     end_call(c);
-  } else
+  } else {
     fail_call(c);
+  }
 }
 
 static bool open_peer(struct call *c) {
   struct sockaddr_in here;
   socklen_t len = sizeof(here);
   /* the address that the server sees this machine under; on loopback the server's own */
-  if (getsockname(c->client.fd, (struct sockaddr *)&here, &len) < 0)
+  if (getsockname(c->client.fd, (struct sockaddr *)&here, &len) < 0) {
     return false;
+  }
   here.sin_port = 0;
   c->peer_fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (c->peer_fd < 0)
+  if (c->peer_fd < 0) {
     return false;
+  }
   if (bind(c->peer_fd, (struct sockaddr *)&here, sizeof(here)) < 0 ||
       getsockname(c->peer_fd, (struct sockaddr *)&here, &len) < 0) {
     close(c->peer_fd);
@@ -215,8 +225,9 @@ static bool open_peer(struct call *c) {
 
 static bool start_call(struct call *c) {
   struct event_base *base = c->all->net->base;
-  if (!load_client_open(&c->client, c->all->net, on_answer, on_data))
+  if (!load_client_open(&c->client, c->all->net, on_answer, on_data)) {
     return false;
+  }
   if (!open_peer(c)) {
     load_client_close(&c->client);
     return false;
@@ -232,8 +243,7 @@ static bool start_call(struct call *c) {
   return true;
 }
 
-struct load_calls *load_calls_start(struct load_net *net, unsigned count, void (*ready)(void *arg),
-                                    void *arg) {
+struct load_calls *load_calls_start(struct load_net *net, unsigned count, void (*ready)(void *arg), void *arg) {
   struct load_calls *all = calloc(1, sizeof(*all));
   if (!all || !(all->call = calloc(count, sizeof(*all->call)))) {
     free(all);
@@ -259,8 +269,9 @@ static void on_linger(evutil_socket_t fd, short what, void *arg) {
   (void)fd, (void)what;
   for (unsigned i = 0; i < all->count; i++) {
     struct call *c = &all->call[i];
-    if (c->established && c->received == 0 && c->sent > 0)
+    if (c->established && c->received == 0 && c->sent > 0) {
       all->net->stats.calls_silent++;
+    }
     if (!c->open) {
       end_call(c);
       continue;
@@ -274,20 +285,23 @@ void load_calls_stop(struct load_calls *all, void (*over)(void *arg)) {
   struct timeval tv = {.tv_usec = LINGER_USEC};
   all->over = over;
   all->stopping = true;
-  for (unsigned i = 0; i < all->count; i++)
+  for (unsigned i = 0; i < all->count; i++) {
     if (all->call[i].open) {
       event_del(&all->call[i].media);
       event_del(&all->call[i].keepalive);
     }
+  }
   event_assign(&all->linger, all->net->base, -1, 0, on_linger, all);
   evtimer_add(&all->linger, &tv);
 }
 
 void load_calls_free(struct load_calls *all) {
-  if (!all)
+  if (!all) {
     return;
-  for (unsigned i = 0; i < all->count; i++)
+  }
+  for (unsigned i = 0; i < all->count; i++) {
     shut(&all->call[i]);
+  }
   free(all->call);
   free(all);
 }

@@ -23,10 +23,10 @@
 struct load_net {
   struct event_base *base;
   struct sockaddr_in server;
-  uint64_t source;    /* counts source addresses and ports */
-  uint32_t rto_ms;    /* first retransmission (RFC 8489 6.2.1: 500) */
-  unsigned max_sends; /* Rc: 7 */
-  unsigned last_wait; /* Rm: 16 times the first RTO after the last one */
+  uint64_t source;                                /* counts source addresses and ports */
+  uint32_t rto_ms;                                /* first retransmission (RFC 8489 6.2.1: 500) */
+  unsigned max_sends;                             /* Rc: 7 */
+  unsigned last_wait;                             /* Rm: 16 times the first RTO after the last one */
   bool expect[LOAD_CODE_MAX - LOAD_CODE_MIN + 1]; /* error codes that are no failure */
   struct load_source *creds;
   struct load_stats stats;
@@ -41,8 +41,7 @@ struct load_answer {
 
 struct load_client;
 /* May close the client. */
-typedef void load_answer_h(struct load_client *client, enum load_step step,
-                           const struct load_answer *answer);
+typedef void load_answer_h(struct load_client *client, enum load_step step, const struct load_answer *answer);
 /* A datagram that came through the channel. Must not close the client. */
 typedef void load_data_h(struct load_client *client, const uint8_t *data, size_t len);
 
@@ -78,8 +77,7 @@ ssize_t load_receive(int fd, void *buf, size_t cap, struct sockaddr_in *from, ui
 
 /* A socket on an address and port that this machine did not use before, if the server is on
  * loopback. False: no socket, or no credential. */
-bool load_client_open(struct load_client *client, struct load_net *net, load_answer_h *answer_h,
-                      load_data_h *data_h);
+bool load_client_open(struct load_client *client, struct load_net *net, load_answer_h *answer_h, load_data_h *data_h);
 void load_client_close(struct load_client *client);
 /* Sends the request and repeats it as RFC 8489 6.2.1 says; answer_h is called once. */
 void load_client_request(struct load_client *client, enum load_step step);

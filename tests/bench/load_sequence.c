@@ -17,8 +17,9 @@ static void start_due(struct load_sequences *s);
 
 static void check_finished(struct load_sequences *s) {
   struct load_stats *stats = &s->net->stats;
-  if (!s->stopping || s->in_flight > 0 || s->done)
+  if (!s->stopping || s->in_flight > 0 || s->done) {
     return;
+  }
   s->done = true;
   evtimer_del(&s->pacer);
   stats->seconds = (double)(load_now_ns() - s->begun_ns) / 1e9;
@@ -36,12 +37,14 @@ static void end(struct sequence *q) {
 
 static void on_allocated(struct sequence *q) {
   struct load_stats *stats = &q->all->net->stats;
-  if (q->client.wrong)
+  if (q->client.wrong) {
     stats->accepted_wrong++;
-  else
+  } else {
     samples_add_ns(&stats->login, load_now_ns() - q->login_ns);
-  if (q->login_utc_ns > stats->last_login_ns)
+  }
+  if (q->login_utc_ns > stats->last_login_ns) {
     stats->last_login_ns = q->login_utc_ns;
+  }
   q->client.lifetime = 0;
   load_client_request(&q->client, STEP_REFRESH);
 }
@@ -59,15 +62,14 @@ static void on_error(struct sequence *q, enum load_step step, unsigned code) {
     samples_add_ns(&stats->refusal, load_now_ns() - q->login_ns);
   } else {
     load_client_count(&q->client, step, code);
-    if (step == STEP_ALLOCATE &&
-        (stats->first_refusal_ns == 0 || q->login_utc_ns < stats->first_refusal_ns))
+    if (step == STEP_ALLOCATE && (stats->first_refusal_ns == 0 || q->login_utc_ns < stats->first_refusal_ns)) {
       stats->first_refusal_ns = q->login_utc_ns;
+    }
   }
   end(q);
 }
 
-static void on_answer(struct load_client *client, enum load_step step,
-                      const struct load_answer *answer) {
+static void on_answer(struct load_client *client, enum load_step step, const struct load_answer *answer) {
   struct sequence *q = (struct sequence *)client;
   struct load_stats *stats = &q->all->net->stats;
   if (answer->kind == ANSWER_ERROR) {
@@ -78,9 +80,9 @@ static void on_answer(struct load_client *client, enum load_step step,
     on_allocated(q);
     return;
   }
-  if (answer->kind == ANSWER_SUCCESS && step == STEP_CHALLENGE)
+  if (answer->kind == ANSWER_SUCCESS && step == STEP_CHALLENGE) {
     stats->accepted_wrong++; /* let in without any credential */
-  else if (answer->kind == ANSWER_SUCCESS && !client->wrong) {
+  } else if (answer->kind == ANSWER_SUCCESS && !client->wrong) {
     stats->completed++;
     samples_add_ns(&stats->sequence, load_now_ns() - q->due_ns);
   }
@@ -110,25 +112,29 @@ static bool start_one(struct load_sequences *s, uint64_t due_ns) {
   return true;
 }
 
-/* Starts the sequences that are due, as far as there is room. With a rate, a sequence that had to wait for room counts its
- * waiting, so that a slow server cannot hide behind a slow generator. */
+/* Starts the sequences that are due, as far as there is room. With a rate, a sequence that had to wait for room counts
+ * its waiting, so that a slow server cannot hide behind a slow generator. */
 static void start_due(struct load_sequences *s) {
   struct load_stats *stats = &s->net->stats;
   uint64_t now = load_now_ns();
   double elapsed = (double)(now - s->begun_ns) / 1e9;
-  if (s->seconds > 0 && elapsed >= s->seconds)
+  if (s->seconds > 0 && elapsed >= s->seconds) {
     s->stopping = true;
+  }
   while (!s->stopping && s->in_flight < s->concurrency) {
     uint64_t due_ns = now;
     if (s->rate > 0) {
       due_ns = s->begun_ns + (uint64_t)((double)stats->started / s->rate * 1e9);
-      if (due_ns > now)
+      if (due_ns > now) {
         break;
+      }
     }
-    if (!start_one(s, due_ns))
+    if (!start_one(s, due_ns)) {
       break; /* the pacer tries again */
-    if (s->count && stats->started >= s->count)
+    }
+    if (s->count && stats->started >= s->count) {
       s->stopping = true;
+    }
   }
 }
 
@@ -141,10 +147,12 @@ static void on_pace(evutil_socket_t fd, short what, void *arg) {
 
 void load_sequences_start(struct load_sequences *s) {
   double period = s->rate > 0 ? 1 / s->rate : 0.01;
-  if (period < 0.001)
+  if (period < 0.001) {
     period = 0.001;
-  if (period > 0.01)
+  }
+  if (period > 0.01) {
     period = 0.01;
+  }
   struct timeval tv = {.tv_usec = (suseconds_t)(period * 1e6)};
   s->begun_ns = load_now_ns();
   event_assign(&s->pacer, s->net->base, -1, EV_PERSIST, on_pace, s);

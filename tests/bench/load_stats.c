@@ -42,8 +42,9 @@ static uint32_t rank(const struct samples *s, uint64_t permille) {
 
 struct summary samples_summary(struct samples *s) {
   struct summary sum = {.count = s->count};
-  if (s->count == 0)
+  if (s->count == 0) {
     return sum;
+  }
   qsort(s->us, s->count, sizeof(*s->us), by_value);
   sum.p50 = rank(s, 500);
   sum.p90 = rank(s, 900);
@@ -60,37 +61,40 @@ const char *load_step_name(enum load_step step) {
 
 static uint64_t count_codes(const struct code_counts *codes) {
   uint64_t n = 0;
-  for (int step = 0; step < STEP_COUNT; step++)
-    for (int i = 0; i <= LOAD_CODE_MAX - LOAD_CODE_MIN; i++)
+  for (int step = 0; step < STEP_COUNT; step++) {
+    for (int i = 0; i <= LOAD_CODE_MAX - LOAD_CODE_MIN; i++) {
       n += codes->n[step][i];
+    }
+  }
   return n;
 }
 
 bool load_stats_ok(const struct load_stats *s) {
-  return count_codes(&s->unexpected) == 0 && s->lost == 0 && s->accepted_wrong == 0 &&
-         s->malformed == 0 && s->bad_integrity == 0 && s->not_started == 0 && s->too_long == 0 &&
-         s->calls_failed == 0 && s->calls_silent == 0;
+  return count_codes(&s->unexpected) == 0 && s->lost == 0 && s->accepted_wrong == 0 && s->malformed == 0 &&
+         s->bad_integrity == 0 && s->not_started == 0 && s->too_long == 0 && s->calls_failed == 0 &&
+         s->calls_silent == 0;
 }
 
 /* {"allocate 437": 5, ...} */
 static json_t *codes_json(const struct code_counts *codes) {
   json_t *object = json_object();
-  for (int step = 0; step < STEP_COUNT; step++)
+  for (int step = 0; step < STEP_COUNT; step++) {
     for (int i = 0; i <= LOAD_CODE_MAX - LOAD_CODE_MIN; i++) {
       char name[32];
-      if (codes->n[step][i] == 0)
+      if (codes->n[step][i] == 0) {
         continue;
+      }
       snprintf(name, sizeof(name), "%s %d", load_step_name(step), LOAD_CODE_MIN + i);
       json_object_set_new(object, name, json_integer((json_int_t)codes->n[step][i]));
     }
+  }
   return object;
 }
 
 static json_t *samples_json(struct samples *samples) {
   struct summary s = samples_summary(samples);
-  return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "count", (json_int_t)s.count, "p50",
-                   (json_int_t)s.p50, "p90", (json_int_t)s.p90, "p99", (json_int_t)s.p99, "p999",
-                   (json_int_t)s.p999, "max", (json_int_t)s.max);
+  return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "count", (json_int_t)s.count, "p50", (json_int_t)s.p50, "p90",
+                   (json_int_t)s.p90, "p99", (json_int_t)s.p99, "p999", (json_int_t)s.p999, "max", (json_int_t)s.max);
 }
 
 static double per_second(const struct load_stats *s) {
@@ -148,23 +152,25 @@ static void print_json(struct load_stats *s) {
 
 static void print_samples(const char *name, struct samples *samples) {
   struct summary s = samples_summary(samples);
-  if (s.count)
-    printf("%-10s %10zu %10u %10u %10u %10u %10u\n", name, s.count, s.p50, s.p90, s.p99, s.p999,
-           s.max);
+  if (s.count) {
+    printf("%-10s %10zu %10u %10u %10u %10u %10u\n", name, s.count, s.p50, s.p90, s.p99, s.p999, s.max);
+  }
 }
 
 static void print_count(const char *name, uint64_t n) {
-  if (n)
+  if (n) {
     printf("%-28s %10llu\n", name, (unsigned long long)n);
+  }
 }
 
 static void print_codes(const char *kind, const struct code_counts *codes) {
-  for (int step = 0; step < STEP_COUNT; step++)
+  for (int step = 0; step < STEP_COUNT; step++) {
     for (int i = 0; i <= LOAD_CODE_MAX - LOAD_CODE_MIN; i++) {
       char name[64];
       snprintf(name, sizeof(name), "%s %s %d", kind, load_step_name(step), LOAD_CODE_MIN + i);
       print_count(name, codes->n[step][i]);
     }
+  }
 }
 
 static void print_text(struct load_stats *s) {
@@ -191,8 +197,7 @@ static void print_text(struct load_stats *s) {
     print_count("datagrams sent", s->datagrams_sent);
     print_count("datagrams lost", s->datagrams_sent - s->datagrams_received);
   }
-  printf("%-10s %10s %10s %10s %10s %10s %10s\n", "us", "count", "p50", "p90", "p99", "p99.9",
-         "worst");
+  printf("%-10s %10s %10s %10s %10s %10s %10s\n", "us", "count", "p50", "p90", "p99", "p99.9", "worst");
   print_samples("sequence", &s->sequence);
   print_samples("login", &s->login);
   print_samples("refusal", &s->refusal);
@@ -202,10 +207,11 @@ static void print_text(struct load_stats *s) {
 }
 
 void load_stats_print(struct load_stats *stats, bool as_json) {
-  if (as_json)
+  if (as_json) {
     print_json(stats);
-  else
+  } else {
     print_text(stats);
+  }
 }
 
 void load_stats_clear(struct load_stats *stats) {

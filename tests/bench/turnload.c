@@ -89,14 +89,16 @@ static void parse_server(const char *value, struct sockaddr_in *out) {
   char host[INET_ADDRSTRLEN];
   const char *colon = strrchr(value, ':');
   size_t len = colon ? (size_t)(colon - value) : 0;
-  if (len == 0 || len >= sizeof(host))
+  if (len == 0 || len >= sizeof(host)) {
     die("server", value, "give an IPv4 address and a port, as 127.0.0.1:3478");
+  }
   memcpy(host, value, len);
   host[len] = '\0';
   out->sin_family = AF_INET;
   out->sin_port = htons((uint16_t)number("server", colon + 1, 1, 65535));
-  if (inet_pton(AF_INET, host, &out->sin_addr) != 1)
+  if (inet_pton(AF_INET, host, &out->sin_addr) != 1) {
     die("server", value, "give an IPv4 address and a port, as 127.0.0.1:3478");
+  }
 }
 
 enum option_id {
@@ -127,33 +129,32 @@ enum option_id {
   OPT_HELP
 };
 
-static const struct option options[] = {
-    {"server", required_argument, NULL, OPT_SERVER},
-    {"user", required_argument, NULL, OPT_USER},
-    {"password-file", required_argument, NULL, OPT_PASSWORD_FILE},
-    {"list", required_argument, NULL, OPT_LIST},
-    {"mint", required_argument, NULL, OPT_MINT},
-    {"key-file", required_argument, NULL, OPT_KEY_FILE},
-    {"kid", required_argument, NULL, OPT_KID},
-    {"server-name", required_argument, NULL, OPT_SERVER_NAME},
-    {"algorithm", required_argument, NULL, OPT_ALGORITHM},
-    {"derivation", required_argument, NULL, OPT_DERIVATION},
-    {"username-format", required_argument, NULL, OPT_USERNAME_FORMAT},
-    {"user-prefix", required_argument, NULL, OPT_USER_PREFIX},
-    {"users", required_argument, NULL, OPT_USERS},
-    {"ttl", required_argument, NULL, OPT_TTL},
-    {"rate", required_argument, NULL, OPT_RATE},
-    {"concurrency", required_argument, NULL, OPT_CONCURRENCY},
-    {"count", required_argument, NULL, OPT_COUNT},
-    {"seconds", required_argument, NULL, OPT_SECONDS},
-    {"wrong", required_argument, NULL, OPT_WRONG},
-    {"calls", required_argument, NULL, OPT_CALLS},
-    {"rto", required_argument, NULL, OPT_RTO},
-    {"expect", required_argument, NULL, OPT_EXPECT},
-    {"follow", no_argument, NULL, OPT_FOLLOW},
-    {"json", no_argument, NULL, OPT_JSON},
-    {"help", no_argument, NULL, OPT_HELP},
-    {NULL, 0, NULL, 0}};
+static const struct option options[] = {{"server", required_argument, NULL, OPT_SERVER},
+                                        {"user", required_argument, NULL, OPT_USER},
+                                        {"password-file", required_argument, NULL, OPT_PASSWORD_FILE},
+                                        {"list", required_argument, NULL, OPT_LIST},
+                                        {"mint", required_argument, NULL, OPT_MINT},
+                                        {"key-file", required_argument, NULL, OPT_KEY_FILE},
+                                        {"kid", required_argument, NULL, OPT_KID},
+                                        {"server-name", required_argument, NULL, OPT_SERVER_NAME},
+                                        {"algorithm", required_argument, NULL, OPT_ALGORITHM},
+                                        {"derivation", required_argument, NULL, OPT_DERIVATION},
+                                        {"username-format", required_argument, NULL, OPT_USERNAME_FORMAT},
+                                        {"user-prefix", required_argument, NULL, OPT_USER_PREFIX},
+                                        {"users", required_argument, NULL, OPT_USERS},
+                                        {"ttl", required_argument, NULL, OPT_TTL},
+                                        {"rate", required_argument, NULL, OPT_RATE},
+                                        {"concurrency", required_argument, NULL, OPT_CONCURRENCY},
+                                        {"count", required_argument, NULL, OPT_COUNT},
+                                        {"seconds", required_argument, NULL, OPT_SECONDS},
+                                        {"wrong", required_argument, NULL, OPT_WRONG},
+                                        {"calls", required_argument, NULL, OPT_CALLS},
+                                        {"rto", required_argument, NULL, OPT_RTO},
+                                        {"expect", required_argument, NULL, OPT_EXPECT},
+                                        {"follow", no_argument, NULL, OPT_FOLLOW},
+                                        {"json", no_argument, NULL, OPT_JSON},
+                                        {"help", no_argument, NULL, OPT_HELP},
+                                        {NULL, 0, NULL, 0}};
 
 static void set_credential_option(struct load_source_options *o, int id, const char *value) {
   switch (id) {
@@ -227,8 +228,7 @@ static void set_load_option(struct run *run, int id, const char *value) {
     run->net.rto_ms = (uint32_t)number("rto", value, 10, 60000);
     break;
   default:
-    run->net.expect[(int)number("expect", value, LOAD_CODE_MIN, LOAD_CODE_MAX) - LOAD_CODE_MIN] =
-        true;
+    run->net.expect[(int)number("expect", value, LOAD_CODE_MIN, LOAD_CODE_MAX) - LOAD_CODE_MIN] = true;
   }
 }
 
@@ -238,33 +238,36 @@ static void parse_options(struct run *run, int argc, char **argv) {
     if (id == OPT_HELP) {
       fputs(usage, stdout);
       exit(0);
-    } else if (id == OPT_JSON)
+    } else if (id == OPT_JSON) {
       run->json = true;
-    else if (id == OPT_FOLLOW)
+    } else if (id == OPT_FOLLOW) {
       run->source.follow = true;
-    else if (id >= OPT_USER && id <= OPT_TTL)
+    } else if (id >= OPT_USER && id <= OPT_TTL) {
       set_credential_option(&run->source, id, optarg);
-    else if (id >= OPT_SERVER && id <= OPT_EXPECT)
+    } else if (id >= OPT_SERVER && id <= OPT_EXPECT) {
       set_load_option(run, id, optarg);
-    else
+    } else {
       exit(2); /* getopt has said why */
+    }
   }
   struct load_sequences *s = &run->sequences;
   const char *problem = NULL;
-  if (optind < argc)
+  if (optind < argc) {
     problem = "arguments without an option are not understood";
-  else if (run->net.server.sin_port == 0)
+  } else if (run->net.server.sin_port == 0) {
     problem = "--server is missing";
-  else if (s->count == 0 && s->seconds <= 0)
+  } else if (s->count == 0 && s->seconds <= 0) {
     problem = "say how long: --count or --seconds";
-  else if (run->no_sequences && run->call_count == 0)
+  } else if (run->no_sequences && run->call_count == 0) {
     problem = "--count 0 leaves nothing to do without --calls";
+  }
   if (problem) {
     fprintf(stderr, "turnload: %s; see --help\n", problem);
     exit(2);
   }
-  if (s->concurrency == 0)
+  if (s->concurrency == 0) {
     s->concurrency = s->rate > 0 ? 4096 : 16;
+  }
 }
 
 /* --- the course of a run ------------------------------------------------------------------ */
@@ -276,10 +279,11 @@ static void on_over(void *arg) {
 
 static void end_calls(void *arg) {
   struct run *run = arg;
-  if (run->calls)
+  if (run->calls) {
     load_calls_stop(run->calls, on_over);
-  else
+  } else {
     on_over(run);
+  }
 }
 
 static void on_call_time(evutil_socket_t fd, short what, void *arg) {
@@ -294,8 +298,7 @@ static void start_sequences(void *arg) {
     return;
   }
   double seconds = run->stopping ? 0 : run->sequences.seconds;
-  struct timeval tv = {.tv_sec = (time_t)seconds,
-                       .tv_usec = (suseconds_t)((seconds - (double)(time_t)seconds) * 1e6)};
+  struct timeval tv = {.tv_sec = (time_t)seconds, .tv_usec = (suseconds_t)((seconds - (double)(time_t)seconds) * 1e6)};
   evtimer_add(&run->call_timer, &tv);
 }
 
@@ -303,13 +306,15 @@ static void on_signal(evutil_socket_t fd, short what, void *arg) {
   struct run *run = arg;
   struct timeval now = {0};
   (void)fd, (void)what;
-  if (run->stopping)
+  if (run->stopping) {
     return;
+  }
   run->stopping = true;
-  if (run->sequences.begun_ns)
+  if (run->sequences.begun_ns) {
     load_sequences_stop(&run->sequences);
-  else if (evtimer_pending(&run->call_timer, NULL))
+  } else if (evtimer_pending(&run->call_timer, NULL)) {
     evtimer_add(&run->call_timer, &now);
+  }
 }
 
 #define LAG_PERIOD_NS 10000000u
@@ -319,8 +324,9 @@ static void on_lag(evutil_socket_t fd, short what, void *arg) {
   struct run *run = arg;
   uint64_t now = load_now_ns();
   (void)fd, (void)what;
-  if (now > run->lag_due_ns && now - run->lag_due_ns > run->net.stats.loop_lag_ns)
+  if (now > run->lag_due_ns && now - run->lag_due_ns > run->net.stats.loop_lag_ns) {
     run->net.stats.loop_lag_ns = now - run->lag_due_ns;
+  }
   run->lag_due_ns = now + LAG_PERIOD_NS;
   evtimer_add(&run->lag_timer, &(struct timeval){.tv_usec = LAG_PERIOD_NS / 1000});
 }
@@ -335,11 +341,13 @@ static void raise_file_limit(void) {
 
 static int run_all(struct run *run) {
   struct event_config *config = event_config_new();
-  if (config)
+  if (config) {
     event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER); /* round trips below 1 ms */
+  }
   run->net.base = config ? event_base_new_with_config(config) : NULL;
-  if (config)
+  if (config) {
     event_config_free(config);
+  }
   if (!run->net.base) {
     fputs("turnload: libevent cannot start\n", stderr);
     return 2;
@@ -353,9 +361,9 @@ static int run_all(struct run *run) {
   event_add(&run->sigterm, NULL);
   run->lag_due_ns = load_now_ns();
   on_lag(-1, 0, run);
-  if (run->call_count == 0)
+  if (run->call_count == 0) {
     start_sequences(run);
-  else if (!(run->calls = load_calls_start(&run->net, run->call_count, start_sequences, run))) {
+  } else if (!(run->calls = load_calls_start(&run->net, run->call_count, start_sequences, run))) {
     fputs("turnload: no memory or sockets for the calls; see ulimit -n\n", stderr);
     return 2;
   }
@@ -381,11 +389,13 @@ int main(int argc, char **argv) {
   run.sequences.finished = end_calls;
   run.sequences.arg = &run;
   int result = run_all(&run);
-  if (result != 2)
+  if (result != 2) {
     load_stats_print(&run.net.stats, run.json);
+  }
   load_calls_free(run.calls);
-  if (run.net.base)
+  if (run.net.base) {
     event_base_free(run.net.base);
+  }
   load_source_free(run.net.creds);
   load_stats_clear(&run.net.stats);
   return result;

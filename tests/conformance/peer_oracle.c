@@ -22,8 +22,9 @@ void auth_report_line(TURN_LOG_LEVEL level, const char *line) {
 }
 
 static int read_address(const char *text, ioa_addr *addr) {
-  if (!make_ioa_addr((const uint8_t *)text, 0, addr))
+  if (!make_ioa_addr((const uint8_t *)text, 0, addr)) {
     return 0;
+  }
   fprintf(stderr, "not an address: %s\n", text);
   return -1;
 }
@@ -32,15 +33,18 @@ static int answer(const char *word, char text[3][64]) {
   ioa_addr addr, min, max;
   ioa_addr_range range;
   if (!strcmp(word, "range")) {
-    if (read_address(text[0], &min) || read_address(text[1], &max) || read_address(text[2], &addr))
+    if (read_address(text[0], &min) || read_address(text[1], &max) || read_address(text[2], &addr)) {
       return -1;
+    }
     ioa_addr_range_set(&range, &min, &max);
     return ioa_addr_in_range(&range, &addr);
   }
-  if (read_address(text[0], &addr))
+  if (read_address(text[0], &addr)) {
     return -1;
-  if (!strcmp(word, "deny"))
+  }
+  if (!strcmp(word, "deny")) {
     return auth_deny_peer(&addr.ss) == 0;
+  }
   return auth_denied_peer(&addr);
 }
 
@@ -50,8 +54,9 @@ int main(void) {
   while (fgets(line, sizeof(line), stdin)) {
     int n = sscanf(line, "%15s %63s %63s %63s", word, text[0], text[1], text[2]);
     int ret = n == (strcmp(word, "range") ? 2 : 4) ? answer(word, text) : -1;
-    if (ret < 0)
+    if (ret < 0) {
       return 1;
+    }
     denied += !strcmp(word, "peer") && ret;
     printf("%d\n", ret);
   }

@@ -12,19 +12,18 @@
 
 #include "client/ns_turn_msg.h"
 
-static const uint8_t message[] = {
-    0x00, 0x09, 0x00, 0x54, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
-    // USERNAME "abc", padded
-    0x00, 0x06, 0x00, 0x03, 'a', 'b', 'c', 0,
-    // CHANNEL-NUMBER 0x4001, REQUESTED-ADDRESS-FAMILY IPv6, RESPONSE-PORT 9, bandwidth 5
-    0x00, 0x0c, 0x00, 0x04, 0x40, 0x01, 0, 0, 0x00, 0x17, 0x00, 0x04, 2, 0, 0, 0, 0x00, 0x27, 0x00,
-    0x04, 0, 9, 0, 0, 0x80, 0x10, 0x00, 0x04, 0, 0, 0, 5,
-    // XOR-PEER-ADDRESS 192.0.2.1:32853
-    0x00, 0x12, 0x00, 0x08, 0, 1, 0xa1, 0x47, 0xe1, 0x12, 0xa6, 0x43,
-    // MAPPED-ADDRESS [::1]:9
-    0x00, 0x01, 0x00, 0x14, 0, 2, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1,
-    // FINGERPRINT, which is wrong
-    0x80, 0x28, 0x00, 0x04, 1, 2, 3, 4};
+static const uint8_t message[] = {0x00, 0x09, 0x00, 0x54, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
+                                  // USERNAME "abc", padded
+                                  0x00, 0x06, 0x00, 0x03, 'a', 'b', 'c', 0,
+                                  // CHANNEL-NUMBER 0x4001, REQUESTED-ADDRESS-FAMILY IPv6, RESPONSE-PORT 9, bandwidth 5
+                                  0x00, 0x0c, 0x00, 0x04, 0x40, 0x01, 0, 0, 0x00, 0x17, 0x00, 0x04, 2, 0, 0, 0, 0x00,
+                                  0x27, 0x00, 0x04, 0, 9, 0, 0, 0x80, 0x10, 0x00, 0x04, 0, 0, 0, 5,
+                                  // XOR-PEER-ADDRESS 192.0.2.1:32853
+                                  0x00, 0x12, 0x00, 0x08, 0, 1, 0xa1, 0x47, 0xe1, 0x12, 0xa6, 0x43,
+                                  // MAPPED-ADDRESS [::1]:9
+                                  0x00, 0x01, 0x00, 0x14, 0, 2, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1,
+                                  // FINGERPRINT, which is wrong
+                                  0x80, 0x28, 0x00, 0x04, 1, 2, 3, 4};
 
 static const uint8_t channel_data[] = {0x40, 0x01, 0x00, 0x05, 'h', 'e', 'l', 'l', 'o', 0, 0, 0};
 
@@ -69,14 +68,10 @@ static void read_attributes(const uint8_t *m) {
   EXPECT(stun_attr_get_bandwidth(attribute(m, STUN_ATTRIBUTE_NEW_BANDWIDTH)), 5 << 7);
   memset(&peer, 0, sizeof(peer));
   memset(&mapped, 0, sizeof(mapped));
-  EXPECT(stun_attr_get_first_addr_str(m, sizeof(message), STUN_ATTRIBUTE_XOR_PEER_ADDRESS, &peer,
-                                      NULL),
-         0);
+  EXPECT(stun_attr_get_first_addr_str(m, sizeof(message), STUN_ATTRIBUTE_XOR_PEER_ADDRESS, &peer, NULL), 0);
   EXPECT(nswap16(peer.s4.sin_port), 32853);
   EXPECT(nswap32(peer.s4.sin_addr.s_addr), 0xc0000201);
-  EXPECT(stun_attr_get_first_addr_str(m, sizeof(message), STUN_ATTRIBUTE_MAPPED_ADDRESS, &mapped,
-                                      NULL),
-         0);
+  EXPECT(stun_attr_get_first_addr_str(m, sizeof(message), STUN_ATTRIBUTE_MAPPED_ADDRESS, &mapped, NULL), 0);
   EXPECT(nswap16(mapped.s6.sin6_port), 9);
   EXPECT(mapped.s6.sin6_addr.s6_addr[15], 1);
 }

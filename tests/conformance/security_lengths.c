@@ -17,9 +17,9 @@
 static unsigned wrong;
 
 static void expect(const char *what, const uint8_t *buf, size_t size, long got, long want) {
-  if (got != want && wrong++ < 10)
-    printf("%s: %02x%02x%02x%02x in %zu octets: %ld, not %ld\n", what, buf[0], buf[1], buf[2],
-           buf[3], size, got, want);
+  if (got != want && wrong++ < 10) {
+    printf("%s: %02x%02x%02x%02x in %zu octets: %ld, not %ld\n", what, buf[0], buf[1], buf[2], buf[3], size, got, want);
+  }
 }
 
 static long rounded(long n) { return (n + 3) / 4 * 4; }
@@ -27,10 +27,11 @@ static long rounded(long n) { return (n + 3) / 4 * 4; }
 // octets of the frame at the beginning of a stream, -1 if it is not whole
 static long frame(unsigned type, long length, long size, int padding) {
   long total = -1;
-  if (type >= 0x4000 && type <= 0x7fff && size >= 4)
+  if (type >= 0x4000 && type <= 0x7fff && size >= 4) {
     total = padding ? rounded(length + 4) : length + 4;
-  else if (type < 0x4000 && size >= 20 && length % 4 == 0)
+  } else if (type < 0x4000 && size >= 20 && length % 4 == 0) {
     total = length + 20;
+  }
   return total > size ? -1 : total;
 }
 
@@ -39,8 +40,9 @@ static void message_length(uint8_t *buf, unsigned type, long length, size_t size
     size_t octets = 0;
     long got = stun_get_message_len_str(buf, size, padding, &octets);
     expect("message", buf, size, got, frame(type, length, (long)size, padding));
-    if (got >= 0)
+    if (got >= 0) {
       expect("of it", buf, size, (long)octets, type < 0x4000 ? length + 20 : length + 4);
+    }
   }
 }
 
@@ -64,8 +66,9 @@ static void try_sizes(uint8_t *buf, size_t room, unsigned type, long length) {
                         length + 19, length + 20, length + 24, 65507,      65535,
                         65540,       65560};
   for (size_t at = 0; at < sizeof(sizes) / sizeof(*sizes); at++) {
-    if (sizes[at] < 4 || sizes[at] > (long)room)
+    if (sizes[at] < 4 || sizes[at] > (long)room) {
       continue;
+    }
     message_length(buf, type, length, (size_t)sizes[at]);
     channel_data(buf, type, length, (size_t)sizes[at]);
   }

@@ -19,13 +19,16 @@ static void ask(const struct stun_message *msg) {
   unsigned code = 0;
   static const uint8_t key[20] = {1, 2, 3};
   stun_get_xor_address(msg, STUN_XOR_MAPPED_ADDRESS, &addr, &len);
-  if (!stun_get_xor_address(msg, STUN_XOR_RELAYED_ADDRESS, &addr, &len))
+  if (!stun_get_xor_address(msg, STUN_XOR_RELAYED_ADDRESS, &addr, &len)) {
     stun_address_text((struct sockaddr *)&addr, text, sizeof text);
+  }
   stun_get_u32(msg, STUN_LIFETIME, &value);
-  if (!stun_get_error(msg, &code, small, sizeof small) && (code < 300 || code > 699))
+  if (!stun_get_error(msg, &code, small, sizeof small) && (code < 300 || code > 699)) {
     abort();
-  if (!stun_get_text(msg, STUN_REALM, text, sizeof text) && strlen(text) >= sizeof text)
+  }
+  if (!stun_get_text(msg, STUN_REALM, text, sizeof text) && strlen(text) >= sizeof text) {
     abort();
+  }
   stun_get_text(msg, STUN_NONCE, small, sizeof small);
   stun_check_integrity(msg, key, sizeof key);
   stun_check_integrity_sha256(msg, key, sizeof key);
@@ -38,19 +41,24 @@ static void rewrite(const struct stun_message *msg) {
   struct stun_attr attr, again;
   struct stun_message copy;
   size_t offset = 0, other = 0;
-  if (!buf)
+  if (!buf) {
     abort();
+  }
   stun_begin(&w, buf, msg->len, msg->cls, msg->method, msg->transaction_id);
-  while (stun_next(msg, &offset, &attr))
+  while (stun_next(msg, &offset, &attr)) {
     stun_add(&w, attr.type, attr.value, attr.len);
+  }
   if (w.err || w.len != msg->len || stun_parse(buf, w.len, &copy) || copy.cls != msg->cls ||
-      copy.method != msg->method)
+      copy.method != msg->method) {
     abort();
+  }
   offset = 0;
-  while (stun_next(msg, &offset, &attr))
+  while (stun_next(msg, &offset, &attr)) {
     if (!stun_next(&copy, &other, &again) || again.type != attr.type || again.len != attr.len ||
-        (attr.len && memcmp(again.value, attr.value, attr.len) != 0))
+        (attr.len && memcmp(again.value, attr.value, attr.len) != 0)) {
       abort();
+    }
+  }
   free(buf);
 }
 
@@ -62,21 +70,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   uint16_t channel = 0;
   const uint8_t *payload = NULL;
   size_t len = 0;
-  if (!octets)
+  if (!octets) {
     abort();
-  if (size)
+  }
+  if (size) {
     memcpy(octets, data, size);
+  }
   size_t frame = stun_frame_size(octets, size);
   if (!stun_parse(octets, size, &msg)) {
-    if (frame != size)
+    if (frame != size) {
       abort();
+    }
     ask(&msg);
     rewrite(&msg);
   }
   if (!stun_parse_channel_data(octets, size, &channel, &payload, &len) &&
-      (channel < STUN_CHANNEL_MIN || channel > STUN_CHANNEL_MAX || payload != octets + 4 ||
-       len > size - 4))
+      (channel < STUN_CHANNEL_MIN || channel > STUN_CHANNEL_MAX || payload != octets + 4 || len > size - 4)) {
     abort();
+  }
   free(octets);
   return 0;
 }

@@ -11,8 +11,7 @@
 
 #include <stdlib.h>
 
-static const enum turncred_alg algs[] = {TURNCRED_A256GCM, TURNCRED_A128GCM,
-                                         TURNCRED_A256CBC_HS512};
+static const enum turncred_alg algs[] = {TURNCRED_A256GCM, TURNCRED_A128GCM, TURNCRED_A256CBC_HS512};
 
 static void check(const struct turncred_token *token, enum turncred_err err) {
   uint8_t key[20];
@@ -50,12 +49,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (ws == NULL) {
     ws = turncred_ws_new(1);
     for (i = 0; i < TC_COUNT(keys); i++) {
-      enum turncred_derivation d =
-          i % 2 == 0 ? TURNCRED_DERIVATION_NONE : TURNCRED_DERIVATION_HKDF_SHA256;
+      enum turncred_derivation d = i % 2 == 0 ? TURNCRED_DERIVATION_NONE : TURNCRED_DERIVATION_HKDF_SHA256;
 
       if (turncred_key_init(&keys[i], TURNCRED_USE_TOKEN, algs[i / 2], d, k,
-                            turncred_key_length(TURNCRED_USE_TOKEN, algs[i / 2], d)) !=
-          TURNCRED_OK) {
+                            turncred_key_length(TURNCRED_USE_TOKEN, algs[i / 2], d)) != TURNCRED_OK) {
         abort();
       }
       keys[i].allow_zero_iv = i % 2;
@@ -82,8 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (!tc_aead_seal(&a, data, size, raw + 2 + a.nonce_len)) {
     abort();
   }
-  check(&token,
-        turncred_token_decode(ws, key, "turn.example", raw,
-                              2 + a.nonce_len + tc_aead_sealed_len(key->alg, size), &token));
+  check(&token, turncred_token_decode(ws, key, "turn.example", raw,
+                                      2 + a.nonce_len + tc_aead_sealed_len(key->alg, size), &token));
   return 0;
 }

@@ -17,14 +17,14 @@ static void try_format(const char *in, size_t size, enum turncred_username_forma
   if (err == TURNCRED_BAD_USERNAME) {
     return;
   }
-  if (err != TURNCRED_OK || u.user_id < in || u.user_id + u.user_id_len > in + size ||
-      u.user_id_len < 1 || u.user_id_len > TURNCRED_USER_ID_MAX || u.expiry < 1) {
+  if (err != TURNCRED_OK || u.user_id < in || u.user_id + u.user_id_len > in + size || u.user_id_len < 1 ||
+      u.user_id_len > TURNCRED_USER_ID_MAX || u.expiry < 1) {
     abort();
   }
   memcpy(id, u.user_id, u.user_id_len);
   id[u.user_id_len] = '\0';
-  if (turncred_username_format(id, u.expiry, format, again, sizeof(again)) != TURNCRED_OK ||
-      strlen(again) != size || memcmp(again, in, size) != 0) {
+  if (turncred_username_format(id, u.expiry, format, again, sizeof(again)) != TURNCRED_OK || strlen(again) != size ||
+      memcmp(again, in, size) != 0) {
     abort();
   }
 }

@@ -79,8 +79,7 @@ static uint64_t monotonic_ms(void) {
 }
 
 /* MESSAGE-INTEGRITY is the last attribute here: the header's length is right as it stands. */
-static int host_check_integrity(const struct coturn_auth_request *request, const uint8_t *key,
-                                size_t key_len) {
+static int host_check_integrity(const struct coturn_auth_request *request, const uint8_t *key, size_t key_len) {
   uint8_t mac[20];
   unsigned int len = sizeof mac;
   int was = counting;
@@ -90,8 +89,7 @@ static int host_check_integrity(const struct coturn_auth_request *request, const
   return CRYPTO_memcmp(mac, request->message + request->message_len - 20, 20) == 0;
 }
 static int host_complete(const struct coturn_auth_handle *handle, enum coturn_auth_verdict verdict,
-                         const struct coturn_auth_grant *grant,
-                         const struct coturn_auth_denial *denial) {
+                         const struct coturn_auth_grant *grant, const struct coturn_auth_denial *denial) {
   (void)handle, (void)verdict, (void)grant, (void)denial;
   return -1; /* the module never postpones */
 }
@@ -106,14 +104,16 @@ static int host_deny_peer(const struct sockaddr *addr) {
 static struct coturn_auth_counter counters[512];
 static size_t counter_count;
 static int host_register_counter(const struct coturn_auth_counter *counter) {
-  if (counter_count == 512)
+  if (counter_count == 512) {
     return -1;
+  }
   counters[counter_count++] = *counter;
   return 0;
 }
 static void host_visit_counters(coturn_auth_counter_fn fn, void *arg) {
-  for (size_t i = 0; i < counter_count; i++)
+  for (size_t i = 0; i < counter_count; i++) {
     fn(&counters[i], __atomic_load_n(counters[i].value, __ATOMIC_RELAXED), arg);
+  }
 }
 
 static const struct coturn_auth_host host = {
@@ -134,8 +134,9 @@ static const struct coturn_auth_host host = {
 static size_t from_hex(const char *hex, uint8_t *out, size_t cap) {
   size_t n = 0;
   unsigned int octet;
-  while (n < cap && hex && sscanf(hex + 2 * n, "%2x", &octet) == 1)
+  while (n < cap && hex && sscanf(hex + 2 * n, "%2x", &octet) == 1) {
     out[n++] = (uint8_t)octet;
+  }
   return n;
 }
 
@@ -154,8 +155,7 @@ static size_t build(uint8_t *message, const char *username, const uint8_t *key, 
   return at + 24;
 }
 
-static void show_grant(const struct coturn_auth_module *module, void *state,
-                       const struct coturn_auth_request *asked,
+static void show_grant(const struct coturn_auth_module *module, void *state, const struct coturn_auth_request *asked,
                        const struct coturn_auth_grant *grant) {
   static uint64_t sessions;
   struct coturn_auth_session session = {.header = COTURN_AUTH_HEADER(struct coturn_auth_session),
@@ -169,11 +169,12 @@ static void show_grant(const struct coturn_auth_module *module, void *state,
   int bound = verified ? module->session_bound(state, &session) : 0;
   printf(" integrity=%d bound=%s session=%llu key_len=%u expires=%lld policy=%u grace=%u quota=%s "
          "display=%s user_quota=%u max_bps=%llu identity=",
-         verified, reason_names[bound], (unsigned long long)sessions, grant->key_len,
-         (long long)grant->expires, grant->expiry_policy, grant->grace_seconds, grant->quota_name,
-         grant->display_name, grant->user_quota, (unsigned long long)grant->max_bps);
-  for (uint32_t i = 0; i < grant->identity_len; i++)
+         verified, reason_names[bound], (unsigned long long)sessions, grant->key_len, (long long)grant->expires,
+         grant->expiry_policy, grant->grace_seconds, grant->quota_name, grant->display_name, grant->user_quota,
+         (unsigned long long)grant->max_bps);
+  for (uint32_t i = 0; i < grant->identity_len; i++) {
     printf("%02x", grant->identity[i]);
+  }
 }
 
 static struct coturn_auth_request request; /* the last one */
@@ -191,8 +192,7 @@ struct stress {
 };
 
 static void end_session(const struct stress *s, uint64_t session) {
-  struct coturn_auth_session_end end = {.header =
-                                            COTURN_AUTH_HEADER(struct coturn_auth_session_end),
+  struct coturn_auth_session_end end = {.header = COTURN_AUTH_HEADER(struct coturn_auth_session_end),
                                         .session = session,
                                         .display_name = "",
                                         .realm = request.realm};
@@ -203,14 +203,12 @@ static void stress_once(struct stress *s, uint64_t session) {
   struct coturn_auth_request again = request;
   struct coturn_auth_grant grant = {.header = COTURN_AUTH_HEADER(struct coturn_auth_grant)};
   struct coturn_auth_denial denial = {.header = COTURN_AUTH_HEADER(struct coturn_auth_denial)};
-  struct coturn_auth_challenge_request asked = {
-      .header = COTURN_AUTH_HEADER(struct coturn_auth_challenge_request),
-      .realm = request.realm,
-      .origin = "https://app.example:443",
-      .client_addr = request.client_addr,
-      .local_addr = request.local_addr};
-  struct coturn_auth_challenge challenge = {.header =
-                                                COTURN_AUTH_HEADER(struct coturn_auth_challenge)};
+  struct coturn_auth_challenge_request asked = {.header = COTURN_AUTH_HEADER(struct coturn_auth_challenge_request),
+                                                .realm = request.realm,
+                                                .origin = "https://app.example:443",
+                                                .client_addr = request.client_addr,
+                                                .local_addr = request.local_addr};
+  struct coturn_auth_challenge challenge = {.header = COTURN_AUTH_HEADER(struct coturn_auth_challenge)};
   s->challenged += s->module->challenge(s->state, &asked, &challenge) == COTURN_AUTH_GRANTED;
   again.session = session;
   if (s->module->authenticate(s->state, &again, &grant, &denial) != COTURN_AUTH_GRANTED) {
@@ -230,29 +228,32 @@ static void stress_once(struct stress *s, uint64_t session) {
     return;
   }
   s->bound++;
-  if (session % 4) /* the others live on: bound anew, closed by a revocation, ended at last */
+  if (session % 4) { /* the others live on: bound anew, closed by a revocation, ended at last */
     end_session(s, session);
+  }
 }
 
 static void *stress_thread(void *arg) {
   struct stress *s = arg;
   uint64_t first = (uint64_t)s->number * 1000000;
-  for (uint64_t i = 0; monotonic_ms() < s->until_ms; i++)
+  for (uint64_t i = 0; monotonic_ms() < s->until_ms; i++) {
     stress_once(s, first + i % 4000);
-  for (uint64_t i = 0; i < 4000; i++)
+  }
+  for (uint64_t i = 0; i < 4000; i++) {
     end_session(s, first + i);
+  }
   return NULL;
 }
 
-static void stress(const struct coturn_auth_module *module, void *state, unsigned threads,
-                   unsigned ms) {
+static void stress(const struct coturn_auth_module *module, void *state, unsigned threads, unsigned ms) {
   struct stress all[THREADS_MAX] = {0}, sum = {0};
   pthread_t id[THREADS_MAX];
   for (unsigned i = 0; i < threads; i++) {
     all[i] = (struct stress){.module = module, .state = state, .number = i + 1};
     all[i].until_ms = monotonic_ms() + ms;
-    if (pthread_create(&id[i], NULL, stress_thread, &all[i]))
+    if (pthread_create(&id[i], NULL, stress_thread, &all[i])) {
       exit(1);
+    }
   }
   for (unsigned i = 0; i < threads; i++) {
     pthread_join(id[i], NULL);
@@ -262,14 +263,13 @@ static void stress(const struct coturn_auth_module *module, void *state, unsigne
     sum.refused += all[i].refused;
     sum.challenged += all[i].challenged;
   }
-  printf("stress granted=%lu denied=%lu bound=%lu refused=%lu challenged=%lu\n", sum.granted,
-         sum.denied, sum.bound, sum.refused, sum.challenged);
+  printf("stress granted=%lu denied=%lu bound=%lu refused=%lu challenged=%lu\n", sum.granted, sum.denied, sum.bound,
+         sum.refused, sum.challenged);
   fflush(stdout);
 }
 
-static void ask(const struct coturn_auth_module *module, void *state, long repeat,
-                const char *realm, const char *username, const char *key_hex,
-                const char *token_hex) {
+static void ask(const struct coturn_auth_module *module, void *state, long repeat, const char *realm,
+                const char *username, const char *key_hex, const char *token_hex) {
   static const char *const verdicts[] = {"declined", "granted", "denied", "pending"};
   static uint8_t message[2048], token[1024]; /* stress uses them again */
   static struct sockaddr_in client;
@@ -312,11 +312,12 @@ static void ask(const struct coturn_auth_module *module, void *state, long repea
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
   double ns = (double)(end.tv_sec - start.tv_sec) * 1e9 + (double)(end.tv_nsec - start.tv_nsec);
   printf("%s ns=%.0f allocations=%lu", verdicts[verdict], ns / (double)repeat, allocations);
-  if (verdict == COTURN_AUTH_GRANTED)
+  if (verdict == COTURN_AUTH_GRANTED) {
     show_grant(module, state, &request, &grant);
-  if (verdict == COTURN_AUTH_DENIED)
-    printf(" code=%u reason=%s display=%s", denial.error_code, reason_names[denial.reason],
-           denial.display_name);
+  }
+  if (verdict == COTURN_AUTH_DENIED) {
+    printf(" code=%u reason=%s display=%s", denial.error_code, reason_names[denial.reason], denial.display_name);
+  }
   printf("\n");
   fflush(stdout);
 }
@@ -328,9 +329,10 @@ static void emit(const char *key, const char *value, void *arg) {
 
 static void emit_counter(const struct coturn_auth_counter *counter, uint64_t value, void *arg) {
   (void)arg;
-  if (value || counter->is_gauge)
-    printf("%s%s%s: %llu\n", counter->name, counter->label ? "/" : "",
-           counter->label ? counter->label_value : "", (unsigned long long)value);
+  if (value || counter->is_gauge) {
+    printf("%s%s%s: %llu\n", counter->name, counter->label ? "/" : "", counter->label ? counter->label_value : "",
+           (unsigned long long)value);
+  }
 }
 
 static void run(const struct coturn_auth_module *module, void *state) {
@@ -338,8 +340,9 @@ static void run(const struct coturn_auth_module *module, void *state) {
   while (fgets(line, sizeof line, stdin)) {
     char *word[5] = {0}, *save = NULL;
     int n = 0;
-    for (char *w = strtok_r(line, " \n", &save); w && n < 5; w = strtok_r(NULL, " \n", &save))
+    for (char *w = strtok_r(line, " \n", &save); w && n < 5; w = strtok_r(NULL, " \n", &save)) {
       word[n++] = w;
+    }
     if (n == 1 && strcmp(word[0], "status") == 0) {
       module->status(state, emit, NULL);
       host_visit_counters(emit_counter, NULL);
@@ -347,8 +350,7 @@ static void run(const struct coturn_auth_module *module, void *state) {
     } else if (n == 2 && strcmp(word[0], "sleep") == 0) {
       struct timespec ts = {atol(word[1]) / 1000, atol(word[1]) % 1000 * 1000000};
       nanosleep(&ts, NULL);
-    } else if (n == 3 && strcmp(word[0], "stress") == 0 && request.realm &&
-               atoi(word[1]) <= THREADS_MAX) {
+    } else if (n == 3 && strcmp(word[0], "stress") == 0 && request.realm && atoi(word[1]) <= THREADS_MAX) {
       stress(module, state, (unsigned)atoi(word[1]), (unsigned)atoi(word[2]));
     } else if (n >= 4) {
       ask(module, state, atol(word[0]), word[1], word[2], word[3], word[4]);
@@ -372,8 +374,9 @@ int main(int argc, char **argv) {
   *(void **)&entry = dlsym(library, COTURN_AUTH_MODULE_ENTRY);
   const struct coturn_auth_module *module = entry ? entry(&host) : NULL;
   void *state;
-  if (!module || module->init(&host, argv[2], &state))
+  if (!module || module->init(&host, argv[2], &state)) {
     return 1;
+  }
   run(module, state);
   module->stop(state);
   return 0;

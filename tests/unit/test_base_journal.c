@@ -26,14 +26,14 @@
 
 /* What turncredd wrote at 808ebf9: two entries, journal_skip to 9, one entry. */
 #define STREAM "960a6d76-d65f-4b1c-8d30-f21af4a7069e"
-#define FIRST                                                                                                         \
-  "\"t\":1795890599617769,\"realm\":\"example.net\",\"kind\":\"token\",\"kid\":\"k1\",\"fp\":\"0123456789abcdef\","   \
+#define FIRST                                                                                                          \
+  "\"t\":1795890599617769,\"realm\":\"example.net\",\"kind\":\"token\",\"kid\":\"k1\",\"fp\":\"0123456789abcdef\","    \
   "\"sub\":\"alice\",\"exp\":1764003600,\"caller\":\"portal\"}"
-#define SECOND                                                                                                        \
-  "\"t\":1795890599617816,\"realm\":\"example.net\",\"kind\":\"derived\",\"kid\":\"d1\",\"fp\":\"\","                 \
+#define SECOND                                                                                                         \
+  "\"t\":1795890599617816,\"realm\":\"example.net\",\"kind\":\"derived\",\"kid\":\"d1\",\"fp\":\"\","                  \
   "\"sub\":\"b\\\"\\\\\xc3\xb6 b\xe2\x80\xa8\",\"exp\":1764003601,\"caller\":\"\"}"
-#define THIRD                                                                                                         \
-  "\"t\":1795890599620992,\"realm\":\"example.net\",\"kind\":\"rest\",\"kid\":\"k1\",\"fp\":\"0123456789abcdef\","    \
+#define THIRD                                                                                                          \
+  "\"t\":1795890599620992,\"realm\":\"example.net\",\"kind\":\"rest\",\"kid\":\"k1\",\"fp\":\"0123456789abcdef\","     \
   "\"sub\":\"alice\",\"exp\":1764003600,\"caller\":\"portal\"}"
 #define LINE_1 "d15b9a5c74763eb5 {\"q\":1," FIRST "\n"
 #define LINE_2 "2a0fe7d7b7a6bbfe {\"q\":2," SECOND "\n"
@@ -82,8 +82,9 @@ static const char *read_text(const char *name) {
 static struct journal *open_with(size_t entries) {
   struct journal_config config = {dir, "state_dir", entries, on_log, NULL};
   struct journal *journal = NULL;
-  if (journal_open(&journal, &config, err, sizeof err))
+  if (journal_open(&journal, &config, err, sizeof err)) {
     fail_msg("%s", err);
+  }
   return journal;
 }
 
@@ -91,8 +92,9 @@ static int wait_done(void) {
   struct timespec until;
   clock_gettime(CLOCK_REALTIME, &until);
   until.tv_sec += 20;
-  while (sem_timedwait(&done, &until))
+  while (sem_timedwait(&done, &until)) {
     assert_int_equal(errno, EINTR);
+  }
   return result;
 }
 
@@ -255,8 +257,9 @@ static void test_files(void **state) {
   char octets[8001];
   memset(octets, 'x', sizeof octets - 1);
   octets[sizeof octets - 1] = '\0';
-  for (int i = 1; i <= 600; i++)
+  for (int i = 1; i <= 600; i++) {
     assert_int_equal(add(journal, octets), 0);
+  }
   assert_int_equal(access(path(FILE_1), F_OK), 0);
   journal_close(journal);
   journal = open_with(10000);

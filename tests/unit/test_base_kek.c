@@ -34,8 +34,9 @@ static const char *path(const char *name) {
 static void write_file(const char *name, size_t octets, mode_t mode) {
   FILE *f = fopen(path(name), "we");
   assert_non_null(f);
-  for (size_t i = 0; i < octets; i++)
+  for (size_t i = 0; i < octets; i++) {
     fputc((int)(i + name[0]), f);
+  }
   assert_int_equal(fclose(f), 0);
   assert_int_equal(chmod(path(name), mode), 0);
 }
@@ -56,8 +57,9 @@ static void refused(const char *name, int code, const char *words) {
   struct kek_ring *ring = NULL;
   assert_int_equal(kek_ring_load(&ring, name, err, sizeof err), code);
   assert_null(ring);
-  if (!strstr(err, words))
+  if (!strstr(err, words)) {
     fail_msg("\"%s\" does not say \"%s\"", err, words);
+  }
 }
 
 static void one_file(void **state) {

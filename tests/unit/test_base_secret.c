@@ -38,26 +38,21 @@ static void secrets_in_files(void **state) {
   snprintf(path, sizeof path, "%s/a", folder);
   snprintf(fresh, sizeof fresh, "%s/b", folder);
   put(path, "12345678", 8);
-  assert_int_equal(secret_read(path, "--key-file", octets, sizeof octets, &len, text, sizeof text),
-                   0);
+  assert_int_equal(secret_read(path, "--key-file", octets, sizeof octets, &len, text, sizeof text), 0);
   assert_int_equal(len, 8);
   put(path, "123456789", 9);
-  assert_int_equal(secret_read(path, "--key-file", octets, sizeof octets, &len, text, sizeof text),
-                   EFBIG);
+  assert_int_equal(secret_read(path, "--key-file", octets, sizeof octets, &len, text, sizeof text), EFBIG);
   assert_non_null(strstr(text, "--key-file"));
   static const uint8_t nothing[8];
   assert_memory_equal(octets, nothing, sizeof octets);
 
   put(path, "secret\r\nmore\n", 13);
-  assert_int_equal(secret_read_line(path, "--password-file", line, sizeof line, text, sizeof text),
-                   0);
+  assert_int_equal(secret_read_line(path, "--password-file", line, sizeof line, text, sizeof text), 0);
   assert_string_equal(line, "secret");
   put(path, "\nsecret", 7);
-  assert_int_equal(secret_read_line(path, "--password-file", line, sizeof line, text, sizeof text),
-                   EINVAL);
+  assert_int_equal(secret_read_line(path, "--password-file", line, sizeof line, text, sizeof text), EINVAL);
   put(path, "a\0b", 3);
-  assert_int_equal(secret_read_line(path, "--password-file", line, sizeof line, text, sizeof text),
-                   EINVAL);
+  assert_int_equal(secret_read_line(path, "--password-file", line, sizeof line, text, sizeof text), EINVAL);
 
   assert_int_equal(secret_write_new(fresh, octets, 8, text, sizeof text), 0);
   assert_int_equal(stat(fresh, &st), 0);

@@ -37,8 +37,7 @@ static void tokens(void **state) {
   struct turncred_key keys[3][3];
   uint8_t raw[3][3][TURNCRED_TOKEN_MAX];
   size_t len[3][3];
-  struct turncred_token token = {
-      .mac_key_len = 32, .timestamp = UINT64_C(1764000000) << 16, .lifetime = 1800};
+  struct turncred_token token = {.mac_key_len = 32, .timestamp = UINT64_C(1764000000) << 16, .lifetime = 1800};
   size_t i;
   size_t j;
   int round;
@@ -48,8 +47,8 @@ static void tokens(void **state) {
   for (i = 0; i < 3; i++) {
     for (j = 0; j < 3; j++) {
       keys[i][j] = a_key(TURNCRED_USE_TOKEN, kinds[i].alg, kinds[i].derivation, (uint8_t)j);
-      assert_int_equal(turncred_token_encode(ws, &keys[i][j], SERVER, nonce, kinds[i].nonce_len,
-                                             &token, raw[i][j], sizeof(raw[i][j]), &len[i][j]),
+      assert_int_equal(turncred_token_encode(ws, &keys[i][j], SERVER, nonce, kinds[i].nonce_len, &token, raw[i][j],
+                                             sizeof(raw[i][j]), &len[i][j]),
                        TURNCRED_OK);
     }
   }
@@ -62,21 +61,15 @@ static void tokens(void **state) {
         int64_t deadline;
         char name[33];
 
-        assert_int_equal(
-            turncred_token_decode(ws, &keys[i][j], SERVER, raw[i][j], len[i][j], &token),
-            TURNCRED_OK);
-        assert_int_equal(turncred_token_check_time(&token, 1764000000, 3600, &deadline),
-                         TURNCRED_OK);
+        assert_int_equal(turncred_token_decode(ws, &keys[i][j], SERVER, raw[i][j], len[i][j], &token), TURNCRED_OK);
+        assert_int_equal(turncred_token_check_time(&token, 1764000000, 3600, &deadline), TURNCRED_OK);
         assert_int_equal(turncred_token_hmac_sha1_key(ws, &token, key), TURNCRED_OK);
-        assert_int_equal(turncred_token_fingerprint(ws, raw[i][j], len[i][j], name),
-                         TURNCRED_OK);
+        assert_int_equal(turncred_token_fingerprint(ws, raw[i][j], len[i][j], name), TURNCRED_OK);
         /* refusals too */
-        assert_int_equal(
-            turncred_token_decode(ws, &keys[i][(j + 1) % 3], SERVER, raw[i][j], len[i][j], &token),
-            TURNCRED_BAD_TOKEN);
-        assert_int_equal(
-            turncred_token_decode(ws, &keys[i][j], SERVER, raw[i][j], len[i][j] - 1, &token),
-            TURNCRED_BAD_TOKEN);
+        assert_int_equal(turncred_token_decode(ws, &keys[i][(j + 1) % 3], SERVER, raw[i][j], len[i][j], &token),
+                         TURNCRED_BAD_TOKEN);
+        assert_int_equal(turncred_token_decode(ws, &keys[i][j], SERVER, raw[i][j], len[i][j] - 1, &token),
+                         TURNCRED_BAD_TOKEN);
       }
     }
   }
@@ -84,8 +77,8 @@ static void tokens(void **state) {
 }
 
 static void usernames(void **state) {
-  static const enum turncred_alg hashes[] = {TURNCRED_HMAC_SHA1, TURNCRED_HMAC_SHA256,
-                                             TURNCRED_HMAC_SHA384, TURNCRED_HMAC_SHA512};
+  static const enum turncred_alg hashes[] = {TURNCRED_HMAC_SHA1, TURNCRED_HMAC_SHA256, TURNCRED_HMAC_SHA384,
+                                             TURNCRED_HMAC_SHA512};
   static const char name[] = "sip:alice@ims.example:1764003600";
   struct turncred_key derived[2];
   struct turncred_key rest[4];
@@ -98,32 +91,23 @@ static void usernames(void **state) {
 
   (void)state;
   for (i = 0; i < 2; i++) {
-    derived[i] =
-        a_key(TURNCRED_USE_DERIVED, TURNCRED_HMAC_SHA256, TURNCRED_DERIVATION_NONE, (uint8_t)i);
+    derived[i] = a_key(TURNCRED_USE_DERIVED, TURNCRED_HMAC_SHA256, TURNCRED_DERIVATION_NONE, (uint8_t)i);
   }
   for (i = 0; i < 4; i++) {
     rest[i] = a_key(TURNCRED_USE_REST, hashes[i], TURNCRED_DERIVATION_NONE, 3);
   }
   before = allocations;
   for (round = 0; round < ROUNDS; round++) {
-    assert_int_equal(
-        turncred_username_parse(name, sizeof(name) - 1, TURNCRED_USER_ID_TIMESTAMP, &u),
-        TURNCRED_OK);
+    assert_int_equal(turncred_username_parse(name, sizeof(name) - 1, TURNCRED_USER_ID_TIMESTAMP, &u), TURNCRED_OK);
     assert_int_equal(turncred_expiry_check(u.expiry, 1764000000, 3600), TURNCRED_OK);
     for (i = 0; i < 2; i++) {
-      assert_int_equal(
-          turncred_derived_key(ws, &derived[i], name, sizeof(name) - 1, &u, "realm", md5),
-          TURNCRED_OK);
+      assert_int_equal(turncred_derived_key(ws, &derived[i], name, sizeof(name) - 1, &u, "realm", md5), TURNCRED_OK);
     }
     for (i = 0; i < 4; i++) {
-      assert_int_equal(turncred_rest_key(ws, &rest[i], name, sizeof(name) - 1, "realm", md5),
-                       TURNCRED_OK);
+      assert_int_equal(turncred_rest_key(ws, &rest[i], name, sizeof(name) - 1, "realm", md5), TURNCRED_OK);
     }
-    assert_int_equal(turncred_long_term_md5(ws, name, sizeof(name) - 1, "realm", "secret", md5),
-                     TURNCRED_OK);
-    assert_int_equal(
-        turncred_long_term_sha256(ws, name, sizeof(name) - 1, "realm", "secret", sha256),
-        TURNCRED_OK);
+    assert_int_equal(turncred_long_term_md5(ws, name, sizeof(name) - 1, "realm", "secret", md5), TURNCRED_OK);
+    assert_int_equal(turncred_long_term_sha256(ws, name, sizeof(name) - 1, "realm", "secret", sha256), TURNCRED_OK);
   }
   assert_int_equal(allocations, before);
 }
@@ -136,8 +120,7 @@ static void encoding_and_unsealing(void **state) {
   const struct turncred_key_row row = {
       "kek", "realm", "kid", TURNCRED_USE_TOKEN, TURNCRED_A256GCM, TURNCRED_DERIVATION_NONE};
   struct turncred_credential_row credential = {"kek", "realm", "alice", 0, ""};
-  struct turncred_key key =
-      a_key(TURNCRED_USE_TOKEN, TURNCRED_A256GCM, TURNCRED_DERIVATION_NONE, 1);
+  struct turncred_key key = a_key(TURNCRED_USE_TOKEN, TURNCRED_A256GCM, TURNCRED_DERIVATION_NONE, 1);
   struct turncred_token token = {.mac_key_len = 20, .lifetime = 1};
   uint8_t wrapped[TURNCRED_WRAPPED_MAX];
   uint8_t sealed[TURNCRED_CREDENTIAL_SEALED];
@@ -149,26 +132,17 @@ static void encoding_and_unsealing(void **state) {
   long before;
 
   (void)state;
-  assert_int_equal(
-      turncred_key_seal(kek, &row, key.enc, 32, wrapped, sizeof(wrapped), &wrapped_len),
-      TURNCRED_OK);
+  assert_int_equal(turncred_key_seal(kek, &row, key.enc, 32, wrapped, sizeof(wrapped), &wrapped_len), TURNCRED_OK);
   assert_int_equal(turncred_credential_seal(kek, &credential, nonce, plain, sealed), TURNCRED_OK);
   before = allocations;
   for (round = 0; round < ROUNDS; round++) {
-    assert_int_equal(
-        turncred_key_unseal(ws, kek, &row, wrapped, wrapped_len, back, sizeof(back), &len),
-        TURNCRED_OK);
-    assert_int_equal(
-        turncred_credential_unseal(ws, kek, &credential, sealed, sizeof(sealed), back),
-        TURNCRED_OK);
+    assert_int_equal(turncred_key_unseal(ws, kek, &row, wrapped, wrapped_len, back, sizeof(back), &len), TURNCRED_OK);
+    assert_int_equal(turncred_credential_unseal(ws, kek, &credential, sealed, sizeof(sealed), back), TURNCRED_OK);
     credential.realm = round % 2 == 0 ? "other" : "realm";
-    assert_int_equal(
-        turncred_credential_unseal(ws, kek, &credential, sealed, sizeof(sealed), back),
-        round % 2 == 0 ? TURNCRED_UNSEAL : TURNCRED_OK);
+    assert_int_equal(turncred_credential_unseal(ws, kek, &credential, sealed, sizeof(sealed), back),
+                     round % 2 == 0 ? TURNCRED_UNSEAL : TURNCRED_OK);
     credential.realm = "realm";
-    assert_int_equal(
-        turncred_token_encode(ws, &key, SERVER, nonce, 12, &token, raw, sizeof(raw), &len),
-        TURNCRED_OK);
+    assert_int_equal(turncred_token_encode(ws, &key, SERVER, nonce, 12, &token, raw, sizeof(raw), &len), TURNCRED_OK);
   }
   assert_int_equal(allocations, before);
 }
@@ -187,8 +161,7 @@ static int teardown(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(counter_counts), cmocka_unit_test(tokens),
-                                     cmocka_unit_test(usernames),
-                                     cmocka_unit_test(encoding_and_unsealing)};
+                                     cmocka_unit_test(usernames), cmocka_unit_test(encoding_and_unsealing)};
 
   /* before OpenSSL allocates for the first time */
   if (count_allocations() != 1) {

@@ -26,24 +26,20 @@ static void base64_published(void **state) {
     size_t n = strlen(pairs[i][0]);
     size_t m = strlen(pairs[i][1]);
 
-    assert_int_equal(turncred_base64_encode((const uint8_t *)pairs[i][0], n, text, m + 1),
-                     TURNCRED_OK);
+    assert_int_equal(turncred_base64_encode((const uint8_t *)pairs[i][0], n, text, m + 1), TURNCRED_OK);
     assert_string_equal(text, pairs[i][1]);
-    assert_int_equal(turncred_base64_encode((const uint8_t *)pairs[i][0], n, text, m),
-                     TURNCRED_NO_SPACE);
+    assert_int_equal(turncred_base64_encode((const uint8_t *)pairs[i][0], n, text, m), TURNCRED_NO_SPACE);
     assert_int_equal(turncred_base64_decode(pairs[i][1], m, back, n, &len), TURNCRED_OK);
     assert_int_equal(len, n);
     assert_memory_equal(back, pairs[i][0], n);
     if (n > 0) {
-      assert_int_equal(turncred_base64_decode(pairs[i][1], m, back, n - 1, &len),
-                       TURNCRED_NO_SPACE);
+      assert_int_equal(turncred_base64_decode(pairs[i][1], m, back, n - 1, &len), TURNCRED_NO_SPACE);
     }
   }
   assert_int_equal(turncred_base64_encode(NULL, 0, text, 0), TURNCRED_NO_SPACE);
   assert_int_equal(turncred_base64_encode(NULL, 1, text, 9), TURNCRED_BAD_ARGUMENT);
   assert_int_equal(turncred_base64_decode(NULL, 4, back, 8, &len), TURNCRED_BAD_ARGUMENT);
-  assert_int_equal(turncred_base64_encode((const uint8_t *)"x", SIZE_MAX, text, sizeof(text)),
-                   TURNCRED_NO_SPACE);
+  assert_int_equal(turncred_base64_encode((const uint8_t *)"x", SIZE_MAX, text, sizeof(text)), TURNCRED_NO_SPACE);
 }
 
 /* Every one of the 2^24 groups would take long; each value in each place does not. */
@@ -65,8 +61,7 @@ static void base64_round_trip(void **state) {
       in[i] = (uint8_t)next_random(&seed);
     }
     assert_int_equal(turncred_base64_encode(in, n, text, sizeof(text)), TURNCRED_OK);
-    assert_int_equal(turncred_base64_decode(text, strlen(text), back, sizeof(back), &len),
-                     TURNCRED_OK);
+    assert_int_equal(turncred_base64_decode(text, strlen(text), back, sizeof(back), &len), TURNCRED_OK);
     assert_int_equal(len, n);
     assert_memory_equal(in, back, n);
   }
@@ -74,10 +69,9 @@ static void base64_round_trip(void **state) {
 
 static void base64_is_strict(void **state) {
   static const char *const bad[] = {
-      "Zg",         "Zg=",     "Zg===",    "Z",        "Z===",     "====",   "=",    "Zm9v=",
-      "Zm9vZ===",   " Zg=",    "Zg= ",     "Zm9v\n",   "Zm 9vYg=", "Z=9v",   "Zm=v", "=m9v",
-      "Zh==",       "Zm9=",    "Zm8=Zm9v", "Zg==Zm9v", "Zm9v====", "Zm9-",   "Zm9_", "Zm9.",
-      "\xc3\xa4zz", "Zm\0001", "Zm9\x80",  "Zm9\xff",  "Z g=",     "Zm9vZm9"};
+      "Zg",       "Zg=",    "Zg===",    "Z",    "Z===",       "====",    "=",       "Zm9v=",   "Zm9vZ===", " Zg=",
+      "Zg= ",     "Zm9v\n", "Zm 9vYg=", "Z=9v", "Zm=v",       "=m9v",    "Zh==",    "Zm9=",    "Zm8=Zm9v", "Zg==Zm9v",
+      "Zm9v====", "Zm9-",   "Zm9_",     "Zm9.", "\xc3\xa4zz", "Zm\0001", "Zm9\x80", "Zm9\xff", "Z g=",     "Zm9vZm9"};
   uint8_t back[16];
   size_t len;
   size_t i;
@@ -87,14 +81,12 @@ static void base64_is_strict(void **state) {
   (void)state;
   for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
     len = 77;
-    if (turncred_base64_decode(bad[i], strlen(bad[i]), back, sizeof(back), &len) !=
-        TURNCRED_BAD_ARGUMENT) {
+    if (turncred_base64_decode(bad[i], strlen(bad[i]), back, sizeof(back), &len) != TURNCRED_BAD_ARGUMENT) {
       fail_msg("accepted: %s", bad[i]);
     }
     assert_int_equal(len, 77);
   }
-  assert_int_equal(turncred_base64_decode("Zm\0v", 4, back, sizeof(back), &len),
-                   TURNCRED_BAD_ARGUMENT);
+  assert_int_equal(turncred_base64_decode("Zm\0v", 4, back, sizeof(back), &len), TURNCRED_BAD_ARGUMENT);
   /* every octet in every place */
   for (c = 0; c < 256; c++) {
     for (place = 0; place < 4; place++) {
@@ -158,15 +150,12 @@ static void names(void **state) {
     assert_int_equal(alg, i);
   }
   for (i = 0; i <= TURNCRED_DERIVATION_HKDF_SHA256; i++) {
-    assert_int_equal(turncred_derivation_parse(
-                         turncred_derivation_name((enum turncred_derivation)i), &derivation),
-                     0);
+    assert_int_equal(turncred_derivation_parse(turncred_derivation_name((enum turncred_derivation)i), &derivation), 0);
     assert_int_equal(derivation, i);
   }
   for (i = 0; i <= TURNCRED_TIMESTAMP_USER_ID; i++) {
-    assert_int_equal(turncred_username_format_parse(
-                         turncred_username_format_name((enum turncred_username_format)i), &format),
-                     0);
+    assert_int_equal(
+        turncred_username_format_parse(turncred_username_format_name((enum turncred_username_format)i), &format), 0);
     assert_int_equal(format, i);
   }
   assert_string_equal(turncred_alg_name(TURNCRED_A256CBC_HS512), "A256CBC-HS512");

@@ -27,8 +27,7 @@ static void wraps_every_length(void **state) {
   for (len = 1; len <= TURNCRED_KEY_MAX; len++) {
     size_t need = (len + 7) / 8 * 8 + 8;
 
-    assert_int_equal(turncred_wrap(kek, key, len, wrapped, need - 1, &wrapped_len),
-                     TURNCRED_NO_SPACE);
+    assert_int_equal(turncred_wrap(kek, key, len, wrapped, need - 1, &wrapped_len), TURNCRED_NO_SPACE);
     assert_int_equal(turncred_wrap(kek, key, len, wrapped, need, &wrapped_len), TURNCRED_OK);
     assert_int_equal(wrapped_len, need);
     memset(back, 0, sizeof(back));
@@ -37,31 +36,22 @@ static void wraps_every_length(void **state) {
     assert_memory_equal(back, key, len);
 
     memset(back, 0x55, sizeof(back));
-    assert_int_equal(turncred_unwrap(kek, wrapped, wrapped_len, back, len - 1, &back_len),
-                     TURNCRED_NO_SPACE);
-    assert_int_equal(
-        turncred_unwrap(other_kek, wrapped, wrapped_len, back, sizeof(back), &back_len),
-        TURNCRED_UNSEAL);
+    assert_int_equal(turncred_unwrap(kek, wrapped, wrapped_len, back, len - 1, &back_len), TURNCRED_NO_SPACE);
+    assert_int_equal(turncred_unwrap(other_kek, wrapped, wrapped_len, back, sizeof(back), &back_len), TURNCRED_UNSEAL);
     for (bit = 0; bit < wrapped_len * 8; bit++) {
       wrapped[bit / 8] ^= (uint8_t)(1u << bit % 8);
-      assert_int_equal(turncred_unwrap(kek, wrapped, wrapped_len, back, sizeof(back), &back_len),
-                       TURNCRED_UNSEAL);
+      assert_int_equal(turncred_unwrap(kek, wrapped, wrapped_len, back, sizeof(back), &back_len), TURNCRED_UNSEAL);
       wrapped[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
     for (bit = 0; bit < wrapped_len; bit++) {
-      assert_int_equal(turncred_unwrap(kek, wrapped, bit, back, sizeof(back), &back_len),
-                       TURNCRED_UNSEAL);
+      assert_int_equal(turncred_unwrap(kek, wrapped, bit, back, sizeof(back), &back_len), TURNCRED_UNSEAL);
     }
     assert_int_equal(back[0], 0x55); /* failures leave the result alone */
   }
-  assert_int_equal(turncred_wrap(kek, key, 0, wrapped, sizeof(wrapped), &wrapped_len),
-                   TURNCRED_BAD_ARGUMENT);
-  assert_int_equal(turncred_wrap(kek, key, 65, wrapped, sizeof(wrapped), &wrapped_len),
-                   TURNCRED_BAD_ARGUMENT);
-  assert_int_equal(turncred_wrap(NULL, key, 32, wrapped, sizeof(wrapped), &wrapped_len),
-                   TURNCRED_BAD_ARGUMENT);
-  assert_int_equal(turncred_unwrap(NULL, wrapped, 40, back, sizeof(back), &back_len),
-                   TURNCRED_BAD_ARGUMENT);
+  assert_int_equal(turncred_wrap(kek, key, 0, wrapped, sizeof(wrapped), &wrapped_len), TURNCRED_BAD_ARGUMENT);
+  assert_int_equal(turncred_wrap(kek, key, 65, wrapped, sizeof(wrapped), &wrapped_len), TURNCRED_BAD_ARGUMENT);
+  assert_int_equal(turncred_wrap(NULL, key, 32, wrapped, sizeof(wrapped), &wrapped_len), TURNCRED_BAD_ARGUMENT);
+  assert_int_equal(turncred_unwrap(NULL, wrapped, 40, back, sizeof(back), &back_len), TURNCRED_BAD_ARGUMENT);
   assert_int_equal(turncred_unwrap(kek, NULL, 0, back, sizeof(back), &back_len), TURNCRED_UNSEAL);
 }
 
@@ -87,12 +77,9 @@ static void key_rows_cannot_be_swapped(void **state) {
 
   (void)state;
   memset(k, 0x42, sizeof(k));
-  assert_int_equal(turncred_key_seal(kek, &row, k, sizeof(k), sealed, sizeof(sealed), &sealed_len),
-                   TURNCRED_OK);
+  assert_int_equal(turncred_key_seal(kek, &row, k, sizeof(k), sealed, sizeof(sealed), &sealed_len), TURNCRED_OK);
   assert_octets(sealed, sealed_len, &want);
-  assert_int_equal(
-      turncred_key_unseal(ws, kek, &row, sealed, sealed_len, back, sizeof(back), &back_len),
-      TURNCRED_OK);
+  assert_int_equal(turncred_key_unseal(ws, kek, &row, sealed, sealed_len, back, sizeof(back), &back_len), TURNCRED_OK);
   assert_int_equal(back_len, sizeof(k));
   assert_memory_equal(back, k, sizeof(k));
 
@@ -115,26 +102,20 @@ static void key_rows_cannot_be_swapped(void **state) {
   moved[10].kid = "";
   memset(back, 0x55, sizeof(back));
   for (i = 0; i < 11; i++) {
-    if (turncred_key_unseal(ws, kek, &moved[i], sealed, sealed_len, back, sizeof(back),
-                               &back_len) != TURNCRED_UNSEAL) {
+    if (turncred_key_unseal(ws, kek, &moved[i], sealed, sealed_len, back, sizeof(back), &back_len) != TURNCRED_UNSEAL) {
       fail_msg("moved row %zu opens", i);
     }
   }
-  assert_int_equal(turncred_key_unseal(ws, other_kek, &row, sealed, sealed_len, back,
-                                          sizeof(back), &back_len),
+  assert_int_equal(turncred_key_unseal(ws, other_kek, &row, sealed, sealed_len, back, sizeof(back), &back_len),
                    TURNCRED_UNSEAL);
   /* neither under the bare kek */
-  assert_int_equal(turncred_unwrap(kek, sealed, sealed_len, back, sizeof(back), &back_len),
-                   TURNCRED_UNSEAL);
+  assert_int_equal(turncred_unwrap(kek, sealed, sealed_len, back, sizeof(back), &back_len), TURNCRED_UNSEAL);
   assert_int_equal(back[0], 0x55);
   moved[0].kek_id = NULL;
-  assert_int_equal(
-      turncred_key_unseal(ws, kek, &moved[0], sealed, sealed_len, back, sizeof(back), &back_len),
-      TURNCRED_BAD_ARGUMENT);
-  assert_int_equal(turncred_key_seal(NULL, &row, k, 32, sealed, sizeof(sealed), &sealed_len),
+  assert_int_equal(turncred_key_unseal(ws, kek, &moved[0], sealed, sealed_len, back, sizeof(back), &back_len),
                    TURNCRED_BAD_ARGUMENT);
-  assert_int_equal(turncred_key_seal(kek, NULL, k, 32, sealed, sizeof(sealed), &sealed_len),
-                   TURNCRED_BAD_ARGUMENT);
+  assert_int_equal(turncred_key_seal(NULL, &row, k, 32, sealed, sizeof(sealed), &sealed_len), TURNCRED_BAD_ARGUMENT);
+  assert_int_equal(turncred_key_seal(kek, NULL, k, 32, sealed, sizeof(sealed), &sealed_len), TURNCRED_BAD_ARGUMENT);
 }
 
 static void credentials_cannot_be_swapped(void **state) {
@@ -154,9 +135,7 @@ static void credentials_cannot_be_swapped(void **state) {
   memset(plain, 0x24, sizeof(plain));
   assert_int_equal(turncred_credential_seal(kek, &row, nonce, plain, sealed), TURNCRED_OK);
   assert_octets(sealed, TURNCRED_CREDENTIAL_SEALED, &want);
-  assert_int_equal(
-      turncred_credential_unseal(ws, kek, &row, sealed, TURNCRED_CREDENTIAL_SEALED, back),
-      TURNCRED_OK);
+  assert_int_equal(turncred_credential_unseal(ws, kek, &row, sealed, TURNCRED_CREDENTIAL_SEALED, back), TURNCRED_OK);
   assert_memory_equal(back, plain, sizeof(plain));
 
   for (i = 0; i < 10; i++) {
@@ -176,21 +155,18 @@ static void credentials_cannot_be_swapped(void **state) {
   moved[9].realm = "xample.org";
   for (i = 0; i < 10; i++) {
     memset(back, 0x55, sizeof(back));
-    if (turncred_credential_unseal(ws, kek, &moved[i], sealed, TURNCRED_CREDENTIAL_SEALED,
-                                      back) != TURNCRED_UNSEAL) {
+    if (turncred_credential_unseal(ws, kek, &moved[i], sealed, TURNCRED_CREDENTIAL_SEALED, back) != TURNCRED_UNSEAL) {
       fail_msg("moved credential %zu opens", i);
     }
     assert_memory_not_equal(back, plain, sizeof(plain));
     assert_true(is_zero(back, sizeof(back)));
   }
-  assert_int_equal(
-      turncred_credential_unseal(ws, other_kek, &row, sealed, TURNCRED_CREDENTIAL_SEALED, back),
-      TURNCRED_UNSEAL);
+  assert_int_equal(turncred_credential_unseal(ws, other_kek, &row, sealed, TURNCRED_CREDENTIAL_SEALED, back),
+                   TURNCRED_UNSEAL);
   for (i = 0; i < TURNCRED_CREDENTIAL_SEALED * 8; i++) {
     sealed[i / 8] ^= (uint8_t)(1u << i % 8);
-    assert_int_equal(
-        turncred_credential_unseal(ws, kek, &row, sealed, TURNCRED_CREDENTIAL_SEALED, back),
-        TURNCRED_UNSEAL);
+    assert_int_equal(turncred_credential_unseal(ws, kek, &row, sealed, TURNCRED_CREDENTIAL_SEALED, back),
+                     TURNCRED_UNSEAL);
     sealed[i / 8] ^= (uint8_t)(1u << i % 8);
   }
   for (i = 0; i <= sizeof(sealed); i++) {
@@ -198,11 +174,9 @@ static void credentials_cannot_be_swapped(void **state) {
                      i == TURNCRED_CREDENTIAL_SEALED ? TURNCRED_OK : TURNCRED_UNSEAL);
   }
   moved[0].client_address = NULL;
-  assert_int_equal(
-      turncred_credential_unseal(ws, kek, &moved[0], sealed, TURNCRED_CREDENTIAL_SEALED, back),
-      TURNCRED_BAD_ARGUMENT);
-  assert_int_equal(turncred_credential_seal(kek, &moved[0], nonce, plain, sealed),
+  assert_int_equal(turncred_credential_unseal(ws, kek, &moved[0], sealed, TURNCRED_CREDENTIAL_SEALED, back),
                    TURNCRED_BAD_ARGUMENT);
+  assert_int_equal(turncred_credential_seal(kek, &moved[0], nonce, plain, sealed), TURNCRED_BAD_ARGUMENT);
   assert_int_equal(turncred_credential_seal(kek, &row, NULL, plain, sealed), TURNCRED_BAD_ARGUMENT);
 }
 
@@ -215,17 +189,15 @@ static void error_queue_is_left_alone(void **state) {
   (void)state;
   ERR_clear_error();
   ERR_raise(ERR_LIB_USER, 7);
-  assert_int_equal(
-      turncred_key_unseal(ws, kek, &row, bad, sizeof(bad), back, sizeof(back), &len),
-      TURNCRED_UNSEAL);
+  assert_int_equal(turncred_key_unseal(ws, kek, &row, bad, sizeof(bad), back, sizeof(back), &len), TURNCRED_UNSEAL);
   assert_int_equal(ERR_GET_REASON(ERR_get_error()), 7);
   assert_int_equal(ERR_peek_error(), 0);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(wraps_every_length), cmocka_unit_test(key_rows_cannot_be_swapped),
-      cmocka_unit_test(credentials_cannot_be_swapped), cmocka_unit_test(error_queue_is_left_alone)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(wraps_every_length), cmocka_unit_test(key_rows_cannot_be_swapped),
+                                     cmocka_unit_test(credentials_cannot_be_swapped),
+                                     cmocka_unit_test(error_queue_is_left_alone)};
 
   int failed = cmocka_run_group_tests_name("core sealing", tests, NULL, NULL);
 

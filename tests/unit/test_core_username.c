@@ -19,17 +19,17 @@ static int coturn_says(const char *string) {
   for (p = s; *p != '\0'; p++) {
     *p = (char)tolower((unsigned char)*p);
   }
-  ok = strstr(s, " ") == NULL && strstr(s, "\t") == NULL && strstr(s, "'") == NULL &&
-       strstr(s, "\"") == NULL && strstr(s, "\n") == NULL && strstr(s, "\r") == NULL &&
-       strstr(s, "\\") == NULL && !(strstr(s, "union") != NULL && strstr(s, "select") != NULL);
+  ok = strstr(s, " ") == NULL && strstr(s, "\t") == NULL && strstr(s, "'") == NULL && strstr(s, "\"") == NULL &&
+       strstr(s, "\n") == NULL && strstr(s, "\r") == NULL && strstr(s, "\\") == NULL &&
+       !(strstr(s, "union") != NULL && strstr(s, "select") != NULL);
   free(s);
   return ok;
 }
 
 static void secure_as_coturn_says(void **state) {
-  static const char *const pieces[] = {
-      "union",  "UNION",     "uNioN", "select", "SELECT",   "sElect", "unio", "n", "selec", "t",
-      "uunion", "selselect", ":",     "a",      "\xc3\xab", "\x7f",   "\x01", "'", " ",     ""};
+  static const char *const pieces[] = {"union",    "UNION", "uNioN", "select", "SELECT",    "sElect", "unio",
+                                       "n",        "selec", "t",     "uunion", "selselect", ":",      "a",
+                                       "\xc3\xab", "\x7f",  "\x01",  "'",      " ",         ""};
   uint32_t seed = 7;
   int accepted = 0;
   int refused = 0;
@@ -54,8 +54,7 @@ static void secure_as_coturn_says(void **state) {
     s[0] = '\0';
     while (n-- > 0) {
       /* the last three, which are refused or empty, come seldom */
-      used += (size_t)snprintf(s + used, sizeof(s) - used, "%s",
-                               pieces[next_random(&seed) % (n == 0 ? 20 : 17)]);
+      used += (size_t)snprintf(s + used, sizeof(s) - used, "%s", pieces[next_random(&seed) % (n == 0 ? 20 : 17)]);
     }
     j = coturn_says(s);
     accepted += j;
@@ -70,8 +69,8 @@ static void secure_as_coturn_says(void **state) {
   assert_int_equal(turncred_username_coturn_accepts("", 0), 1);
 }
 
-static void assert_parses(const char *username, enum turncred_username_format format,
-                          const char *user_id, int64_t expiry) {
+static void assert_parses(const char *username, enum turncred_username_format format, const char *user_id,
+                          int64_t expiry) {
   struct turncred_username u;
 
   if (turncred_username_parse(username, strlen(username), format, &u) != TURNCRED_OK) {
@@ -98,10 +97,10 @@ static void parses(void **state) {
   assert_parses("491711234567:1764003600", TURNCRED_USER_ID_TIMESTAMP, "491711234567", 1764003600);
   assert_parses("1764003600:1764003601", TURNCRED_USER_ID_TIMESTAMP, "1764003600", 1764003601);
   assert_parses("1764003600:1764003601", TURNCRED_TIMESTAMP_USER_ID, "1764003601", 1764003600);
-  assert_parses("sip:alice@ims.example:5061:1764003600", TURNCRED_USER_ID_TIMESTAMP,
-                "sip:alice@ims.example:5061", 1764003600);
-  assert_parses("1764003600:sip:alice@ims.example:5061", TURNCRED_TIMESTAMP_USER_ID,
-                "sip:alice@ims.example:5061", 1764003600);
+  assert_parses("sip:alice@ims.example:5061:1764003600", TURNCRED_USER_ID_TIMESTAMP, "sip:alice@ims.example:5061",
+                1764003600);
+  assert_parses("1764003600:sip:alice@ims.example:5061", TURNCRED_TIMESTAMP_USER_ID, "sip:alice@ims.example:5061",
+                1764003600);
   assert_parses("::1", TURNCRED_USER_ID_TIMESTAMP, ":", 1);
   assert_parses("1::", TURNCRED_TIMESTAMP_USER_ID, ":", 1);
   assert_parses("a:999999999999999", TURNCRED_USER_ID_TIMESTAMP, "a", INT64_C(999999999999999));
@@ -179,11 +178,10 @@ static void refuses(void **state) {
   assert_refused("a:1\0", 4, TURNCRED_USER_ID_TIMESTAMP);
   assert_refused("a:\0001", 4, TURNCRED_USER_ID_TIMESTAMP);
   assert_refused("1:a\0", 4, TURNCRED_TIMESTAMP_USER_ID);
-  assert_int_equal(turncred_username_parse(NULL, 0, TURNCRED_USER_ID_TIMESTAMP,
-                                           &(struct turncred_username){NULL, 0, 0}),
-                   TURNCRED_BAD_ARGUMENT);
-  assert_int_equal(turncred_username_parse("a:1", 3, TURNCRED_USER_ID_TIMESTAMP, NULL),
-                   TURNCRED_BAD_ARGUMENT);
+  assert_int_equal(
+      turncred_username_parse(NULL, 0, TURNCRED_USER_ID_TIMESTAMP, &(struct turncred_username){NULL, 0, 0}),
+      TURNCRED_BAD_ARGUMENT);
+  assert_int_equal(turncred_username_parse("a:1", 3, TURNCRED_USER_ID_TIMESTAMP, NULL), TURNCRED_BAD_ARGUMENT);
 
   /* 492 octets, not 493; in either order */
   memset(s, 'x', sizeof(s));
@@ -217,29 +215,22 @@ static void formats(void **state) {
   size_t cap;
 
   (void)state;
-  assert_int_equal(
-      turncred_username_format("sip:a@b", 17, TURNCRED_USER_ID_TIMESTAMP, out, sizeof(out)),
-      TURNCRED_OK);
+  assert_int_equal(turncred_username_format("sip:a@b", 17, TURNCRED_USER_ID_TIMESTAMP, out, sizeof(out)), TURNCRED_OK);
   assert_string_equal(out, "sip:a@b:17");
-  assert_int_equal(
-      turncred_username_format("sip:a@b", 17, TURNCRED_TIMESTAMP_USER_ID, out, sizeof(out)),
-      TURNCRED_OK);
+  assert_int_equal(turncred_username_format("sip:a@b", 17, TURNCRED_TIMESTAMP_USER_ID, out, sizeof(out)), TURNCRED_OK);
   assert_string_equal(out, "17:sip:a@b");
   for (cap = 0; cap < 11; cap++) {
     memset(out, 0x55, sizeof(out));
-    assert_int_equal(turncred_username_format("sip:a@b", 17, TURNCRED_USER_ID_TIMESTAMP, out, cap),
-                     TURNCRED_NO_SPACE);
+    assert_int_equal(turncred_username_format("sip:a@b", 17, TURNCRED_USER_ID_TIMESTAMP, out, cap), TURNCRED_NO_SPACE);
     assert_int_equal(out[0], 0x55);
   }
-  assert_int_equal(turncred_username_format("sip:a@b", 17, TURNCRED_USER_ID_TIMESTAMP, out, 11),
-                   TURNCRED_OK);
+  assert_int_equal(turncred_username_format("sip:a@b", 17, TURNCRED_USER_ID_TIMESTAMP, out, 11), TURNCRED_OK);
   memset(id, 'i', sizeof(id));
   id[TURNCRED_USER_ID_MAX + 1] = '\0';
   assert_int_equal(turncred_username_format(id, 1, TURNCRED_USER_ID_TIMESTAMP, out, sizeof(out)),
                    TURNCRED_BAD_USERNAME);
   id[TURNCRED_USER_ID_MAX] = '\0';
-  assert_int_equal(turncred_username_format(id, INT64_C(999999999999999),
-                                            TURNCRED_USER_ID_TIMESTAMP, out, sizeof(out)),
+  assert_int_equal(turncred_username_format(id, INT64_C(999999999999999), TURNCRED_USER_ID_TIMESTAMP, out, sizeof(out)),
                    TURNCRED_OK);
   assert_parses(out, TURNCRED_USER_ID_TIMESTAMP, id, INT64_C(999999999999999));
   assert_int_equal(turncred_username_format("", 1, TURNCRED_USER_ID_TIMESTAMP, out, sizeof(out)),
@@ -250,13 +241,12 @@ static void formats(void **state) {
                    TURNCRED_BAD_ARGUMENT);
   assert_int_equal(turncred_username_format("a", -1, TURNCRED_USER_ID_TIMESTAMP, out, sizeof(out)),
                    TURNCRED_BAD_ARGUMENT);
-  assert_int_equal(turncred_username_format("a", INT64_C(1000000000000000),
-                                            TURNCRED_USER_ID_TIMESTAMP, out, sizeof(out)),
-                   TURNCRED_BAD_ARGUMENT);
+  assert_int_equal(
+      turncred_username_format("a", INT64_C(1000000000000000), TURNCRED_USER_ID_TIMESTAMP, out, sizeof(out)),
+      TURNCRED_BAD_ARGUMENT);
   assert_int_equal(turncred_username_format(NULL, 1, TURNCRED_USER_ID_TIMESTAMP, out, sizeof(out)),
                    TURNCRED_BAD_ARGUMENT);
-  assert_int_equal(turncred_username_format("a", 1, TURNCRED_USER_ID_TIMESTAMP, NULL, 9),
-                   TURNCRED_BAD_ARGUMENT);
+  assert_int_equal(turncred_username_format("a", 1, TURNCRED_USER_ID_TIMESTAMP, NULL, 9), TURNCRED_BAD_ARGUMENT);
 }
 
 static void expiry_borders(void **state) {
@@ -271,13 +261,10 @@ static void expiry_borders(void **state) {
   assert_int_equal(turncred_expiry_check(now + 300, now, 0), TURNCRED_OK);
   assert_int_equal(turncred_expiry_check(now + 301, now, 0), TURNCRED_TOO_FAR_AHEAD);
   /* not modulo 2^32, and nothing overflows */
-  assert_int_equal(turncred_expiry_check(now + (INT64_C(1) << 32) + 60, now, 3600),
-                   TURNCRED_TOO_FAR_AHEAD);
-  assert_int_equal(turncred_expiry_check(now + 60 - (INT64_C(1) << 32), now, 3600),
-                   TURNCRED_EXPIRED);
+  assert_int_equal(turncred_expiry_check(now + (INT64_C(1) << 32) + 60, now, 3600), TURNCRED_TOO_FAR_AHEAD);
+  assert_int_equal(turncred_expiry_check(now + 60 - (INT64_C(1) << 32), now, 3600), TURNCRED_EXPIRED);
   assert_int_equal(turncred_expiry_check(now + INT64_C(4294967595), now, UINT32_MAX), TURNCRED_OK);
-  assert_int_equal(turncred_expiry_check(now + INT64_C(4294967596), now, UINT32_MAX),
-                   TURNCRED_TOO_FAR_AHEAD);
+  assert_int_equal(turncred_expiry_check(now + INT64_C(4294967596), now, UINT32_MAX), TURNCRED_TOO_FAR_AHEAD);
   assert_int_equal(turncred_expiry_check(INT64_MAX, INT64_MIN, UINT32_MAX), TURNCRED_TOO_FAR_AHEAD);
   assert_int_equal(turncred_expiry_check(INT64_MIN, INT64_MAX, UINT32_MAX), TURNCRED_EXPIRED);
   assert_int_equal(turncred_expiry_check(INT64_MAX, INT64_MAX - 1, 0), TURNCRED_OK);
@@ -285,10 +272,8 @@ static void expiry_borders(void **state) {
 
 /* All that goes into a derived password changes it, and fields cannot be shifted into another. */
 static void derived_binds_everything(void **state) {
-  struct turncred_key key =
-      a_key(TURNCRED_USE_DERIVED, TURNCRED_HMAC_SHA256, TURNCRED_DERIVATION_NONE, 1);
-  struct turncred_key other =
-      a_key(TURNCRED_USE_DERIVED, TURNCRED_HMAC_SHA256, TURNCRED_DERIVATION_NONE, 2);
+  struct turncred_key key = a_key(TURNCRED_USE_DERIVED, TURNCRED_HMAC_SHA256, TURNCRED_DERIVATION_NONE, 1);
+  struct turncred_key other = a_key(TURNCRED_USE_DERIVED, TURNCRED_HMAC_SHA256, TURNCRED_DERIVATION_NONE, 2);
   char p[7][TURNCRED_PASSWORD_MAX];
   size_t i;
   size_t j;
@@ -310,12 +295,9 @@ static void derived_binds_everything(void **state) {
 }
 
 static void caller_mistakes(void **state) {
-  struct turncred_key derived =
-      a_key(TURNCRED_USE_DERIVED, TURNCRED_HMAC_SHA256, TURNCRED_DERIVATION_NONE, 1);
-  struct turncred_key rest =
-      a_key(TURNCRED_USE_REST, TURNCRED_HMAC_SHA1, TURNCRED_DERIVATION_NONE, 1);
-  struct turncred_key token =
-      a_key(TURNCRED_USE_TOKEN, TURNCRED_A256GCM, TURNCRED_DERIVATION_NONE, 1);
+  struct turncred_key derived = a_key(TURNCRED_USE_DERIVED, TURNCRED_HMAC_SHA256, TURNCRED_DERIVATION_NONE, 1);
+  struct turncred_key rest = a_key(TURNCRED_USE_REST, TURNCRED_HMAC_SHA1, TURNCRED_DERIVATION_NONE, 1);
+  struct turncred_key token = a_key(TURNCRED_USE_TOKEN, TURNCRED_A256GCM, TURNCRED_DERIVATION_NONE, 1);
   struct turncred_username u = {"a", 1, 5};
   char realm[TURNCRED_REALM_MAX + 2];
   char name[TURNCRED_USERNAME_MAX + 1];
@@ -329,20 +311,13 @@ static void caller_mistakes(void **state) {
   memset(name, 'n', sizeof(name));
   assert_int_equal(turncred_derived_password(NULL, &rest, "a", 1, "r", 5, p), TURNCRED_BAD_KEY);
   assert_int_equal(turncred_derived_password(NULL, &token, "a", 1, "r", 5, p), TURNCRED_BAD_KEY);
-  assert_int_equal(turncred_derived_password(NULL, &derived, "a", 1, realm, 5, p),
-                   TURNCRED_BAD_ARGUMENT);
-  assert_int_equal(turncred_derived_password(NULL, &derived, "a", 0, "r", 5, p),
-                   TURNCRED_BAD_ARGUMENT);
-  assert_int_equal(turncred_derived_password(NULL, &derived, name, 493, "r", 5, p),
-                   TURNCRED_BAD_ARGUMENT);
-  assert_int_equal(turncred_derived_password(NULL, &derived, "a", 1, "r", 0, p),
-                   TURNCRED_BAD_ARGUMENT);
-  assert_int_equal(turncred_derived_password(NULL, &derived, "a", 1, "r", -5, p),
-                   TURNCRED_BAD_ARGUMENT);
-  assert_int_equal(turncred_derived_key(NULL, &derived, "a:5", 3, NULL, "r", md5),
-                   TURNCRED_BAD_ARGUMENT);
-  assert_int_equal(turncred_derived_key(NULL, &derived, name, 509, &u, "r", md5),
-                   TURNCRED_BAD_ARGUMENT);
+  assert_int_equal(turncred_derived_password(NULL, &derived, "a", 1, realm, 5, p), TURNCRED_BAD_ARGUMENT);
+  assert_int_equal(turncred_derived_password(NULL, &derived, "a", 0, "r", 5, p), TURNCRED_BAD_ARGUMENT);
+  assert_int_equal(turncred_derived_password(NULL, &derived, name, 493, "r", 5, p), TURNCRED_BAD_ARGUMENT);
+  assert_int_equal(turncred_derived_password(NULL, &derived, "a", 1, "r", 0, p), TURNCRED_BAD_ARGUMENT);
+  assert_int_equal(turncred_derived_password(NULL, &derived, "a", 1, "r", -5, p), TURNCRED_BAD_ARGUMENT);
+  assert_int_equal(turncred_derived_key(NULL, &derived, "a:5", 3, NULL, "r", md5), TURNCRED_BAD_ARGUMENT);
+  assert_int_equal(turncred_derived_key(NULL, &derived, name, 509, &u, "r", md5), TURNCRED_BAD_ARGUMENT);
   assert_int_equal(turncred_rest_password(NULL, &derived, "a:5", 3, p), TURNCRED_BAD_KEY);
   assert_int_equal(turncred_rest_password(NULL, &rest, "a:5", 0, p), TURNCRED_BAD_ARGUMENT);
   assert_int_equal(turncred_rest_password(NULL, &rest, name, 509, p), TURNCRED_BAD_ARGUMENT);

@@ -54,40 +54,34 @@ static struct turncred_key key_of(const json_t *v) {
   enum turncred_derivation derivation;
 
   assert_int_equal(turncred_alg_parse(vec_string(v, "algorithm"), &alg), TURNCRED_OK);
-  assert_int_equal(turncred_derivation_parse(vec_string(v, "derivation"), &derivation),
-                   TURNCRED_OK);
-  assert_int_equal(turncred_key_init(&key, TURNCRED_USE_TOKEN, alg, derivation, k.data, k.len),
-                   TURNCRED_OK);
+  assert_int_equal(turncred_derivation_parse(vec_string(v, "derivation"), &derivation), TURNCRED_OK);
+  assert_int_equal(turncred_key_init(&key, TURNCRED_USE_TOKEN, alg, derivation, k.data, k.len), TURNCRED_OK);
   return key;
 }
 
-static void check_decodes(const struct turncred_key *key, const char *server_name,
-                          const struct octets *raw, const struct octets *mac_key, int64_t timestamp,
-                          int64_t lifetime) {
+static void check_decodes(const struct turncred_key *key, const char *server_name, const struct octets *raw,
+                          const struct octets *mac_key, int64_t timestamp, int64_t lifetime) {
   struct turncred_token token;
 
-  assert_int_equal(turncred_token_decode(ws, key, server_name, raw->data, raw->len, &token),
-                   TURNCRED_OK);
+  assert_int_equal(turncred_token_decode(ws, key, server_name, raw->data, raw->len, &token), TURNCRED_OK);
   assert_octets(token.mac_key, token.mac_key_len, mac_key);
   assert_int_equal(token.timestamp, timestamp);
   assert_int_equal(token.lifetime, lifetime);
 }
 
 /* With the nonce that the token shows, encoding gives the token. */
-static void check_encodes(const struct turncred_key *key, const char *server_name,
-                          const struct octets *raw, const struct octets *mac_key, int64_t timestamp,
-                          int64_t lifetime) {
-  struct turncred_token token = {.mac_key_len = (uint16_t)mac_key->len,
-                                 .timestamp = (uint64_t)timestamp,
-                                 .lifetime = (uint32_t)lifetime};
+static void check_encodes(const struct turncred_key *key, const char *server_name, const struct octets *raw,
+                          const struct octets *mac_key, int64_t timestamp, int64_t lifetime) {
+  struct turncred_token token = {
+      .mac_key_len = (uint16_t)mac_key->len, .timestamp = (uint64_t)timestamp, .lifetime = (uint32_t)lifetime};
   size_t nonce_len = (size_t)raw->data[0] * 256 + raw->data[1];
   uint8_t out[TURNCRED_TOKEN_MAX];
   size_t out_len = 0;
 
   memcpy(token.mac_key, mac_key->data, mac_key->len);
-  assert_int_equal(turncred_token_encode(ws, key, server_name, raw->data + 2, nonce_len, &token,
-                                         out, sizeof(out), &out_len),
-                   TURNCRED_OK);
+  assert_int_equal(
+      turncred_token_encode(ws, key, server_name, raw->data + 2, nonce_len, &token, out, sizeof(out), &out_len),
+      TURNCRED_OK);
   assert_octets(out, out_len, raw);
 }
 
@@ -111,18 +105,14 @@ static void rfc7635_appendix_a(void **state) {
     size_t back_len = 0;
 
     assert_int_equal(turncred_alg_parse(names[i], &alg), TURNCRED_OK);
-    assert_int_equal(turncred_key_init(&key, TURNCRED_USE_TOKEN, alg, TURNCRED_DERIVATION_NONE,
-                                       k.data, alg == TURNCRED_A128GCM ? 16 : k.len),
+    assert_int_equal(turncred_key_init(&key, TURNCRED_USE_TOKEN, alg, TURNCRED_DERIVATION_NONE, k.data,
+                                       alg == TURNCRED_A128GCM ? 16 : k.len),
                      TURNCRED_OK);
-    check_decodes(&key, server_name, &raw, &mac_key, vec_int(v, "timestamp"),
-                  vec_int(v, "lifetime"));
-    check_encodes(&key, server_name, &raw, &mac_key, vec_int(v, "timestamp"),
-                  vec_int(v, "lifetime"));
-    assert_int_equal(turncred_base64_encode(raw.data, raw.len, base64, sizeof(base64)),
-                     TURNCRED_OK);
+    check_decodes(&key, server_name, &raw, &mac_key, vec_int(v, "timestamp"), vec_int(v, "lifetime"));
+    check_encodes(&key, server_name, &raw, &mac_key, vec_int(v, "timestamp"), vec_int(v, "lifetime"));
+    assert_int_equal(turncred_base64_encode(raw.data, raw.len, base64, sizeof(base64)), TURNCRED_OK);
     assert_string_equal(base64, vec_string(t, "token_base64"));
-    assert_int_equal(turncred_base64_decode(base64, strlen(base64), back, sizeof(back), &back_len),
-                     TURNCRED_OK);
+    assert_int_equal(turncred_base64_decode(base64, strlen(base64), back, sizeof(back), &back_len), TURNCRED_OK);
     assert_octets(back, back_len, &raw);
   }
 }
@@ -158,14 +148,14 @@ static void rfc8489_md5(void **state) {
   uint8_t key[TURNCRED_LONG_TERM_MD5];
 
   (void)state;
-  assert_int_equal(turncred_long_term_md5(ws, username, strlen(username), vec_string(v, "realm"),
-                                          vec_string(v, "password"), key),
-                   TURNCRED_OK);
+  assert_int_equal(
+      turncred_long_term_md5(ws, username, strlen(username), vec_string(v, "realm"), vec_string(v, "password"), key),
+      TURNCRED_OK);
   assert_octets(key, sizeof(key), &want);
   memset(key, 0, sizeof(key));
-  assert_int_equal(turncred_long_term_md5(NULL, username, strlen(username), vec_string(v, "realm"),
-                                          vec_string(v, "password"), key),
-                   TURNCRED_OK);
+  assert_int_equal(
+      turncred_long_term_md5(NULL, username, strlen(username), vec_string(v, "realm"), vec_string(v, "password"), key),
+      TURNCRED_OK);
   assert_octets(key, sizeof(key), &want);
 }
 
@@ -191,12 +181,9 @@ static void tokens(void **state) {
 
       assert_octets(key.auth, key.auth_len, &auth);
     }
-    check_decodes(&key, server_name, &raw, &mac_key, vec_int(v, "timestamp"),
-                  vec_int(v, "lifetime"));
-    check_encodes(&key, server_name, &raw, &mac_key, vec_int(v, "timestamp"),
-                  vec_int(v, "lifetime"));
-    assert_int_equal(turncred_token_decode(ws, &key, server_name, raw.data, raw.len, &token),
-                     TURNCRED_OK);
+    check_decodes(&key, server_name, &raw, &mac_key, vec_int(v, "timestamp"), vec_int(v, "lifetime"));
+    check_encodes(&key, server_name, &raw, &mac_key, vec_int(v, "timestamp"), vec_int(v, "lifetime"));
+    assert_int_equal(turncred_token_decode(ws, &key, server_name, raw.data, raw.len, &token), TURNCRED_OK);
     assert_int_equal(turncred_token_hmac_sha1_key(NULL, &token, got), TURNCRED_OK);
     assert_octets(got, sizeof(got), &hmac_key);
     memset(got, 0, sizeof(got));
@@ -205,14 +192,11 @@ static void tokens(void **state) {
     if (json_object_get(v, "token_rfc7635_literal_zero_iv") != NULL) {
       struct octets literal = vec_hex(v, "token_rfc7635_literal_zero_iv");
 
-      assert_int_equal(
-          turncred_token_decode(ws, &key, server_name, literal.data, literal.len, &token),
-          TURNCRED_BAD_TOKEN);
+      assert_int_equal(turncred_token_decode(ws, &key, server_name, literal.data, literal.len, &token),
+                       TURNCRED_BAD_TOKEN);
       key.allow_zero_iv = 1;
-      check_decodes(&key, server_name, &literal, &mac_key, vec_int(v, "timestamp"),
-                    vec_int(v, "lifetime"));
-      check_encodes(&key, server_name, &literal, &mac_key, vec_int(v, "timestamp"),
-                    vec_int(v, "lifetime"));
+      check_decodes(&key, server_name, &literal, &mac_key, vec_int(v, "timestamp"), vec_int(v, "lifetime"));
+      check_encodes(&key, server_name, &literal, &mac_key, vec_int(v, "timestamp"), vec_int(v, "lifetime"));
     }
   }
 }
@@ -257,30 +241,25 @@ static void derived(void **state) {
     char password[TURNCRED_PASSWORD_MAX];
     uint8_t got[32];
 
-    assert_int_equal(turncred_key_init(&key, TURNCRED_USE_DERIVED, TURNCRED_HMAC_SHA256,
-                                       TURNCRED_DERIVATION_NONE, k.data, k.len),
-                     TURNCRED_OK);
-    assert_int_equal(turncred_username_format(user_id, vec_int(v, "expiry"),
-                                              TURNCRED_USER_ID_TIMESTAMP, made, sizeof(made)),
-                     TURNCRED_OK);
-    assert_string_equal(made, username);
     assert_int_equal(
-        turncred_username_parse(username, strlen(username), TURNCRED_USER_ID_TIMESTAMP, &parsed),
+        turncred_key_init(&key, TURNCRED_USE_DERIVED, TURNCRED_HMAC_SHA256, TURNCRED_DERIVATION_NONE, k.data, k.len),
         TURNCRED_OK);
+    assert_int_equal(
+        turncred_username_format(user_id, vec_int(v, "expiry"), TURNCRED_USER_ID_TIMESTAMP, made, sizeof(made)),
+        TURNCRED_OK);
+    assert_string_equal(made, username);
+    assert_int_equal(turncred_username_parse(username, strlen(username), TURNCRED_USER_ID_TIMESTAMP, &parsed),
+                     TURNCRED_OK);
     assert_int_equal(parsed.user_id_len, strlen(user_id));
     assert_memory_equal(parsed.user_id, user_id, parsed.user_id_len);
     assert_int_equal(parsed.expiry, vec_int(v, "expiry"));
-    assert_int_equal(turncred_derived_password(ws, &key, parsed.user_id, parsed.user_id_len, realm,
-                                               parsed.expiry, password),
-                     TURNCRED_OK);
+    assert_int_equal(
+        turncred_derived_password(ws, &key, parsed.user_id, parsed.user_id_len, realm, parsed.expiry, password),
+        TURNCRED_OK);
     assert_string_equal(password, vec_string(v, "password"));
-    assert_int_equal(
-        turncred_derived_key(ws, &key, username, strlen(username), &parsed, realm, got),
-        TURNCRED_OK);
+    assert_int_equal(turncred_derived_key(ws, &key, username, strlen(username), &parsed, realm, got), TURNCRED_OK);
     assert_octets(got, 16, &md5);
-    assert_int_equal(
-        turncred_long_term_sha256(ws, username, strlen(username), realm, password, got),
-        TURNCRED_OK);
+    assert_int_equal(turncred_long_term_sha256(ws, username, strlen(username), realm, password, got), TURNCRED_OK);
     assert_octets(got, 32, &sha256);
   }
 }
@@ -303,20 +282,15 @@ static void rest(void **state) {
     uint8_t got[TURNCRED_LONG_TERM_MD5];
 
     assert_int_equal(turncred_alg_parse(vec_string(v, "hash"), &alg), TURNCRED_OK);
-    assert_int_equal(turncred_username_format_parse(vec_string(v, "username_format"), &format),
+    assert_int_equal(turncred_username_format_parse(vec_string(v, "username_format"), &format), TURNCRED_OK);
+    assert_int_equal(turncred_key_init(&key, TURNCRED_USE_REST, alg, TURNCRED_DERIVATION_NONE, (const uint8_t *)secret,
+                                       strlen(secret)),
                      TURNCRED_OK);
-    assert_int_equal(turncred_key_init(&key, TURNCRED_USE_REST, alg, TURNCRED_DERIVATION_NONE,
-                                       (const uint8_t *)secret, strlen(secret)),
-                     TURNCRED_OK);
-    assert_int_equal(turncred_username_parse(username, strlen(username), format, &parsed),
-                     TURNCRED_OK);
+    assert_int_equal(turncred_username_parse(username, strlen(username), format, &parsed), TURNCRED_OK);
     assert_int_equal(parsed.expiry, 1764003600);
-    assert_int_equal(turncred_rest_password(ws, &key, username, strlen(username), password),
-                     TURNCRED_OK);
+    assert_int_equal(turncred_rest_password(ws, &key, username, strlen(username), password), TURNCRED_OK);
     assert_string_equal(password, vec_string(v, "password"));
-    assert_int_equal(
-        turncred_rest_key(ws, &key, username, strlen(username), vec_string(v, "realm"), got),
-        TURNCRED_OK);
+    assert_int_equal(turncred_rest_key(ws, &key, username, strlen(username), vec_string(v, "realm"), got), TURNCRED_OK);
     assert_octets(got, sizeof(got), &md5);
   }
 }
@@ -329,8 +303,8 @@ static void usernames_refused(void **state) {
 
   (void)state;
   json_array_foreach(list, i, v) {
-    if (turncred_username_parse(json_string_value(v), json_string_length(v),
-                                TURNCRED_USER_ID_TIMESTAMP, &parsed) != TURNCRED_BAD_USERNAME) {
+    if (turncred_username_parse(json_string_value(v), json_string_length(v), TURNCRED_USER_ID_TIMESTAMP, &parsed) !=
+        TURNCRED_BAD_USERNAME) {
       fail_msg("accepted: %s", json_string_value(v));
     }
   }
@@ -350,11 +324,9 @@ static void key_wrap(void **state) {
     size_t out_len = 0;
 
     assert_int_equal(kek.len, TURNCRED_KEK);
-    assert_int_equal(turncred_wrap(kek.data, key.data, key.len, out, sizeof(out), &out_len),
-                     TURNCRED_OK);
+    assert_int_equal(turncred_wrap(kek.data, key.data, key.len, out, sizeof(out), &out_len), TURNCRED_OK);
     assert_octets(out, out_len, &want);
-    assert_int_equal(turncred_unwrap(kek.data, want.data, want.len, out, sizeof(out), &out_len),
-                     TURNCRED_OK);
+    assert_int_equal(turncred_unwrap(kek.data, want.data, want.len, out, sizeof(out), &out_len), TURNCRED_OK);
     assert_octets(out, out_len, &key);
   }
 }

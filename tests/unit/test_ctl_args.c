@@ -23,8 +23,9 @@ static int parse(struct ctl *ctl, const char *line) {
   static char copy[1024], *argv[64];
   int argc = 0;
   snprintf(copy, sizeof copy, "turncredctl %s", line);
-  for (char *word = strtok(copy, " "); word; word = strtok(NULL, " "))
+  for (char *word = strtok(copy, " "); word; word = strtok(NULL, " ")) {
     argv[argc++] = word;
+  }
   argv[argc] = NULL;
   return ctl_parse(ctl, ctl_commands, ctl_global_options, argc, argv);
 }
@@ -60,8 +61,9 @@ static void refuses_bad_lines(void **state) {
   };
   struct ctl ctl;
   (void)state;
-  for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+  for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
     assert_int_equal(parse(&ctl, lines[i]), CTL_USAGE);
+  }
 }
 
 static void unknown_commands_are_left_to_main(void **state) {
@@ -83,12 +85,12 @@ static void help_needs_nothing_else(void **state) {
 }
 
 static void numbers(void **state) {
-  static const char *const bad[] = {
-      "", " 1", "1 ", "+1", "-1", "0x10", "1e3", "ten", "99999999999999999999", "11"};
+  static const char *const bad[] = {"", " 1", "1 ", "+1", "-1", "0x10", "1e3", "ten", "99999999999999999999", "11"};
   int64_t n = 7;
   (void)state;
-  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     assert_false(ctl_number(bad[i], 0, 10, &n));
+  }
   assert_int_equal(n, 7);
   assert_true(ctl_number("10", 0, 10, &n));
   assert_int_equal(n, 10);
@@ -100,9 +102,8 @@ static void durations(void **state) {
   static const struct {
     const char *line;
     int64_t want; /* -1: refused */
-  } cases[] = {{"90", 90},     {"90s", 90},      {"15m", 900},     {"15min", 900}, {"15mi", -1},
-               {"12h", 43200}, {"30d", 2592000}, {"1w", -1},       {"s", -1},      {"1hh", -1},
-               {"-5", -1},     {"1.5h", -1},     {"99999999d", -1}};
+  } cases[] = {{"90", 90}, {"90s", 90}, {"15m", 900}, {"15min", 900}, {"15mi", -1}, {"12h", 43200},   {"30d", 2592000},
+               {"1w", -1}, {"s", -1},   {"1hh", -1},  {"-5", -1},     {"1.5h", -1}, {"99999999d", -1}};
   (void)state;
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     char line[128];
@@ -146,8 +147,7 @@ static void times(void **state) {
 static void cells(void **state) {
   char out[64];
   (void)state;
-  json_t *all = json_pack("[s, i, i, i, b, b, n, [s, s], s, f]", "text", 1764003600, 90, 0, 1, 0,
-                          "a", "b", "", 1.5);
+  json_t *all = json_pack("[s, i, i, i, b, b, n, [s, s], s, f]", "text", 1764003600, 90, 0, 1, 0, "a", "b", "", 1.5);
   ctl_cell(json_array_get(all, 0), CTL_TEXT, out, sizeof out);
   assert_string_equal(out, "text");
   ctl_cell(json_array_get(all, 1), CTL_TIME, out, sizeof out);
@@ -172,8 +172,7 @@ static void cells(void **state) {
 }
 
 /* What print writes to standard output. */
-static void printed(json_t *list, bool json, const struct ctl_column *columns, char *out,
-                    size_t cap) {
+static void printed(json_t *list, bool json, const struct ctl_column *columns, char *out, size_t cap) {
   struct ctl ctl = {.json = json};
   int saved, ends[2];
   fflush(stdout);
@@ -197,9 +196,8 @@ static void tables(void **state) {
       {"name", "NAME", CTL_TEXT}, {"ttl", "TTL", CTL_SECONDS}, {NULL, NULL, CTL_TEXT}};
   char out[1024];
   (void)state;
-  printed(json_pack("[{s:s, s:i}, {s:s}]", "name", "m\xc3\xbcnchen.example", "ttl", 5, "name",
-                    "x\x1b[2J"),
-          false, columns, out, sizeof out);
+  printed(json_pack("[{s:s, s:i}, {s:s}]", "name", "m\xc3\xbcnchen.example", "ttl", 5, "name", "x\x1b[2J"), false,
+          columns, out, sizeof out);
   assert_string_equal(out, "NAME             TTL\n"
                            "m\xc3\xbcnchen.example  5 s\n"
                            "x?[2J            -\n");
@@ -216,14 +214,17 @@ static void table_of_commands_is_sound(void **state) {
     assert_non_null(c->summary);
     assert_non_null(c->run);
     assert_true(c->summary[strlen(c->summary) - 1] != '.');
-    for (const struct ctl_command *d = c + 1; d->name; d++)
+    for (const struct ctl_command *d = c + 1; d->name; d++) {
       assert_string_not_equal(c->name, d->name);
+    }
     for (const struct ctl_option *o = c->options; o && o->name; o++) {
       assert_non_null(o->help);
-      for (const struct ctl_option *g = ctl_global_options; g->name; g++)
+      for (const struct ctl_option *g = ctl_global_options; g->name; g++) {
         assert_string_not_equal(o->name, g->name);
-      for (const struct ctl_option *p = o + 1; p->name; p++)
+      }
+      for (const struct ctl_option *p = o + 1; p->name; p++) {
         assert_string_not_equal(o->name, p->name);
+      }
     }
   }
 }

@@ -40,8 +40,9 @@ static void refused(const char *text, int line, const char *words) {
   char err[1024], place[96];
   assert_int_equal(read_text(&config, text, err, sizeof err), -1);
   snprintf(place, sizeof place, line ? "%s:%d: " : "%s: ", path, line);
-  if (strncmp(err, place, strlen(place)) != 0 || !strstr(err, words))
+  if (strncmp(err, place, strlen(place)) != 0 || !strstr(err, words)) {
     fail_msg("\"%s\" does not begin with \"%s\" and say \"%s\"", err, place, words);
+  }
 }
 
 #define MINIMUM "database = dbname=turncred\nkek = /etc/turncred/kek/main\n"
@@ -50,8 +51,9 @@ static void test_defaults(void **state) {
   (void)state;
   struct config config;
   char err[1024];
-  if (read_text(&config, MINIMUM, err, sizeof err))
+  if (read_text(&config, MINIMUM, err, sizeof err)) {
     fail_msg("%s", err);
+  }
   assert_string_equal(config.store.database, "dbname=turncred");
   assert_string_equal(config.store.kek, "/etc/turncred/kek/main");
   assert_string_equal(config.store.database_write, "");
@@ -78,8 +80,9 @@ static void test_everything(void **state) {
                      "snapshot_max_age = 2 h\n"
                      "wait_at_start = 0\n"
                      "prometheus = [::1]:9641";
-  if (read_text(&config, text, err, sizeof err))
+  if (read_text(&config, text, err, sizeof err)) {
     fail_msg("%s", err);
+  }
   assert_string_equal(config.store.database, "host=/run/pg dbname=turncred options='-c x=1'");
   assert_string_equal(config.store.database_write, "postgresql://user@host/db?sslmode=verify-full");
   assert_string_equal(config.store.kek, "credential:turncred-kek");
@@ -93,8 +96,7 @@ static void test_everything(void **state) {
 
 static void test_names_are_checked(void **state) {
   (void)state;
-  refused("databse = dbname=turncred\n", 1,
-          "unknown setting \"databse\": did you mean \"database\"?");
+  refused("databse = dbname=turncred\n", 1, "unknown setting \"databse\": did you mean \"database\"?");
   refused(MINIMUM "poll = 5s\n", 3, "did you mean \"poll_interval\"?");
   refused(MINIMUM "Listen = no\n", 3, "did you mean \"listen\"?");
   refused(MINIMUM "colour = red\n", 3, "turncred.conf(5)");
@@ -137,20 +139,14 @@ static void test_passwords(void **state) {
   (void)state;
   struct config config;
   char err[1024];
-  assert_int_equal(read_text(&config,
-                             "kek = /k\ndatabase = dbname=t user=u password=xyzzy-secret\n", err,
-                             sizeof err),
+  assert_int_equal(read_text(&config, "kek = /k\ndatabase = dbname=t user=u password=xyzzy-secret\n", err, sizeof err),
                    0);
   assert_non_null(strstr(warning, "database holds a password"));
   assert_null(strstr(warning, "xyzzy"));
-  assert_int_equal(
-      read_text(&config, "kek = /k\ndatabase = postgresql://u:xyzzy-secret@h/t\n", err, sizeof err),
-      0);
+  assert_int_equal(read_text(&config, "kek = /k\ndatabase = postgresql://u:xyzzy-secret@h/t\n", err, sizeof err), 0);
   assert_non_null(strstr(warning, "password"));
   /* an unquoted blank: libpq's own message would quote the rest */
-  assert_int_equal(read_text(&config, "kek = /k\ndatabase = dbname=t password=a xyzzy-secret\n",
-                             err, sizeof err),
-                   -1);
+  assert_int_equal(read_text(&config, "kek = /k\ndatabase = dbname=t password=a xyzzy-secret\n", err, sizeof err), -1);
   assert_non_null(strstr(err, ":2: database is not a libpq connection string"));
   assert_null(strstr(err, "xyzzy"));
 }
@@ -183,8 +179,9 @@ static char *read_file(const char *name) {
   const char *top = getenv("top_srcdir");
   snprintf(file_name, sizeof file_name, "%s/plugin/module/%s", top ? top : ".", name);
   FILE *file = fopen(file_name, "r");
-  if (!file)
+  if (!file) {
     fail_msg("%s cannot be opened", file_name);
+  }
   char *text = calloc(1, 65536);
   assert_non_null(text);
   fread(text, 1, 65535, file);
@@ -200,10 +197,12 @@ static void test_documented(void **state) {
     char in_example[96], in_manual[96];
     snprintf(in_example, sizeof in_example, "%s = ", s->name);
     snprintf(in_manual, sizeof in_manual, ".TP\n.B %s\n", s->name);
-    if (!strstr(example, in_example))
+    if (!strstr(example, in_example)) {
       fail_msg("turncred.conf.example does not show %s", s->name);
-    if (!strstr(manual, in_manual))
+    }
+    if (!strstr(manual, in_manual)) {
       fail_msg("turncred.conf(5) does not explain %s", s->name);
+    }
     assert_non_null(s->help);
   }
   free(example);
@@ -216,8 +215,9 @@ static void test_example_is_valid(void **state) {
   struct config config;
   char err[1024];
   char *example = read_file("turncred.conf.example");
-  if (read_text(&config, example, err, sizeof err))
+  if (read_text(&config, example, err, sizeof err)) {
     fail_msg("%s", err);
+  }
   free(example);
 }
 

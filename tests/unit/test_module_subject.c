@@ -32,23 +32,22 @@ static void put_realm(struct store_snapshot *s, const char *name, const char *gu
   assert_int_equal(snapshot_put_realm(s, &fields), 0);
 }
 
-static void put_key(struct store_snapshot *s, const char *realm, const char *kid,
-                    enum store_key_state state) {
+static void put_key(struct store_snapshot *s, const char *realm, const char *kid, enum store_key_state state) {
   struct store_key key;
   uint8_t k[32];
   memset(&key, 0, sizeof key);
   memset(k, 7, sizeof k);
-  assert_int_equal(turncred_key_init(&key.key, TURNCRED_USE_TOKEN, TURNCRED_A256GCM,
-                                     TURNCRED_DERIVATION_NONE, k, sizeof k),
-                   TURNCRED_OK);
+  assert_int_equal(
+      turncred_key_init(&key.key, TURNCRED_USE_TOKEN, TURNCRED_A256GCM, TURNCRED_DERIVATION_NONE, k, sizeof k),
+      TURNCRED_OK);
   key.realm = realm;
   key.kid = kid;
   key.state = state;
   assert_int_equal(snapshot_put_key(s, &key), 0);
 }
 
-static void revoke(struct store_snapshot *s, enum store_revocation_kind kind, const char *realm,
-                   const char *name, int64_t until) {
+static void revoke(struct store_snapshot *s, enum store_revocation_kind kind, const char *realm, const char *name,
+                   int64_t until) {
   const struct revocation_name what = {kind, realm, name};
   assert_int_equal(snapshot_put_revocation(s, &what, until), 0);
 }
@@ -75,8 +74,7 @@ static int teardown(void **state) {
   return 0;
 }
 
-#define REFUSED(subject)                                                                           \
-  assert_int_equal(subject_refused(s, &(subject)), COTURN_AUTH_REASON_REVOKED)
+#define REFUSED(subject) assert_int_equal(subject_refused(s, &(subject)), COTURN_AUTH_REASON_REVOKED)
 #define FINE(subject) assert_int_equal(subject_refused(s, &(subject)), COTURN_AUTH_REASON_NONE)
 
 static void test_nothing_revoked(void **state) {

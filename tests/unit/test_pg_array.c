@@ -31,8 +31,9 @@ static void array_literals(void **state) {
   pg_array_octets(&a, NULL, 0);
   assert_string_equal(pg_array_end(&a), "{\"\\\\x00ff10\",\"\\\\x\"}");
   pg_array_clear(&a);
-  for (int i = 0; i < 10000; i++)
+  for (int i = 0; i < 10000; i++) {
     pg_array_text(&a, "\"\"\"\"");
+  }
   assert_int_equal(strlen(pg_array_end(&a)), 10000 * 11 + 1);
   pg_array_clear(&a);
 }

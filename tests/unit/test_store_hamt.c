@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#define KEYS     700
+#define KEYS 700
 #define VERSIONS 8
 
 struct item {
@@ -41,9 +41,7 @@ static struct item *make(int key, int value) {
 static bool same(const struct hamt_item *item, const void *key) {
   return ((const struct item *)item)->key == *(const int *)key;
 }
-static const void *key_of(const struct hamt_item *item) {
-  return &((const struct item *)item)->key;
-}
+static const void *key_of(const struct hamt_item *item) { return &((const struct item *)item)->key; }
 static struct hamt_item *copy(const struct hamt_item *item) {
   const struct item *from = (const struct item *)item;
   return &make(from->key, from->value)->hamt;
@@ -94,16 +92,16 @@ static void change(struct version *version, int value) {
   int key = (int)rnd(KEYS), err;
   switch (rnd(4)) {
   case 0:
-    assert_int_equal(hamt_remove(&version->map, hash_of(key), &key),
-                     version->model[key] ? 0 : ENOENT);
+    assert_int_equal(hamt_remove(&version->map, hash_of(key), &key), version->model[key] ? 0 : ENOENT);
     version->model[key] = 0;
     break;
   case 1: {
     struct item *item = (struct item *)hamt_edit(&version->map, hash_of(key), &key, &err);
     assert_int_equal(err, 0);
     assert_int_equal(item != NULL, version->model[key] != 0);
-    if (item)
+    if (item) {
       item->value = version->model[key] = value;
+    }
     break;
   }
   default:
@@ -121,8 +119,9 @@ static void random_operations(void **unused) {
     state = 1 + m;
     struct version *versions = calloc(VERSIONS, sizeof *versions);
     assert_non_null(versions);
-    for (int i = 0; i < VERSIONS; i++)
+    for (int i = 0; i < VERSIONS; i++) {
       hamt_init(&versions[i].map, &type);
+    }
     for (int round = 0; round < 400; round++) {
       struct version *from = &versions[rnd(VERSIONS)], *to = &versions[rnd(VERSIONS)];
       if (from != to) {
@@ -130,11 +129,14 @@ static void random_operations(void **unused) {
         *to = *from;
         to->map = hamt_share(&from->map);
       }
-      for (unsigned n = rnd(60); n > 0; n--)
+      for (unsigned n = rnd(60); n > 0; n--) {
         change(to, 1 + (int)rnd(1000000));
-      if (round % 16 == 0)
-        for (int i = 0; i < VERSIONS; i++)
+      }
+      if (round % 16 == 0) {
+        for (int i = 0; i < VERSIONS; i++) {
           check(&versions[i]);
+        }
+      }
     }
     for (int i = 0; i < VERSIONS; i++) {
       check(&versions[i]);
@@ -151,8 +153,9 @@ static void change_is_independent_of_size(void **unused) {
   (void)unused;
   struct hamt map;
   hamt_init(&map, &type);
-  for (int key = 0; key < 200000; key++)
+  for (int key = 0; key < 200000; key++) {
     assert_int_equal(hamt_put(&map, &make(key, 1)->hamt), 0);
+  }
   assert_int_equal(map.count, 200000);
   struct hamt other = hamt_share(&map);
   int key = 4711, err;

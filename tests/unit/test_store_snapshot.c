@@ -20,8 +20,8 @@
 
 #include <cmocka.h>
 
-static void put_realm(struct store_snapshot *s, const char *name, const char *guests,
-                      const char *listens, const char *origins) {
+static void put_realm(struct store_snapshot *s, const char *name, const char *guests, const char *listens,
+                      const char *origins) {
   struct realm_fields fields;
   memset(&fields, 0, sizeof fields);
   snprintf(fields.realm.name, sizeof fields.realm.name, "%s", name);
@@ -34,9 +34,8 @@ static void put_realm(struct store_snapshot *s, const char *name, const char *gu
   assert_int_equal(snapshot_put_realm(s, &fields), 0);
 }
 
-static void put_key_at(struct store_snapshot *s, const char *realm, const char *kid,
-                       enum turncred_use use, enum store_key_state state, int64_t not_before,
-                       int64_t sign_until, int64_t accept_until) {
+static void put_key_at(struct store_snapshot *s, const char *realm, const char *kid, enum turncred_use use,
+                       enum store_key_state state, int64_t not_before, int64_t sign_until, int64_t accept_until) {
   uint8_t k[32];
   struct store_key key;
   memset(&key, 0, sizeof key);
@@ -55,13 +54,12 @@ static void put_key_at(struct store_snapshot *s, const char *realm, const char *
   key.accept_until = accept_until;
   assert_int_equal(snapshot_put_key(s, &key), 0);
 }
-static void put_key(struct store_snapshot *s, const char *realm, const char *kid,
-                    enum turncred_use use, int64_t not_before) {
+static void put_key(struct store_snapshot *s, const char *realm, const char *kid, enum turncred_use use,
+                    int64_t not_before) {
   put_key_at(s, realm, kid, use, STORE_KEY_ACTIVE, not_before, 0, 0);
 }
 
-static void put_credential(struct store_snapshot *s, const char *realm, const char *username,
-                           uint8_t octet) {
+static void put_credential(struct store_snapshot *s, const char *realm, const char *username, uint8_t octet) {
   struct store_credential c;
   memset(&c, 0, sizeof c);
   c.realm = realm;
@@ -71,8 +69,7 @@ static void put_credential(struct store_snapshot *s, const char *realm, const ch
   assert_int_equal(snapshot_put_credential(s, &c), 0);
 }
 
-static const struct store_key *key(const struct store_snapshot *s, const char *realm,
-                                   const char *kid) {
+static const struct store_key *key(const struct store_snapshot *s, const char *realm, const char *kid) {
   return store_key_find(s, store_realm_find(s, realm), kid);
 }
 static const struct store_credential *credential(const struct store_snapshot *s, const char *realm,
@@ -190,8 +187,7 @@ static void windows(void **state) {
   assert_null(store_key_to_sign(s, r, TURNCRED_USE_DERIVED, 170));
   put_key(s, "r", "r1", TURNCRED_USE_REST, 10);
   put_key(s, "r", "r2", TURNCRED_USE_REST, 20);
-  assert_string_equal(store_key_to_sign(s, store_realm_find(s, "r"), TURNCRED_USE_REST, 30)->kid,
-                      "r2");
+  assert_string_equal(store_key_to_sign(s, store_realm_find(s, "r"), TURNCRED_USE_REST, 30)->kid, "r2");
   snapshot_free(s);
 }
 
@@ -241,7 +237,8 @@ static void disk(void **state) {
     name.name = text;
     assert_int_equal(snapshot_put_revocation(s, &name, i + 1), 0);
     assert_int_equal(disk_write(path, s, &in, kek_ring_find(keks, "main"), err, sizeof err), 0);
-    assert_int_equal(disk_read(path, &(struct sealed_reading){keks, "here", 1010, 20}, 9, &back, &out, err, sizeof err), 0);
+    assert_int_equal(disk_read(path, &(struct sealed_reading){keks, "here", 1010, 20}, 9, &back, &out, err, sizeof err),
+                     0);
     assert_int_equal(back->credentials, 600);
     assert_int_equal(back->revocations.count, i + 1);
     assert_int_equal(store_revoked_at(back, STORE_REVOKED_USER, "r", text), i + 1);
@@ -253,13 +250,13 @@ static void disk(void **state) {
   assert_string_equal(out.identity, "db 1");
   assert_int_equal(disk_read(path, &(struct sealed_reading){keks, "here", 1021, 20}, 9, &back, &out, err, sizeof err),
                    ESTALE);
-  assert_int_equal(disk_read(path, &(struct sealed_reading){keks, "here", 600, 20}, 9, &back, &out, err, sizeof err), ESTALE);
+  assert_int_equal(disk_read(path, &(struct sealed_reading){keks, "here", 600, 20}, 9, &back, &out, err, sizeof err),
+                   ESTALE);
   assert_int_equal(disk_read(path, &(struct sealed_reading){keks, "there", 1010, 20}, 9, &back, &out, err, sizeof err),
                    EPERM);
   assert_int_equal(disk_read(path, &(struct sealed_reading){NULL, "here", 1010, 20}, 9, &back, &out, err, sizeof err),
                    ENOKEY);
-  assert_int_equal(disk_write("/nowhere/x", s, &in, kek_ring_find(keks, "main"), err, sizeof err),
-                   ENOENT);
+  assert_int_equal(disk_write("/nowhere/x", s, &in, kek_ring_find(keks, "main"), err, sizeof err), ENOENT);
   snapshot_free(s);
   /* a text of a program's own, as long as it likes, is not taken for another one */
   const struct sealed_reading how = {keks, "here", 1010, 20};
@@ -267,8 +264,7 @@ static void disk(void **state) {
   memset(text, 'x', 200000);
   for (size_t n = 0; n <= 200000; n = n ? n * 3 + 65000 : 1) {
     text[n] = '\0';
-    assert_int_equal(sealed_write_text(path, text, &in, kek_ring_find(keks, "main"), err, sizeof err),
-                     0);
+    assert_int_equal(sealed_write_text(path, text, &in, kek_ring_find(keks, "main"), err, sizeof err), 0);
     text[n] = 'x';
     assert_int_equal(sealed_read_text(path, "db 1", &how, &again, &out, err, sizeof err), 0);
     assert_int_equal(strlen(again), n);

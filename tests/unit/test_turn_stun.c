@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "turn/stun.h"
 #include "core/turncred.h"
+#include "turn/stun.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -74,8 +74,7 @@ static void rfc5769_responses(void **state) {
   assert_int_equal(stun_check_integrity(&msg, key(), strlen(short_term_key)), 0);
   assert_int_equal(stun_check_fingerprint(&msg), 0);
   assert_int_equal(stun_get_xor_address(&msg, STUN_XOR_MAPPED_ADDRESS, &addr, &addr_len), 0);
-  assert_string_equal(stun_address_text((struct sockaddr *)&addr, text, sizeof text),
-                      "192.0.2.1:32853");
+  assert_string_equal(stun_address_text((struct sockaddr *)&addr, text, sizeof text), "192.0.2.1:32853");
 
   len = unhex(ipv6_hex, raw, sizeof raw);
   assert_int_equal(stun_parse(raw, len, &msg), 0);
@@ -97,9 +96,7 @@ static void rfc5769_long_term(void **state) {
   assert_int_equal(stun_parse(raw, len, &msg), 0);
   assert_int_equal(stun_get_text(&msg, STUN_REALM, realm, sizeof realm), 0);
   assert_string_equal(realm, "example.org");
-  assert_int_equal(
-      turncred_long_term_md5(NULL, username, strlen(username), realm, "TheMatrIX", md5),
-      TURNCRED_OK);
+  assert_int_equal(turncred_long_term_md5(NULL, username, strlen(username), realm, "TheMatrIX", md5), TURNCRED_OK);
   assert_int_equal(stun_check_integrity(&msg, md5, sizeof md5), 0);
 }
 
@@ -175,12 +172,12 @@ static void integrity_keys_of_any_length(void **state) {
     assert_int_equal(stun_check_integrity(&msg, k, n), 0);
     assert_int_equal(stun_check_integrity_sha256(&msg, k, n), 0);
     assert_int_equal(stun_check_integrity(&msg, k, n + 1), EBADMSG);
-    if (n > 1)
+    if (n > 1) {
       assert_int_equal(stun_check_integrity(&msg, k, n - 1), EBADMSG);
+    }
     assert_int_equal(stun_check_fingerprint(&msg), 0);
   }
-  assert_int_equal(stun_check_integrity(&(struct stun_message){.raw = buf, .len = 20}, k, 16),
-                   ENOENT);
+  assert_int_equal(stun_check_integrity(&(struct stun_message){.raw = buf, .len = 20}, k, 16), ENOENT);
 }
 
 static void every_bit_matters(void **state) {
@@ -191,8 +188,8 @@ static void every_bit_matters(void **state) {
   size_t len = signed_message(buf, sizeof buf, sizeof k);
   for (size_t bit = 0; bit < len * 8; bit++) {
     buf[bit / 8] ^= (uint8_t)(1 << bit % 8);
-    bool accepted = !stun_parse(buf, len, &msg) && !stun_check_integrity(&msg, k, sizeof k) &&
-                    !stun_check_fingerprint(&msg);
+    bool accepted =
+        !stun_parse(buf, len, &msg) && !stun_check_integrity(&msg, k, sizeof k) && !stun_check_fingerprint(&msg);
     assert_false(accepted);
     buf[bit / 8] ^= (uint8_t)(1 << bit % 8);
   }
@@ -203,8 +200,9 @@ static void every_truncation_is_refused(void **state) {
   struct stun_message msg;
   (void)state;
   size_t len = signed_message(buf, sizeof buf, 20);
-  for (size_t n = 0; n < len; n++)
+  for (size_t n = 0; n < len; n++) {
     assert_int_equal(stun_parse(buf, n, &msg), EBADMSG);
+  }
   /* an attribute that claims more than there is, with a right header */
   buf[23] = 0xFF;
   buf[22] = 0xFF;

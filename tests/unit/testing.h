@@ -70,8 +70,7 @@ static inline struct turncred_key a_key(enum turncred_use use, enum turncred_alg
   for (i = 0; i < sizeof(k); i++) {
     k[i] = (uint8_t)(fill + 7 * i);
   }
-  assert_int_equal(turncred_key_init(&key, use, alg, derivation, k, len > 0 ? len : 20),
-                   TURNCRED_OK);
+  assert_int_equal(turncred_key_init(&key, use, alg, derivation, k, len > 0 ? len : 20), TURNCRED_OK);
   return key;
 }
 

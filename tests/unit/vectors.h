@@ -45,8 +45,6 @@ static inline int64_t vec_int(const json_t *o, const char *name) {
   return json_integer_value(v);
 }
 
-static inline struct octets vec_hex(const json_t *o, const char *name) {
-  return octets_of_hex(vec_string(o, name));
-}
+static inline struct octets vec_hex(const json_t *o, const char *name) { return octets_of_hex(vec_string(o, name)); }
 
 #endif

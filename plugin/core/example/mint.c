@@ -20,18 +20,19 @@ int main(int argc, char **argv) {
   size_t k_len = fread(k, 1, sizeof(k), f);
   fclose(f);
   int64_t expiry = (int64_t)time(NULL) + atol(argv[4]);
-  enum turncred_err err = turncred_key_init(&key, TURNCRED_USE_DERIVED, TURNCRED_HMAC_SHA256,
-                                            TURNCRED_DERIVATION_NONE, k, k_len);
-  if (!err)
-    err = turncred_username_format(argv[3], expiry, TURNCRED_USER_ID_TIMESTAMP, username,
-                                   sizeof(username));
-  if (!err)
-    err =
-        turncred_derived_password(NULL, &key, argv[3], strlen(argv[3]), argv[2], expiry, password);
-  if (!err)
+  enum turncred_err err =
+      turncred_key_init(&key, TURNCRED_USE_DERIVED, TURNCRED_HMAC_SHA256, TURNCRED_DERIVATION_NONE, k, k_len);
+  if (!err) {
+    err = turncred_username_format(argv[3], expiry, TURNCRED_USER_ID_TIMESTAMP, username, sizeof(username));
+  }
+  if (!err) {
+    err = turncred_derived_password(NULL, &key, argv[3], strlen(argv[3]), argv[2], expiry, password);
+  }
+  if (!err) {
     printf("{\"username\": \"%s\", \"credential\": \"%s\"}\n", username, password);
-  else
+  } else {
     fprintf(stderr, "mint: %s: %s\n", turncred_err_name(err), turncred_err_text(err));
+  }
   turncred_key_clear(&key);
   turncred_cleanse(k, sizeof(k));
   return err != TURNCRED_OK;

@@ -49,24 +49,29 @@ static inline int users_key(const struct users *u, const char *name, const char 
   const char *word = users_find(u, name, &len);
   char text[1024];
   unsigned int md_len = 0;
-  if (!word)
+  if (!word) {
     return -1;
+  }
   if (len > 2 && word[0] == '0' && word[1] == 'x') {
-    if (len % 2 || len / 2 - 1 > COTURN_AUTH_KEY_MAX)
+    if (len % 2 || len / 2 - 1 > COTURN_AUTH_KEY_MAX) {
       return -1;
+    }
     for (i = 0; i < len / 2 - 1; ++i) {
       unsigned int octet;
-      if (sscanf(word + 2 + 2 * i, "%2x", &octet) != 1)
+      if (sscanf(word + 2 + 2 * i, "%2x", &octet) != 1) {
         return -1;
+      }
       grant->key[i] = (uint8_t)octet;
     }
     grant->key_len = (uint32_t)i;
     return 0;
   }
-  if (snprintf(text, sizeof(text), "%s:%s:%.*s", name, realm, (int)len, word) >= (int)sizeof(text))
+  if (snprintf(text, sizeof(text), "%s:%s:%.*s", name, realm, (int)len, word) >= (int)sizeof(text)) {
     return -1;
-  if (!EVP_Digest(text, strlen(text), grant->key, &md_len, EVP_md5(), NULL))
+  }
+  if (!EVP_Digest(text, strlen(text), grant->key, &md_len, EVP_md5(), NULL)) {
     return -1;
+  }
   grant->key_len = md_len;
   return 0;
 }

@@ -5,8 +5,8 @@
  */
 #include "config.h"
 
-#include "turncredd/http/caller_auth.h"
 #include "handlers.h"
+#include "turncredd/http/caller_auth.h"
 
 #include <string.h>
 
@@ -24,14 +24,15 @@ void health_ready(struct request *r) {
                            : !ready ? "loading"
                            : full   ? "journal_full"
                                     : "ready",
-                           "loaded", status.generation > 0 && r->directory, "database",
-                           status.connected, "journal", delivery_connected(r->daemon->delivery),
-                           "undelivered", (json_int_t)journal_waiting(r->daemon->journal)));
+                           "loaded", status.generation > 0 && r->directory, "database", status.connected, "journal",
+                           delivery_connected(r->daemon->delivery), "undelivered",
+                           (json_int_t)journal_waiting(r->daemon->journal)));
 }
 
 void health_metrics(struct request *r) {
-  if (!r->monitor && !caller_auth_required(r, SCOPE_METRICS, NULL))
+  if (!r->monitor && !caller_auth_required(r, SCOPE_METRICS, NULL)) {
     return;
+  }
   struct daemon *daemon = r->daemon;
   struct metrics_gauges gauges = {.journal_entries = journal_waiting(daemon->journal),
                                   .jwks_age = fetcher_age(daemon->fetcher),

@@ -22,8 +22,7 @@
 #define RESERVE_WAIT_MS 1000 /* how long a request waits for the first tokens under a new key */
 
 static const char *const kinds[] = {"", "token", "derived", "rest", "pushed"};
-static const enum metric_kind counters[] = {METRIC_TOKEN, METRIC_TOKEN, METRIC_DERIVED, METRIC_REST,
-                                            METRIC_PUSHED};
+static const enum metric_kind counters[] = {METRIC_TOKEN, METRIC_TOKEN, METRIC_DERIVED, METRIC_REST, METRIC_PUSHED};
 
 /* --- policy ------------------------------------------------------------------------------- */
 
@@ -51,14 +50,17 @@ static void copy_policy(const struct store_realm *realm, struct policy *policy) 
 
 bool issue_policy(struct request *r, const char *name, struct policy *policy) {
   const struct store_snapshot *snapshot = acquire_snapshot(r);
-  if (!snapshot)
+  if (!snapshot) {
     return false;
+  }
   const struct store_realm *realm = store_realm_find(snapshot, name);
-  if (realm)
+  if (realm) {
     copy_policy(realm, policy);
+  }
   release_snapshot(r);
-  if (!realm)
+  if (!realm) {
     request_error(r, 404, "unknown_realm", "realm: there is no such realm");
+  }
   return realm != NULL;
 }
 
@@ -66,8 +68,7 @@ bool policy_offers(const struct policy *policy, enum store_mechanism mechanism) 
   return memchr(policy->mechanisms, mechanism, sizeof policy->mechanisms) != NULL;
 }
 
-bool issue_audience(struct request *r, const char *audience, const char *realm,
-                    struct policy *policy) {
+bool issue_audience(struct request *r, const char *audience, const char *realm, struct policy *policy) {
   size_t count, found = 0;
   const char *name = NULL;
   if (!r->directory) {
@@ -77,10 +78,10 @@ bool issue_audience(struct request *r, const char *audience, const char *realm,
   }
   const struct realm_info *realms = directory_realms(r->directory, &count);
   for (size_t i = 0; i < count; i++) {
-    if ((realm && strcmp(realms[i].name, realm) != 0) ||
-        (audience && strcmp(realms[i].server_name, audience) != 0) ||
-        (r->caller && !caller_may(r->caller, realms[i].name)))
+    if ((realm && strcmp(realms[i].name, realm) != 0) || (audience && strcmp(realms[i].server_name, audience) != 0) ||
+        (r->caller && !caller_may(r->caller, realms[i].name))) {
       continue;
+    }
     name = realms[i].name;
     found++;
   }
@@ -98,24 +99,23 @@ bool issue_audience(struct request *r, const char *audience, const char *realm,
 json_t *issue_uris(const struct request *r, const char *realm) {
   const struct realm_info *info = r->directory ? directory_realm(r->directory, realm) : NULL;
   json_t *uris = json_array();
-  for (char *const *uri = info ? info->uris : NULL; uri && *uri; uri++)
+  for (char *const *uri = info ? info->uris : NULL; uri && *uri; uri++) {
     json_array_append_new(uris, json_string(*uri));
+  }
   return uris;
 }
 
-json_t *issue_ice_servers(const struct request *r, const char *realm, const char *username,
-                          const char *credential) {
-  return json_pack("[{s:o, s:s, s:s}]", "urls", issue_uris(r, realm), "username", username,
-                   "credential", credential);
+json_t *issue_ice_servers(const struct request *r, const char *realm, const char *username, const char *credential) {
+  return json_pack("[{s:o, s:s, s:s}]", "urls", issue_uris(r, realm), "username", username, "credential", credential);
 }
 
 bool issue_subject_rate(struct request *r, const char *realm, const char *subject) {
   char name[TURNCRED_REALM_MAX + TURNCRED_USERNAME_MAX + 2];
   int64_t wait = 0;
   snprintf(name, sizeof name, "%s/%s", realm, subject);
-  if (limits_rate(r->daemon->limits, "subject", name, r->reloadable->settings.subject_rate, 60000,
-                  clock_ms(), &wait))
+  if (limits_rate(r->daemon->limits, "subject", name, r->reloadable->settings.subject_rate, 60000, clock_ms(), &wait)) {
     return true;
+  }
   request_too_many(r, wait, "credentials for this user are requested too often");
   return false;
 }
@@ -129,8 +129,7 @@ struct record {
   char subject[]; /* REALM/SUBJECT, as limits_hold counts the tokens of a subject */
 };
 
-static struct record *record_new(struct request *r, enum store_mechanism mechanism,
-                                 const struct issue_record *issue) {
+static struct record *record_new(struct request *r, enum store_mechanism mechanism, const struct issue_record *issue) {
   size_t n = strlen(issue->realm) + strlen(issue->subject) + 2;
   struct record *record = calloc(1, sizeof *record + n);
   if (record) {
@@ -145,8 +144,9 @@ static struct record *record_new(struct request *r, enum store_mechanism mechani
 /* Prepares an error instead of the credential, which was not issued: the subject does not hold it. */
 static void not_recorded(const struct record *record, const char *text) {
   struct request *r = record->request;
-  if (record->mechanism == STORE_TOKEN)
+  if (record->mechanism == STORE_TOKEN) {
     limits_release(r->daemon->limits, "tokens", record->subject, record->expiry);
+  }
   r->retry_after = 5;
   request_error(r, 503, "temporarily_unavailable", "%s", text);
 }
@@ -154,17 +154,17 @@ static void not_recorded(const struct record *record, const char *text) {
 static void recorded(int err, void *arg) {
   struct record *record = arg;
   struct request *r = record->request;
-  if (err)
+  if (err) {
     not_recorded(record, "the issue could not be recorded");
-  else
+  } else {
     metric_count(&r->daemon->metrics.issued[counters[record->mechanism]]);
+  }
   free(record);
   request_resume(r);
 }
 
 /* Records the issue, whose answer has been prepared; the answer is sent when the record is on disk. */
-static void put_on_record(struct request *r, enum store_mechanism mechanism,
-                          const struct issue_record *issue) {
+static void put_on_record(struct request *r, enum store_mechanism mechanism, const struct issue_record *issue) {
   struct record *record = record_new(r, mechanism, issue);
   if (!record) {
     request_error(r, 500, "server_error", "out of memory");
@@ -172,8 +172,9 @@ static void put_on_record(struct request *r, enum store_mechanism mechanism,
   }
   request_wait(r);
   int rc = issue_record_add(r->daemon->journal, issue, recorded, record);
-  if (!rc)
+  if (!rc) {
     return;
+  }
   if (rc == ENOSPC && !strcmp(r->reloadable->settings.journal_full, "continue")) {
     metric_count(&r->daemon->metrics.unrecorded);
     recorded(0, record);
@@ -194,18 +195,19 @@ struct signer {
   struct turncred_key key;
   enum turncred_username_format format;
   char kid[TURNCRED_USERNAME_MAX + 1];
-  int64_t lifted;      /* see lifetime_needed */
-  bool tagged;         /* tokens under this key carry a subject tag, made with tag_key */
+  int64_t lifted; /* see lifetime_needed */
+  bool tagged;    /* tokens under this key carry a subject tag, made with tag_key */
   uint8_t tag_key[32];
 };
 
 /* Finds the realm's key of this use that signs now. False: an error has been prepared. */
-static bool find_signer(struct request *r, const char *realm, const char *user,
-                        enum turncred_use use, struct signer *signer) {
+static bool find_signer(struct request *r, const char *realm, const char *user, enum turncred_use use,
+                        struct signer *signer) {
   int64_t now = (int64_t)time(NULL);
   const struct store_snapshot *snapshot = acquire_snapshot(r);
-  if (!snapshot)
+  if (!snapshot) {
     return false;
+  }
   const struct store_realm *of = store_realm_find(snapshot, realm);
   int64_t revoked = later(store_revoked_at(snapshot, STORE_REVOKED_REALM, realm, ""),
                           store_revoked_at(snapshot, STORE_REVOKED_USER, realm, user));
@@ -226,12 +228,12 @@ static bool find_signer(struct request *r, const char *realm, const char *user,
     snprintf(signer->kid, sizeof signer->kid, "%s", key->kid);
   }
   release_snapshot(r);
-  if (dead)
+  if (dead) {
     request_error(r, 403, "access_denied", "this user, or the realm, is revoked");
-  else if (!key)
+  } else if (!key) {
     request_error(r, 503, "temporarily_unavailable",
                   "the realm has no key that signs now; the operator adds one with turncredctl key add");
-  else if (key_revoked >= now) {
+  } else if (key_revoked >= now) {
     request_error(r, 503, "temporarily_unavailable",
                   "the realm's key that signs is revoked; the operator replaces it with turncredctl key rotate");
     turncred_cleanse(signer, sizeof *signer);
@@ -239,17 +241,16 @@ static bool find_signer(struct request *r, const char *realm, const char *user,
   } else if (need_tag && !tag) {
     delivery_wake(r->daemon->delivery);
     r->retry_after = 1;
-    request_error(r, 503, "temporarily_unavailable",
-                  "the realm has no key of subject tags yet; it is being made");
+    request_error(r, 503, "temporarily_unavailable", "the realm has no key of subject tags yet; it is being made");
     return false;
   }
   return key != NULL;
 }
 
-/* Writes the user id into out: the user, or "USER|ADDRESS" if the realm binds derived credentials to the client's address.
- * False: an error has been prepared. */
-static bool user_id_of(struct request *r, const struct policy *policy, const char *user,
-                       const char *address, enum store_mechanism mechanism, char *out, size_t cap) {
+/* Writes the user id into out: the user, or "USER|ADDRESS" if the realm binds derived credentials to the client's
+ * address. False: an error has been prepared. */
+static bool user_id_of(struct request *r, const struct policy *policy, const char *user, const char *address,
+                       enum store_mechanism mechanism, char *out, size_t cap) {
   bool bound = policy->bind_address && mechanism == STORE_DERIVED;
   if (bound != (*address != 0)) {
     request_error(r, 400, "invalid_request",
@@ -259,14 +260,15 @@ static bool user_id_of(struct request *r, const struct policy *policy, const cha
     return false;
   }
   int n = snprintf(out, cap, bound ? "%s|%s" : "%s%s", user, address);
-  if (n > 0 && (size_t)n < cap)
+  if (n > 0 && (size_t)n < cap) {
     return true;
+  }
   request_error(r, 400, "invalid_request", "user: longer than %d octets", TURNCRED_USER_ID_MAX);
   return false;
 }
 
-void issue_derived(struct request *r, const struct policy *policy, enum store_mechanism mechanism,
-                   const char *user, const char *address, int64_t ttl, bool rest_answer) {
+void issue_derived(struct request *r, const struct policy *policy, enum store_mechanism mechanism, const char *user,
+                   const char *address, int64_t ttl, bool rest_answer) {
   struct signer signer;
   char username[TURNCRED_USERNAME_MAX + 1], password[TURNCRED_PASSWORD_MAX];
   char user_id[TURNCRED_USER_ID_MAX + 1];
@@ -274,13 +276,14 @@ void issue_derived(struct request *r, const struct policy *policy, enum store_me
   const char *realm = policy->realm;
   enum turncred_use use = mechanism == STORE_REST ? TURNCRED_USE_REST : TURNCRED_USE_DERIVED;
   if (!user_id_of(r, policy, user, address, mechanism, user_id, sizeof user_id) ||
-      !issue_subject_rate(r, realm, user) || !find_signer(r, realm, user, use, &signer))
+      !issue_subject_rate(r, realm, user) || !find_signer(r, realm, user, use, &signer)) {
     return;
+  }
   /* after a revocation was lifted, servers take one that lives shorter for one of those that stay dead */
   lifetime = later(lifetime, lifetime_needed(signer.lifted, policy->max_ttl, now));
   int64_t expiry = now + lifetime;
-  enum turncred_err err = mint_password(thread_ws(), &signer.key, signer.format, user_id, realm,
-                                        expiry, username, password);
+  enum turncred_err err =
+      mint_password(thread_ws(), &signer.key, signer.format, user_id, realm, expiry, username, password);
   turncred_cleanse(&signer.key, sizeof signer.key);
   if (err == TURNCRED_BAD_USERNAME || err == TURNCRED_NO_SPACE) {
     request_error(r, 400, "invalid_request", "user: %s", turncred_err_text(TURNCRED_BAD_USERNAME));
@@ -290,8 +293,8 @@ void issue_derived(struct request *r, const struct policy *policy, enum store_me
     request_error(r, 500, "server_error", "%s", turncred_err_text(err));
     return;
   }
-  json_t *answer = json_pack("{s:s, s:s, s:I, s:o}", "username", username, "password", password,
-                             "ttl", (json_int_t)lifetime, "uris", issue_uris(r, realm));
+  json_t *answer = json_pack("{s:s, s:s, s:I, s:o}", "username", username, "password", password, "ttl",
+                             (json_int_t)lifetime, "uris", issue_uris(r, realm));
   if (!rest_answer && answer) {
     json_object_set_new(answer, "realm", json_string(realm));
     json_object_set_new(answer, "kind", json_string(kinds[mechanism]));
@@ -300,43 +303,42 @@ void issue_derived(struct request *r, const struct policy *policy, enum store_me
   }
   turncred_cleanse(password, sizeof password);
   request_answer(r, rest_answer ? 200 : 201, answer);
-  if (r->status >= 300)
+  if (r->status >= 300) {
     return;
-  struct issue_record issue = {
-      realm, kinds[mechanism], signer.kid, "", user, r->caller ? r->caller->name : "", expiry};
+  }
+  struct issue_record issue = {realm, kinds[mechanism], signer.kid, "", user, r->caller ? r->caller->name : "", expiry};
   put_on_record(r, mechanism, &issue);
 }
 
 /* Prepares the answer with a token that has been made, and records the issue. */
-static void answer_token(struct request *r, const struct policy *policy, const char *kid,
-                         const char *subject, struct mint_token *made, bool exchanged) {
+static void answer_token(struct request *r, const struct policy *policy, const char *kid, const char *subject,
+                         struct mint_token *made, bool exchanged) {
   char token[TURNCRED_TOKEN_BASE64_MAX], key[2 * TURNCRED_MAC_KEY_MAX];
   int64_t expiry = (int64_t)(made->token.timestamp >> 16) + made->token.lifetime;
   turncred_base64_encode(made->octets, made->len, token, sizeof token);
   turncred_base64_encode(made->token.mac_key, made->token.mac_key_len, key, sizeof key);
-  json_t *answer = json_pack(
-      "{s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "access_token", token, "token_type",
-      "pop", "expires_in", (json_int_t)made->token.lifetime, "kid", kid, "key", key, "alg",
-      made->token.mac_key_len == 20 ? "HMAC-SHA-1" : "HMAC-SHA-256-128", "scope", "stun", "realm",
-      policy->realm, "server_name", policy->server_name, "iceServers",
-      json_pack("[{s:o, s:s, s:s, s:{s:s, s:s}}]", "urls", issue_uris(r, policy->realm), "username",
-                kid, "credentialType", "oauth", "credential", "macKey", key, "accessToken", token));
-  if (exchanged && answer)
-    json_object_set_new(answer, "issued_token_type",
-                        json_string("urn:ietf:params:oauth:token-type:access_token"));
+  json_t *answer =
+      json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "access_token", token, "token_type", "pop",
+                "expires_in", (json_int_t)made->token.lifetime, "kid", kid, "key", key, "alg",
+                made->token.mac_key_len == 20 ? "HMAC-SHA-1" : "HMAC-SHA-256-128", "scope", "stun", "realm",
+                policy->realm, "server_name", policy->server_name, "iceServers",
+                json_pack("[{s:o, s:s, s:s, s:{s:s, s:s}}]", "urls", issue_uris(r, policy->realm), "username", kid,
+                          "credentialType", "oauth", "credential", "macKey", key, "accessToken", token));
+  if (exchanged && answer) {
+    json_object_set_new(answer, "issued_token_type", json_string("urn:ietf:params:oauth:token-type:access_token"));
+  }
   turncred_cleanse(key, sizeof key);
   turncred_cleanse(token, sizeof token);
   request_answer(r, 200, answer);
-  if (r->status >= 300)
+  if (r->status >= 300) {
     return;
+  }
   struct issue_record issue = {
-      policy->realm, "token", kid, made->fingerprint, subject, r->caller ? r->caller->name : "",
-      expiry};
+      policy->realm, "token", kid, made->fingerprint, subject, r->caller ? r->caller->name : "", expiry};
   put_on_record(r, STORE_TOKEN, &issue);
 }
 
-void issue_token(struct request *r, const struct policy *policy, const char *subject,
-                 bool exchanged) {
+void issue_token(struct request *r, const struct policy *policy, const char *subject, bool exchanged) {
   struct signer signer;
   struct mint_token made;
   char name[TURNCRED_REALM_MAX + TURNCRED_USERNAME_MAX + 2];
@@ -347,35 +349,36 @@ void issue_token(struct request *r, const struct policy *policy, const char *sub
   clock_gettime(CLOCK_REALTIME, &now);
   int64_t expiry = (int64_t)now.tv_sec + policy->default_ttl;
   if (strlen(subject) > TURNCRED_USER_ID_MAX) {
-    request_error(r, 400, "invalid_request", "subject: longer than %d octets",
-                  TURNCRED_USER_ID_MAX);
+    request_error(r, 400, "invalid_request", "subject: longer than %d octets", TURNCRED_USER_ID_MAX);
     return;
   }
-  if (!issue_subject_rate(r, realm, subject) ||
-      !find_signer(r, realm, subject, TURNCRED_USE_TOKEN, &signer))
+  if (!issue_subject_rate(r, realm, subject) || !find_signer(r, realm, subject, TURNCRED_USE_TOKEN, &signer)) {
     return;
+  }
   snprintf(name, sizeof name, "%s/%s", realm, subject);
   bool reserved = reserve_take(r->daemon->reserve, realm, signer.kid, &low);
-  if (low)
+  if (low) {
     delivery_wake(r->daemon->delivery);
-  if (!reserved && delivery_connected(r->daemon->delivery))
+  }
+  if (!reserved && delivery_connected(r->daemon->delivery)) {
     reserved = reserve_take_within(r->daemon->reserve, realm, signer.kid, RESERVE_WAIT_MS, &low);
+  }
   if (!reserved) {
     r->retry_after = 1;
     request_error(r, 503, "temporarily_unavailable",
                   "no tokens are reserved under the realm's key; more are being reserved");
-  } else if (!limits_hold(r->daemon->limits, "tokens", name, r->reloadable->settings.subject_tokens,
-                          expiry, (int64_t)now.tv_sec, &wait)) {
+  } else if (!limits_hold(r->daemon->limits, "tokens", name, r->reloadable->settings.subject_tokens, expiry,
+                          (int64_t)now.tv_sec, &wait)) {
     reserve_return(r->daemon->reserve, realm, signer.kid);
     request_too_many(r, wait, "this user holds as many unexpired tokens as a user may");
   } else {
-    enum turncred_err err =
-        mint_token(thread_ws(), &signer.key, signer.tagged ? signer.tag_key : NULL,
-                   policy->server_name, subject, &now, policy->default_ttl, 20, &made);
-    if (err)
+    enum turncred_err err = mint_token(thread_ws(), &signer.key, signer.tagged ? signer.tag_key : NULL,
+                                       policy->server_name, subject, &now, policy->default_ttl, 20, &made);
+    if (err) {
       request_error(r, 500, "server_error", "%s", turncred_err_text(err));
-    else
+    } else {
       answer_token(r, policy, signer.kid, subject, &made, exchanged);
+    }
     turncred_cleanse(&made, sizeof made);
   }
   turncred_cleanse(&signer, sizeof signer);

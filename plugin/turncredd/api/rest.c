@@ -5,9 +5,9 @@
  */
 #include "config.h"
 
+#include "handlers.h"
 #include "issue.h"
 #include "turncredd/http/caller_auth.h"
-#include "handlers.h"
 
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -17,12 +17,13 @@
 /* The realm that the call names, or the only realm of the caller. NULL: an error has been prepared. */
 static const char *realm_of(struct request *r, const char *named) {
   const char *only = r->caller->realms[0] && !r->caller->realms[1] ? r->caller->realms[0] : NULL;
-  if (named)
+  if (named) {
     return named;
-  if (only && strcmp(only, "*") != 0)
+  }
+  if (only && strcmp(only, "*") != 0) {
     return only;
-  request_error(r, 400, "invalid_request",
-                "realm: this caller has several realms; add realm=NAME to the call");
+  }
+  request_error(r, 400, "invalid_request", "realm: this caller has several realms; add realm=NAME to the call");
   return NULL;
 }
 
@@ -30,16 +31,16 @@ static void issue_for(struct request *r, const char *realm, const char *user) {
   struct policy policy = {0};
   char made[20];
   uint8_t random[8];
-  if (!issue_policy(r, realm, &policy))
+  if (!issue_policy(r, realm, &policy)) {
     return;
+  }
   enum store_mechanism mechanism = policy_offers(&policy, STORE_REST) ? STORE_REST : STORE_DERIVED;
   if (!policy_offers(&policy, mechanism)) {
     request_error(r, 400, "invalid_request", "realm: offers neither rest nor derived credentials");
     return;
   }
   if (!user) { /* the draft lets an anonymous user have no name */
-    if (RAND_bytes(random, sizeof random) != 1 ||
-        turncred_hex_encode(random, sizeof random, made, sizeof made)) {
+    if (RAND_bytes(random, sizeof random) != 1 || turncred_hex_encode(random, sizeof random, made, sizeof made)) {
       request_error(r, 500, "server_error", "the random number generator failed");
       return;
     }
@@ -51,31 +52,36 @@ static void issue_for(struct request *r, const char *realm, const char *user) {
 void rest_call(struct request *r) {
   struct form form = {0};
   bool body = r->body_len > 0;
-  if (body && request_form(r, &form))
+  if (body && request_form(r, &form)) {
     return;
+  }
 #define FIELD(name) (form_get(&form, name) ? form_get(&form, name) : request_query(r, name))
   const char *service = FIELD("service"), *user = FIELD("username"), *key = FIELD("key");
   const char *realm = FIELD("realm");
 #undef FIELD
-  if (user && !*user)
+  if (user && !*user) {
     user = NULL;
-  if (realm && !*realm)
+  }
+  if (realm && !*realm) {
     realm = NULL;
+  }
   if (key && !request_header(r, "Authorization")) {
-    if (r->directory)
+    if (r->directory) {
       r->caller = caller_auth_by_key(r, NULL, key);
-    if (!r->caller)
-      request_error(r, r->directory ? 401 : 503,
-                    r->directory ? "invalid_token" : "temporarily_unavailable",
+    }
+    if (!r->caller) {
+      request_error(r, r->directory ? 401 : 503, r->directory ? "invalid_token" : "temporarily_unavailable",
                     "key: no caller has this key, or the key has expired");
+    }
   } else if (caller_auth_required(r, SCOPE_REST, NULL)) {
     key = NULL;
   }
   if (r->caller && !r->status && (!key || (caller_auth_rate(r) && caller_auth_allows(r, SCOPE_REST, NULL)))) {
-    if (!service || strcmp(service, "turn") != 0)
+    if (!service || strcmp(service, "turn") != 0) {
       request_error(r, 400, "invalid_request", "service: must be turn");
-    else if ((realm = realm_of(r, realm)) && caller_auth_allows(r, SCOPE_REST, realm))
+    } else if ((realm = realm_of(r, realm)) && caller_auth_allows(r, SCOPE_REST, realm)) {
       issue_for(r, realm, user);
+    }
   }
   form_free(&form);
 }

@@ -5,9 +5,9 @@
  */
 #include "config.h"
 
-#include "turncredd/http/caller_auth.h"
 #include "base/base64url.h"
 #include "handlers.h"
+#include "turncredd/http/caller_auth.h"
 #include "turncredd/log.h"
 
 #include <stdio.h>
@@ -24,18 +24,19 @@ void well_known_server(struct request *r) {
   snprintf(endpoint, sizeof endpoint, "%s/oauth2/token", s->public_url);
   json_t *grants = json_pack("[s]", "client_credentials");
   json_t *methods = json_pack("[s, s]", "client_secret_basic", "client_secret_post");
-  if (*s->jwt_issuer)
+  if (*s->jwt_issuer) {
     json_array_append_new(grants, json_string("urn:ietf:params:oauth:grant-type:token-exchange"));
+  }
   if (*s->tls_client_ca) {
     json_array_append_new(methods, json_string("tls_client_auth"));
     json_array_append_new(methods, json_string("self_signed_tls_client_auth"));
   }
-  if (*s->jwt_issuer && s->public_exchange)
+  if (*s->jwt_issuer && s->public_exchange) {
     json_array_append_new(methods, json_string("none"));
+  }
   request_answer(r, 200,
-                 json_pack("{s:s, s:s, s:[s], s:[], s:o, s:o}", "issuer", s->public_url,
-                           "token_endpoint", endpoint, "scopes_supported", "stun",
-                           "response_types_supported", "grant_types_supported", grants,
+                 json_pack("{s:s, s:s, s:[s], s:[], s:o, s:o}", "issuer", s->public_url, "token_endpoint", endpoint,
+                           "scopes_supported", "stun", "response_types_supported", "grant_types_supported", grants,
                            "token_endpoint_auth_methods_supported", methods));
 }
 
@@ -50,21 +51,23 @@ static bool identify(struct request *r) {
   }
   r->caller = caller_auth_by_certificate(r);
   if (!r->caller) {
-    request_error(r, 403, "access_denied",
-                  "a client certificate of a caller is needed: no bearer key opens this");
+    request_error(r, 403, "access_denied", "a client certificate of a caller is needed: no bearer key opens this");
     return false;
   }
   return caller_auth_rate(r) && caller_auth_allows(r, SCOPE_STUN_KEY, NULL);
 }
 
-/* The realm of the foreign server that has this name and gives its keys to the request's caller; NULL: there is none. */
+/* The realm of the foreign server that has this name and gives its keys to the request's caller; NULL: there is none.
+ */
 static const struct realm_info *realm_of(const struct request *r, const char *server_name) {
   size_t count;
   const struct realm_info *realms = directory_realms(r->directory, &count);
-  for (size_t i = 0; i < count; i++)
+  for (size_t i = 0; i < count; i++) {
     if (realms[i].foreign_caller && !strcmp(realms[i].foreign_caller, r->caller->name) &&
-        !strcmp(realms[i].server_name, server_name) && caller_may(r->caller, realms[i].name))
+        !strcmp(realms[i].server_name, server_name) && caller_may(r->caller, realms[i].name)) {
       return &realms[i];
+    }
+  }
   return NULL;
 }
 
@@ -100,17 +103,21 @@ static bool find_key(struct request *r, const char *realm, const char *kid, stru
                                       : store_key_to_share(snapshot, of, now);
   bool good = key && key->key.use == TURNCRED_USE_TOKEN && !strcmp(key->realm, realm) &&
               (!key->accept_until || now < key->accept_until);
-  if (good)
+  if (good) {
     take(key, out);
-  if (snapshot)
+  }
+  if (snapshot) {
     store_release(reader);
-  if (good)
+  }
+  if (good) {
     return true;
-  if (kid)
+  }
+  if (kid) {
     request_error(r, 404, "not_found", "kid: this server has no such token key");
-  else
+  } else {
     request_error(r, 503, "temporarily_unavailable",
                   "name: the server's realm has no token key now; the operator adds one with turncredctl key add");
+  }
   return false;
 }
 
@@ -121,8 +128,8 @@ static void answer(struct request *r, const struct shared *key, const char *real
     return;
   }
   request_answer(r, 200,
-                 json_pack("{s:s, s:I, s:s, s:s}", "k", k, "exp", (json_int_t)key->accept_until,
-                           "kid", key->kid, "enc", turncred_alg_name(key->alg)));
+                 json_pack("{s:s, s:I, s:s, s:s}", "k", k, "exp", (json_int_t)key->accept_until, "kid", key->kid, "enc",
+                           turncred_alg_name(key->alg)));
   turncred_cleanse(k, sizeof k);
   log_line(LOG_INFO, "key %s of realm %s was told to caller %s", key->kid, realm, r->caller->name);
 }
@@ -130,8 +137,9 @@ static void answer(struct request *r, const struct shared *key, const char *real
 void well_known_stun_key(struct request *r) {
   const char *service = request_query(r, "service"), *name = request_query(r, "name");
   struct shared key = {.len = 0};
-  if (!identify(r))
+  if (!identify(r)) {
     return;
+  }
   if (!service || (strcmp(service, "stun") != 0 && strcmp(service, "turn") != 0)) {
     request_error(r, 400, "invalid_request", "service: must be stun or turn");
     return;
@@ -142,21 +150,22 @@ void well_known_stun_key(struct request *r) {
   }
   const struct realm_info *realm = realm_of(r, name);
   if (!realm) {
-    request_error(r, 404, "not_found",
-                  "name: there is no TURN server of this name whose keys are for this caller");
+    request_error(r, 404, "not_found", "name: there is no TURN server of this name whose keys are for this caller");
     return;
   }
-  if (!find_key(r, realm->name, request_query(r, "kid"), &key))
+  if (!find_key(r, realm->name, request_query(r, "kid"), &key)) {
     return;
-  if (key.derivation != TURNCRED_DERIVATION_NONE)
+  }
+  if (key.derivation != TURNCRED_DERIVATION_NONE) {
     request_error(r, 503, "temporarily_unavailable",
                   "name: the server's key has a derivation, which RFC 7635 does not know; the operator adds a "
                   "key with derivation none");
-  else if (!key.accept_until)
+  } else if (!key.accept_until) {
     request_error(r, 503, "temporarily_unavailable",
                   "name: the server's key has no end, which the answer must name; the operator sets one with "
                   "turncredctl key set --accept-until");
-  else
+  } else {
     answer(r, &key, realm->name);
+  }
   turncred_cleanse(&key, sizeof key);
 }

@@ -22,33 +22,35 @@ static bool in_time(const struct caller *caller) {
 
 const struct caller *caller_auth_by_key(const struct request *r, const char *id, const char *key) {
   uint8_t digest[32];
-  if (!r->directory || turncred_sha256(thread_ws(), (const uint8_t *)key, strlen(key), digest))
+  if (!r->directory || turncred_sha256(thread_ws(), (const uint8_t *)key, strlen(key), digest)) {
     return NULL;
+  }
   const struct caller *caller = directory_by_key(r->directory, digest);
   return in_time(caller) && (!id || !strcmp(id, caller->name)) ? caller : NULL;
 }
 
 const struct caller *caller_auth_by_certificate(const struct request *r) {
   const union MHD_ConnectionInfo *info =
-      r->monitor ? NULL
-                 : MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+      r->monitor ? NULL : MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
   unsigned count = 0, status = ~0u;
-  if (!r->directory || !info || !*r->reloadable->settings.tls_client_ca)
+  if (!r->directory || !info || !*r->reloadable->settings.tls_client_ca) {
     return NULL;
+  }
   gnutls_session_t session = (gnutls_session_t)info->tls_session;
   const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
-  if (!chain || !count || gnutls_certificate_verify_peers2(session, &status) < 0 || status)
+  if (!chain || !count || gnutls_certificate_verify_peers2(session, &status) < 0 || status) {
     return NULL;
+  }
   uint8_t digest[32];
   gnutls_x509_crt_t crt;
   gnutls_datum_t dn = {NULL, 0};
   const struct caller *caller = NULL;
-  if (turncred_sha256(thread_ws(), chain[0].data, chain[0].size, digest) ||
-      gnutls_x509_crt_init(&crt))
+  if (turncred_sha256(thread_ws(), chain[0].data, chain[0].size, digest) || gnutls_x509_crt_init(&crt)) {
     return NULL;
-  if (!gnutls_x509_crt_import(crt, &chain[0], GNUTLS_X509_FMT_DER) &&
-      !gnutls_x509_crt_get_dn3(crt, &dn, 0))
+  }
+  if (!gnutls_x509_crt_import(crt, &chain[0], GNUTLS_X509_FMT_DER) && !gnutls_x509_crt_get_dn3(crt, &dn, 0)) {
     caller = directory_by_cert(r->directory, digest, (const char *)dn.data);
+  }
   gnutls_free(dn.data);
   gnutls_x509_crt_deinit(crt);
   return in_time(caller) ? caller : NULL;
@@ -56,9 +58,10 @@ const struct caller *caller_auth_by_certificate(const struct request *r) {
 
 bool caller_auth_rate(struct request *r) {
   int64_t wait = 0;
-  if (!r->caller || limits_rate(r->daemon->limits, "caller", r->caller->name,
-                                r->reloadable->settings.caller_rate, 1000, clock_ms(), &wait))
+  if (!r->caller || limits_rate(r->daemon->limits, "caller", r->caller->name, r->reloadable->settings.caller_rate, 1000,
+                                clock_ms(), &wait)) {
     return true;
+  }
   request_too_many(r, wait, "this caller sends too many requests");
   return false;
 }
@@ -67,13 +70,13 @@ bool caller_auth_allows(struct request *r, enum scope scope, const char *realm) 
   const char *wrong = scope && !(r->caller->scopes & (unsigned)scope) ? "scope"
                       : realm && !caller_may(r->caller, realm)        ? "realm"
                                                                       : NULL;
-  if (!wrong)
+  if (!wrong) {
     return true;
+  }
   snprintf(r->www_authenticate, sizeof r->www_authenticate,
-           "Bearer realm=\"turncredd\", error=\"insufficient_scope\", scope=\"%s\"",
-           scope_name(scope));
-  request_error(r, 403, "insufficient_scope", "%s: this caller may not do this (it needs the scope %s%s)",
-                wrong, scope_name(scope), realm ? " and this realm" : "");
+           "Bearer realm=\"turncredd\", error=\"insufficient_scope\", scope=\"%s\"", scope_name(scope));
+  request_error(r, 403, "insufficient_scope", "%s: this caller may not do this (it needs the scope %s%s)", wrong,
+                scope_name(scope), realm ? " and this realm" : "");
   return false;
 }
 

@@ -8,9 +8,9 @@
 
 #include "request.h"
 
-/* Sets the request's caller by the bearer key in Authorization, or else by the client certificate, if the caller has the
- * scope (SCOPE_ANY: none is needed) and the realm (NULL: none is needed), and has not called too often. False: an error
- * has been prepared. */
+/* Sets the request's caller by the bearer key in Authorization, or else by the client certificate, if the caller has
+ * the scope (SCOPE_ANY: none is needed) and the realm (NULL: none is needed), and has not called too often. False: an
+ * error has been prepared. */
 bool caller_auth_required(struct request *request, enum scope scope, const char *realm);
 /* Has the request's caller the scope and the realm? False: an error has been prepared. */
 bool caller_auth_allows(struct request *request, enum scope scope, const char *realm);

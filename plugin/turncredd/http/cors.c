@@ -16,14 +16,16 @@ static const char *allowed(const struct request *r) {
 }
 
 bool cors_check(struct request *r) {
-  if (!request_header(r, "Origin"))
+  if (!request_header(r, "Origin")) {
     return true;
+  }
   if (!allowed(r)) {
     request_error(r, 403, "origin_not_allowed", "Origin: pages of this origin may not call");
     return false;
   }
-  if (strcmp(r->method, "OPTIONS") != 0)
+  if (strcmp(r->method, "OPTIONS") != 0) {
     return true;
+  }
   request_text(r, 204, calloc(1, 1), NULL);
   return false;
 }
@@ -31,13 +33,14 @@ bool cors_check(struct request *r) {
 void cors_headers(const struct request *r, struct MHD_Response *response) {
   const char *origin = r->reloadable ? allowed(r) : NULL;
   MHD_add_response_header(response, "Vary", "Origin");
-  if (!origin)
+  if (!origin) {
     return;
+  }
   MHD_add_response_header(response, "Access-Control-Allow-Origin", origin);
-  MHD_add_response_header(response, "Access-Control-Expose-Headers",
-                          "Retry-After, WWW-Authenticate");
-  if (strcmp(r->method, "OPTIONS") != 0)
+  MHD_add_response_header(response, "Access-Control-Expose-Headers", "Retry-After, WWW-Authenticate");
+  if (strcmp(r->method, "OPTIONS") != 0) {
     return;
+  }
   MHD_add_response_header(response, "Access-Control-Allow-Methods", "GET, POST, PUT, DELETE");
   MHD_add_response_header(response, "Access-Control-Allow-Headers", "Authorization, Content-Type");
   MHD_add_response_header(response, "Access-Control-Max-Age", "600");

@@ -42,17 +42,18 @@ void request_error(struct request *r, unsigned status, const char *code, const c
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
   request_answer(r, status, json_pack("{s:s, s:s+}", "error", code, "error_description", text, ""));
-  if (!r->answer) /* the sentence repeats a name that is not UTF-8 */
+  if (!r->answer) { /* the sentence repeats a name that is not UTF-8 */
     request_answer(r, status, json_pack("{s:s}", "error", code));
+  }
 }
 
 void request_too_many(struct request *r, int64_t wait_ms, const char *what) {
   metric_count(&r->daemon->metrics.limited);
   r->retry_after = (wait_ms + 999) / 1000;
-  if (r->retry_after < 1)
+  if (r->retry_after < 1) {
     r->retry_after = 1;
-  request_error(r, 429, "too_many_requests", "%s; try again in %lld s", what,
-                (long long)r->retry_after);
+  }
+  request_error(r, 429, "too_many_requests", "%s; try again in %lld s", what, (long long)r->retry_after);
 }
 
 /* --- waiting ------------------------------------------------------------------------------ */
@@ -95,18 +96,19 @@ json_t *request_json(struct request *r, const char *const members[]) {
   }
   json_t *object = json_loadb(r->body ? r->body : "", r->body_len, JSON_REJECT_DUPLICATES, &why);
   if (!json_is_object(object)) {
-    if (object)
+    if (object) {
       request_error(r, 400, "invalid_request", "the body must be a JSON object");
-    else
-      request_error(r, 400, "invalid_request", "the body is not JSON: line %d, column %d", why.line,
-                    why.column);
+    } else {
+      request_error(r, 400, "invalid_request", "the body is not JSON: line %d, column %d", why.line, why.column);
+    }
     json_decref(object);
     return NULL;
   }
   json_object_foreach(object, name, value) {
     bool known = false;
-    for (size_t i = 0; members[i]; i++)
+    for (size_t i = 0; members[i]; i++) {
       known |= !strcmp(members[i], name);
+    }
     if (!known) {
       request_error(r, 400, "invalid_request", "%.64s: there is no such member", name);
       json_decref(object);
@@ -129,8 +131,9 @@ static bool decode(char *text) {
   for (; *text; text++) {
     if (*text == '%') {
       int high = hex_digit(text[1]), low = high < 0 ? -1 : hex_digit(text[2]);
-      if (low < 0 || (high == 0 && low == 0))
+      if (low < 0 || (high == 0 && low == 0)) {
         return false;
+      }
       *out++ = (char)(high << 4 | low);
       text += 2;
     } else {
@@ -144,49 +147,57 @@ static bool decode(char *text) {
 int request_form(struct request *r, struct form *form) {
   memset(form, 0, sizeof *form);
   if (!has_type(r, "application/x-www-form-urlencoded")) {
-    request_error(r, 415, "invalid_request",
-                  "Content-Type must be application/x-www-form-urlencoded");
+    request_error(r, 415, "invalid_request", "Content-Type must be application/x-www-form-urlencoded");
     return -1;
   }
   form->text = strdup(r->body ? r->body : "");
   const char *wrong = NULL;
-  if (!form->text || (r->body && strlen(r->body) != r->body_len))
+  if (!form->text || (r->body && strlen(r->body) != r->body_len)) {
     wrong = "the form cannot be read";
+  }
   char *save = NULL;
   for (char *pair = wrong ? NULL : strtok_r(form->text, "&", &save); pair && !wrong;
        pair = strtok_r(NULL, "&", &save)) {
     char *equals = strchr(pair, '=');
-    if (equals)
+    if (equals) {
       *equals++ = '\0';
-    else
+    } else {
       equals = pair + strlen(pair);
-    if (form->count == FORM_FIELDS_MAX || !decode(pair) || !decode(equals))
+    }
+    if (form->count == FORM_FIELDS_MAX || !decode(pair) || !decode(equals)) {
       wrong = "the form has too many fields or a broken percent escape";
-    for (size_t i = 0; i < form->count && !wrong; i++)
-      if (!strcmp(form->names[i], pair))
+    }
+    for (size_t i = 0; i < form->count && !wrong; i++) {
+      if (!strcmp(form->names[i], pair)) {
         wrong = "a parameter is given twice";
+      }
+    }
     if (!wrong) {
       form->names[form->count] = pair;
       form->values[form->count++] = equals;
     }
   }
-  if (!wrong)
+  if (!wrong) {
     return 0;
+  }
   request_error(r, 400, "invalid_request", "%s", wrong);
   form_free(form);
   return -1;
 }
 
 const char *form_get(const struct form *form, const char *name) {
-  for (size_t i = 0; i < form->count; i++)
-    if (!strcmp(form->names[i], name))
+  for (size_t i = 0; i < form->count; i++) {
+    if (!strcmp(form->names[i], name)) {
       return *form->values[i] ? form->values[i] : NULL;
+    }
+  }
   return NULL;
 }
 
 void form_free(struct form *form) {
-  for (size_t i = 0; i < form->count; i++)
+  for (size_t i = 0; i < form->count; i++) {
     turncred_cleanse(form->values[i], strlen(form->values[i]));
+  }
   free(form->text);
   memset(form, 0, sizeof *form);
 }

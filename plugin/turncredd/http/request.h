@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * A handler runs when the whole request has arrived. It either prepares an answer and returns, or calls request_wait and
- * returns; then another thread prepares the answer and calls request_resume.
+ * A handler runs when the whole request has arrived. It either prepares an answer and returns, or calls request_wait
+ * and returns; then another thread prepares the answer and calls request_resume.
  */
 #ifndef TURNCREDD_REQUEST_H
 #define TURNCREDD_REQUEST_H
@@ -56,8 +56,8 @@ struct request {
 /* Prepares an answer with a JSON body, whose reference it takes over. */
 void request_answer(struct request *request, unsigned status, json_t *body);
 /* Prepares {"error": code, "error_description": sentence}. No part of a secret belongs into the sentence. */
-void request_error(struct request *request, unsigned status, const char *code, const char *format,
-                   ...) __attribute__((format(printf, 4, 5)));
+void request_error(struct request *request, unsigned status, const char *code, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 /* Prepares an answer with 429. wait_ms: milliseconds for Retry-After. what: the beginning of the sentence. */
 void request_too_many(struct request *request, int64_t wait_ms, const char *what);
 /* Prepares an answer with this text, which is freed later. text NULL: out of memory, which becomes 500. */
@@ -72,8 +72,8 @@ void request_resume(struct request *request);
 
 /* --- input -------------------------------------------------------------------------------- */
 
-/* The body as a JSON object, whose reference is the caller's. Members that are not in the list, which ends with NULL, are
- * refused by name. NULL: an error has been prepared. */
+/* The body as a JSON object, whose reference is the caller's. Members that are not in the list, which ends with NULL,
+ * are refused by name. NULL: an error has been prepared. */
 json_t *request_json(struct request *request, const char *const members[]);
 /* The fields of a body in application/x-www-form-urlencoded. A field that is given twice is refused (RFC 6749 section
  * 3.1). 0, or -1: an error has been prepared. */

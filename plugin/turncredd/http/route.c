@@ -12,8 +12,9 @@
 
 /* Copies a part of the path. False: it is empty or too long. */
 static bool take(const char *from, size_t len, char *out, size_t cap) {
-  if (len == 0 || len >= cap)
+  if (len == 0 || len >= cap) {
     return false;
+  }
   memcpy(out, from, len);
   out[len] = '\0';
   return true;
@@ -24,8 +25,9 @@ static bool matches(struct request *r, const char *pattern, const char *path) {
   while (*pattern) {
     if (!strncmp(pattern, "{realm}", 7)) {
       size_t n = strcspn(path, "/");
-      if (!take(path, n, r->realm, sizeof r->realm))
+      if (!take(path, n, r->realm, sizeof r->realm)) {
         return false;
+      }
       pattern += 7;
       path += n;
     } else if (!strncmp(pattern, "{username}", 10)) {
@@ -45,8 +47,9 @@ static bool has_method(const struct route *route, const char *method) {
 bool route_find(const struct route *routes, struct request *r, const char *path) {
   char allow[64] = "";
   for (const struct route *route = routes; route->method; route++) {
-    if (!matches(r, route->path, path))
+    if (!matches(r, route->path, path)) {
       continue;
+    }
     if (has_method(route, r->method) && r->monitor && !route->monitor) {
       request_error(r, 404, "not_found", "the monitor listener does not serve this resource");
       return false;
@@ -55,9 +58,9 @@ bool route_find(const struct route *routes, struct request *r, const char *path)
       r->route = route;
       return true;
     }
-    if (strlen(allow) + strlen(route->method) + 3 < sizeof allow)
-      snprintf(allow + strlen(allow), sizeof allow - strlen(allow), "%s%s", *allow ? ", " : "",
-               route->method);
+    if (strlen(allow) + strlen(route->method) + 3 < sizeof allow) {
+      snprintf(allow + strlen(allow), sizeof allow - strlen(allow), "%s%s", *allow ? ", " : "", route->method);
+    }
   }
   if (*allow) {
     memcpy(r->allow, allow, sizeof r->allow);

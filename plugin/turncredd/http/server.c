@@ -60,23 +60,24 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
   struct connection *c = *context;
   pthread_mutex_lock(&g->server->lock);
   if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
     if ((c = calloc(1, sizeof *c)) && info) {
       c->generation = g;
       c->fd = info->connect_fd;
       c->since_ms = clock_ms();
       c->next = g->connections;
       c->at = &g->connections;
-      if (c->next)
+      if (c->next) {
         c->next->at = &c->next;
+      }
       g->connections = c;
     }
     *context = c;
   } else if (c) {
     *c->at = c->next;
-    if (c->next)
+    if (c->next) {
       c->next->at = c->at;
+    }
     free(c);
     *context = NULL;
   }
@@ -84,8 +85,7 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
 }
 
 static void set_phase(struct generation *g, struct MHD_Connection *mhd, enum phase phase) {
-  const union MHD_ConnectionInfo *info =
-      MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
   struct connection *c = info ? info->socket_context : NULL;
   pthread_mutex_lock(&g->server->lock);
   if (c) {
@@ -101,8 +101,9 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd) {
   struct generation *g = cls;
   struct request *r = calloc(1, sizeof *r);
   set_phase(g, mhd, PHASE_ARRIVING);
-  if (!r)
+  if (!r) {
     return NULL;
+  }
   r->daemon = g->server->daemon;
   r->connection = mhd;
   r->monitor = g->monitor;
@@ -113,16 +114,17 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd) {
   return r;
 }
 
-static void on_completed(void *cls, struct MHD_Connection *mhd, void **context,
-                         enum MHD_RequestTerminationCode code) {
+static void on_completed(void *cls, struct MHD_Connection *mhd, void **context, enum MHD_RequestTerminationCode code) {
   struct generation *g = cls;
   struct request *r = *context;
   (void)code;
   set_phase(g, mhd, PHASE_IDLE);
-  if (!r)
+  if (!r) {
     return;
-  if (r->work)
+  }
+  if (r->work) {
     r->work_free(r->work);
+  }
   if (r->body) {
     turncred_cleanse(r->body, r->body_len);
     free(r->body);
@@ -149,30 +151,35 @@ static enum MHD_Result queue(const struct generation *g, struct request *r) {
     r->answer = strdup("");
   }
   struct MHD_Response *response =
-      r->answer ? MHD_create_response_from_buffer_with_free_callback_cls(r->answer_len, r->answer,
-                                                                         free_text, r->answer)
+      r->answer ? MHD_create_response_from_buffer_with_free_callback_cls(r->answer_len, r->answer, free_text, r->answer)
                 : NULL;
-  if (!response)
+  if (!response) {
     return MHD_NO;
+  }
   r->answer = NULL;
-  if (r->content_type)
+  if (r->content_type) {
     MHD_add_response_header(response, "Content-Type", r->content_type);
+  }
   MHD_add_response_header(response, "Cache-Control", "no-store");
   MHD_add_response_header(response, "Pragma", "no-cache");
   MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-  if (*r->www_authenticate)
+  if (*r->www_authenticate) {
     MHD_add_response_header(response, "WWW-Authenticate", r->www_authenticate);
-  if (*r->allow)
+  }
+  if (*r->allow) {
     MHD_add_response_header(response, "Allow", r->allow);
+  }
   if (r->retry_after) {
     snprintf(number, sizeof number, "%lld", (long long)r->retry_after);
     MHD_add_response_header(response, "Retry-After", number);
   }
-  if (atomic_load(&g->closing))
+  if (atomic_load(&g->closing)) {
     MHD_add_response_header(response, "Connection", "close");
+  }
   cors_headers(r, response);
-  if (r->status >= 100 && r->status < 600)
+  if (r->status >= 100 && r->status < 600) {
     metric_count(&r->daemon->metrics.answers[r->status / 100]);
+  }
   enum MHD_Result result = MHD_queue_response(r->connection, r->status, response);
   MHD_destroy_response(response);
   return result;
@@ -181,15 +188,16 @@ static enum MHD_Result queue(const struct generation *g, struct request *r) {
 /* Called when the header has arrived. Prepares an answer if the request is refused; finds its route otherwise. */
 static void begin(struct generation *g, struct request *r, const char *path) {
   const char *length = request_header(r, "Content-Length");
-  if (r->bad_uri)
+  if (r->bad_uri) {
     request_error(r, 400, "invalid_request", "the path holds NUL");
-  else if (!cors_check(r))
+  } else if (!cors_check(r)) {
     return;
-  else if (length && strtoll(length, NULL, 10) > r->reloadable->settings.body_octets)
+  } else if (length && strtoll(length, NULL, 10) > r->reloadable->settings.body_octets) {
     request_error(r, 413, "too_large", "the body may have at most %lld octets",
                   (long long)r->reloadable->settings.body_octets);
-  else
+  } else {
     route_find(g->server->routes, r, path);
+  }
 }
 
 static void take_body(struct request *r, const char *data, size_t size) {
@@ -210,14 +218,14 @@ static void take_body(struct request *r, const char *data, size_t size) {
   more[r->body_len] = '\0';
 }
 
-static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const char *url,
-                                  const char *method, const char *version, const char *data,
-                                  size_t *data_size, void **context) {
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
+                                  const char *version, const char *data, size_t *data_size, void **context) {
   struct generation *g = cls;
   struct request *r = *context;
   (void)version;
-  if (!r)
+  if (!r) {
     return MHD_NO; /* out of memory */
+  }
   if (!r->method) {
     r->method = method;
     begin(g, r, url);
@@ -231,25 +239,27 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
   if (!r->handled) {
     r->handled = true;
     set_phase(g, mhd, PHASE_ANSWERING);
-    if (r->too_large)
+    if (r->too_large) {
       request_error(r, 413, "too_large", "the body may have at most %lld octets",
                     (long long)r->reloadable->settings.body_octets);
-    else
+    } else {
       r->route->run(r);
-    if (r->suspended)
+    }
+    if (r->suspended) {
       return MHD_YES;
+    }
   }
   return queue(g, r);
 }
 
 /* --- generations -------------------------------------------------------------------------- */
 
-static void on_message(void *cls, const char *format, va_list args)
-    __attribute__((format(printf, 2, 0)));
+static void on_message(void *cls, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 static void on_message(void *cls, const char *format, va_list args) {
   struct generation *g = cls;
-  if (!g->mhd) /* later messages tell of clients that break off */
+  if (!g->mhd) { /* later messages tell of clients that break off */
     vsnprintf(g->message, sizeof g->message, format, args);
+  }
   g->message[strcspn(g->message, "\n")] = '\0';
 }
 
@@ -257,20 +267,24 @@ static char *read_pem(const char *path, const char *what, char *err, size_t cap)
   FILE *file = fopen(path, "re");
   char *text = file ? calloc(1, PEM_MAX + 1) : NULL;
   size_t n = text ? fread(text, 1, PEM_MAX, file) : 0;
-  if (file)
+  if (file) {
     fclose(file);
-  if (n && n < PEM_MAX)
+  }
+  if (n && n < PEM_MAX) {
     return text;
+  }
   snprintf(err, cap, "%s: %s cannot be read, or is empty: %s", what, path, strerror(errno));
   free(text);
   return NULL;
 }
 
 static void generation_free(struct generation *g) {
-  if (!g)
+  if (!g) {
     return;
-  if (g->mhd)
+  }
+  if (g->mhd) {
     MHD_stop_daemon(g->mhd);
+  }
   if (g->key) {
     turncred_cleanse(g->key, strlen(g->key));
     free(g->key);
@@ -280,8 +294,8 @@ static void generation_free(struct generation *g) {
   free(g);
 }
 
-static struct generation *generation_start(struct server *server, const struct reloadable *reloadable,
-                                           bool monitor, char *err, size_t cap) {
+static struct generation *generation_start(struct server *server, const struct reloadable *reloadable, bool monitor,
+                                           char *err, size_t cap) {
   const struct settings *s = &reloadable->settings;
   struct generation *g = calloc(1, sizeof *g);
   struct MHD_OptionItem options[12];
@@ -295,8 +309,7 @@ static struct generation *generation_start(struct server *server, const struct r
   atomic_init(&g->closing, false);
   if (!monitor && (!(g->certificate = read_pem(s->tls_certificate, "tls_certificate", err, cap)) ||
                    !(g->key = read_pem(s->tls_key, "tls_key", err, cap)) ||
-                   (*s->tls_client_ca &&
-                    !(g->client_ca = read_pem(s->tls_client_ca, "tls_client_ca", err, cap))))) {
+                   (*s->tls_client_ca && !(g->client_ca = read_pem(s->tls_client_ca, "tls_client_ca", err, cap))))) {
     generation_free(g);
     return NULL;
   }
@@ -305,29 +318,29 @@ static struct generation *generation_start(struct server *server, const struct r
   if (!monitor) {
     options[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, g->certificate};
     options[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, g->key};
-    options[n++] = (struct MHD_OptionItem){
-        MHD_OPTION_HTTPS_PRIORITIES, 0,
-        (void *)(uintptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:%SERVER_PRECEDENCE"};
+    options[n++] =
+        (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0,
+                                (void *)(uintptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:%SERVER_PRECEDENCE"};
     options[n++] = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)s->threads, NULL};
-    if (g->client_ca)
+    if (g->client_ca) {
       options[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_TRUST, 0, g->client_ca};
+    }
   }
   options[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
-  unsigned flags = MHD_USE_ERROR_LOG | MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
-                   MHD_USE_ITC | (monitor ? 0u : MHD_USE_TLS);
+  unsigned flags = MHD_USE_ERROR_LOG | MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC |
+                   (monitor ? 0u : MHD_USE_TLS);
   struct MHD_Daemon *mhd = MHD_start_daemon(
-      flags, 0, NULL, NULL, on_request, g, MHD_OPTION_EXTERNAL_LOGGER, on_message, g,
-      MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-      (unsigned)(monitor ? 64 : s->connections), MHD_OPTION_CONNECTION_TIMEOUT,
-      (unsigned)(idle / 1000 + 2), MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)32768,
-      MHD_OPTION_URI_LOG_CALLBACK, on_uri, g, MHD_OPTION_NOTIFY_COMPLETED, on_completed, g,
-      MHD_OPTION_NOTIFY_CONNECTION, on_connection, g, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-      MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+      flags, 0, NULL, NULL, on_request, g, MHD_OPTION_EXTERNAL_LOGGER, on_message, g, MHD_OPTION_LISTEN_SOCKET, fd,
+      MHD_OPTION_CONNECTION_LIMIT, (unsigned)(monitor ? 64 : s->connections), MHD_OPTION_CONNECTION_TIMEOUT,
+      (unsigned)(idle / 1000 + 2), MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)32768, MHD_OPTION_URI_LOG_CALLBACK,
+      on_uri, g, MHD_OPTION_NOTIFY_COMPLETED, on_completed, g, MHD_OPTION_NOTIFY_CONNECTION, on_connection, g,
+      MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
   if (!mhd) {
     snprintf(err, cap, "%s cannot be served (%s): check tls_certificate, tls_key and tls_client_ca",
              monitor ? "monitor" : "https", *g->message ? g->message : strerror(errno));
-    if (fd >= 0)
+    if (fd >= 0) {
       close(fd);
+    }
     generation_free(g);
     return NULL;
   }
@@ -338,17 +351,18 @@ static struct generation *generation_start(struct server *server, const struct r
 static int listen_on(const char *what, const char *address, char *err, size_t cap) {
   struct sockaddr_storage addr;
   int one = 1, off = 0;
-  if (conf_address(address, &addr))
+  if (conf_address(address, &addr)) {
     return -1; /* impossible: the settings have been checked */
+  }
   int fd = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  socklen_t len =
-      addr.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+  socklen_t len = addr.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
   if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) ||
       (addr.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off)) ||
       bind(fd, (struct sockaddr *)&addr, len) || listen(fd, 511)) {
     snprintf(err, cap, "%s: cannot listen on %s: %s", what, address, strerror(errno));
-    if (fd >= 0)
+    if (fd >= 0) {
       close(fd);
+    }
     return -1;
   }
   return fd;
@@ -367,12 +381,15 @@ int server_start(struct server **out, struct daemon *daemon, const struct route 
   server->monitor_fd = -1;
   pthread_mutex_init(&server->lock, NULL);
   bool ok = (server->https_fd = listen_on("https", s->https, err, cap)) >= 0;
-  if (ok && *s->monitor)
+  if (ok && *s->monitor) {
     ok = (server->monitor_fd = listen_on("monitor", s->monitor, err, cap)) >= 0;
-  if (ok)
+  }
+  if (ok) {
     ok = (server->https = generation_start(server, reloadable, false, err, cap)) != NULL;
-  if (ok && *s->monitor)
+  }
+  if (ok && *s->monitor) {
     ok = (server->monitor = generation_start(server, reloadable, true, err, cap)) != NULL;
+  }
   if (!ok) {
     server_stop(server);
     return -1;
@@ -385,14 +402,16 @@ int server_start(struct server **out, struct daemon *daemon, const struct route 
 static void retire(struct generation *g) {
   atomic_store(&g->closing, true);
   int fd = MHD_quiesce_daemon(g->mhd);
-  if (fd >= 0)
+  if (fd >= 0) {
     close(fd); /* a duplicate of the server's socket */
+  }
 }
 
 int server_reload(struct server *server, const struct reloadable *reloadable, char *err, size_t cap) {
   struct generation *fresh = generation_start(server, reloadable, false, err, cap);
-  if (!fresh)
+  if (!fresh) {
     return -1;
+  }
   retire(server->https);
   server->https->next = server->old;
   server->old = server->https;
@@ -408,8 +427,9 @@ static size_t end_slow(struct generation *g, const struct settings *s) {
     int64_t max = c->phase == PHASE_ARRIVING ? s->request_timeout
                   : c->phase == PHASE_IDLE   ? s->idle_timeout
                                              : INT64_MAX;
-    if (now - c->since_ms > max)
+    if (now - c->since_ms > max) {
       shutdown(c->fd, SHUT_RDWR);
+    }
     busy += c->phase != PHASE_IDLE;
   }
   return busy;
@@ -420,8 +440,9 @@ void server_tick(struct server *server) {
   struct generation *done = NULL;
   pthread_mutex_lock(&server->lock);
   end_slow(server->https, &reloadable->settings);
-  if (server->monitor)
+  if (server->monitor) {
     end_slow(server->monitor, &reloadable->settings);
+  }
   for (struct generation **at = &server->old; *at;) {
     struct generation *g = *at;
     end_slow(g, &reloadable->settings);
@@ -448,26 +469,30 @@ bool server_quiet(struct server *server) {
   struct reloadable *reloadable = reloadable_get(&server->daemon->reloadable);
   pthread_mutex_lock(&server->lock);
   size_t busy = end_slow(server->https, &reloadable->settings);
-  for (struct generation *g = server->old; g; g = g->next)
+  for (struct generation *g = server->old; g; g = g->next) {
     busy += end_slow(g, &reloadable->settings);
+  }
   pthread_mutex_unlock(&server->lock);
   reloadable_unref(reloadable);
   return busy == 0;
 }
 
 void server_stop(struct server *server) {
-  if (!server)
+  if (!server) {
     return;
+  }
   generation_free(server->https);
   generation_free(server->monitor);
   for (struct generation *g = server->old, *next; g; g = next) {
     next = g->next;
     generation_free(g);
   }
-  if (server->https_fd >= 0)
+  if (server->https_fd >= 0) {
     close(server->https_fd);
-  if (server->monitor_fd >= 0)
+  }
+  if (server->monitor_fd >= 0) {
     close(server->monitor_fd);
+  }
   pthread_mutex_destroy(&server->lock);
   free(server);
 }

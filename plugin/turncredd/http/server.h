@@ -13,8 +13,8 @@
 
 struct server;
 
-/* Both return 0, or -1 with a sentence in err. A reload that fails leaves everything as it was. routes: the table of what
- * the server serves. */
+/* Both return 0, or -1 with a sentence in err. A reload that fails leaves everything as it was. routes: the table of
+ * what the server serves. */
 int server_start(struct server **out, struct daemon *daemon, const struct route *routes,
                  const struct reloadable *reloadable, char *err, size_t err_cap);
 int server_reload(struct server *server, const struct reloadable *reloadable, char *err, size_t err_cap);

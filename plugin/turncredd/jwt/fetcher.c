@@ -18,11 +18,11 @@
 #include <string.h>
 #include <time.h>
 
-#define CONNECT_MS   3000L
-#define FETCH_MS     5000L /* a whole fetch */
+#define CONNECT_MS 3000L
+#define FETCH_MS 5000L /* a whole fetch */
 #define RETRY_MIN_MS 1000
 #define RETRY_MAX_MS 60000
-#define HURRY_MS     10000 /* from a fetch to one because of an unknown key */
+#define HURRY_MS 10000 /* from a fetch to one because of an unknown key */
 
 struct source {
   char url[CONF_VALUE_MAX], ca[CONF_VALUE_MAX]; /* url "": there is nothing to fetch */
@@ -37,8 +37,8 @@ struct fetcher {
   unsigned version; /* counts changes of source */
   struct jwks *keys;
   bool fetching;
-  int64_t next_ms;               /* when the next fetch begins */
-  int64_t tried_ms, fetched_ms;  /* when the last fetch began, and when keys last came; 0: never */
+  int64_t next_ms;              /* when the next fetch begins */
+  int64_t tried_ms, fetched_ms; /* when the last fetch began, and when keys last came; 0: never */
   atomic_bool stop;
 };
 
@@ -54,22 +54,21 @@ struct body {
 static size_t on_data(char *data, size_t size, size_t count, void *arg) {
   struct body *body = arg;
   size_t n = size * count;
-  if (n > JWKS_OCTETS_MAX - body->len)
+  if (n > JWKS_OCTETS_MAX - body->len) {
     return 0; /* ends the transfer */
+  }
   memcpy(body->text + body->len, data, n);
   body->len += n;
   return n;
 }
 
-static int on_progress(void *arg, curl_off_t total, curl_off_t now, curl_off_t up_total,
-                       curl_off_t up_now) {
+static int on_progress(void *arg, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up_now) {
   struct fetcher *f = arg;
   (void)total, (void)now, (void)up_total, (void)up_now;
   return atomic_load(&f->stop);
 }
 
-static bool set_up(CURL *curl, const struct source *source, struct fetcher *f, struct body *body,
-                   char *error) {
+static bool set_up(CURL *curl, const struct source *source, struct fetcher *f, struct body *body, char *error) {
   bool ok = true;
 #define SET(option, value) ok = ok && curl_easy_setopt(curl, option, value) == CURLE_OK
   SET(CURLOPT_URL, source->url);
@@ -108,16 +107,17 @@ static struct jwks *fetch(struct fetcher *f, const struct source *source, char *
   } else {
     CURLcode code = curl_easy_perform(curl);
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-    if (code == CURLE_WRITE_ERROR)
+    if (code == CURLE_WRITE_ERROR) {
       snprintf(err, cap, "jwt_jwks: %.300s is larger than %d octets", source->url, JWKS_OCTETS_MAX);
-    else if (code != CURLE_OK)
+    } else if (code != CURLE_OK) {
       snprintf(err, cap, "jwt_jwks: %.300s cannot be fetched: %s", source->url,
                *error ? error : curl_easy_strerror(code));
-    else if (status != 200)
+    } else if (status != 200) {
       snprintf(err, cap, "jwt_jwks: %.300s answers with status %ld%s", source->url, status,
                status / 100 == 3 ? "; redirects are not followed: name the final URL" : "");
-    else
+    } else {
       jwks_parse(&keys, body.text, body.len, source->url, err, cap);
+    }
   }
   curl_easy_cleanup(curl);
   free(body.text);
@@ -130,8 +130,9 @@ static struct jwks *fetch(struct fetcher *f, const struct source *source, char *
 static void wait_for_fetch(struct fetcher *f) {
   for (;;) {
     int64_t wait = *f->source.url ? f->next_ms - clock_ms() : RETRY_MAX_MS;
-    if (atomic_load(&f->stop) || wait <= 0)
+    if (atomic_load(&f->stop) || wait <= 0) {
       return;
+    }
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += wait / 1000;
@@ -146,10 +147,12 @@ static void wait_for_fetch(struct fetcher *f) {
 
 static void log_result(struct fetcher *f, const struct source *source, bool fetched, const char *err,
                        const char *last_error) {
-  if (!fetched && !atomic_load(&f->stop) && strcmp(err, last_error) != 0)
+  if (!fetched && !atomic_load(&f->stop) && strcmp(err, last_error) != 0) {
     log_line(LOG_WARNING, "%s (keys in force stay)", err);
-  if (fetched && *last_error)
+  }
+  if (fetched && *last_error) {
     log_line(LOG_INFO, "jwt_jwks: %s is fetched again", source->url);
+  }
 }
 
 /* Puts new keys into force, or (keys NULL) sets when the next try begins. *delay: milliseconds until a try after a
@@ -176,10 +179,12 @@ static void *run(void *arg) {
   pthread_mutex_lock(&f->lock);
   for (;;) {
     wait_for_fetch(f);
-    if (atomic_load(&f->stop))
+    if (atomic_load(&f->stop)) {
       break;
-    if (version != f->version)
+    }
+    if (version != f->version) {
       delay = RETRY_MIN_MS;
+    }
     struct source source = f->source;
     version = f->version;
     f->fetching = true;
@@ -191,10 +196,11 @@ static void *run(void *arg) {
     memcpy(last_error, err, sizeof err);
     pthread_mutex_lock(&f->lock);
     f->fetching = false;
-    if (version == f->version)
+    if (version == f->version) {
       take_result(f, &source, keys, &delay);
-    else /* the source has changed meanwhile, and its fetch is due */
+    } else { /* the source has changed meanwhile, and its fetch is due */
       jwks_unref(keys);
+    }
   }
   pthread_mutex_unlock(&f->lock);
   return NULL;
@@ -205,23 +211,26 @@ static void *run(void *arg) {
 struct fetcher *fetcher_start(void) {
   struct fetcher *f = calloc(1, sizeof *f);
   pthread_condattr_t attr;
-  if (!f)
+  if (!f) {
     return NULL;
+  }
   pthread_mutex_init(&f->lock, NULL);
   pthread_condattr_init(&attr);
   pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
   pthread_cond_init(&f->wake, &attr);
   pthread_condattr_destroy(&attr);
   atomic_init(&f->stop, false);
-  if (!pthread_create(&f->thread, NULL, run, f))
+  if (!pthread_create(&f->thread, NULL, run, f)) {
     return f;
+  }
   free(f);
   return NULL;
 }
 
 void fetcher_stop(struct fetcher *f) {
-  if (!f)
+  if (!f) {
     return;
+  }
   pthread_mutex_lock(&f->lock);
   atomic_store(&f->stop, true);
   pthread_cond_signal(&f->wake);

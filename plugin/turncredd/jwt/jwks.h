@@ -17,8 +17,7 @@ struct jwks;
  * P-521), is left out; a set without a usable key is refused. 0, or -1 with a sentence in err. */
 int jwks_read(struct jwks **out, const char *path, char *err, size_t err_cap);
 /* The same from len octets in memory. where: the origin of the text, for err. */
-int jwks_parse(struct jwks **out, const char *text, size_t len, const char *where, char *err,
-               size_t err_cap);
+int jwks_parse(struct jwks **out, const char *text, size_t len, const char *where, char *err, size_t err_cap);
 /* NULL is allowed in both. */
 struct jwks *jwks_ref(struct jwks *jwks);
 void jwks_unref(struct jwks *jwks);

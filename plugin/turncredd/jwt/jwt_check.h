@@ -17,10 +17,10 @@
 
 #define JWT_TOKEN_MAX 8192 /* octets */
 
-/* Checks a token at the time now (UTC seconds) and copies its subject into out. Returns NULL, or a sentence, without any
- * part of the token, that says what is wrong. *unknown_key: the key set lacks the token's key, and a newer set may have it;
- * nothing else is known to be wrong. */
-const char *jwt_check(const char *token, const struct settings *settings, const struct jwks *jwks,
-                      int64_t now, bool *unknown_key, char *out, size_t cap);
+/* Checks a token at the time now (UTC seconds) and copies its subject into out. Returns NULL, or a sentence, without
+ * any part of the token, that says what is wrong. *unknown_key: the key set lacks the token's key, and a newer set may
+ * have it; nothing else is known to be wrong. */
+const char *jwt_check(const char *token, const struct settings *settings, const struct jwks *jwks, int64_t now,
+                      bool *unknown_key, char *out, size_t cap);
 
 #endif

@@ -8,11 +8,11 @@
 #include "delivery.h"
 
 #include "base/clock.h"
-#include "pg/pg.h"
 #include "issue_record.h"
+#include "issuing/tag_key.h"
+#include "pg/pg.h"
 #include "reserve_file.h"
 #include "turncredd/log.h"
-#include "issuing/tag_key.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -27,13 +27,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BATCH        500  /* journal entries of one transaction */
-#define PAUSE_MS     20   /* between transactions that are not full: a small one costs as much as a full one */
-#define RETRY_MIN_MS 200  /* pause after a failure, doubled with each further one */
+#define BATCH 500        /* journal entries of one transaction */
+#define PAUSE_MS 20      /* between transactions that are not full: a small one costs as much as a full one */
+#define RETRY_MIN_MS 200 /* pause after a failure, doubled with each further one */
 #define RETRY_MAX_MS 5000
-#define DATABASE_MS  5000 /* a database that is silent for so long is away */
-#define AT_START_MS  2000 /* the same at a start that can use sealed files instead */
-#define CALLERS      "callers" /* name of the sealed file */
+#define DATABASE_MS 5000  /* a database that is silent for so long is away */
+#define AT_START_MS 2000  /* the same at a start that can use sealed files instead */
+#define CALLERS "callers" /* name of the sealed file */
 
 struct delivery {
   struct delivery_config config;
@@ -83,14 +83,17 @@ static void take_directory(struct delivery *d, struct directory *fresh) {
 static void seal_directory(struct delivery *d, bool changed) {
   char err[300] = "";
   int64_t now = clock_ms(), age = d->sealed_at_ms ? now - d->sealed_at_ms : INT64_MAX;
-  if (!d->reserve_file || (!changed && age < (int64_t)d->config.callers_max_age * 250))
+  if (!d->reserve_file || (!changed && age < (int64_t)d->config.callers_max_age * 250)) {
     return;
+  }
   char *text = directory_text(d->directory);
-  if (text && !sealed_file_write(&d->config.folder, CALLERS, text, err, sizeof err))
+  if (text && !sealed_file_write(&d->config.folder, CALLERS, text, err, sizeof err)) {
     d->sealed_at_ms = now;
+  }
   free(text);
-  if (*err && strcmp(err, d->last_sealing_error) != 0)
+  if (*err && strcmp(err, d->last_sealing_error) != 0) {
     log_line(LOG_WARNING, "%s", err);
+  }
   snprintf(d->last_sealing_error, sizeof d->last_sealing_error, "%s", err);
 }
 
@@ -98,8 +101,9 @@ static void directory_from_disk(struct delivery *d) {
   char err[300] = "damaged", *text = NULL;
   int64_t written;
   struct directory *sealed = NULL;
-  if (!sealed_file_read(&d->config.folder, CALLERS, d->config.callers_max_age, &text, &written, err, sizeof err))
+  if (!sealed_file_read(&d->config.folder, CALLERS, d->config.callers_max_age, &text, &written, err, sizeof err)) {
     sealed = directory_from_text(text);
+  }
   free(text);
   if (!sealed) {
     log_line(LOG_WARNING, "callers that were kept cannot be used: %s", err);
@@ -146,28 +150,29 @@ static bool load_directory(struct delivery *d) {
 
 /* --- reserves ----------------------------------------------------------------------------- */
 
-static bool reserve_tokens(struct delivery *d, const char *realm, const char *kid, uint64_t count,
-                    bool for_file) {
+static bool reserve_tokens(struct delivery *d, const char *realm, const char *kid, uint64_t count, bool for_file) {
   char name[700];
   struct pg_params p = {0};
   pg_text(&p, realm);
   pg_text(&p, kid);
   pg_int(&p, (int64_t)count);
   PGresult *r = pg_query(&d->db, "SELECT turncred.tokens_reserve($1, $2, $3::bigint)", &p);
-  if (!r)
+  if (!r) {
     return false;
+  }
   bool got = PQntuples(r) == 1 && *PQgetvalue(r, 0, 0) == 't';
-  if (got && for_file)
+  if (got && for_file) {
     reserve_file_add(d->reserve_file, realm, kid, count);
-  else
+  } else {
     reserve_add(d->config.reserve, realm, kid, got ? count : 0);
+  }
   PQclear(r);
   snprintf(name, sizeof name, "%s/%s", realm, kid);
   if (!got && strcmp(name, d->last_used_up) != 0) {
     log_line(LOG_ERR,
-        "key %s: no more tokens can be reserved (2^32 are the limit, or it is no longer active); "
-        "turncredctl key rotate",
-        name);
+             "key %s: no more tokens can be reserved (2^32 are the limit, or it is no longer active); "
+             "turncredctl key rotate",
+             name);
     snprintf(d->last_used_up, sizeof d->last_used_up, "%s", name);
   }
   return true;
@@ -184,8 +189,9 @@ static void find_need(struct delivery *d, const char *realm, struct need *need) 
   const struct store_snapshot *snapshot = store_acquire(d->reader);
   int64_t now = (int64_t)time(NULL);
   memset(need, 0, sizeof *need);
-  if (!snapshot)
+  if (!snapshot) {
     return;
+  }
   const struct store_realm *r = store_realm_find(snapshot, realm);
   const struct store_key *key = r ? store_key_to_sign(snapshot, r, TURNCRED_USE_TOKEN, now) : NULL;
   if (key) {
@@ -199,13 +205,14 @@ static void find_need(struct delivery *d, const char *realm, struct need *need) 
 static bool make_tag_key(struct delivery *d, const char *realm, const char *kid) {
   char text[300], err[sizeof d->last_tag_error] = "";
   struct reloadable *reloadable = reloadable_get(d->config.reloadable);
-  enum tag_key_result result =
-      tag_key_make(&d->db, reloadable->keks, realm, kid, text, sizeof text);
+  enum tag_key_result result = tag_key_make(&d->db, reloadable->keks, realm, kid, text, sizeof text);
   reloadable_unref(reloadable);
-  if (result && result != TAG_KEY_NO_SIGNER) /* without the key that signs there is no need */
+  if (result && result != TAG_KEY_NO_SIGNER) { /* without the key that signs there is no need */
     snprintf(err, sizeof err, "realm %s: the key of subject tags cannot be made: %s", realm, text);
-  if (*err && strcmp(d->last_tag_error, err) != 0)
+  }
+  if (*err && strcmp(d->last_tag_error, err) != 0) {
     log_line(LOG_ERR, "%s", err);
+  }
   snprintf(d->last_tag_error, sizeof d->last_tag_error, "%s", err);
   return d->db.conn != NULL;
 }
@@ -220,8 +227,9 @@ static bool fill_reserves(struct delivery *d) {
     uint64_t for_file = d->reserve_file && *need.kid ? reserve_file_wanted(d->reserve_file, realm, need.kid) : 0;
     if ((need.count && !reserve_tokens(d, realm, need.kid, need.count, false)) ||
         (for_file && !reserve_tokens(d, realm, need.kid, for_file, true)) ||
-        (need.tag && !make_tag_key(d, realm, need.kid)))
+        (need.tag && !make_tag_key(d, realm, need.kid))) {
       return false;
+    }
   }
   return true;
 }
@@ -234,8 +242,9 @@ static void fill_reserves_from_file(struct delivery *d) {
     const char *realm = realms[i].name;
     struct need need;
     find_need(d, realm, &need);
-    if (*need.kid && reserve_left(d->config.reserve, realm, need.kid) < reserve_file_part(d->reserve_file))
+    if (*need.kid && reserve_left(d->config.reserve, realm, need.kid) < reserve_file_part(d->reserve_file)) {
       reserve_add(d->config.reserve, realm, need.kid, reserve_file_take(d->reserve_file, realm, need.kid));
+    }
   }
 }
 
@@ -246,8 +255,9 @@ static bool open_journal(struct delivery *d) {
   pg_text(&p, journal_stream(d->config.journal));
   pg_text(&p, d->config.instance);
   PGresult *r = pg_query(&d->db, "SELECT turncred.journal_open($1, $2)", &p);
-  if (!r)
+  if (!r) {
     return false;
+  }
   uint64_t number = PQntuples(r) ? strtoull(PQgetvalue(r, 0, 0), NULL, 10) : 0;
   PQclear(r);
   journal_skip(d->config.journal, number);
@@ -260,28 +270,33 @@ static bool open_journal(struct delivery *d) {
 static void collect(struct delivery *d) {
   int64_t since = clock_ms() - d->delivered_at_ms;
   struct pollfd fd = {d->stop_fd, POLLIN, 0};
-  if (since < PAUSE_MS && journal_waiting(d->config.journal) < BATCH)
+  if (since < PAUSE_MS && journal_waiting(d->config.journal) < BATCH) {
     poll(&fd, 1, (int)(PAUSE_MS - since));
+  }
   d->delivered_at_ms = clock_ms();
 }
 
 /* Delivers one transaction, so that callers and reserves do not wait for the end of a long journal. */
 static bool deliver(struct delivery *d) {
-  if (!d->stream_open && !open_journal(d))
+  if (!d->stream_open && !open_journal(d)) {
     return false;
-  if (!journal_waiting(d->config.journal))
+  }
+  if (!journal_waiting(d->config.journal)) {
     return true;
+  }
   collect(d);
   char *batch = issue_record_batch(d->config.journal, BATCH);
-  if (!batch)
+  if (!batch) {
     return true;
+  }
   struct pg_params p = {0};
   pg_text(&p, journal_stream(d->config.journal));
   pg_text(&p, batch);
   PGresult *r = pg_query(&d->db, "SELECT turncred.journal_deliver($1, $2::jsonb)", &p);
   free(batch);
-  if (!r)
+  if (!r) {
     return false;
+  }
   uint64_t number = strtoull(PQgetvalue(r, 0, 0), NULL, 10);
   PQclear(r);
   atomic_fetch_add(&d->config.metrics->delivered, journal_delivered(d->config.journal, number));
@@ -291,13 +306,16 @@ static bool deliver(struct delivery *d) {
 /* --- the thread --------------------------------------------------------------------------- */
 
 static bool connect_database(struct delivery *d) {
-  if (d->db.conn)
+  if (d->db.conn) {
     return true;
+  }
   d->stream_open = false;
-  if (pg_connect(&d->db, d->config.conninfo, "turncredd"))
+  if (pg_connect(&d->db, d->config.conninfo, "turncredd")) {
     return false;
-  if (d->config.listen && pg_run(&d->db, "LISTEN turncred_issuing", NULL, NULL) && !d->db.conn)
+  }
+  if (d->config.listen && pg_run(&d->db, "LISTEN turncred_issuing", NULL, NULL) && !d->db.conn) {
     return false;
+  }
   return load_directory(d);
 }
 
@@ -309,21 +327,23 @@ static void drain(int fd) {
 
 /* Waits until there is something to do, for ms milliseconds at most. */
 static void wait_for_work(struct delivery *d, uint32_t ms) {
-  struct pollfd fds[3] = {{d->wake_fd, POLLIN, 0},
-                          {d->stop_fd, POLLIN, 0},
-                          {d->db.conn ? PQsocket(d->db.conn) : -1, POLLIN, 0}};
+  struct pollfd fds[3] = {
+      {d->wake_fd, POLLIN, 0}, {d->stop_fd, POLLIN, 0}, {d->db.conn ? PQsocket(d->db.conn) : -1, POLLIN, 0}};
   poll(fds, 3, (int)ms);
-  if (d->db.conn && fds[2].revents && pg_wait(&d->db, 0) == PG_NOTIFIED)
+  if (d->db.conn && fds[2].revents && pg_wait(&d->db, 0) == PG_NOTIFIED) {
     d->directory_at_ms = 0;
+  }
 }
 
 static bool work(struct delivery *d) {
   *d->refused = '\0';
-  if (!connect_database(d))
+  if (!connect_database(d)) {
     return false;
+  }
   bool due = clock_ms() - d->directory_at_ms >= d->config.poll_ms;
-  if ((due || !d->directory_at_ms) && !load_directory(d))
+  if ((due || !d->directory_at_ms) && !load_directory(d)) {
     return false;
+  }
   return deliver(d) && fill_reserves(d);
 }
 
@@ -340,8 +360,9 @@ static void wait_to_retry(struct delivery *d, uint32_t ms) {
 
 static void log_failure(struct delivery *d) {
   const char *why = *d->refused ? d->refused : d->db.line;
-  if (atomic_load(&d->stop) || !strcmp(d->last_error, why))
+  if (atomic_load(&d->stop) || !strcmp(d->last_error, why)) {
     return;
+  }
   log_line(LOG_WARNING, "database: %s; issuing goes on, the journal keeps what is issued", why);
   snprintf(d->last_error, sizeof d->last_error, "%s", why);
 }
@@ -356,24 +377,25 @@ static void *run(void *arg) {
     d->db.connect_ms = d->db.silence_ms = DATABASE_MS;
     atomic_store(&d->connected, ok);
     if (ok) {
-      if (*d->last_error)
+      if (*d->last_error) {
         log_line(LOG_INFO, "database: the journal is being delivered again");
+      }
       *d->last_error = '\0';
       delay = RETRY_MIN_MS;
       wait_for_work(d, journal_waiting(d->config.journal) ? 0 : d->config.poll_ms);
       continue;
     }
     log_failure(d);
-    if (d->reserve_file && !d->directory)
+    if (d->reserve_file && !d->directory) {
       directory_from_disk(d);
+    }
     wait_to_retry(d, delay);
     delay = delay * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : delay * 2;
   }
   return NULL;
 }
 
-int delivery_start(struct delivery **out, const struct delivery_config *config, char *err,
-                  size_t cap) {
+int delivery_start(struct delivery **out, const struct delivery_config *config, char *err, size_t cap) {
   struct delivery *d = calloc(1, sizeof *d);
   if (!d) {
     snprintf(err, cap, "out of memory");
@@ -388,8 +410,9 @@ int delivery_start(struct delivery **out, const struct delivery_config *config, 
   pg_init(&d->db, d->stop_fd);
   bool sealing = config->folder.path != NULL;
   d->db.connect_ms = d->db.silence_ms = sealing ? AT_START_MS : DATABASE_MS;
-  if (sealing)
+  if (sealing) {
     d->reserve_file = reserve_file_open(&d->config.folder, config->token_reserve);
+  }
   d->reader = store_reader_new(config->store);
   if (d->wake_fd < 0 || d->stop_fd < 0 || !d->reader || (sealing && !d->reserve_file) ||
       pthread_create(&d->thread, NULL, run, d)) {
@@ -404,12 +427,14 @@ int delivery_start(struct delivery **out, const struct delivery_config *config, 
 }
 
 void delivery_stop(struct delivery *d, uint32_t wait_ms) {
-  if (!d)
+  if (!d) {
     return;
+  }
   int64_t end = clock_ms() + wait_ms;
   delivery_wake(d);
-  while (delivery_connected(d) && journal_waiting(d->config.journal) && clock_ms() < end)
+  while (delivery_connected(d) && journal_waiting(d->config.journal) && clock_ms() < end) {
     poll(NULL, 0, 10);
+  }
   const uint64_t one = 1;
   atomic_store(&d->stop, true);
   ssize_t done = write(d->stop_fd, &one, sizeof one);
@@ -420,8 +445,9 @@ void delivery_stop(struct delivery *d, uint32_t wait_ms) {
 }
 
 void delivery_free(struct delivery *d) {
-  if (!d)
+  if (!d) {
     return;
+  }
   directory_unref(d->directory);
   reserve_file_free(d->reserve_file);
   pthread_mutex_destroy(&d->lock);

@@ -34,15 +34,17 @@ static const struct {
               {SCOPE_METRICS, "metrics"}, {SCOPE_STUN_KEY, "stun-key"}};
 
 const char *scope_name(enum scope scope) {
-  for (size_t i = 0; i < sizeof scopes / sizeof *scopes; i++)
-    if (scopes[i].scope == scope)
+  for (size_t i = 0; i < sizeof scopes / sizeof *scopes; i++) {
+    if (scopes[i].scope == scope) {
       return scopes[i].name;
+    }
+  }
   return "";
 }
 
 /* A sealed file of another version, with another number of columns, is refused. */
 #define CALLER_FIELDS 7
-#define REALM_FIELDS  6
+#define REALM_FIELDS 6
 static const char *const sql[] = {
     "SELECT name, encode(key_sha256, 'hex'), encode(cert_sha256, 'hex'), cert_subject,"
     " array_to_string(scopes, E'\\n'), array_to_string(realms, E'\\n'),"
@@ -68,14 +70,17 @@ static void *block(struct directory *d, size_t size) {
 /* The lines of a text as a list that ends with NULL. NULL: out of memory. */
 static char *const *list(struct directory *d, const char *text) {
   size_t n = 2, i = 0, len = strlen(text) + 1;
-  for (const char *p = text; *p; p++)
+  for (const char *p = text; *p; p++) {
     n += *p == '\n';
+  }
   char **out = block(d, n * sizeof *out), *copy = block(d, len), *save = NULL;
-  if (!out || !copy)
+  if (!out || !copy) {
     return NULL;
+  }
   memcpy(copy, text, len);
-  for (char *word = strtok_r(copy, "\n", &save); word; word = strtok_r(NULL, "\n", &save))
+  for (char *word = strtok_r(copy, "\n", &save); word; word = strtok_r(NULL, "\n", &save)) {
     out[i++] = word;
+  }
   return out;
 }
 
@@ -83,17 +88,18 @@ static char *const *list(struct directory *d, const char *text) {
 static const uint8_t *octets(struct directory *d, const PGresult *r, int row, int field) {
   uint8_t *out = PQgetisnull(r, row, field) ? NULL : block(d, 32);
   size_t len;
-  if (out && turncred_hex_decode(PQgetvalue(r, row, field), (size_t)PQgetlength(r, row, field), out,
-                                 32, &len))
+  if (out && turncred_hex_decode(PQgetvalue(r, row, field), (size_t)PQgetlength(r, row, field), out, 32, &len)) {
     return NULL;
+  }
   return out;
 }
 
 static bool take_callers(struct directory *d) {
   const PGresult *r = d->callers_result;
   int n = PQntuples(r);
-  if (!(d->callers = calloc((size_t)n + 1, sizeof *d->callers)))
+  if (!(d->callers = calloc((size_t)n + 1, sizeof *d->callers))) {
     return false;
+  }
   for (int i = 0; i < n; i++) {
     struct caller *c = &d->callers[d->caller_count++];
     c->name = PQgetvalue(r, i, 0);
@@ -101,12 +107,16 @@ static bool take_callers(struct directory *d) {
     c->cert = octets(d, r, i, 2);
     c->subject = PQgetisnull(r, i, 3) ? NULL : PQgetvalue(r, i, 3);
     char *const *words = list(d, PQgetvalue(r, i, 4));
-    if (!words || !(c->realms = list(d, PQgetvalue(r, i, 5))))
+    if (!words || !(c->realms = list(d, PQgetvalue(r, i, 5)))) {
       return false;
-    for (; *words; words++)
-      for (size_t s = 0; s < sizeof scopes / sizeof *scopes; s++)
-        if (!strcmp(*words, scopes[s].name))
+    }
+    for (; *words; words++) {
+      for (size_t s = 0; s < sizeof scopes / sizeof *scopes; s++) {
+        if (!strcmp(*words, scopes[s].name)) {
           c->scopes |= scopes[s].scope;
+        }
+      }
+    }
     c->not_after = strtoll(PQgetvalue(r, i, 6), NULL, 10);
   }
   return true;
@@ -115,8 +125,9 @@ static bool take_callers(struct directory *d) {
 static bool take_realms(struct directory *d) {
   const PGresult *r = d->realms_result;
   int n = PQntuples(r);
-  if (!(d->realms = calloc((size_t)n + 1, sizeof *d->realms)))
+  if (!(d->realms = calloc((size_t)n + 1, sizeof *d->realms))) {
     return false;
+  }
   for (int i = 0; i < n; i++) {
     struct realm_info *realm = &d->realms[d->realm_count++];
     realm->name = PQgetvalue(r, i, 0);
@@ -124,8 +135,9 @@ static bool take_realms(struct directory *d) {
     realm->plain = *PQgetvalue(r, i, 3) == 't';
     realm->kek_id = PQgetisnull(r, i, 4) ? NULL : PQgetvalue(r, i, 4);
     realm->foreign_caller = PQgetisnull(r, i, 5) ? NULL : PQgetvalue(r, i, 5);
-    if (!(realm->uris = list(d, PQgetvalue(r, i, 2))))
+    if (!(realm->uris = list(d, PQgetvalue(r, i, 2)))) {
       return false;
+    }
   }
   return true;
 }
@@ -138,8 +150,7 @@ int directory_load(struct directory **out, struct pg *db, char *err, size_t cap)
   }
   atomic_init(&d->refs, 1);
   int rc = 0;
-  if (!(d->callers_result = pg_query(db, sql[0], NULL)) ||
-      !(d->realms_result = pg_query(db, sql[1], NULL))) {
+  if (!(d->callers_result = pg_query(db, sql[0], NULL)) || !(d->realms_result = pg_query(db, sql[1], NULL))) {
     rc = EIO;
     bool old = !strcmp(db->sqlstate, "42P01") || !strcmp(db->sqlstate, "42703");
     snprintf(err, cap, "%s%s", db->line,
@@ -148,10 +159,11 @@ int directory_load(struct directory **out, struct pg *db, char *err, size_t cap)
     rc = ENOMEM;
     snprintf(err, cap, "out of memory");
   }
-  if (rc)
+  if (rc) {
     directory_unref(d);
-  else
+  } else {
     *out = d;
+  }
   return rc;
 }
 
@@ -161,17 +173,17 @@ static json_t *rows_json(const PGresult *r) {
   json_t *rows = json_array();
   for (int i = 0; i < PQntuples(r); i++) {
     json_t *row = json_array();
-    for (int f = 0; f < PQnfields(r); f++)
-      json_array_append_new(row,
-                            PQgetisnull(r, i, f) ? json_null() : json_string(PQgetvalue(r, i, f)));
+    for (int f = 0; f < PQnfields(r); f++) {
+      json_array_append_new(row, PQgetisnull(r, i, f) ? json_null() : json_string(PQgetvalue(r, i, f)));
+    }
     json_array_append_new(rows, row);
   }
   return rows;
 }
 
 char *directory_text(const struct directory *d) {
-  json_t *both = json_pack("{s:o, s:o}", "callers", rows_json(d->callers_result), "realms",
-                           rows_json(d->realms_result));
+  json_t *both =
+      json_pack("{s:o, s:o}", "callers", rows_json(d->callers_result), "realms", rows_json(d->realms_result));
   char *text = both ? json_dumps(both, JSON_COMPACT) : NULL;
   json_decref(both);
   return text;
@@ -184,8 +196,9 @@ static PGresult *rows_of(const json_t *rows, int fields) {
   json_t *row, *value;
   PGresult *r = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
   memset(columns, 0, sizeof columns);
-  for (int c = 0; c < fields; c++)
+  for (int c = 0; c < fields; c++) {
     columns[c].name = (char *)"";
+  }
   bool ok = r && json_is_array(rows) && PQsetResultAttrs(r, fields, columns);
   json_array_foreach(rows, i, row) {
     ok = ok && json_array_size(row) == (size_t)fields;
@@ -194,8 +207,9 @@ static PGresult *rows_of(const json_t *rows, int fields) {
       ok = ok && PQsetvalue(r, (int)i, (int)f, (char *)text, text ? (int)strlen(text) : -1);
     }
   }
-  if (ok)
+  if (ok) {
     return r;
+  }
   PQclear(r);
   return NULL;
 }
@@ -211,23 +225,27 @@ struct directory *directory_from_text(const char *text) {
     ok = d->callers_result && d->realms_result && take_callers(d) && take_realms(d);
   }
   json_decref(both);
-  if (ok)
+  if (ok) {
     return d;
+  }
   directory_unref(d);
   return NULL;
 }
 
 struct directory *directory_ref(struct directory *d) {
-  if (d)
+  if (d) {
     atomic_fetch_add(&d->refs, 1);
+  }
   return d;
 }
 
 void directory_unref(struct directory *d) {
-  if (!d || atomic_fetch_sub(&d->refs, 1) != 1)
+  if (!d || atomic_fetch_sub(&d->refs, 1) != 1) {
     return;
-  for (size_t i = 0; i < d->block_count; i++)
+  }
+  for (size_t i = 0; i < d->block_count; i++) {
     free(d->blocks[i]);
+  }
   free(d->blocks);
   free(d->callers);
   free(d->realms);
@@ -237,19 +255,21 @@ void directory_unref(struct directory *d) {
 }
 
 static bool same(const PGresult *a, const PGresult *b) {
-  if (PQntuples(a) != PQntuples(b) || PQnfields(a) != PQnfields(b))
+  if (PQntuples(a) != PQntuples(b) || PQnfields(a) != PQnfields(b)) {
     return false;
-  for (int i = 0; i < PQntuples(a); i++)
-    for (int f = 0; f < PQnfields(a); f++)
-      if (PQgetisnull(a, i, f) != PQgetisnull(b, i, f) ||
-          strcmp(PQgetvalue(a, i, f), PQgetvalue(b, i, f)) != 0)
+  }
+  for (int i = 0; i < PQntuples(a); i++) {
+    for (int f = 0; f < PQnfields(a); f++) {
+      if (PQgetisnull(a, i, f) != PQgetisnull(b, i, f) || strcmp(PQgetvalue(a, i, f), PQgetvalue(b, i, f)) != 0) {
         return false;
+      }
+    }
+  }
   return true;
 }
 
 bool directory_equal(const struct directory *a, const struct directory *b) {
-  return a && b && same(a->callers_result, b->callers_result) &&
-         same(a->realms_result, b->realms_result);
+  return a && b && same(a->callers_result, b->callers_result) && same(a->realms_result, b->realms_result);
 }
 
 static int compare_realm(const void *key, const void *item) {
@@ -258,20 +278,25 @@ static int compare_realm(const void *key, const void *item) {
 
 const struct caller *directory_by_key(const struct directory *d, const uint8_t sha256[32]) {
   /* the hash of 256 random bits is compared: the time that the comparison takes tells nothing */
-  for (size_t i = 0; i < d->caller_count; i++)
-    if (d->callers[i].key && memcmp(d->callers[i].key, sha256, 32) == 0)
+  for (size_t i = 0; i < d->caller_count; i++) {
+    if (d->callers[i].key && memcmp(d->callers[i].key, sha256, 32) == 0) {
       return &d->callers[i];
+    }
+  }
   return NULL;
 }
 
-const struct caller *directory_by_cert(const struct directory *d, const uint8_t sha256[32],
-                                       const char *subject) {
-  for (size_t i = 0; i < d->caller_count; i++)
-    if (d->callers[i].cert && memcmp(d->callers[i].cert, sha256, 32) == 0)
+const struct caller *directory_by_cert(const struct directory *d, const uint8_t sha256[32], const char *subject) {
+  for (size_t i = 0; i < d->caller_count; i++) {
+    if (d->callers[i].cert && memcmp(d->callers[i].cert, sha256, 32) == 0) {
       return &d->callers[i];
-  for (size_t i = 0; i < d->caller_count; i++)
-    if (d->callers[i].subject && !d->callers[i].cert && !strcmp(d->callers[i].subject, subject))
+    }
+  }
+  for (size_t i = 0; i < d->caller_count; i++) {
+    if (d->callers[i].subject && !d->callers[i].cert && !strcmp(d->callers[i].subject, subject)) {
       return &d->callers[i];
+    }
+  }
   return NULL;
 }
 
@@ -287,8 +312,10 @@ const struct realm_info *directory_realms(const struct directory *d, size_t *cou
 size_t directory_callers(const struct directory *d) { return d->caller_count; }
 
 bool caller_may(const struct caller *caller, const char *realm) {
-  for (char *const *r = caller->realms; *r; r++)
-    if (!strcmp(*r, "*") || !strcmp(*r, realm))
+  for (char *const *r = caller->realms; *r; r++) {
+    if (!strcmp(*r, "*") || !strcmp(*r, realm)) {
       return true;
+    }
+  }
   return false;
 }

@@ -50,7 +50,8 @@ struct directory;
 
 /* 0, EIO or ENOMEM with a sentence in err. */
 int directory_load(struct directory **out, struct pg *db, char *err, size_t err_cap);
-/* A directory as text for a sealed file, which the caller frees, and back. NULL: out of memory, or it is no such text. */
+/* A directory as text for a sealed file, which the caller frees, and back. NULL: out of memory, or it is no such text.
+ */
 char *directory_text(const struct directory *directory);
 struct directory *directory_from_text(const char *text);
 struct directory *directory_ref(struct directory *directory);

@@ -45,12 +45,14 @@ char *issue_record_batch(struct journal *journal, size_t max) {
   char *text = NULL;
   size_t size = 0;
   struct batch batch = {open_memstream(&text, &size), 0};
-  if (!batch.out)
+  if (!batch.out) {
     return NULL;
+  }
   journal_read(journal, max, append, &batch);
   fputc(']', batch.out);
-  if (!fclose(batch.out) && batch.count)
+  if (!fclose(batch.out) && batch.count) {
     return text;
+  }
   free(text);
   return NULL;
 }

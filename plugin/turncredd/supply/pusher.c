@@ -5,9 +5,9 @@
  */
 #include "config.h"
 
-#include "pusher.h"
 #include "base/clock.h"
 #include "pg/pg.h"
+#include "pusher.h"
 #include "turncredd/log.h"
 
 #include <inttypes.h>
@@ -53,19 +53,19 @@ static struct push *take_fresh(struct pusher *p) {
   return list;
 }
 
-static void finish(struct push *push, enum push_result result) {
-  push->done(push, result, push->arg);
-}
+static void finish(struct push *push, enum push_result result) { push->done(push, result, push->arg); }
 
 static enum push_result failed(const struct pusher *p, struct push *push) {
   snprintf(push->text, sizeof push->text, "%s", p->db.line);
-  if (!p->db.conn || !*p->db.sqlstate)
+  if (!p->db.conn || !*p->db.sqlstate) {
     return PUSH_UNKNOWN;
-  if (!strcmp(p->db.sqlstate, "TC002"))
+  }
+  if (!strcmp(p->db.sqlstate, "TC002")) {
     return PUSH_REVOKED;
-  if (!strncmp(p->db.sqlstate, "23", 2) || !strncmp(p->db.sqlstate, "TC", 2) ||
-      !strncmp(p->db.sqlstate, "22", 2))
+  }
+  if (!strncmp(p->db.sqlstate, "23", 2) || !strncmp(p->db.sqlstate, "TC", 2) || !strncmp(p->db.sqlstate, "22", 2)) {
     return PUSH_REFUSED;
+  }
   return PUSH_UNKNOWN;
 }
 
@@ -89,11 +89,10 @@ static PGresult *put(struct pusher *p, const struct push *push) {
   pg_text(&params, push->client_address);
   pg_text(&params, p->instance);
   pg_text(&params, push->caller);
-  return pg_query(
-      &p->db,
-      "SELECT turncred.credential_push_recorded($1, $2, $3::bytea, $4, $5::bytea, $6::bytea,"
-      " to_timestamp($7::bigint), $8, $9, $10), true",
-      &params);
+  return pg_query(&p->db,
+                  "SELECT turncred.credential_push_recorded($1, $2, $3::bytea, $4, $5::bytea, $6::bytea,"
+                  " to_timestamp($7::bigint), $8, $9, $10), true",
+                  &params);
 }
 
 static PGresult *take_back(struct pusher *p, const struct push *push) {
@@ -104,15 +103,14 @@ static PGresult *take_back(struct pusher *p, const struct push *push) {
   pg_text(&params, push->username);
   pg_text(&params, push->kind == PUSH_REVOKE ? "t" : "f");
   pg_text(&params, reason);
-  return pg_query(
-      &p->db, "SELECT xid, removed FROM turncred.credential_take_back($1, $2, $3::boolean, $4)",
-      &params);
+  return pg_query(&p->db, "SELECT xid, removed FROM turncred.credential_take_back($1, $2, $3::boolean, $4)", &params);
 }
 
 /* Carries out one push. False: the database is away. */
 static bool carry_out(struct pusher *p, struct push *push) {
-  if (p->db.conn)
+  if (p->db.conn) {
     pg_wait(&p->db, 0); /* notices a connection that was lost while it was idle */
+  }
   if (!p->db.conn && pg_connect(&p->db, p->conninfo, "turncredd push")) {
     snprintf(push->text, sizeof push->text, "%s", p->db.line);
     finish(push, PUSH_UNKNOWN);
@@ -140,14 +138,16 @@ static bool carry_out(struct pusher *p, struct push *push) {
 static uint64_t progress(struct pusher *p) {
   uint64_t least = 0;
   PGresult *r = NULL;
-  if (p->db.conn)
+  if (p->db.conn) {
     r = pg_query(&p->db,
                  "SELECT coalesce(min(progress::text::numeric), 18446744073709551615)"
                  " FROM turncred.instance WHERE kind = 'server'"
                  " AND last_seen > now() - interval '60 s'",
                  NULL);
-  if (r)
+  }
+  if (r) {
     least = strtoull(PQgetvalue(r, 0, 0), NULL, 10);
+  }
   PQclear(r);
   return least;
 }
@@ -185,20 +185,23 @@ static void *run(void *arg) {
       } else if (!carry_out(p, push)) {
         away = true;
         log_line(LOG_WARNING, "database: %s; pushes are answered with 503", p->db.line);
-        if (!next) /* the pushes that came meanwhile have waited as long */
+        if (!next) { /* the pushes that came meanwhile have waited as long */
           next = take_fresh(p);
+        }
       }
     }
-    if (p->waiting)
+    if (p->waiting) {
       finish_waiting(p);
+    }
   }
   return NULL;
 }
 
 struct pusher *pusher_start(const char *conninfo, const char *instance, uint32_t database_ms) {
   struct pusher *p = calloc(1, sizeof *p);
-  if (!p)
+  if (!p) {
     return NULL;
+  }
   p->conninfo = conninfo;
   p->instance = instance;
   p->fresh_end = &p->fresh;
@@ -217,8 +220,9 @@ struct pusher *pusher_start(const char *conninfo, const char *instance, uint32_t
 
 void pusher_stop(struct pusher *p) {
   const uint64_t one = 1;
-  if (!p)
+  if (!p) {
     return;
+  }
   atomic_store(&p->stop, true);
   ssize_t done = write(p->stop_fd, &one, sizeof one);
   (void)done;

@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * A push is done when every server that reported anything in the last minute has reported the change. A database that does
- * not answer costs a push one time-out at most: the pushes that wait behind it fail together with it.
+ * A push is done when every server that reported anything in the last minute has reported the change. A database that
+ * does not answer costs a push one time-out at most: the pushes that wait behind it fail together with it.
  */
 #ifndef TURNCREDD_PUSHER_H
 #define TURNCREDD_PUSHER_H

@@ -44,8 +44,9 @@ struct reserve *reserve_new(uint64_t block) {
 
 void reserve_free(struct reserve *reserve) {
   struct key_reserve *r, *next;
-  if (!reserve)
+  if (!reserve) {
     return;
+  }
   HASH_ITER(hh, reserve->keys, r, next) {
     HASH_DEL(reserve->keys, r);
     free(r);
@@ -65,8 +66,9 @@ static struct key_reserve *find(struct reserve *reserve, const char *realm, cons
 
 static bool take(struct reserve *reserve, struct key_reserve *r, bool *low) {
   bool ok = r && r->left > 0;
-  if (ok)
+  if (ok) {
     r->left--;
+  }
   *low = !r || r->left < reserve->block / 2;
   return ok;
 }
@@ -78,8 +80,7 @@ bool reserve_take(struct reserve *reserve, const char *realm, const char *kid, b
   return ok;
 }
 
-bool reserve_take_within(struct reserve *reserve, const char *realm, const char *kid, uint32_t ms,
-                        bool *low) {
+bool reserve_take_within(struct reserve *reserve, const char *realm, const char *kid, uint32_t ms, bool *low) {
   struct timespec until;
   struct key_reserve *r;
   int rc = 0;
@@ -91,8 +92,9 @@ bool reserve_take_within(struct reserve *reserve, const char *realm, const char 
     until.tv_nsec -= 1000000000;
   }
   pthread_mutex_lock(&reserve->lock);
-  while (!(r = find(reserve, realm, kid)) && rc != ETIMEDOUT)
+  while (!(r = find(reserve, realm, kid)) && rc != ETIMEDOUT) {
     rc = pthread_cond_timedwait(&reserve->added, &reserve->lock, &until);
+  }
   bool ok = take(reserve, r, low);
   pthread_mutex_unlock(&reserve->lock);
   return ok;
@@ -101,8 +103,9 @@ bool reserve_take_within(struct reserve *reserve, const char *realm, const char 
 void reserve_return(struct reserve *reserve, const char *realm, const char *kid) {
   pthread_mutex_lock(&reserve->lock);
   struct key_reserve *r = find(reserve, realm, kid);
-  if (r)
+  if (r) {
     r->left++;
+  }
   pthread_mutex_unlock(&reserve->lock);
 }
 
@@ -132,8 +135,9 @@ bool reserve_add(struct reserve *reserve, const char *realm, const char *kid, ui
       HASH_ADD_STR(reserve->keys, name, r);
     }
   }
-  if (r)
+  if (r) {
     r->left += count;
+  }
   pthread_cond_broadcast(&reserve->added);
   pthread_mutex_unlock(&reserve->lock);
   return r != NULL;

@@ -17,7 +17,7 @@
 #include <string.h>
 
 #define FILE_NAME "reserve"
-#define PARTS     16 /* of a block */
+#define PARTS 16 /* of a block */
 
 struct reserve_file {
   const struct sealed_folder *folder;
@@ -42,8 +42,9 @@ static bool save(struct reserve_file *file) {
   char *text = json_dumps(file->left, JSON_COMPACT);
   bool ok = text && !sealed_file_write(file->folder, FILE_NAME, text, err, sizeof err);
   free(text);
-  if (*err && strcmp(err, file->last_error) != 0)
+  if (*err && strcmp(err, file->last_error) != 0) {
     log_line(LOG_WARNING, "%s", err);
+  }
   snprintf(file->last_error, sizeof file->last_error, "%s", err);
   return ok;
 }
@@ -52,31 +53,33 @@ struct reserve_file *reserve_file_open(const struct sealed_folder *folder, uint6
   char err[300], *text = NULL;
   int64_t written;
   struct reserve_file *file = calloc(1, sizeof *file);
-  if (!file)
+  if (!file) {
     return NULL;
+  }
   file->folder = folder;
   file->block = block;
   int rc = sealed_file_read(folder, FILE_NAME, UINT32_MAX, &text, &written, err, sizeof err);
-  if (rc && rc != ENOENT)
+  if (rc && rc != ENOENT) {
     log_line(LOG_WARNING, "%s", err);
+  }
   file->left = rc ? json_object() : json_loads(text, 0, NULL);
   free(text);
-  if (json_is_object(file->left))
+  if (json_is_object(file->left)) {
     return file;
+  }
   reserve_file_free(file);
   return NULL;
 }
 
 void reserve_file_free(struct reserve_file *file) {
-  if (!file)
+  if (!file) {
     return;
+  }
   json_decref(file->left);
   free(file);
 }
 
-uint64_t reserve_file_part(const struct reserve_file *file) {
-  return file->block / PARTS ? file->block / PARTS : 1;
-}
+uint64_t reserve_file_part(const struct reserve_file *file) { return file->block / PARTS ? file->block / PARTS : 1; }
 
 uint64_t reserve_file_wanted(const struct reserve_file *file, const char *realm, const char *kid) {
   return (uint64_t)left_of(file, realm, kid) < (file->block + 1) / 2 ? file->block : 0;
@@ -89,8 +92,9 @@ void reserve_file_add(struct reserve_file *file, const char *realm, const char *
   json_int_t left = left_of(file, realm, kid);
   name_of(realm, "", name, sizeof name);
   json_object_foreach(file->left, other, value) {
-    if (strncmp(other, name, strlen(name)) != 0)
+    if (strncmp(other, name, strlen(name)) != 0) {
       json_object_set(kept, other, value);
+    }
   }
   name_of(realm, kid, name, sizeof name);
   json_object_set_new(kept, name, json_integer(left + (json_int_t)count));
@@ -102,14 +106,17 @@ void reserve_file_add(struct reserve_file *file, const char *realm, const char *
 uint64_t reserve_file_take(struct reserve_file *file, const char *realm, const char *kid) {
   char name[1024];
   json_int_t left = left_of(file, realm, kid), part = (json_int_t)reserve_file_part(file);
-  if (part > left)
+  if (part > left) {
     part = left;
-  if (part <= 0)
+  }
+  if (part <= 0) {
     return 0;
+  }
   name_of(realm, kid, name, sizeof name);
   json_object_set_new(file->left, name, json_integer(left - part));
-  if (save(file))
+  if (save(file)) {
     return (uint64_t)part;
+  }
   json_object_set_new(file->left, name, json_integer(left));
   return 0;
 }

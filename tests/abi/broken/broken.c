@@ -36,18 +36,20 @@ static void *complete_later(void *arg) {
   struct later *l = arg;
   usleep(l->milliseconds * 1000);
   said("first completion", host->complete(&l->handle, COTURN_AUTH_GRANTED, &l->grant, NULL));
-  if (is("completes-twice"))
+  if (is("completes-twice")) {
     said("second completion", host->complete(&l->handle, COTURN_AUTH_GRANTED, &l->grant, NULL));
+  }
   free(l);
   return NULL;
 }
 
-static enum coturn_auth_verdict pend(const struct coturn_auth_request *request,
-                                     const struct coturn_auth_grant *grant, unsigned milliseconds) {
+static enum coturn_auth_verdict pend(const struct coturn_auth_request *request, const struct coturn_auth_grant *grant,
+                                     unsigned milliseconds) {
   pthread_t thread;
   struct later *l = malloc(sizeof(*l));
-  if (!l)
+  if (!l) {
     return COTURN_AUTH_DENIED;
+  }
   l->handle = request->handle;
   l->grant = *grant;
   l->milliseconds = milliseconds;
@@ -65,8 +67,9 @@ static int init(const struct coturn_auth_host *h, const char *config, void **sta
   host = h;
   *state = NULL;
   snprintf(fault, sizeof(fault), "%s", config);
-  if (users_init(&users, "alice:wonderland") < 0)
+  if (users_init(&users, "alice:wonderland") < 0) {
     return -1;
+  }
   if (is("init-fails")) {
     host->log(COTURN_AUTH_LOG_ERROR, "broken: I do not feel like it");
     return -7;
@@ -84,8 +87,9 @@ static int init(const struct coturn_auth_host *h, const char *config, void **sta
     struct sockaddr unix_peer = {.sa_family = AF_UNIX};
     for (i = 0; i < 1000; ++i) {
       peer.sin_addr.s_addr = htonl(0x0a000000u + (uint32_t)i);
-      if (host->deny_peer((const struct sockaddr *)&peer))
+      if (host->deny_peer((const struct sockaddr *)&peer)) {
         break;
+      }
     }
     said("peers taken", i);
     said("unix peer", host->deny_peer(&unix_peer));
@@ -108,20 +112,24 @@ static int init(const struct coturn_auth_host *h, const char *config, void **sta
 }
 
 static enum coturn_auth_verdict authenticate(void *state, const struct coturn_auth_request *request,
-                                             struct coturn_auth_grant *grant,
-                                             struct coturn_auth_denial *denial) {
+                                             struct coturn_auth_grant *grant, struct coturn_auth_denial *denial) {
   (void)state;
-  if (users_key(&users, request->username, request->realm, grant))
+  if (users_key(&users, request->username, request->realm, grant)) {
     return COTURN_AUTH_DENIED; /* with an empty denial */
+  }
   handles[asked++ % 16] = request->handle;
-  if (is("key-of-0"))
+  if (is("key-of-0")) {
     grant->key_len = 0;
-  if (is("key-of-65"))
+  }
+  if (is("key-of-65")) {
     grant->key_len = 65;
-  if (is("odd-policy"))
+  }
+  if (is("odd-policy")) {
     grant->expiry_policy = 77;
-  if (is("long-identity"))
+  }
+  if (is("long-identity")) {
     grant->identity_len = 1000;
+  }
   if (is("names-without-end")) {
     memset(grant->quota_name, 'q', sizeof(grant->quota_name));
     memset(grant->display_name, 'd', sizeof(grant->display_name));
@@ -133,14 +141,18 @@ static enum coturn_auth_verdict authenticate(void *state, const struct coturn_au
     denial->error_code = 299;
     return COTURN_AUTH_DENIED;
   }
-  if (is("odd-verdict"))
+  if (is("odd-verdict")) {
     return (enum coturn_auth_verdict)42;
-  if (is("never-completes"))
+  }
+  if (is("never-completes")) {
     return COTURN_AUTH_PENDING;
-  if (is("completes-twice"))
+  }
+  if (is("completes-twice")) {
     return pend(request, grant, 20);
-  if (is("completes-after-the-end"))
+  }
+  if (is("completes-after-the-end")) {
     return pend(request, grant, 1500);
+  }
   if (is("completes-inside")) {
     said("inside", host->complete(&request->handle, COTURN_AUTH_GRANTED, grant, NULL));
     said("inside again", host->complete(&request->handle, COTURN_AUTH_GRANTED, grant, NULL));
@@ -178,13 +190,13 @@ static enum coturn_auth_verdict authenticate(void *state, const struct coturn_au
   return COTURN_AUTH_GRANTED;
 }
 
-static enum coturn_auth_verdict challenge(void *state,
-                                          const struct coturn_auth_challenge_request *request,
+static enum coturn_auth_verdict challenge(void *state, const struct coturn_auth_challenge_request *request,
                                           struct coturn_auth_challenge *c) {
   (void)state;
   (void)request;
-  if (is("challenge-pends"))
+  if (is("challenge-pends")) {
     return COTURN_AUTH_PENDING;
+  }
   if (is("challenge-without-end")) {
     memset(c->realm, 'r', sizeof(c->realm));
     memset(c->server_name, 's', sizeof(c->server_name));
@@ -233,32 +245,41 @@ const struct coturn_auth_module *coturn_auth_module(const struct coturn_auth_hos
   const char *how = getenv("BROKEN");
   struct coturn_auth_module *m = &table.module;
   (void)h;
-  if (!how)
+  if (!how) {
     return m;
-  if (!strcmp(how, "returns-null"))
+  }
+  if (!strcmp(how, "returns-null")) {
     return NULL;
-  if (!strcmp(how, "wrong-magic"))
+  }
+  if (!strcmp(how, "wrong-magic")) {
     m->header.magic = 0xdeadbeef;
+  }
   if (!strcmp(how, "newer-major")) {
     m->header.abi_major = 2;
     m->header.abi_minor = 5;
   }
-  if (!strcmp(how, "short-table"))
+  if (!strcmp(how, "short-table")) {
     m->header.struct_size = offsetof(struct coturn_auth_module, authenticate);
-  if (!strcmp(how, "oldest-table"))
+  }
+  if (!strcmp(how, "oldest-table")) {
     m->header.struct_size = offsetof(struct coturn_auth_module, challenge);
+  }
   if (!strcmp(how, "newer-minor")) {
     m->header.abi_minor = 9;
     m->header.struct_size = sizeof(table);
     memset(table.newer, 0xff, sizeof(table.newer));
   }
-  if (!strcmp(how, "no-name"))
+  if (!strcmp(how, "no-name")) {
     m->name = NULL;
-  if (!strcmp(how, "no-version"))
+  }
+  if (!strcmp(how, "no-version")) {
     m->version = NULL;
-  if (!strcmp(how, "no-init"))
+  }
+  if (!strcmp(how, "no-init")) {
     m->init = NULL;
-  if (!strcmp(how, "no-authenticate"))
+  }
+  if (!strcmp(how, "no-authenticate")) {
     m->authenticate = NULL;
+  }
   return m;
 }

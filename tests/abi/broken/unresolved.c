@@ -1,5 +1,5 @@
 /*
-* unresolved.c - a module that needs a function that no library has; only for tests
+ * unresolved.c - a module that needs a function that no library has; only for tests
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */

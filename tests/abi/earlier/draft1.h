@@ -45,17 +45,17 @@
 extern "C" {
 #endif
 
-#define COTURN_AUTH_MAGIC     0x43415554u /* "CAUT" */
+#define COTURN_AUTH_MAGIC 0x43415554u /* "CAUT" */
 #define COTURN_AUTH_ABI_MAJOR 1
 #define COTURN_AUTH_ABI_MINOR 0
 
 /* Name of the one symbol that a module exports; see coturn_auth_module_entry_fn. */
 #define COTURN_AUTH_MODULE_ENTRY "coturn_auth_module"
 
-#define COTURN_AUTH_KEY_MAX         64  /* octets of an HMAC key */
-#define COTURN_AUTH_NAME_MAX        512 /* octets of a name, no NUL (RFC 8489: USERNAME < 509) */
-#define COTURN_AUTH_REALM_MAX       127 /* octets of a realm, without the NUL (coturn's own limit) */
-#define COTURN_AUTH_IDENTITY_MAX    64  /* octets of an identity */
+#define COTURN_AUTH_KEY_MAX 64      /* octets of an HMAC key */
+#define COTURN_AUTH_NAME_MAX 512    /* octets of a name, no NUL (RFC 8489: USERNAME < 509) */
+#define COTURN_AUTH_REALM_MAX 127   /* octets of a realm, without the NUL (coturn's own limit) */
+#define COTURN_AUTH_IDENTITY_MAX 64 /* octets of an identity */
 #define COTURN_AUTH_SERVER_NAME_MAX 255
 
 struct coturn_auth_header {
@@ -65,11 +65,11 @@ struct coturn_auth_header {
   uint64_t struct_size; /* sizeof the struct as its maker knew it */
 };
 
-#define COTURN_AUTH_HEADER(type)                                                                   \
+#define COTURN_AUTH_HEADER(type)                                                                                       \
   { COTURN_AUTH_MAGIC, COTURN_AUTH_ABI_MAJOR, COTURN_AUTH_ABI_MINOR, sizeof(type) }
 
 /* True if the struct that p points to is long enough to hold the member. */
-#define COTURN_AUTH_HAS(p, type, member)                                                           \
+#define COTURN_AUTH_HAS(p, type, member)                                                                               \
   ((p)->header.struct_size >= offsetof(type, member) + sizeof(((type *)0)->member))
 
 /* --------------------------------------------------------------------------------------------
@@ -77,11 +77,10 @@ struct coturn_auth_header {
  */
 
 enum coturn_auth_verdict {
-  COTURN_AUTH_DECLINED =
-      0, /* not mine: coturn's own mechanisms go on (denied with auth-module-only) */
-  COTURN_AUTH_GRANTED = 1, /* the grant is filled in; the host verifies MESSAGE-INTEGRITY with it */
-  COTURN_AUTH_DENIED = 2,  /* the denial is filled in; no other lookup is tried */
-  COTURN_AUTH_PENDING = 3 /* host->complete() will be called, exactly once, with one of the above */
+  COTURN_AUTH_DECLINED = 0, /* not mine: coturn's own mechanisms go on (denied with auth-module-only) */
+  COTURN_AUTH_GRANTED = 1,  /* the grant is filled in; the host verifies MESSAGE-INTEGRITY with it */
+  COTURN_AUTH_DENIED = 2,   /* the denial is filled in; no other lookup is tried */
+  COTURN_AUTH_PENDING = 3   /* host->complete() will be called, exactly once, with one of the above */
 };
 
 /* Why a request is refused. Fixed: they become the labels of counters and words in the log.
@@ -114,29 +113,27 @@ enum coturn_auth_reason {
   COTURN_AUTH_REASON_COUNT
 };
 
-#define COTURN_AUTH_REASON_NAMES                                                                   \
-  {                                                                                                \
-    "none", "expired", "not_yet_valid", "integrity_mismatch", "unknown_key", "unknown_user",       \
-        "bad_token", "bad_username", "revoked", "realm_mismatch", "too_far_ahead",                 \
-        "store_unavailable", "lifetime_refused", "token_not_offered", "mechanism_not_offered",     \
-        "address_mismatch", "identity_mismatch", "stale_nonce", "malformed", "quota", "timeout",   \
-        "cannot_postpone", "too_many_pending", "module_error"                                      \
+#define COTURN_AUTH_REASON_NAMES                                                                                       \
+  {                                                                                                                    \
+    "none", "expired", "not_yet_valid", "integrity_mismatch", "unknown_key", "unknown_user", "bad_token",              \
+        "bad_username", "revoked", "realm_mismatch", "too_far_ahead", "store_unavailable", "lifetime_refused",         \
+        "token_not_offered", "mechanism_not_offered", "address_mismatch", "identity_mismatch", "stale_nonce",          \
+        "malformed", "quota", "timeout", "cannot_postpone", "too_many_pending", "module_error"                         \
   }
 
 /* Why authenticate() is asked: bits of coturn_auth_request.why. */
-#define COTURN_AUTH_WHY_FIRST              0x01u /* the session has no key yet */
+#define COTURN_AUTH_WHY_FIRST 0x01u              /* the session has no key yet */
 #define COTURN_AUTH_WHY_INTEGRITY_MISMATCH 0x02u /* the key in force does not verify it */
-#define COTURN_AUTH_WHY_EXPIRED            0x04u /* the deadline of the key in force has passed */
-#define COTURN_AUTH_WHY_TOKEN              0x08u /* the request carries ACCESS-TOKEN */
-#define COTURN_AUTH_WHY_USERNAME           0x10u /* USERNAME differs from the one in force */
-#define COTURN_AUTH_WHY_OBSERVE            0x20u /* auth-module-observe: the answer is only logged */
+#define COTURN_AUTH_WHY_EXPIRED 0x04u            /* the deadline of the key in force has passed */
+#define COTURN_AUTH_WHY_TOKEN 0x08u              /* the request carries ACCESS-TOKEN */
+#define COTURN_AUTH_WHY_USERNAME 0x10u           /* USERNAME differs from the one in force */
+#define COTURN_AUTH_WHY_OBSERVE 0x20u            /* auth-module-observe: the answer is only logged */
 
 /* Bits of coturn_auth_request.flags. */
 #define COTURN_AUTH_REQ_HAS_ALLOCATION 0x01u /* the session holds an allocation */
-#define COTURN_AUTH_REQ_CAN_PEND       0x02u /* COTURN_AUTH_PENDING is possible */
-#define COTURN_AUTH_REQ_WANTS_TOKEN                                                                \
-  0x04u                                /* the client sent THIRD-PARTY-AUTHORIZATION (3GPP flow) */
-#define COTURN_AUTH_REQ_MOBILITY 0x08u /* resumes a mobile allocation (RFC 8016) */
+#define COTURN_AUTH_REQ_CAN_PEND 0x02u       /* COTURN_AUTH_PENDING is possible */
+#define COTURN_AUTH_REQ_WANTS_TOKEN 0x04u    /* the client sent THIRD-PARTY-AUTHORIZATION (3GPP flow) */
+#define COTURN_AUTH_REQ_MOBILITY 0x08u       /* resumes a mobile allocation (RFC 8016) */
 
 enum coturn_auth_transport {
   COTURN_AUTH_TRANSPORT_UNKNOWN = 0,
@@ -150,8 +147,7 @@ enum coturn_auth_transport {
 
 /* What a deadline means for a session (coturn_auth_grant.expiry_policy). */
 enum coturn_auth_expiry {
-  COTURN_AUTH_EXPIRY_STRICT =
-      0, /* every lifetime is capped by what is left; it ends at the deadline */
+  COTURN_AUTH_EXPIRY_STRICT = 0,  /* every lifetime is capped by what is left; it ends at the deadline */
   COTURN_AUTH_EXPIRY_GRACE = 1,   /* as strict, grace_seconds later */
   COTURN_AUTH_EXPIRY_ALLOCATE = 2 /* looked at when the allocation is made, not afterwards */
 };
@@ -177,24 +173,23 @@ struct coturn_auth_handle {
 struct coturn_auth_request {
   struct coturn_auth_header header;
   struct coturn_auth_handle handle;
-  uint64_t session;      /* session id as in coturn's log, unique in the process */
-  uint32_t why;          /* COTURN_AUTH_WHY_* */
-  uint32_t flags;        /* COTURN_AUTH_REQ_* */
-  uint16_t method;       /* STUN method: 0x003 Allocate, 0x004 Refresh, ... */
-  uint16_t transport;    /* enum coturn_auth_transport, client side */
-  uint32_t username_len; /* octets of username */
-  const char *username;  /* USERNAME as on the wire */
-  const char *realm;     /* the realm that was challenged (not the one the client claims) */
-  const uint8_t
-      *access_token; /* raw octets of ACCESS-TOKEN, only if it stands before
-                        MESSAGE-INTEGRITY and the method is Allocate or Refresh; else NULL */
+  uint64_t session;            /* session id as in coturn's log, unique in the process */
+  uint32_t why;                /* COTURN_AUTH_WHY_* */
+  uint32_t flags;              /* COTURN_AUTH_REQ_* */
+  uint16_t method;             /* STUN method: 0x003 Allocate, 0x004 Refresh, ... */
+  uint16_t transport;          /* enum coturn_auth_transport, client side */
+  uint32_t username_len;       /* octets of username */
+  const char *username;        /* USERNAME as on the wire */
+  const char *realm;           /* the realm that was challenged (not the one the client claims) */
+  const uint8_t *access_token; /* raw octets of ACCESS-TOKEN, only if it stands before
+                                  MESSAGE-INTEGRITY and the method is Allocate or Refresh; else NULL */
   size_t access_token_len;
   const uint8_t *message; /* the whole STUN message, for host->check_integrity() */
   size_t message_len;
   const struct sockaddr *client_addr;
   const struct sockaddr *local_addr; /* the address the client sent to */
-  uint64_t grant_ref; /* ref of the grant in force in this session, 0 if there is none */
-  const char *origin; /* canonic ORIGIN of the session, "" if none */
+  uint64_t grant_ref;                /* ref of the grant in force in this session, 0 if there is none */
+  const char *origin;                /* canonic ORIGIN of the session, "" if none */
 };
 
 /* Filled in by the module when it answers COTURN_AUTH_GRANTED. The host has zeroed it. */
@@ -206,20 +201,19 @@ struct coturn_auth_grant {
   uint32_t expiry_policy;           /* enum coturn_auth_expiry */
   int64_t expires;                  /* UTC seconds; 0: never */
   uint32_t grace_seconds;
-  uint32_t user_quota; /* allocations of quota_name in this realm; 0: as coturn is configured */
-  uint64_t max_bps;    /* octets per second of one session; 0: as coturn is configured */
-  uint64_t ref;        /* the module's own number, given back in session_bound, session_end and
-                          later requests of the session */
-  uint8_t identity[COTURN_AUTH_IDENTITY_MAX]; /* who this is, for renewal: a grant of another
-                                                 identity inside an allocation is 441 */
-  uint32_t identity_len;                      /* 0: the wire's USERNAME is the identity */
-  uint32_t flags;                             /* 0 */
-  char quota_name[COTURN_AUTH_NAME_MAX + 1];  /* whose quota is charged; "": the wire's USERNAME */
-  char display_name[COTURN_AUTH_NAME_MAX +
-                    1]; /* logs, CLI, Redis, Prometheus; "": the wire's USERNAME */
+  uint32_t user_quota;                         /* allocations of quota_name in this realm; 0: as coturn is configured */
+  uint64_t max_bps;                            /* octets per second of one session; 0: as coturn is configured */
+  uint64_t ref;                                /* the module's own number, given back in session_bound, session_end and
+                                                  later requests of the session */
+  uint8_t identity[COTURN_AUTH_IDENTITY_MAX];  /* who this is, for renewal: a grant of another
+                                                  identity inside an allocation is 441 */
+  uint32_t identity_len;                       /* 0: the wire's USERNAME is the identity */
+  uint32_t flags;                              /* 0 */
+  char quota_name[COTURN_AUTH_NAME_MAX + 1];   /* whose quota is charged; "": the wire's USERNAME */
+  char display_name[COTURN_AUTH_NAME_MAX + 1]; /* logs, CLI, Redis, Prometheus; "": the wire's USERNAME */
   char accounting_realm[COTURN_AUTH_REALM_MAX + 1]; /* "": the challenged realm */
-  uint32_t total_quota; /* allocations of this realm; 0: as coturn is configured */
-  uint32_t unused;      /* 0 */
+  uint32_t total_quota;                             /* allocations of this realm; 0: as coturn is configured */
+  uint32_t unused;                                  /* 0 */
 };
 
 /* Filled in by the module when it answers COTURN_AUTH_DENIED. The host has zeroed it. */
@@ -229,8 +223,7 @@ struct coturn_auth_denial {
                           a new challenge. 0 is taken as 401 */
   uint16_t reason;     /* enum coturn_auth_reason */
   uint32_t unused;     /* 0 */
-  char display_name[COTURN_AUTH_NAME_MAX +
-                    1]; /* kid, user id or fingerprint for the log; "": USERNAME */
+  char display_name[COTURN_AUTH_NAME_MAX + 1]; /* kid, user id or fingerprint for the log; "": USERNAME */
 };
 
 /* --------------------------------------------------------------------------------------------
@@ -300,8 +293,7 @@ struct coturn_auth_counter {
   int is_gauge;                   /* 0 counter, 1 gauge */
 };
 
-typedef void (*coturn_auth_counter_fn)(const struct coturn_auth_counter *counter, uint64_t value,
-                                       void *arg);
+typedef void (*coturn_auth_counter_fn)(const struct coturn_auth_counter *counter, uint64_t value, void *arg);
 typedef void (*coturn_auth_status_fn)(const char *key, const char *value, void *arg);
 
 /* --------------------------------------------------------------------------------------------
@@ -322,8 +314,7 @@ struct coturn_auth_host {
   /* Checks MESSAGE-INTEGRITY of request->message with an HMAC-SHA1 key of 1 to 64 octets, in
    * constant time. 1: matches, 0: does not, -1: no MESSAGE-INTEGRITY, or a bad argument.
    * Only inside authenticate(), with the request it received. */
-  int (*check_integrity)(const struct coturn_auth_request *request, const uint8_t *key,
-                         size_t key_len);
+  int (*check_integrity)(const struct coturn_auth_request *request, const uint8_t *key, size_t key_len);
 
   /* Completes a pending request, from any thread, also from inside authenticate(). verdict is
    * DECLINED, GRANTED (grant is copied) or DENIED (denial is copied). 0: taken; -1: unknown, late
@@ -363,14 +354,12 @@ struct coturn_auth_module {
 
   /* RFC 8489 9.2, RFC 7635 7. Exactly one verdict; see the enum. */
   enum coturn_auth_verdict (*authenticate)(void *state, const struct coturn_auth_request *request,
-                                           struct coturn_auth_grant *grant,
-                                           struct coturn_auth_denial *denial);
+                                           struct coturn_auth_grant *grant, struct coturn_auth_denial *denial);
 
   /* Optional. Asked wherever a challenge is made. GRANTED: the challenge is filled in; DECLINED:
    * coturn makes its own (401 without THIRD-PARTY-AUTHORIZATION when auth-module-only); DENIED:
    * the client gets 500, nothing can be decided now. Never PENDING. */
-  enum coturn_auth_verdict (*challenge)(void *state,
-                                        const struct coturn_auth_challenge_request *request,
+  enum coturn_auth_verdict (*challenge)(void *state, const struct coturn_auth_challenge_request *request,
                                         struct coturn_auth_challenge *challenge);
 
   /* Optional. 0: go on. Else an enum coturn_auth_reason (revoked meanwhile): the request is refused
@@ -388,8 +377,7 @@ struct coturn_auth_module {
   void (*stop)(void *state);
 };
 
-typedef const struct coturn_auth_module *(*coturn_auth_module_entry_fn)(
-    const struct coturn_auth_host *host);
+typedef const struct coturn_auth_module *(*coturn_auth_module_entry_fn)(const struct coturn_auth_host *host);
 
 #ifdef __cplusplus
 }

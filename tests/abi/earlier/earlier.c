@@ -17,10 +17,10 @@ static int init(const struct coturn_auth_host *host, const char *config, void **
 }
 
 static enum coturn_auth_verdict authenticate(void *state, const struct coturn_auth_request *request,
-                                             struct coturn_auth_grant *grant,
-                                             struct coturn_auth_denial *denial) {
-  if (users_key(state, request->username, request->realm, grant) == 0)
+                                             struct coturn_auth_grant *grant, struct coturn_auth_denial *denial) {
+  if (users_key(state, request->username, request->realm, grant) == 0) {
     return COTURN_AUTH_GRANTED;
+  }
   denial->error_code = 401;
   denial->reason = COTURN_AUTH_REASON_UNKNOWN_USER;
   return COTURN_AUTH_DENIED;

@@ -57,8 +57,9 @@ static void *work(void *arg) {
     }
     q = later.queue[later.head++ % QUEUE_MAX];
     pthread_mutex_unlock(&later.mutex);
-    if (later.delay)
+    if (later.delay) {
       usleep(later.delay);
+    }
     answer(&q);
     pthread_mutex_lock(&later.mutex);
   }
@@ -71,17 +72,18 @@ static int init(const struct coturn_auth_host *host, const char *config, void **
   const char *delay;
   *state = NULL;
   later.host = host;
-  if (users_init(&later.users, config) < 0)
+  if (users_init(&later.users, config) < 0) {
     return -1;
+  }
   delay = users_find(&later.users, "delay", &len);
-  if (delay)
+  if (delay) {
     later.delay = (useconds_t)atoi(delay) * 1000;
+  }
   return pthread_create(&later.thread, NULL, work, NULL);
 }
 
 static enum coturn_auth_verdict authenticate(void *state, const struct coturn_auth_request *request,
-                                             struct coturn_auth_grant *grant,
-                                             struct coturn_auth_denial *denial) {
+                                             struct coturn_auth_grant *grant, struct coturn_auth_denial *denial) {
   enum coturn_auth_verdict verdict = COTURN_AUTH_PENDING;
   (void)state;
   (void)grant;

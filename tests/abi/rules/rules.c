@@ -98,13 +98,13 @@ static int find_user(const char *name, char *text, size_t size) {
   return -1;
 }
 
-static void fill_key(const char *text, const char *username, const char *realm,
-                     struct coturn_auth_grant *g) {
+static void fill_key(const char *text, const char *username, const char *realm, struct coturn_auth_grant *g) {
   char value[256], all[1024];
   unsigned int len = 0, octet;
   if (!property(text, "key", ',', value, sizeof(value))) {
-    while (len < sizeof(g->key) && sscanf(value + 2 * (size_t)len, "%2x", &octet) == 1)
+    while (len < sizeof(g->key) && sscanf(value + 2 * (size_t)len, "%2x", &octet) == 1) {
       g->key[len++] = (uint8_t)octet;
+    }
   } else if (!property(text, "password", ',', value, sizeof(value))) {
     snprintf(all, sizeof(all), "%s:%s:%s", username, realm, value);
     EVP_Digest(all, strlen(all), g->key, &len, EVP_md5(), NULL);
@@ -112,8 +112,7 @@ static void fill_key(const char *text, const char *username, const char *realm,
   g->key_len = len;
 }
 
-static void fill_answer(const char *text, const struct coturn_auth_request *request,
-                        struct answer *a) {
+static void fill_answer(const char *text, const struct coturn_auth_request *request, struct answer *a) {
   struct coturn_auth_grant *g = &a->grant;
   char value[256];
   a->milliseconds = (unsigned)number(text, "pend");
@@ -126,12 +125,14 @@ static void fill_answer(const char *text, const struct coturn_auth_request *requ
   }
   a->verdict = COTURN_AUTH_GRANTED;
   fill_key(text, request->username, request->realm, g);
-  if (number(text, "expires"))
+  if (number(text, "expires")) {
     g->expires = now() + number(text, "expires");
-  if (!property(text, "policy", ',', value, sizeof(value)))
+  }
+  if (!property(text, "policy", ',', value, sizeof(value))) {
     g->expiry_policy = !strcmp(value, "grace")      ? COTURN_AUTH_EXPIRY_GRACE
                        : !strcmp(value, "allocate") ? COTURN_AUTH_EXPIRY_ALLOCATE
                                                     : COTURN_AUTH_EXPIRY_STRICT;
+  }
   g->grace_seconds = (uint32_t)number(text, "grace");
   g->user_quota = (uint32_t)number(text, "user-quota");
   g->total_quota = (uint32_t)number(text, "total-quota");
@@ -157,59 +158,59 @@ static void *answer_later(void *arg) {
 static int init(const struct coturn_auth_host *host, const char *config, void **state) {
   char value[64];
   struct sockaddr_in peer = {.sin_family = AF_INET};
-  static const struct coturn_auth_counter asked = {
-      .name = "rules_asked", .help = "questions", .value = &rules.asked};
+  static const struct coturn_auth_counter asked = {.name = "rules_asked", .help = "questions", .value = &rules.asked};
   rules.host = host;
   *state = &rules;
   snprintf(rules.config, sizeof(rules.config), "%s", config);
   if (!setting("deny-peer", value, sizeof(value)) &&
-      (inet_pton(AF_INET, value, &peer.sin_addr) != 1 ||
-       host->deny_peer((const struct sockaddr *)&peer)))
+      (inet_pton(AF_INET, value, &peer.sin_addr) != 1 || host->deny_peer((const struct sockaddr *)&peer))) {
     return -1;
+  }
   return host->register_counter(&asked);
 }
 
-static enum coturn_auth_verdict challenge(void *state,
-                                          const struct coturn_auth_challenge_request *request,
+static enum coturn_auth_verdict challenge(void *state, const struct coturn_auth_challenge_request *request,
                                           struct coturn_auth_challenge *c) {
   char name[300], value[300];
   int port = 0;
   (void)state;
-  if (!setting("challenge", value, sizeof(value)))
+  if (!setting("challenge", value, sizeof(value))) {
     return (enum coturn_auth_verdict)atoi(value);
-  if (request->local_addr && request->local_addr->sa_family == AF_INET)
+  }
+  if (request->local_addr && request->local_addr->sa_family == AF_INET) {
     port = ntohs(((const struct sockaddr_in *)request->local_addr)->sin_port);
+  }
   snprintf(name, sizeof(name), "realm.%s", request->origin);
   if (!*request->origin || setting(name, value, sizeof(value))) {
     snprintf(name, sizeof(name), "realm.%d", port);
-    if (setting(name, value, sizeof(value)) && setting("realm", value, sizeof(value)))
+    if (setting(name, value, sizeof(value)) && setting("realm", value, sizeof(value))) {
       snprintf(value, sizeof(value), "%s", request->realm);
+    }
   }
   snprintf(c->realm, sizeof(c->realm), "%.127s", value);
   c->offers_tokens = !setting("server", value, sizeof(value));
-  if (c->offers_tokens)
+  if (c->offers_tokens) {
     snprintf(c->server_name, sizeof(c->server_name), "%.255s", value);
+  }
   c->accepts_tokens = setting("tokens", value, sizeof(value)) || strcmp(value, "0") != 0;
   return COTURN_AUTH_GRANTED;
 }
 
 static enum coturn_auth_verdict authenticate(void *state, const struct coturn_auth_request *request,
-                                             struct coturn_auth_grant *grant,
-                                             struct coturn_auth_denial *denial) {
+                                             struct coturn_auth_grant *grant, struct coturn_auth_denial *denial) {
   struct answer a = {.grant.header = COTURN_AUTH_HEADER(struct coturn_auth_grant),
                      .denial.header = COTURN_AUTH_HEADER(struct coturn_auth_denial)};
   char text[1024], line[256], value[8];
   (void)state;
-  snprintf(line, sizeof(line), "rules: asked about %.100s why=0x%x flags=0x%x method=%d token=%d",
-           request->username, request->why, request->flags, request->method,
-           request->access_token != NULL);
+  snprintf(line, sizeof(line), "rules: asked about %.100s why=0x%x flags=0x%x method=%d token=%d", request->username,
+           request->why, request->flags, request->method, request->access_token != NULL);
   rules.host->log(COTURN_AUTH_LOG_INFO, line);
   if (request->access_token) {
-    snprintf(text, sizeof(text), "%.*s", (int)request->access_token_len,
-             (const char *)request->access_token);
+    snprintf(text, sizeof(text), "%.*s", (int)request->access_token_len, (const char *)request->access_token);
   } else if (find_user(request->username, text, sizeof(text))) {
-    if (!setting("decline", value, sizeof(value)))
+    if (!setting("decline", value, sizeof(value))) {
       return COTURN_AUTH_DECLINED;
+    }
     denial->reason = COTURN_AUTH_REASON_UNKNOWN_USER;
     return COTURN_AUTH_DENIED;
   }
@@ -237,17 +238,18 @@ static int session_bound(void *state, const struct coturn_auth_session *session)
   char line[300];
   size_t i;
   (void)state;
-  if (session->ref >> 32)
+  if (session->ref >> 32) {
     return (int)(session->ref >> 32);
-  snprintf(line, sizeof(line), "rules: bound %.100s quota=%.60s realm=%s previous=%llu",
-           session->username, session->quota_name, session->realm,
-           (unsigned long long)session->previous_ref);
+  }
+  snprintf(line, sizeof(line), "rules: bound %.100s quota=%.60s realm=%s previous=%llu", session->username,
+           session->quota_name, session->realm, (unsigned long long)session->previous_ref);
   rules.host->log(COTURN_AUTH_LOG_INFO, line);
   pthread_mutex_lock(&rules.mutex);
   for (i = 0; i < SESSIONS_MAX && rules.sessions[i] && rules.sessions[i] != session->session; ++i)
     ;
-  if (i < SESSIONS_MAX)
+  if (i < SESSIONS_MAX) {
     rules.sessions[i] = session->session;
+  }
   pthread_mutex_unlock(&rules.mutex);
   return 0;
 }
@@ -256,14 +258,14 @@ static void session_end(void *state, const struct coturn_auth_session_end *end) 
   char line[300];
   size_t i;
   (void)state;
-  snprintf(line, sizeof(line), "rules: ended %.100s realm=%s received=%llu sent=%llu",
-           end->display_name, end->realm, (unsigned long long)end->received_bytes,
-           (unsigned long long)end->sent_bytes);
+  snprintf(line, sizeof(line), "rules: ended %.100s realm=%s received=%llu sent=%llu", end->display_name, end->realm,
+           (unsigned long long)end->received_bytes, (unsigned long long)end->sent_bytes);
   rules.host->log(COTURN_AUTH_LOG_INFO, line);
   pthread_mutex_lock(&rules.mutex);
   for (i = 0; i < SESSIONS_MAX; ++i) {
-    if (rules.sessions[i] == end->session)
+    if (rules.sessions[i] == end->session) {
       rules.sessions[i] = 0;
+    }
   }
   pthread_mutex_unlock(&rules.mutex);
 }
@@ -273,8 +275,9 @@ static int reload(void *state) {
   (void)state;
   pthread_mutex_lock(&rules.mutex);
   for (i = 0; i < SESSIONS_MAX; ++i) {
-    if (rules.sessions[i])
+    if (rules.sessions[i]) {
       rules.host->close_session(rules.sessions[i], COTURN_AUTH_REASON_REVOKED);
+    }
   }
   pthread_mutex_unlock(&rules.mutex);
   return 0;
@@ -288,8 +291,9 @@ static void status(void *state, coturn_auth_status_fn emit, void *arg) {
 static void log_counter(const struct coturn_auth_counter *counter, uint64_t value, void *arg) {
   char line[200];
   (void)arg;
-  if (!value)
+  if (!value) {
     return;
+  }
   snprintf(line, sizeof(line), "rules: counted %s %s %llu", counter->name,
            counter->label_value ? counter->label_value : "", (unsigned long long)value);
   rules.host->log(COTURN_AUTH_LOG_INFO, line);

@@ -68,10 +68,10 @@ static void log_line(enum store_log_level level, const char *line, void *arg) {
 static void peer(const struct sockaddr *addr, void *arg) {
   char text[NI_MAXHOST];
   (void)arg;
-  socklen_t len =
-      addr->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-  if (getnameinfo(addr, len, text, sizeof text, NULL, 0, NI_NUMERICHOST) == 0)
+  socklen_t len = addr->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+  if (getnameinfo(addr, len, text, sizeof text, NULL, 0, NI_NUMERICHOST) == 0) {
     fprintf(stderr, "peer %s\n", text);
+  }
 }
 
 static const char *state_name(enum store_key_state state) {
@@ -81,10 +81,12 @@ static const char *state_name(enum store_key_state state) {
 
 static void list_kids(char *out, size_t cap, const struct store_key *const *keys, size_t count) {
   *out = 0;
-  for (size_t i = 0; i < count; i++)
+  for (size_t i = 0; i < count; i++) {
     snprintf(out + strlen(out), cap - strlen(out), "%s%s", i ? " " : "", keys[i]->kid);
-  if (count == 0)
+  }
+  if (count == 0) {
     snprintf(out, cap, "none");
+  }
 }
 
 static void answer_key(char *out, size_t cap, const struct store_key *key) {
@@ -96,10 +98,9 @@ static void answer_key(char *out, size_t cap, const struct store_key *key) {
   turncred_hex_encode(key->key.enc, key->key.enc_len, enc, sizeof enc);
   turncred_hex_encode(key->key.auth, key->key.auth_len, auth, sizeof auth);
   /* octets show in tests only: their keys are worth nothing */
-  snprintf(out, cap, "%s/%s %s %s %s %s enc=%s auth=%s tag=%d", key->realm, key->kid,
-           turncred_use_name(key->key.use), turncred_alg_name(key->key.alg),
-           turncred_derivation_name(key->key.derivation), state_name(key->state), enc, auth,
-           key->subject_tag);
+  snprintf(out, cap, "%s/%s %s %s %s %s enc=%s auth=%s tag=%d", key->realm, key->kid, turncred_use_name(key->key.use),
+           turncred_alg_name(key->key.alg), turncred_derivation_name(key->key.derivation), state_name(key->state), enc,
+           auth, key->subject_tag);
 }
 
 static void answer_realm(char *out, size_t cap, const struct store_realm *r) {
@@ -109,12 +110,13 @@ static void answer_realm(char *out, size_t cap, const struct store_realm *r) {
     return;
   }
   snprintf(out, cap, "%s %s", r->name, r->server_name);
-  for (int i = 0; i < 4 && r->mechanisms[i]; i++)
+  for (int i = 0; i < 4 && r->mechanisms[i]; i++) {
     snprintf(out + strlen(out), cap - strlen(out), "%s%s", i ? "," : " ", names[r->mechanisms[i]]);
+  }
   snprintf(out + strlen(out), cap - strlen(out),
-           " expiry=%d%d%d%d grace=%u ttl=%u/%u quota=%u/%u bps=%" PRIu64 " guests=%zu",
-           r->expiry[1], r->expiry[2], r->expiry[3], r->expiry[4], r->grace_seconds, r->default_ttl,
-           r->max_ttl, r->user_quota, r->total_quota, r->max_bps, r->guest_count);
+           " expiry=%d%d%d%d grace=%u ttl=%u/%u quota=%u/%u bps=%" PRIu64 " guests=%zu", r->expiry[1], r->expiry[2],
+           r->expiry[3], r->expiry[4], r->grace_seconds, r->default_ttl, r->max_ttl, r->user_quota, r->total_quota,
+           r->max_bps, r->guest_count);
 }
 
 static void answer_credential(char *out, size_t cap, const struct store_credential *c) {
@@ -125,15 +127,16 @@ static void answer_credential(char *out, size_t cap, const struct store_credenti
   char md5[33], sha256[65];
   turncred_hex_encode(c->md5, sizeof c->md5, md5, sizeof md5);
   turncred_hex_encode(c->sha256, sizeof c->sha256, sha256, sizeof sha256);
-  snprintf(out, cap, "%s/%s %s expiry=%" PRId64 " address=%s", c->realm, c->username, md5,
-           c->expiry, c->client_address);
+  snprintf(out, cap, "%s/%s %s expiry=%" PRId64 " address=%s", c->realm, c->username, md5, c->expiry,
+           c->client_address);
 }
 
 static int words(char *text, char *out[8]) {
   int n = 0;
   char *save = NULL;
-  for (char *w = strtok_r(text, " ", &save); w && n < 8; w = strtok_r(NULL, " ", &save))
+  for (char *w = strtok_r(text, " ", &save); w && n < 8; w = strtok_r(NULL, " ", &save)) {
     out[n++] = w;
+  }
   return n;
 }
 
@@ -159,22 +162,24 @@ static bool ask(const char *question, char *out, size_t cap) {
   } else if (strcmp(w[0], "credential") == 0 && n == 3) {
     answer_credential(out, cap, realm ? store_credential_find(s, realm, w[2]) : NULL);
   } else if (strcmp(w[0], "has") == 0 && n == 4) {
-    bool there =
-        realm && (strcmp(w[2], "key") == 0 ? store_key_find(s, realm, w[3]) != NULL
-                                           : store_credential_find(s, realm, w[3]) != NULL);
+    bool there = realm && (strcmp(w[2], "key") == 0 ? store_key_find(s, realm, w[3]) != NULL
+                                                    : store_credential_find(s, realm, w[3]) != NULL);
     snprintf(out, cap, "%s", there ? "yes" : "no");
   } else if (strcmp(w[0], "sign") == 0 && n == 3) {
     enum turncred_use use;
     const struct store_key *key = NULL;
-    if (realm && turncred_use_parse(w[2], &use) == TURNCRED_OK)
+    if (realm && turncred_use_parse(w[2], &use) == TURNCRED_OK) {
       key = store_key_to_sign(s, realm, use, now);
+    }
     snprintf(out, cap, "%s", key ? key->kid : "none");
   } else if (strcmp(w[0], "derived") == 0 && n == 2) {
-    if (realm)
+    if (realm) {
       list_kids(out, cap, realm->derived, realm->derived_count);
+    }
   } else if (strcmp(w[0], "rest") == 0 && n == 2) {
-    if (realm)
+    if (realm) {
       list_kids(out, cap, realm->rest, realm->rest_count);
+    }
   } else if (strcmp(w[0], "listener") == 0 && n == 2) {
     realm = s ? store_realm_by_listener(s, w[1]) : NULL;
     snprintf(out, cap, "%s", realm ? realm->name : "none");
@@ -184,19 +189,14 @@ static bool ask(const char *question, char *out, size_t cap) {
   } else if (strcmp(w[0], "revoked") == 0 && n >= 3) {
     static const char *const kinds[] = {"", "user", "token", "kid", "realm"};
     int kind = 4;
-    while (kind > 0 && strcmp(kinds[kind], w[1]) != 0)
+    while (kind > 0 && strcmp(kinds[kind], w[1]) != 0) {
       kind--;
-    int64_t at =
-        s && kind ? store_revoked_at(s, (enum store_revocation_kind)kind, w[2], n > 3 ? w[3] : "")
-                  : 0;
-    snprintf(out, cap, "%s",
-             at == 0           ? "no"
-             : at == INT64_MAX ? "for good"
-             : at > now        ? "for now"
-                               : "before");
+    }
+    int64_t at = s && kind ? store_revoked_at(s, (enum store_revocation_kind)kind, w[2], n > 3 ? w[3] : "") : 0;
+    snprintf(out, cap, "%s", at == 0 ? "no" : at == INT64_MAX ? "for good" : at > now ? "for now" : "before");
   } else if (strcmp(w[0], "counts") == 0) {
-    snprintf(out, cap, "realms=%zu keys=%zu credentials=%zu revocations=%zu", status.realms,
-             status.keys, status.credentials, status.revocations);
+    snprintf(out, cap, "realms=%zu keys=%zu credentials=%zu revocations=%zu", status.realms, status.keys,
+             status.credentials, status.revocations);
   } else if (strcmp(w[0], "refused") == 0) {
     snprintf(out, cap, "%zu", status.refused_rows);
   } else if (strcmp(w[0], "connected") == 0) {
@@ -210,16 +210,18 @@ static bool ask(const char *question, char *out, size_t cap) {
   } else {
     known = false;
   }
-  if (!held)
+  if (!held) {
     store_release(reader);
+  }
   return known;
 }
 
 static int lookups(const char *line) {
   char copy[2048], *w[8] = {0};
   snprintf(copy, sizeof copy, "%s", line);
-  if (words(copy, w) != 5)
+  if (words(copy, w) != 5) {
     return 2;
+  }
   long n = atol(w[1]), found = 0;
   double start = cpu_ms();
   for (long i = 0; i < n; i++) {
@@ -247,8 +249,9 @@ static void name_from(char *out, size_t cap, const char *pattern, unsigned long 
 static int spread(const char *line) {
   char copy[2048], *w[8] = {0}, kid[300], user[300];
   snprintf(copy, sizeof copy, "%s", line);
-  if (words(copy, w) != 6)
+  if (words(copy, w) != 6) {
     return 2;
+  }
   unsigned long n = strtoul(w[1], NULL, 10), most = strtoul(w[5], NULL, 10), found = 0;
   uint64_t x = 88172645463325252u;
   double empty = 0, took = 0;
@@ -260,8 +263,9 @@ static int spread(const char *line) {
       x ^= x << 17;
       name_from(kid, sizeof kid, w[3], 1 + x % (most / 10));
       name_from(user, sizeof user, w[4], 1 + x % most);
-      if (round == 0) /* what making names costs */
+      if (round == 0) { /* what making names costs */
         continue;
+      }
       const struct store_snapshot *s = store_acquire(reader);
       const struct store_realm *realm = s ? store_realm_find(s, w[2]) : NULL;
       found += realm && store_key_find(s, realm, kid) != NULL;
@@ -293,12 +297,12 @@ static void *read_on(void *arg) {
     char name[16];
     snprintf(name, sizeof name, "u%lu", looks++ % 100);
     const struct store_credential *c = realm ? store_credential_find(s, realm, name) : NULL;
-    wrong += key && (strcmp(key->realm, "r") != 0 || strcmp(key->kid, "k") != 0 ||
-                     key->key.enc_len != 32 || key->key.enc[31] != 0xab);
-    wrong += c && (strcmp(c->realm, "r") != 0 || strcmp(c->username, name) != 0 ||
-                   strcmp(c->client_address, "") != 0);
-    for (size_t i = 0; realm && i < realm->derived_count; i++)
+    wrong += key && (strcmp(key->realm, "r") != 0 || strcmp(key->kid, "k") != 0 || key->key.enc_len != 32 ||
+                     key->key.enc[31] != 0xab);
+    wrong += c && (strcmp(c->realm, "r") != 0 || strcmp(c->username, name) != 0 || strcmp(c->client_address, "") != 0);
+    for (size_t i = 0; realm && i < realm->derived_count; i++) {
       wrong += strcmp(realm->derived[i]->realm, "r") != 0;
+    }
     store_release(mine);
   }
   atomic_fetch_add(&readers_looks, looks);
@@ -309,31 +313,36 @@ static void *read_on(void *arg) {
 
 static int end_readers(void) {
   atomic_store(&readers_end, true);
-  for (int i = 0; i < reader_count; i++)
+  for (int i = 0; i < reader_count; i++) {
     pthread_join(readers[i], NULL);
-  if (reader_count > 0)
+  }
+  if (reader_count > 0) {
     printf("%lu looks by %d readers, %lu wrong\n", atomic_load(&readers_looks), reader_count,
            atomic_load(&readers_wrong));
+  }
   return atomic_load(&readers_wrong) != 0;
 }
 
 static int expect(const char *how, double ms, char *question) {
   char *equals = strstr(question, " = "), answer[4096];
-  if (!equals)
+  if (!equals) {
     return 2;
+  }
   *equals = 0;
   const char *want = equals + 3;
   double start = now_ms();
   bool during = strcmp(how, "during") == 0;
   for (;;) {
-    if (!ask(question, answer, sizeof answer))
+    if (!ask(question, answer, sizeof answer)) {
       return 2;
+    }
     bool so = strcmp(answer, want) == 0;
     double took = now_ms() - start;
     if (so ? !during || took >= ms : during || took >= ms) {
       printf("%s: %s = %s after %.1f ms\n", so ? "ok" : "NOT", question, answer, took);
-      if (!so)
+      if (!so) {
         printf("     expected: %s\n", want);
+      }
       return !so;
     }
     usleep(1000);
@@ -351,8 +360,9 @@ static bool reloaded(double ms) {
   uint64_t before = generation();
   double end = now_ms() + ms;
   store_reload(store);
-  while (generation() == before && now_ms() < end)
+  while (generation() == before && now_ms() < end) {
     usleep(1000);
+  }
   return generation() != before;
 }
 
@@ -361,31 +371,38 @@ static int step(char *line) {
   int used = 0;
   double ms = 0;
   char how[16];
-  if (!*line || *line == '#')
+  if (!*line || *line == '#') {
     return 0;
+  }
   if (sscanf(line, "load %lf", &ms) == 1) {
     bool there = store_wait(store, (uint32_t)ms);
     printf("%s\n", there ? "ok: loaded" : "NOT loaded");
     return !there;
   }
   if (strncmp(line, "print ", 6) == 0) {
-    if (!ask(line + 6, answer, sizeof answer))
+    if (!ask(line + 6, answer, sizeof answer)) {
       return 2;
+    }
     printf("%s = %s\n", line + 6, answer);
     return 0;
   }
-  if (strncmp(line, "expect ", 7) == 0)
+  if (strncmp(line, "expect ", 7) == 0) {
     return expect("within", 0, line + 7);
+  }
   if (sscanf(line, "%15[a-z] %lf %n", how, &ms, &used) == 2 && used > 0 &&
-      (strcmp(how, "within") == 0 || strcmp(how, "during") == 0))
+      (strcmp(how, "within") == 0 || strcmp(how, "during") == 0)) {
     return expect(how, ms, line + used);
-  if (strncmp(line, "lookups ", 8) == 0)
+  }
+  if (strncmp(line, "lookups ", 8) == 0) {
     return lookups(line);
-  if (strncmp(line, "spread ", 7) == 0)
+  }
+  if (strncmp(line, "spread ", 7) == 0) {
     return spread(line);
+  }
   if (sscanf(line, "readers %d", &used) == 1 && used <= READERS_MAX && reader_count == 0) {
-    while (reader_count < used && pthread_create(&readers[reader_count], NULL, read_on, NULL) == 0)
+    while (reader_count < used && pthread_create(&readers[reader_count], NULL, read_on, NULL) == 0) {
       reader_count++;
+    }
     return reader_count == used ? 0 : 2;
   }
   if (strcmp(line, "hold") == 0) {
@@ -470,17 +487,20 @@ int main(int argc, char **argv) {
     return 2;
   }
   reader = store_reader_new(store);
-  if (!reader || store_start(store))
+  if (!reader || store_start(store)) {
     return 2;
+  }
   while (rc == 0 && (n = getline(&line, &cap, stdin)) > 0) {
     line[strcspn(line, "\n")] = 0;
     rc = step(line);
-    if (rc)
+    if (rc) {
       printf("%s: %s\n", rc == 1 ? "failed" : "not understood", line);
+    }
   }
   free(line);
-  if (end_readers() && rc == 0)
+  if (end_readers() && rc == 0) {
     rc = 1;
+  }
   store_release(reader);
   store_reader_free(reader);
   store_stop(store);

@@ -12,12 +12,12 @@
 struct pg_array {
   char *text; /* "{...}" after pg_array_end */
   size_t len, cap;
-  bool failed; /* no memory: looked at once, at the end */
+  bool failed; /* out of memory; pg_array_end tells */
 };
 
 void pg_array_text(struct pg_array *array, const char *text);                    /* NULL: null */
 void pg_array_octets(struct pg_array *array, const uint8_t *octets, size_t len); /* bytea */
-/* NULL when there was no memory. Valid until pg_array_clear. */
+/* The whole literal, valid until pg_array_clear. NULL: out of memory. */
 const char *pg_array_end(struct pg_array *array);
 void pg_array_clear(struct pg_array *array);
 

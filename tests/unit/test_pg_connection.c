@@ -1,0 +1,264 @@
+/*
+ * test_pg_connection.c - limits and errors of the PostgreSQL connection, against a server that does as it is told
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#include "config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "pg/pg.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/turncred-pg.XXXXXX", conninfo[200];
+static int listener, end_fd;
+static pthread_t thread;
+static atomic_int delay_ms; /* before a statement is answered; -1: the connection is not answered at all */
+static atomic_bool fails;   /* statements break a constraint */
+
+/* --- the server: PostgreSQL's protocol as far as this needs it ------------------------------ */
+
+/* recv() of nothing waits for something. */
+static bool receive(int fd, void *buf, size_t n) { return n == 0 || recv(fd, buf, n, MSG_WAITALL) == (ssize_t)n; }
+
+/* Returns the type of the message, 0 at the end. */
+static char take(int fd, bool typed) {
+  char type = 'x', rest[4096];
+  uint32_t len;
+  if ((typed && !receive(fd, &type, 1)) || !receive(fd, &len, 4)) {
+    return 0;
+  }
+  len = ntohl(len) - 4;
+  return len <= sizeof rest && receive(fd, rest, len) ? type : 0;
+}
+
+static void put(int fd, char type, const void *body, size_t n) {
+  char buf[512];
+  uint32_t len = htonl((uint32_t)n + 4);
+  buf[0] = type;
+  memcpy(buf + 1, &len, 4);
+  memcpy(buf + 5, body, n);
+  ssize_t done = send(fd, buf, n + 5, MSG_NOSIGNAL);
+  (void)done; /* the client may be gone */
+}
+
+static void answer(int fd, bool extended) {
+  static const char error[] = "SERROR\0C23505\0Mit exists already\0Htry another\nname\0nrealm_pkey\0";
+  if (fails) {
+    put(fd, 'E', error, sizeof error);
+  } else {
+    if (extended) {
+      put(fd, '1', "", 0);
+      put(fd, '2', "", 0);
+      put(fd, 'n', "", 0);
+    }
+    put(fd, 'C', "UPDATE 3", 9);
+  }
+  put(fd, 'Z', "I", 1);
+}
+
+static void serve(int fd) {
+  if (!take(fd, false) || delay_ms < 0) {
+    struct pollfd end = {end_fd, POLLIN, 0};
+    poll(&end, 1, delay_ms < 0 ? 1000 : 0);
+    return;
+  }
+  put(fd, 'R', "\0\0\0\0", 4);
+  put(fd, 'Z', "I", 1);
+  for (char type; (type = take(fd, true)) != 0;) {
+    if (type == 'Q' || type == 'S') {
+      struct pollfd end = {end_fd, POLLIN, 0};
+      poll(&end, 1, delay_ms);
+      answer(fd, type == 'S');
+    }
+  }
+}
+
+static void *run(void *arg) {
+  (void)arg;
+  for (int fd; (fd = accept(listener, NULL, NULL)) >= 0; close(fd)) {
+    serve(fd);
+  }
+  return NULL;
+}
+
+static int begin(void **state) {
+  (void)state;
+  struct sockaddr_un addr = {.sun_family = AF_UNIX};
+  assert_non_null(mkdtemp(folder));
+  snprintf(addr.sun_path, sizeof addr.sun_path, "%s/.s.PGSQL.5432", folder);
+  snprintf(conninfo, sizeof conninfo, "host=%s user=x dbname=x port=5432 sslmode=disable gssencmode=disable", folder);
+  listener = socket(AF_UNIX, SOCK_STREAM, 0);
+  end_fd = eventfd(0, 0);
+  assert_int_equal(bind(listener, (struct sockaddr *)&addr, sizeof addr), 0);
+  assert_int_equal(listen(listener, 5), 0);
+  return pthread_create(&thread, NULL, run, NULL);
+}
+
+static int end(void **state) {
+  (void)state;
+  char path[200];
+  shutdown(listener, SHUT_RDWR);
+  pthread_join(thread, NULL);
+  close(listener);
+  snprintf(path, sizeof path, "%s/.s.PGSQL.5432", folder);
+  unlink(path);
+  return rmdir(folder);
+}
+
+/* --- tests -------------------------------------------------------------------------------- */
+
+static void a_silent_statement_ends(void **state) {
+  (void)state;
+  struct pg pg;
+  pg_init(&pg, -1);
+  pg.silence_ms = 100;
+  delay_ms = 400;
+  assert_int_equal(pg_connect(&pg, conninfo, "test"), 0);
+  assert_int_equal(pg_run(&pg, "SELECT", NULL, NULL), ETIMEDOUT);
+  assert_null(pg.conn);
+  assert_int_equal(pg.error, PG_LOST);
+  assert_string_equal(pg.line, "the database does not answer");
+  assert_string_equal(pg.text, pg.line);
+  assert_string_equal(pg.sqlstate, "");
+  assert_null(pg_query(&pg, "SELECT", NULL));
+  assert_string_equal(pg.line, "not connected");
+}
+
+static void without_limits_it_is_waited_for(void **state) {
+  (void)state;
+  struct pg pg;
+  int64_t rows = 0;
+  pg_init(&pg, -1);
+  pg.silence_ms = 100;
+  pg_no_limits(&pg);
+  delay_ms = 400;
+  assert_int_equal(pg_connect(&pg, conninfo, "test"), 0);
+  assert_int_equal(pg_run(&pg, "UPDATE", NULL, &rows), 0);
+  assert_int_equal(rows, 3);
+  pg_close(&pg);
+  delay_ms = 0;
+}
+
+static void a_mute_server_ends_connecting(void **state) {
+  (void)state;
+  struct pg pg;
+  pg_init(&pg, -1);
+  pg.connect_ms = 100;
+  delay_ms = -1;
+  int64_t begun = clock_ms();
+  assert_int_equal(pg_connect(&pg, conninfo, "test"), ETIMEDOUT);
+  assert_in_range(clock_ms() - begun, 99, 900);
+  assert_string_equal(pg.line, "connecting: no answer in time");
+  assert_int_equal(pg.error, PG_LOST);
+  delay_ms = 0;
+}
+
+static void a_descriptor_ends_a_wait(void **state) {
+  (void)state;
+  struct pg pg;
+  int wake = eventfd(1, 0);
+  pg_init(&pg, -1);
+  delay_ms = 400;
+  assert_int_equal(pg_connect(&pg, conninfo, "test"), 0);
+  pg.wake_fd = wake;
+  assert_int_equal(pg_wait(&pg, 5000), ECANCELED);
+  assert_non_null(pg.conn);
+  assert_int_equal(pg_batch(&pg, "SELECT", NULL, 0), ECANCELED);
+  assert_null(pg.conn);
+  close(wake);
+  delay_ms = 0;
+}
+
+static void an_error_has_a_class_and_a_sentence(void **state) {
+  (void)state;
+  struct pg pg;
+  PGresult *result = NULL;
+  pg_init(&pg, -1);
+  assert_int_equal(pg_connect(&pg, conninfo, "test"), 0);
+  fails = true;
+  for (int batch = 0; batch < 2; batch++) {
+    if (batch) {
+      assert_int_equal(pg_batch(&pg, "INSERT", &result, 1), EIO);
+    } else {
+      assert_null(pg_query(&pg, "INSERT", NULL));
+    }
+    assert_null(result);
+    assert_int_equal(pg.error, PG_REFUSED);
+    assert_string_equal(pg.sqlstate, "23505");
+    assert_string_equal(pg.constraint, "realm_pkey");
+    assert_string_equal(pg.text, "it exists already. try another name");
+    assert_string_equal(pg.line, "it exists already (23505)");
+    assert_non_null(pg.conn);
+  }
+  fails = false;
+  assert_int_equal(pg_run(&pg, "UPDATE", NULL, NULL), 0);
+  assert_int_equal(pg.error, PG_OK);
+  assert_string_equal(pg.constraint, "");
+  pg_close(&pg);
+}
+
+static void a_server_that_is_not_there_has_its_reason(void **state) {
+  (void)state;
+  struct pg pg;
+  pg_init(&pg, -1);
+  assert_int_equal(pg_connect(&pg, "host=/nonexistent", "test"), EIO);
+  assert_non_null(strstr(pg.line, "No such file or directory"));
+  assert_null(strstr(pg.line, "Is the server running"));
+  assert_non_null(strstr(pg.text, "Is the server running"));
+  assert_null(strchr(pg.text, '\n'));
+  pg_no_limits(&pg);
+  assert_int_equal(pg_connect(&pg, "host=/nonexistent", "test"), EIO);
+  assert_non_null(strstr(pg.text, "Is the server running"));
+}
+
+static void parameters_keep_their_kind(void **state) {
+  (void)state;
+  struct pg_params p = {0};
+  pg_text(&p, "a");
+  pg_text(&p, NULL);
+  pg_int(&p, INT64_MIN);
+  pg_time(&p, 0);
+  pg_time(&p, 1700000000);
+  pg_octets(&p, (const uint8_t *)"\0\1", 2);
+  assert_int_equal(p.count, 6);
+  assert_string_equal(p.values[0], "a");
+  assert_null(p.values[1]);
+  assert_string_equal(p.values[2], "-9223372036854775808");
+  assert_null(p.values[3]);
+  assert_string_equal(p.values[4], "1700000000");
+  assert_int_equal(p.lengths[5], 2);
+  assert_int_equal(p.formats[5], 1);
+  assert_int_equal(p.formats[4], 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_silent_statement_ends),
+      cmocka_unit_test(without_limits_it_is_waited_for),
+      cmocka_unit_test(a_mute_server_ends_connecting),
+      cmocka_unit_test(a_descriptor_ends_a_wait),
+      cmocka_unit_test(an_error_has_a_class_and_a_sentence),
+      cmocka_unit_test(a_server_that_is_not_there_has_its_reason),
+      cmocka_unit_test(parameters_keep_their_kind),
+  };
+  alarm(60); /* a connection that hangs is what this is about */
+  return cmocka_run_group_tests(tests, begin, end);
+}

@@ -109,10 +109,12 @@ class Server:
     certificate and a TLS/DTLS port. A with statement ends it and removes its folder.
     """
 
-    def __init__(self, program, lines=(), tls=False, ip="127.0.0.1", environment=None):
+    def __init__(self, program, lines=(), tls=False, ip="127.0.0.1", environment=None, under=()):
+        """under: a command that runs the server, such as valgrind."""
         self.folder = tempfile.mkdtemp(prefix="turnserver-")
         os.chmod(self.folder, 0o755)
         self.program = program
+        self.under = list(under)
         self.port = free_port()
         relay_port = random.randrange(32768, 61000 - RELAY_PORTS)
         self.address = (ip, self.port)
@@ -167,7 +169,7 @@ class Server:
     def start(self, seconds=40):
         self.output = open(os.path.join(self.folder, "output"), "wb")
         self.process = subprocess.Popen(
-            [self.program, "-c", self.config],
+            [*self.under, self.program, "-c", self.config],
             stdin=subprocess.DEVNULL,
             stdout=self.output,
             stderr=subprocess.STDOUT,

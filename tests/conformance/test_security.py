@@ -4,13 +4,11 @@
 damage the patched one. No module is configured."""
 
 import contextlib
-import os
 import pathlib
 import re
 import socket
 import sqlite3
 import sys
-import tempfile
 import time
 import unittest
 
@@ -74,20 +72,15 @@ class MobilityTicket(Both):
 
     @staticmethod
     def invalid_reads(program):
-        with tempfile.TemporaryDirectory() as folder:
-            wrapper = os.path.join(folder, "turnserver")
-            with open(wrapper, "w") as file:
-                file.write(f'#!/bin/sh\nexec valgrind --trace-children=no {program} "$@"\n')
-            os.chmod(wrapper, 0o755)
-            with server.Server(wrapper, LINES + ["mobility"]) as place:
-                client = place.client("udp")
-                for ticket in (b"\xff" * 8, b"\x80" * 8, b"", b"\0AAA", b"AAAAAAAAAAA="):
-                    with contextlib.suppress(turnclient.NoAnswer):
-                        client.exchange(stun.build("REFRESH", [Attribute("MOBILITY-TICKET", ticket)]))
-                client.close()
-                if not alive(place):
-                    return "dead"
-                return "Invalid read" in place.log()
+        with server.Server(program, LINES + ["mobility"], under=["valgrind", "--trace-children=no"]) as place:
+            client = place.client("udp")
+            for ticket in (b"\xff" * 8, b"\x80" * 8, b"", b"\0AAA", b"AAAAAAAAAAA="):
+                with contextlib.suppress(turnclient.NoAnswer):
+                    client.exchange(stun.build("REFRESH", [Attribute("MOBILITY-TICKET", ticket)]))
+            client.close()
+            if not alive(place):
+                return "dead"
+            return "Invalid read" in place.log()
 
 
 class RedisFormats(Both):

@@ -24,10 +24,18 @@ ctl() { "$CTL" "$@" --json >"$TC_DIR/out" 2>"$TC_DIR/err" || { local rc=$?; cat 
 # probe CREDENTIAL-FILE [OPTION...]
 probe() { ctl probe --server "127.0.0.1:$(server_port main)" --credential "$@"; }
 
+# next_second: until the clock shows another one. What the revocation before this one made necessary lengthens a
+# credential by the second of its lifting, so a credential is old only from the next second on.
+next_second() {
+  local now=$EPOCHSECONDS
+  wait_for 5 eval "((EPOCHSECONDS > $now))"
+}
+
 @test "after unrevoke of a user, a key or a realm every kind works at once, the old ones never again" {
   local how kind
   for how in 'user turn.test judy' 'kid turn.test d1' 'realm turn.test'; do
     "$CTL" credential issue turn.test judy --json >"$TC_DIR/old"
+    next_second
     # shellcheck disable=SC2086
     ctl revoke $how
     probe "$TC_DIR/old" --expect-error 401

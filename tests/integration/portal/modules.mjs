@@ -143,7 +143,7 @@ test('SIP addresses', () => {
 });
 
 test('what codes mean', () => {
-  assert.match(explain({ errorCode: 401, url: 'turn:x' }), /^turn:x: 401\. .*run out/);
+  assert.match(explain({ errorCode: 401, url: 'turn:x' }), /^turn:x: 401\. .*expired/);
   assert.match(explain({ errorCode: 599, errorText: 'odd' }), /odd/);
   const [away, refused] = [{ errorCode: 701, url: 'turn:x' }, { errorCode: 401, url: 'turn:x' }];
   assert.deepEqual(reasons([away, refused, refused]), [explain(refused)]);

@@ -4,6 +4,7 @@
 damage the patched one. No module is configured."""
 
 import contextlib
+import os
 import pathlib
 import re
 import socket

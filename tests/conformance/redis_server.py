@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """As much of a Redis server as coturn uses: values by key, in the protocol RESP 2, on a port of 127.0.0.1."""
 
+import contextlib
 import fnmatch
 import socketserver
 import threading
@@ -30,8 +31,9 @@ class Connection(socketserver.StreamRequestHandler):
         return words
 
     def handle(self):
-        while words := self.words():
-            self.wfile.write(self.server.redis.answer(words[0].upper(), *words[1:]))
+        with contextlib.suppress(ConnectionError):  # an unpatched turnserver ends in the middle
+            while words := self.words():
+                self.wfile.write(self.server.redis.answer(words[0].upper(), *words[1:]))
 
 
 class Redis:

@@ -226,10 +226,10 @@ static bool hidden_by_conf(struct import *im, const char *realm, const char *nam
 enum ctl_exit import_users(struct ctl *ctl, struct import *im) {
   struct batch *batch = calloc(1, sizeof *batch);
   PGresult *r = NULL;
-  enum ctl_exit rc = batch ? CTL_OK : ctl_fail(ctl, CTL_INTERNAL, "out of memory");
-  if (!rc) {
-    rc = import_conf_users(ctl, im, batch);
+  if (!batch) {
+    return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
   }
+  enum ctl_exit rc = import_conf_users(ctl, im, batch);
   if (!rc) {
     rc = flush_users(ctl, im, batch); /* names of these users are in im->conf, of others in r */
   }

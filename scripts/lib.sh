@@ -31,7 +31,7 @@ packages_database='postgresql'
 packages_run='ca-certificates curl iproute2 openssl procps'
 packages_test='bats clang clang-format-16 clang-tidy cmake coccinelle cppcheck curl flake8 git jq libcmocka-dev man-db
   mandoc nodejs patch pgbouncer pgtap python3 python3-cryptography python3-jsonschema python3-jwt python3-websockets
-  python3-yaml quilt shellcheck valgrind wrk xxd xz-utils'
+  python3-yaml quilt redis-server shellcheck valgrind wrk xxd xz-utils'
 # programs of other people, for scripts/test --foreign alone
 packages_foreign='chromium chromium-driver gnutls-bin python3-aioice python3-selenium'
 

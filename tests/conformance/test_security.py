@@ -91,13 +91,13 @@ class RedisFormats(Both):
 
     @staticmethod
     def statistics(program):
-        with Redis() as redis:
+        with Redis(until) as redis:
             lines = LINES + [f"user={FORMAT}:secret", redis.line("statsdb")]
             with server.Server(program, lines) as place:
                 client = place.client("udp", credentials.Credential(FORMAT, password="secret"))
                 probes.outcome(client.allocate)
                 key = f"turn/realm/example.org/user/{FORMAT}/allocation/"
-                noted = until(lambda: place.process.poll() is not None or any(name.startswith(key) for name in list(redis.values)))
+                noted = until(lambda: place.process.poll() is not None or key in redis.tell("KEYS *"))
                 client.close()
                 return alive(place), place.process.poll() is None and noted
 
@@ -107,12 +107,12 @@ class RedisFormats(Both):
 
     @staticmethod
     def left(program):
-        with Redis() as redis:
+        with Redis(until) as redis:
             key = f"turn/realm/example.org/user/{FORMAT}/allocation/1/status"
-            redis.values[key] = "new"
+            redis.tell(f"SET {key} new")
             try:
                 with server.Server(program, LINES + [redis.line("statsdb")]):
-                    return "still there" if key in redis.values else "ok"
+                    return "still there" if key in redis.tell("KEYS *") else "ok"
             except RuntimeError:
                 return "gone"
 
@@ -123,9 +123,9 @@ class RedisFormats(Both):
     @staticmethod
     def user_database(program):
         credential = credentials.Credential(FORMAT, password="secret")
-        with Redis() as redis:
+        with Redis(until) as redis:
             key = credential.key("example.org").hex()
-            redis.values[f"turn/realm/example.org/user/{FORMAT}/key"] = key
+            redis.tell(f"SET turn/realm/example.org/user/{FORMAT}/key {key}")
             with server.Server(program, LINES + [redis.line("userdb")]) as place:
                 result = probes.login(place, credential)
                 ended = until(lambda: place.process.poll() is not None, 1)

@@ -334,13 +334,14 @@ class Clients(Engines):
         self.addCleanup(client.close)
         self.assertEqual(probes.outcome(client.allocate), "ok")
 
-    @unittest.skipUnless(server.has_ipv6(), "no IPv6 on loopback")
-    def test_ipv6(self):
-        for engine in ENGINES:
-            with server.Server(server.patched(), LINES + [f"ne={engine}"], True, "::1") as place:
-                client = turnclient.Client(transport.connect("dtls", place.tls_address), ALICE)
-                self.addCleanup(client.close)
-                self.assertTrue(client.binding().ok)
+    if server.has_ipv6():  # where the machine has it
+
+        def test_ipv6(self):
+            for engine in ENGINES:
+                with server.Server(server.patched(), LINES + [f"ne={engine}"], True, "::1") as place:
+                    client = turnclient.Client(transport.connect("dtls", place.tls_address), ALICE)
+                    self.addCleanup(client.close)
+                    self.assertTrue(client.binding().ok)
 
     @on_each_engine
     def test_certificates_are_read_again_on_the_way(self, place):

@@ -560,9 +560,12 @@ def expected(low, high, address):
     return int(low <= address and (address <= high or int(high) == 0))
 
 
+def load_tests(loader, tests, _):
+    """A machine without IPv6 cannot be asked to relay to it: the comparison with Python's ipaddress remains."""
+    return tests if server.has_ipv6() else loader.loadTestsFromTestCase(Property)
+
+
 def setUpModule():
-    if not server.has_ipv6():
-        raise unittest.SkipTest("no IPv6 on the loopback interface")
     if server.patched() is None or server.stock() is None:
         raise unittest.SkipTest("wants a patched and an unpatched turnserver: scripts/build-coturn")
 

@@ -29,9 +29,10 @@ class Tree:
     """The files of the repository and their folders."""
 
     def __init__(self):
-        listed = subprocess.run(["git", "-C", TOP, "ls-files", "-co", "--exclude-standard"], check=True,
+        # project_files knows an unpacked copy without a repository, too
+        listed = subprocess.run(["bash", "-c", '. "$1/scripts/lib.sh" && project_files', "lib", TOP], check=True,
                                 capture_output=True, text=True)
-        self.files = sorted(name for name in listed.stdout.split("\n") if os.path.isfile(os.path.join(TOP, name)))
+        self.files = sorted(name for name in listed.stdout.split("\0") if os.path.isfile(os.path.join(TOP, name)))
         self.paths = {"/".join(name.split("/")[: n + 1]) for name in self.files for n in range(name.count("/") + 1)}
         self.tops = {name.split("/")[0] for name in self.files if "/" in name}
         # programs, and what else a fragment for the build names

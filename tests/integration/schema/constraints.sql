@@ -73,7 +73,7 @@ SELECT lives_ok(format('SELECT pg_temp.add(%L, %L, %L, %s, %L)', kid, use, alg, 
   ('g256', 'token', 'A256GCM', 32, 'none'), ('g128', 'token', 'A128GCM', 16, 'none'),
   ('cbc', 'token', 'A256CBC-HS512', 64, 'none'), ('hkdf1', 'token', 'A128GCM', 32, 'hkdf-sha256'),
   ('hkdf2', 'token', 'A256CBC-HS512', 32, 'hkdf-sha256'), ('der', 'derived', 'sha256', 32, 'none'),
-  ('rest1', 'rest', 'sha1', 1, 'none'), ('rest2', 'rest', 'sha512', 64, 'none')) v(kid, use, alg, octets, derivation);
+  ('rest1', 'rest', 'sha1', 1, 'none'), ('rest2', 'rest', 'sha512', 64, 'none'), ('rest3', 'rest', 'sha1', 1024, 'none')) v(kid, use, alg, octets, derivation);
 SELECT pg_temp.refuses(format('SELECT pg_temp.add(%L, %L, %L, %s, %L)', kid, use, alg, octets, derivation), c) FROM (VALUES
   ('x', 'token', 'A256GCM', 31, 'none', 'key_plain_length'),
   ('x', 'token', 'A256GCM', 33, 'none', 'key_plain_length'),
@@ -82,7 +82,7 @@ SELECT pg_temp.refuses(format('SELECT pg_temp.add(%L, %L, %L, %s, %L)', kid, use
   ('x', 'token', 'A256CBC-HS512', 32, 'none', 'key_plain_length'),
   ('x', 'token', 'A128GCM', 16, 'hkdf-sha256', 'key_plain_length'),
   ('x', 'derived', 'sha256', 16, 'none', 'key_plain_length'),
-  ('x', 'rest', 'sha1', 65, 'none', 'key_plain_length'),
+  ('x', 'rest', 'sha1', 1025, 'none', 'key_plain_length'),
   ('x', 'rest', 'sha1', 0, 'none', 'key_plain_length'),
   ('x', 'token', 'sha1', 32, 'none', 'key_alg_for_use'),
   ('x', 'token', 'HS256', 32, 'none', 'key_alg_for_use'),
@@ -104,6 +104,15 @@ SELECT pg_temp.refuses('UPDATE turncred.realm SET at_rest = ''sealed'' WHERE nam
 SELECT pg_temp.refuses(format('UPDATE turncred.key SET %s WHERE kid = %L', s, kid), c) FROM (VALUES
   ('username_format = ''timestamp:user-id''', 'g256', 'key_username_format_known'),
   ('username_format = ''user-id''', 'rest1', 'key_username_format_known'),
+  ('username_format = ''either''', 'der', 'key_username_format_known'),
+  ('separator = ''@''', 'g256', 'key_separator_form'),
+  ('separator = ''''', 'rest1', 'key_separator_form'),
+  ('separator = ''::''', 'rest1', 'key_separator_form'),
+  ('separator = ''1''', 'rest1', 'key_separator_form'),
+  ('separator = ''+''', 'rest1', 'key_separator_form'),
+  ('separator = ''"''', 'rest1', 'key_separator_form'),
+  ('separator = '' ''', 'rest1', 'key_separator_form'),
+  ('separator = ''§''', 'rest1', 'key_separator_form'),
   ('allow_zero_iv = true', 'g256', 'key_allow_zero_iv_cbc_only'),
   ('kek_id = ''main''', 'g256', 'key_wrapped_has_kek_id'),
   ('plain = NULL', 'g256', 'key_wrapped_or_plain'),
@@ -117,7 +126,19 @@ SELECT pg_temp.refuses(format('UPDATE turncred.key SET %s WHERE kid = %L', s, ki
   ('tokens_reserved = 4294967297', 'g256', 'key_tokens_reserved_range'),
   ('realm = ''nowhere''', 'g256', 'key_realm_fkey')) v(s, kid, c);
 SELECT lives_ok('UPDATE turncred.key SET wrapped = decode(repeat(''00'', 72), ''hex''), kek_id = ''main'', plain = NULL WHERE kid = ''cbc''', 'sealed in a plain realm');
+SELECT lives_ok(format('UPDATE turncred.key SET username_format = ''either'', separator = %L WHERE kid = ''rest1''', c), 'separator ' || c) FROM regexp_split_to_table('!#$%&()*,./:;<=>?@[]^_`{|}~', '') c;
 SELECT lives_ok('UPDATE turncred.key SET allow_zero_iv = true, username_format = username_format WHERE kid = ''cbc''', 'zero IV for CBC');
+SELECT pg_temp.refuses('UPDATE turncred.realm SET keys_tried = 0', 'realm_keys_tried_range');
+SELECT pg_temp.refuses('UPDATE turncred.realm SET keys_tried = 257', 'realm_keys_tried_range');
+SELECT pg_temp.refuses($$UPDATE turncred.realm SET offer_tokens = 'never'$$, 'realm_offer_tokens_known');
+UPDATE turncred.realm SET keys_tried = 3 WHERE name = 'plain';
+SELECT pg_temp.refuses('SELECT pg_temp.add(''rest4'', ''rest'', ''sha1'', 20)', 'key_tried');
+SELECT lives_ok('SELECT pg_temp.add(''der2'', ''derived'', ''sha256'', 32)', 'each use is counted by itself');
+SELECT lives_ok('SELECT turncred.key_set_state(''plain'', ''rest1'', ''disabled'')', 'a disabled key is not tried');
+SELECT lives_ok('SELECT pg_temp.add(''rest4'', ''rest'', ''sha1'', 20)', 'so another has room');
+SELECT pg_temp.refuses('SELECT turncred.key_set_state(''plain'', ''rest1'', ''retired'')', 'key_tried');
+SELECT lives_ok('SELECT turncred.key_set_state(''plain'', ''rest2'', ''retired'')', 'a key that is accepted anyway changes');
+UPDATE turncred.realm SET keys_tried = 16 WHERE name = 'plain';
 SELECT is((SELECT subject_tag FROM turncred.key WHERE kid = 'g256'), true, 'subject_tag comes from the realm');
 UPDATE turncred.realm SET subject_tag = false WHERE name = 'plain';
 SELECT pg_temp.add('untagged', 'token', 'A256GCM', 32);
@@ -150,8 +171,17 @@ SELECT pg_temp.refuses(format('SELECT turncred.credential_push_plain(%L, %L, dec
   ('plain', 'u', 16, '\x00', NULL, '', 'credential_sha256_length'),
   ('plain', 'u', 16, NULL, 'infinity', '', 'credential_expiry_finite'),
   ('plain', 'u', 16, NULL, NULL, '192.0.2.0/24', 'credential_client_address_form'),
-  ('plain', 'u', 16, NULL, NULL, '2001:DB8::1', 'credential_client_address_form'),
+  ('plain', 'u', 16, NULL, NULL, '192.0.2.0/24', 'credential_client_address_form'),
   ('sealed', 'u', 16, NULL, NULL, '', 'credential_plain_in_plain_realm')) v(r, u, n, s, e, a, c);
+INSERT INTO turncred.caller (name, cert_subject, scopes, realms) VALUES ('c', 'CN=c', '{push}', '{plain}');
+SELECT turncred.credential_push_password('plain', 'timely', 'a password of 128 bits');
+SELECT pg_temp.refuses(format('UPDATE turncred.%s SET %s = %L', t, f, x), c) FROM (VALUES
+  ('realm', 'created_at', 'realm_times_finite'),
+  ('key', 'created_at', 'key_created_at_finite'),
+  ('credential', 'pushed_at', 'credential_pushed_at_finite'),
+  ('caller', 'created_at', 'caller_created_at_finite')) v(t, f, c), (VALUES ('infinity'), ('-infinity')) w(x);
+DELETE FROM turncred.caller;
+DELETE FROM turncred.credential WHERE username = 'timely';
 SELECT pg_temp.refuses('SELECT turncred.credential_push_password(''plain'', ''u'', ''short'')', 'credential_password_length');
 SELECT pg_temp.refuses('SELECT turncred.credential_push(''plain'', ''u'', ''\x00'', ''main'')', 'credential_sealed_length');
 SELECT pg_temp.refuses('SELECT turncred.credential_push(''plain'', ''u'', NULL, ''main'')', 'credential_sealed_has_kek_id');

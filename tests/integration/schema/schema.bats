@@ -15,9 +15,17 @@ pgtap() {
   [ "$(grep -c '^ok' <<<"$output")" -ge "$2" ]
 }
 
-@test "constraints refuse what they should, by name; feed and housekeeping" { pgtap constraints.sql 130; }
+@test "constraints refuse what they should, by name; feed and housekeeping" { pgtap constraints.sql 131; }
 
-@test "roles: each role has the rights that it needs and no others" { pgtap roles.sql 220; }
+@test "values: the database and plugin/base have one spelling and one refusal" { pgtap values.sql 250; }
+
+@test "roles: each role has the rights that it needs and no others" { pgtap roles.sql 390; }
+
+@test "usage: what is recorded, delivered once, forgotten; the cursor of an auditor" { pgtap usage.sql 55; }
+
+@test "fleet: goodbye, what servers advertise, draining" { pgtap fleet.sql 18; }
+
+@test "devices: several pushed credentials of one user" { pgtap devices.sql 49; }
 
 @test "the migration runs with CREATEROLE and CREATE alone, beside another database of the cluster" {
   sql "CREATE ROLE dba LOGIN CREATEROLE" 'CREATE DATABASE other OWNER dba'
@@ -87,7 +95,9 @@ SCRIPT
   [ "$(sql "SELECT count(*) FROM turncred.revocation WHERE kind = 'token' AND name = 'ffffffffffffffffffffffffffffffff'")" -eq 1 ]
 }
 
-somebody_waits_for_a_lock() { [ "$(sql 'SELECT count(*) FROM pg_locks WHERE NOT granted')" -gt 0 ]; }
+# waiting COUNT: so many sessions wait for a lock
+waiting() { [ "$(sql 'SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted')" -ge "$1" ]; }
+somebody_waits_for_a_lock() { waiting 1; }
 
 @test "maintenance does not wait for a dump, and makes no other statement wait" {
   sql 'CREATE TABLE turncred.change_20200101 PARTITION OF turncred.change FOR VALUES FROM ($$2020-01-01$$) TO ($$2020-01-02$$)' \
@@ -104,4 +114,149 @@ somebody_waits_for_a_lock() { [ "$(sql 'SELECT count(*) FROM pg_locks WHERE NOT 
   run psql -XqAt -U admin1 -c 'SELECT * FROM turncred.maintain_partitions()'
   echo "$output"
   [[ $output == *'drop|change_20200101'* ]]
+}
+
+# keeps SQL: a session that has run this as ROLE and stays in its transaction, as a server that somebody has taken over;
+# its pid is in $TC_DIR/kept, and `kept end` ends it
+keeps() {
+  rm -f "$TC_DIR/kept"
+  { printf '%s\n' 'BEGIN;' "$2;" "\\! touch $TC_DIR/kept"; tail -f /dev/null --pid=$$; } |
+    psql -Xq -v ON_ERROR_STOP=1 -U "$1" >/dev/null 2>&1 3>&- 4>&- &
+  wait_for 10 test -e "$TC_DIR/kept"
+}
+kept_end() { sql "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle in transaction'" >/dev/null; }
+
+@test "a user is forgotten while maintenance gives up a session of the same user: neither ends in a deadlock" {
+  sql "INSERT INTO turncred.realm (name, server_name, mechanisms, usage) VALUES ('f', 'f', '{derived}', 'user')"
+  # one session is told by a server that lives, a later one by a server that has been silent for days
+  sql "INSERT INTO turncred.session_live (instance, server_start, number, realm, mechanism, subject, started_at, last_seen)
+    VALUES ('here', now(), 1, 'f', 'derived', 'zoe', now(), now()), ('gone', now() - interval '9 days', 2, 'f', 'derived', 'zoe', now(), now() - interval '9 days')" \
+    "INSERT INTO turncred.session_log SELECT now(), now(), 'f', 'derived', 'zoe', 'k', 'udp', NULL, NULL, 'here', now(), 3, 'client', 1, 1, 1, 1, 1, 1, 1, 1"
+  # it stops in the middle, with rows of session_log changed
+  slow begin "SELECT FROM turncred.session_live WHERE instance = 'here' FOR UPDATE"
+  psql -XqAt -v ON_ERROR_STOP=1 -U admin1 -c "SELECT * FROM turncred.user_forget('f', 'zoe')" >"$TC_DIR/forget" 2>&1 3>&- &
+  local forgetting=$!
+  wait_for 20 waiting 1
+  psql -XqAt -v ON_ERROR_STOP=1 -U admin1 -c 'SELECT * FROM turncred.maintain_usage(30)' >"$TC_DIR/maintain" 2>&1 3>&- &
+  local maintaining=$!
+  wait_for 20 waiting 2
+  slow commit
+  wait $forgetting || { cat "$TC_DIR/forget" && false; }
+  wait $maintaining || { cat "$TC_DIR/maintain" && false; }
+  grep -qx 'session_live|[12]' "$TC_DIR/forget"
+  psql -XqAt -U admin1 -c 'SELECT * FROM turncred.maintain_usage(30)' >/dev/null # the other one may have given way
+  [ "$(sql "SELECT string_agg(number || ' ' || why || coalesce(' ' || subject, ''), ', ' ORDER BY number) FROM turncred.session_log WHERE realm = 'f'")" = '2 lost, 3 client' ]
+  sql "DELETE FROM turncred.session_log WHERE realm = 'f'" "DELETE FROM turncred.session_live WHERE realm = 'f'" # other tests count events
+}
+
+# forgotten_during SQL: what a server tells of a user's two sessions stops between them, and the user is forgotten meanwhile
+forgotten_during() {
+  # the later one comes first in the table, and the earlier one first in what the server tells
+  sql "INSERT INTO turncred.session_live (instance, server_start, number, realm, mechanism, subject, started_at, last_seen)
+    VALUES ('here', to_timestamp(1), 2, 'g', 'derived', 'zoe', now(), to_timestamp(1)), ('here', to_timestamp(1), 1, 'g', 'derived', 'zoe', now(), to_timestamp(1))"
+  slow begin "SELECT FROM turncred.session_live WHERE instance = 'here' AND number = 1 FOR UPDATE"
+  # the plan of a table that is larger
+  PGOPTIONS='-c enable_hashjoin=off -c enable_mergejoin=off' psql -XqAt -v ON_ERROR_STOP=1 -U turn1 -c "$1" >"$TC_DIR/tell" 2>&1 3>&- &
+  local telling=$!
+  wait_for 20 waiting 1
+  psql -XqAt -v ON_ERROR_STOP=1 -U admin1 -c "SELECT * FROM turncred.user_forget('g', 'zoe')" >"$TC_DIR/forget" 2>&1 3>&- &
+  local forgetting=$!
+  wait_for 20 waiting 2
+  slow commit
+  wait $telling || { cat "$TC_DIR/tell" && false; }
+  wait $forgetting || { cat "$TC_DIR/forget" && false; }
+  [ "$(sql "SELECT count(*) FROM turncred.session_live WHERE subject = 'zoe'")" -eq 0 ]
+  [ "$(sql "SELECT count(*) FROM turncred.session_log WHERE subject = 'zoe'")" -eq 0 ]
+}
+
+@test "a user is forgotten while a server tells of two sessions of the same user: neither ends in a deadlock" {
+  local stream="'00000000-0000-4000-8000-0000000000f0'" counters='"c": [7, 0, 0, 0, 0, 0, 0, 0]'
+  sql "INSERT INTO turncred.realm (name, server_name, mechanisms, usage) VALUES ('g', 'g', '{derived}', 'user')"
+  psql -Xq -U turn1 -c "SELECT turncred.usage_open($stream, 'here')" >/dev/null
+  forgotten_during "SELECT turncred.usage_progress($stream, 1000000, '[{\"n\": 1, \"t\": 2000000, $counters}, {\"n\": 2, \"t\": 2000000, $counters}]')"
+  [ "$(<"$TC_DIR/tell")" = 2 ]
+  [ "$(sql "SELECT sum(received_octets) FROM turncred.session_live WHERE realm = 'g'")" -eq 14 ]
+  sql "DELETE FROM turncred.session_live WHERE realm = 'g'"
+  # shellcheck disable=SC2059 # the entry is the format
+  end() { printf '{"q": %d, "e": "end", "l": 1000000, "n": %d, "realm": "g", "m": "derived", "sub": "zoe", "t": 1000000, "u": 2000000, "why": "client", '"$counters}" "$1" "$1"; }
+  forgotten_during "SELECT turncred.usage_deliver($stream, '[$(end 1), $(end 2)]')"
+  [ "$(<"$TC_DIR/tell")" = 2 ]
+  [ "$(sql "SELECT count(*) FROM turncred.session_log WHERE realm = 'g' AND received_octets = 7")" -eq 2 ]
+  sql "DELETE FROM turncred.session_log WHERE realm = 'g'"
+}
+
+@test "maintenance does not wait for a delivery that hangs: the server's sessions are given up the next time" {
+  sql "INSERT INTO turncred.session_live (instance, server_start, number, realm, mechanism, started_at, last_seen)
+    VALUES ('silent', now() - interval '9 days', 1, 'r', 'derived', now() - interval '9 days', now() - interval '9 days')"
+  psql -Xq -U turn1 -c "SELECT turncred.usage_open('00000000-0000-4000-8000-0000000000f1', 'silent')" >/dev/null
+  slow begin "SELECT FROM turncred.session_journal WHERE instance = 'silent' FOR UPDATE"
+  [ "$(psql -XqAt -v ON_ERROR_STOP=1 -U admin1 -c 'SELECT * FROM turncred.maintain_usage()')" = 'busy|session_journal' ]
+  slow commit
+  [[ $(psql -XqAt -v ON_ERROR_STOP=1 -U admin1 -c 'SELECT * FROM turncred.maintain_usage()') == *'sessions of silent'* ]]
+  [ "$(sql "SELECT count(*) FROM turncred.session_live WHERE instance = 'silent'")" -eq 0 ]
+}
+
+@test "a forgetting that has to wait for maintenance says for whom" {
+  keeps postgres 'SELECT FROM turncred.subject_lock WHERE bucket = -1 FOR UPDATE'
+  sql "ALTER FUNCTION turncred.user_forget(text, text) SET lock_timeout = '1s'" # instead of 30 s
+  run psql -XqAt -U admin1 -c "SELECT turncred.user_forget('f', 'zoe')"
+  sql "ALTER FUNCTION turncred.user_forget(text, text) SET lock_timeout = '30s'"
+  kept_end
+  echo "$output"
+  [ "$status" -ne 0 ]
+  [[ $output == *'nothing is forgotten'*'role postgres, program "psql"'*'turncredctl maintain'* ]]
+}
+
+@test "no role but the owner holds a lock that a revocation, a push, a delivery or maintenance waits for" {
+  # every advisory lock that this schema has ever used
+  keeps turn1 'SELECT pg_advisory_lock(1953853027, g) FROM generate_series(-1, 1023) g'
+  sql "SET statement_timeout = '4s'; SELECT turncred.revoke('user', 'r', 'mallory')" \
+    "SET statement_timeout = '4s'; SELECT turncred.lift('user', 'r', 'mallory')" >/dev/null
+  PGOPTIONS='-c statement_timeout=4s' psql -Xq -v ON_ERROR_STOP=1 -U issuer1 >/dev/null <<'SQL'
+SELECT turncred.issue_record('r', 'token', 'mallory', now() + interval '1 hour', 'k', '0123456789abcdef0123456789abcdee');
+SELECT turncred.credential_push_password('r', 'mallory', 'a password of 128 bits');
+SELECT * FROM turncred.credential_take_back('r', 'mallory', true);
+SELECT turncred.journal_open('00000000-0000-4000-8000-000000000001', 'i');
+SELECT turncred.journal_deliver('00000000-0000-4000-8000-000000000001',
+  '[{"q": 1, "t": 1764000000000000, "realm": "r", "kind": "derived", "sub": "trent", "exp": 1764003600}]');
+SQL
+  sql 'ALTER TABLE turncred.issue_log DETACH PARTITION turncred.issue_log_'"$(date -u -d tomorrow +%Y%m%d)" \
+    'DROP TABLE turncred.issue_log_'"$(date -u -d tomorrow +%Y%m%d)" 2>/dev/null || true
+  [ -n "$(psql -XqAt -U admin1 -c 'SELECT * FROM turncred.maintain_partitions()')" ]
+  kept_end
+}
+
+@test "a revocation that has to wait ends after 5 s and says for whom" {
+  keeps issuer1 "SET application_name = 'slow issuer'; SELECT turncred.issue_record('r', 'token', 'eve2', now() + interval '1 hour', 'k', 'ffffffffffffffffffffffffffffff00')"
+  local began=$SECONDS
+  run psql -XqAt -U admin1 -c "SELECT turncred.revoke('user', 'r', 'eve2')"
+  echo "$output"
+  [ "$status" -ne 0 ]
+  [ $((SECONDS - began)) -le 15 ]
+  [[ $output == *'nothing is revoked'*'role issuer1, program "slow issuer"'*pg_terminate_backend* ]]
+  kept_end
+  sql "SELECT turncred.revoke('user', 'r', 'eve2')" >/dev/null
+}
+
+@test "the cursor becomes webhooks: each event once, in order, over a receiver that fails at first" {
+  sql "UPDATE turncred.realm SET usage = 'user' WHERE name = 'r'"
+  # shellcheck disable=SC2059 # the entry is the format
+  one() { printf "$entry" "$1" "$1" "$1"; }
+  local entry='{"q": %d, "e": "end", "l": 1, "n": %d, "realm": "r", "m": "rest", "sub": "u%d", "t": 1000000, "u": 2000000, "why": "client", "c": [1, 2, 3, 4, 5, 6, 7, 8]}'
+  psql -XqAt -U turn1 -v ON_ERROR_STOP=1 -v a="[$(one 1),$(one 2)]" -v b="[$(one 3)]" <<'SQL'
+SELECT turncred.usage_open('00000000-0000-4000-8000-00000000000a', 's1');
+SELECT turncred.usage_deliver('00000000-0000-4000-8000-00000000000a', :'a');
+SELECT turncred.usage_deliver('00000000-0000-4000-8000-00000000000a', :'b');
+SQL
+  /usr/bin/python3 "$TC_TOP/tests/integration/schema/receiver.py" "$TC_DIR/received" >"$TC_DIR/receiver" 3>&- 4>&- &
+  local receiver=$!
+  wait_for 10 test -s "$TC_DIR/receiver"
+  run timeout 60 env PGUSER=admin1 PGOPTIONS= ONCE=1 POLL=0.2 "$TC_TOP/plugin/examples/webhooks/webhooks" "$(<"$TC_DIR/receiver")" "$TC_DIR/cursor"
+  echo "$output"
+  [ "$status" -eq 0 ]
+  [ "$(/usr/bin/python3 -c 'import json,sys; print([json.loads(l)["subject"] for l in open(sys.argv[1])])' "$TC_DIR/received")" = "['u1', 'u2', 'u3']" ]
+  run timeout 60 env PGUSER=admin1 PGOPTIONS= ONCE=1 "$TC_TOP/plugin/examples/webhooks/webhooks" "$(<"$TC_DIR/receiver")" "$TC_DIR/cursor"
+  [ "$status" -eq 0 ]
+  [ "$(wc -l <"$TC_DIR/received")" -eq 3 ]
+  kill "$receiver"
 }

@@ -48,6 +48,63 @@ SQL
   [ "$status" -eq 0 ]
 }
 
+@test "a database in another encoding than UTF8 is refused, and doctor names it" {
+  PGDATABASE=postgres sql 'DROP DATABASE fresh' "CREATE DATABASE fresh TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'"
+  run ctl schema upgrade
+  echo "$output"
+  [ "$status" -eq 1 ]
+  [[ $output == *"in the encoding LATIN1"*"ENCODING 'UTF8'"* ]]
+  [ "$(in_fresh "SELECT count(*) FROM pg_namespace WHERE nspname = 'turncred'")" = 0 ]
+  run ctl doctor
+  echo "$output"
+  [[ $output == *'its encoding is LATIN1'* ]]
+  # the file by hand, on a schema from before
+  for file in "$TC_DIR"/schema/000[1-3]-*.sql; do PGDATABASE=fresh psql -Xq1 -v ON_ERROR_STOP=1 -f "$file" >/dev/null; done
+  run env PGDATABASE=fresh psql -Xq1 -v ON_ERROR_STOP=1 -f "$TC_DIR/schema/0004-values.sql"
+  [ "$status" -ne 0 ] && [[ $output == *'turncred needs UTF8'* ]]
+}
+
+@test "values from before the rules: repaired where they have one meaning, else named, and nothing stops" {
+  local file
+  for file in "$TC_DIR"/schema/000[1-3]-*.sql; do PGDATABASE=fresh psql -Xq1 -v ON_ERROR_STOP=1 -f "$file" >/dev/null; done
+  in_fresh "INSERT INTO turncred.realm (name, server_name, at_rest, uris, origins, listen_addresses) VALUES ('old', 'x', 'plain',
+      '{turn:A.example,turn://b.example,turn:c.example:99999}', '{https://A.example:443/,https://*.example}', '{::ffff:192.0.2.1,10.0.0.0/8,0.0.0.0}')" \
+    "SELECT turncred.credential_push_plain('old', 'mapped', decode(repeat('00', 16), 'hex'), p_client_address => '::ffff:192.0.2.7')" \
+    "SELECT turncred.credential_push('old', 'sealed', decode(repeat('00', 76), 'hex'), 'k', NULL, '::ffff:192.0.2.7')" \
+    "SELECT turncred.credential_push_plain('old', U&'rlo\\202e', decode(repeat('00', 16), 'hex'))" >/dev/null
+  run ctl schema upgrade
+  echo "$output"
+  [ "$status" -eq 0 ]
+  [[ $output == *'uri "turn://b.example" is no TURN URI'*'uri "turn:c.example:99999"'*'origin "https://*.example" never matches'*'10.0.0.0/8 is a network'*'the listening address 0.0.0.0'*'it holds a format character'* ]]
+  [ "$(in_fresh "SELECT uris, origins, listen_addresses FROM turncred.realm")" = \
+    '{turn:a.example,turn://b.example,turn:c.example:99999}|{https://a.example,https://*.example}|{192.0.2.1,10.0.0.0/8,0.0.0.0}' ]
+  [ "$(in_fresh "SELECT string_agg(client_address, ' ' ORDER BY username) FROM turncred.credential WHERE username <= 'r'")" = '192.0.2.7' ]
+  # what is wrong in one column keeps no other from changing
+  in_fresh "UPDATE turncred.realm SET max_ttl = 7200" "UPDATE turncred.credential SET sealed = decode(repeat('11', 76), 'hex') WHERE sealed IS NOT NULL" \
+    "UPDATE turncred.credential SET expiry = now()"
+  run ctl doctor
+  [[ $output == *'turn://b.example'* ]]
+  run in_fresh "UPDATE turncred.realm SET uris = '{turn://b.example}'"
+  [ "$status" -ne 0 ]
+}
+
+@test "credentials from before user ids: each is its username's, and a revocation finds it" {
+  local file
+  for file in "$TC_DIR"/schema/000[1-3]-*.sql; do PGDATABASE=fresh psql -Xq1 -v ON_ERROR_STOP=1 -f "$file" >/dev/null; done
+  in_fresh "INSERT INTO turncred.realm (name, server_name, at_rest) VALUES ('old', 'x', 'plain')" \
+    "SELECT turncred.credential_push_plain('old', u, decode(repeat('00', 16), 'hex')) FROM unnest('{alice,bob}'::text[]) u" >/dev/null
+  run ctl schema upgrade
+  echo "$output"
+  [ "$status" -eq 0 ]
+  # the same call as before, and one for a device
+  in_fresh "SELECT turncred.credential_push_plain('old', 'alice', decode(repeat('11', 16), 'hex'))" \
+    "SELECT turncred.credential_push_plain_of('old', 'alice', 'alice~1', decode(repeat('11', 16), 'hex'))" >/dev/null
+  [ "$(in_fresh "SELECT string_agg(username || ' ' || user_id, ',' ORDER BY username) FROM turncred.credential_list")" = \
+    'alice alice,alice~1 alice,bob bob' ]
+  in_fresh "SELECT turncred.revoke('user', 'old', 'alice')" >/dev/null
+  [ "$(in_fresh "SELECT string_agg(username, ',') FROM turncred.credential")" = bob ]
+}
+
 @test "four at once: each migration is applied once" {
   expand
   local i pids=()

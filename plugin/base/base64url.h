@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 /* Characters of n octets, with the NUL. */
-#define BASE64URL_SIZE(n) (((n)*4 + 2) / 3 + 1)
+#define BASE64URL_SIZE(n) (((n) * 4 + 2) / 3 + 1)
 
 /* Writes the encoding of len octets and a NUL to out. TURNCRED_NO_SPACE: cap is less than BASE64URL_SIZE(len). */
 enum turncred_err base64url_encode(const uint8_t *octets, size_t len, char *out, size_t cap);

@@ -3,6 +3,9 @@
 
 #include "conf.h"
 
+#include "ip.h"
+#include "utf8.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +23,12 @@
 
 struct parser {
   const struct conf *conf;
-  void *values;
+  void *file_values;              /* of the file itself */
+  const struct setting *settings; /* of the file, or of the section that the line is in */
+  void *values;                   /* where their values go */
+  char section[CONF_NAME_MAX];    /* "": the line is in none */
+  int section_line;               /* where the section began */
+  int given[CONF_SETTINGS_MAX];   /* the line of each setting; 0: it was not given */
   const char *path;
   int line;
   conf_warn_fn warn;
@@ -72,8 +80,8 @@ static size_t distance(const char *a, const char *b) {
   return row[m];
 }
 
-static const struct setting *setting_find(const struct conf *conf, const char *name) {
-  for (const struct setting *s = conf->settings; s->name; s++) {
+static const struct setting *setting_find(const struct setting *settings, const char *name) {
+  for (const struct setting *s = settings; s->name; s++) {
     if (strcmp(s->name, name) == 0) {
       return s;
     }
@@ -82,17 +90,17 @@ static const struct setting *setting_find(const struct conf *conf, const char *n
 }
 
 /* The setting that was probably meant: few letters differ, or it begins with what was written. */
-static const char *nearest(const struct conf *conf, const char *name) {
+static const char *nearest(const struct setting *settings, const char *name) {
   const char *best = NULL;
   size_t least = 4;
-  for (const struct setting *s = conf->settings; s->name; s++) {
+  for (const struct setting *s = settings; s->name; s++) {
     size_t d = distance(name, s->name);
     if (d < least) {
       least = d;
       best = s->name;
     }
   }
-  for (const struct setting *s = conf->settings; s->name && !best && strlen(name) > 2; s++) {
+  for (const struct setting *s = settings; s->name && !best && strlen(name) > 2; s++) {
     if (strncmp(s->name, name, strlen(name)) == 0) {
       best = s->name;
     }
@@ -148,58 +156,76 @@ static int parse_duration(struct parser *parser, const struct setting *s, const 
   return fail(parser, "%s is \"%s\": the units are ms, s, m or min, h and d", s->name, text);
 }
 
-static int check_conninfo(struct parser *parser, const struct setting *s, const char *text) {
+int conf_conninfo(const char *text, bool *password, char *err, size_t err_cap) {
   char *message = NULL;
   PQconninfoOption *options = PQconninfoParse(text, &message);
   /* libpq's message repeats parts of the string, which may be a password */
   PQfreemem(message);
   if (!options) {
-    return fail(parser,
-                "%s is not a libpq connection string: write \"host=... dbname=... user=...\" or "
-                "postgresql://user@host/dbname, and quote values that hold blanks",
-                s->name);
+    snprintf(
+        err, err_cap, "%s",
+        *text == '"' || *text == '\''
+            ? "stands in quotes: write the connection string without them"
+            : "is not a libpq connection string: write host=... dbname=... user=... or "
+              "postgresql://user@host/dbname, quote values that hold blanks, and put comments on lines of their own");
+    return -1;
   }
+  *password = false;
   for (PQconninfoOption *o = options; o->keyword; o++) {
-    if (strcmp(o->keyword, "password") == 0 && o->val && o->val[0] && parser->warn) {
-      char line[CONF_VALUE_MAX + 128];
-      snprintf(line, sizeof line,
-               "%s:%d: %s holds a password: better keep it in a passfile (passfile=...) or a "
-               "service file, readable by the server's user alone",
-               parser->path, parser->line, s->name);
-      parser->warn(line, parser->arg);
-    }
+    *password |= strcmp(o->keyword, "password") == 0 && o->val && o->val[0];
   }
   PQconninfoFree(options);
   return 0;
 }
 
-int conf_address(const char *text, struct sockaddr_storage *addr) {
-  char host[INET6_ADDRSTRLEN + 2];
-  const char *colon = strrchr(text, ':');
-  if (!colon || colon == text || (size_t)(colon - text) >= sizeof host) {
-    return -1;
+static int check_conninfo(struct parser *parser, const struct setting *s, const char *text) {
+  char why[300];
+  bool password;
+  if (conf_conninfo(text, &password, why, sizeof why)) {
+    return fail(parser, "%s %s", s->name, why);
   }
-  char *end;
-  unsigned long port = strtoul(colon + 1, &end, 10);
-  if (colon[1] < '0' || colon[1] > '9' || *end || port == 0 || port > 65535) {
-    return -1;
+  if (password && parser->warn) {
+    char line[CONF_VALUE_MAX + 128];
+    snprintf(line, sizeof line,
+             "%s:%d: %s holds a password: better keep it in a passfile (passfile=...) or a "
+             "service file, readable by the server's user alone",
+             parser->path, parser->line, s->name);
+    parser->warn(line, parser->arg);
   }
-  memset(addr, 0, sizeof *addr);
-  size_t len = (size_t)(colon - text);
-  if (text[0] == '[' && text[len - 1] == ']') {
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)addr;
-    memcpy(host, text + 1, len - 2);
-    host[len - 2] = '\0';
-    v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons((uint16_t)port);
-    return inet_pton(AF_INET6, host, &v6->sin6_addr) == 1 ? 0 : -1;
-  }
+  return 0;
+}
+
+/* Sets addr to an address in its one spelling and a port. */
+static int set_address(const char *address, uint16_t port, struct sockaddr_storage *addr) {
+  struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)addr;
   struct sockaddr_in *v4 = (struct sockaddr_in *)addr;
-  memcpy(host, text, len);
+  memset(addr, 0, sizeof *addr);
+  if (inet_pton(AF_INET, address, &v4->sin_addr) == 1) {
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons(port);
+    return 0;
+  }
+  v6->sin6_family = AF_INET6;
+  v6->sin6_port = htons(port);
+  return inet_pton(AF_INET6, address, &v6->sin6_addr) == 1 ? 0 : -1;
+}
+
+int conf_address(const char *text, struct sockaddr_storage *addr) {
+  char host[IP_TEXT + 2], canonical[IP_TEXT], why[160];
+  const char *colon = strrchr(text, ':');
+  uint16_t port;
+  if (!colon || colon == text || (size_t)(colon - text) >= sizeof host ||
+      !ip_port(colon + 1, strlen(colon + 1), &port)) {
+    return -1;
+  }
+  bool bracket = text[0] == '[' && colon[-1] == ']';
+  size_t len = (size_t)(colon - text) - (bracket ? 2 : 0);
+  memcpy(host, text + bracket, len);
   host[len] = '\0';
-  v4->sin_family = AF_INET;
-  v4->sin_port = htons((uint16_t)port);
-  return inet_pton(AF_INET, host, &v4->sin_addr) == 1 ? 0 : -1;
+  if (bracket != (strchr(host, ':') != NULL) || ip_canonical(host, canonical, why, sizeof why)) {
+    return -1;
+  }
+  return set_address(canonical, port, addr);
 }
 
 int conf_loopback(const char *text, struct sockaddr_storage *addr) {
@@ -244,6 +270,9 @@ static int parse_value(struct parser *parser, const struct setting *s, const cha
   void *field = (char *)parser->values + s->offset;
   if (!*text) {
     return fail(parser, "%s has no value: give one, or take the line out", s->name);
+  }
+  if (s->type != SETTING_PATH && s->type != SETTING_KEK && !utf8_is(text, strlen(text))) {
+    return fail(parser, "%s is not UTF-8: save the file in this encoding", s->name);
   }
   switch (s->type) {
   case SETTING_BOOL:
@@ -298,6 +327,8 @@ static int parse_value(struct parser *parser, const struct setting *s, const cha
   return 0;
 }
 
+char *conf_behind_mark(char *line) { return strncmp(line, "\xef\xbb\xbf", 3) ? line : line + 3; }
+
 static char *trim(char *text) {
   while (*text == ' ' || *text == '\t') {
     text++;
@@ -309,10 +340,87 @@ static char *trim(char *text) {
   return text;
 }
 
-static int parse_line(struct parser *parser, char *line, int given[]) {
-  char *text = trim(line);
+/* Refuses a setting that is in no table. */
+static int fail_unknown(struct parser *parser, const char *name) {
+  for (const struct conf_gone *g = parser->conf->gone; g && g->name && !*parser->section; g++) {
+    size_t n = strlen(g->name);
+    if (g->name[n - 1] == '*' ? !strncmp(name, g->name, n - 1) : !strcmp(name, g->name)) {
+      return fail(parser, "%.64s is no setting any more: %s", name, g->remedy);
+    }
+  }
+  const char *near = nearest(parser->settings, name);
+  const char *elsewhere = *parser->section && setting_find(parser->conf->settings, name)
+                              ? "; this one belongs in front of the first section"
+                              : "";
+  if (near && !*elsewhere) {
+    return fail(parser, "unknown setting \"%.64s\": did you mean \"%s\"?", name, near);
+  }
+  return fail(parser, "unknown setting \"%.64s\": %s lists them all%s", name, parser->conf->manual, elsewhere);
+}
+
+static int set_defaults(struct parser *parser) {
+  for (const struct setting *s = parser->settings; s->name; s++) {
+    if (s->value && parse_value(parser, s, s->value)) {
+      return -1;
+    }
+  }
+  return 0;
+}
+
+/* Have all settings that must be given been given? */
+static int check_required(struct parser *parser) {
+  for (const struct setting *s = parser->settings; s->name; s++) {
+    if (s->required && !parser->given[s - parser->settings]) {
+      parser->line = parser->section_line; /* 0: of the file itself */
+      return *parser->section ? fail(parser, "[%s %s]: %s is missing: %s", parser->conf->sections->kind,
+                                     parser->section, s->name, s->help)
+                              : fail(parser, "%s is missing: %s", s->name, s->help);
+    }
+  }
+  return 0;
+}
+
+/* Begins a section. text: the line, from its bracket on. */
+static int parse_section(struct parser *parser, char *text) {
+  const struct conf_sections *sections = parser->conf->sections;
+  size_t n = sections ? strlen(sections->kind) : 0;
+  if (!sections) {
+    return fail(parser, "this file has no sections: %s lists what it may have", parser->conf->manual);
+  }
+  char *name = text + 1, *end = strchr(text, ']');
+  if (!end || end[1] || strncmp(name, sections->kind, n) != 0 || (name[n] != ' ' && name[n] != '\t')) {
+    return fail(parser, "a section begins with [%s NAME]", sections->kind);
+  }
+  *end = '\0';
+  name = trim(name + n);
+  if (!*name || strlen(name) >= sizeof parser->section ||
+      name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")]) {
+    return fail(parser, "[%s NAME]: a name has letters, digits, dots, dashes and underscores, %d at most",
+                sections->kind, CONF_NAME_MAX - 1);
+  }
+  int line = parser->line;
+  if (check_required(parser)) {
+    return -1;
+  }
+  parser->line = parser->section_line = line;
+  parser->settings = sections->settings;
+  memset(parser->given, 0, sizeof parser->given);
+  memcpy(parser->section, name, strlen(name) + 1);
+  parser->values = sections->begin(parser->file_values, name);
+  if (!parser->values) {
+    return fail(parser, "[%s %s]: there is a section of this name already, or there are more than %d", sections->kind,
+                name, sections->max);
+  }
+  return set_defaults(parser);
+}
+
+static int parse_line(struct parser *parser, char *line) {
+  char *text = trim(parser->line == 1 ? conf_behind_mark(line) : line);
   if (!*text || *text == '#') {
     return 0;
+  }
+  if (*text == '[') {
+    return parse_section(parser, text);
   }
   char *equals = strchr(text, '=');
   if (!equals) {
@@ -320,15 +428,11 @@ static int parse_line(struct parser *parser, char *line, int given[]) {
   }
   *equals = '\0';
   const char *name = trim(text);
-  const struct setting *s = setting_find(parser->conf, name);
+  const struct setting *s = setting_find(parser->settings, name);
   if (!s) {
-    const char *near = nearest(parser->conf, name);
-    if (near) {
-      return fail(parser, "unknown setting \"%.64s\": did you mean \"%s\"?", name, near);
-    }
-    return fail(parser, "unknown setting \"%.64s\": %s lists them all", name, parser->conf->manual);
+    return fail_unknown(parser, name);
   }
-  int *first = &given[s - parser->conf->settings];
+  int *first = &parser->given[s - parser->settings];
   if (*first) {
     return fail(parser, "%s is given twice, first in line %d", s->name, *first);
   }
@@ -337,7 +441,6 @@ static int parse_line(struct parser *parser, char *line, int given[]) {
 }
 
 static int parse_file(struct parser *parser, FILE *file) {
-  int given[CONF_SETTINGS_MAX] = {0};
   char line[2 * CONF_VALUE_MAX];
   int result = 0;
   while (!result && fgets(line, sizeof line, file)) {
@@ -345,7 +448,7 @@ static int parse_file(struct parser *parser, FILE *file) {
     if (!strchr(line, '\n') && !feof(file)) {
       result = fail(parser, "the line is longer than %zu octets", sizeof line - 2);
     } else {
-      result = parse_line(parser, line, given);
+      result = parse_line(parser, line);
     }
   }
   explicit_bzero(line, sizeof line);
@@ -356,26 +459,26 @@ static int parse_file(struct parser *parser, FILE *file) {
   if (ferror(file)) {
     return fail(parser, "cannot be read: %s", strerror(errno));
   }
-  for (const struct setting *s = parser->conf->settings; s->name; s++) {
-    if (s->required && !given[s - parser->conf->settings]) {
-      return fail(parser, "%s is missing: %s", s->name, s->help);
-    }
-  }
-  return 0;
+  return check_required(parser);
 }
 
 int conf_read(const struct conf *conf, void *values, const char *path, conf_warn_fn warn, void *arg, char *err,
               size_t err_cap) {
-  struct parser parser = {conf, values, path, 0, warn, arg, err, err_cap};
+  struct parser parser = {.conf = conf,
+                          .file_values = values,
+                          .settings = conf->settings,
+                          .values = values,
+                          .path = path,
+                          .warn = warn,
+                          .arg = arg,
+                          .err = err,
+                          .err_cap = err_cap};
   if (path[0] != '/') {
     return fail(&parser, "%s must be the absolute path of a file", conf->named_by);
   }
-  for (const struct setting *s = conf->settings; s->name; s++) {
-    if (s->value && parse_value(&parser, s, s->value)) {
-      return -1;
-    }
+  if (set_defaults(&parser)) {
+    return -1;
   }
-
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) {
     return fail(&parser, "cannot be opened: %s (%s names the file)", strerror(errno), conf->named_by);

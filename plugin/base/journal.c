@@ -7,6 +7,8 @@
 
 #include "journal.h"
 
+#include "fail.h"
+
 #include "clock.h"
 #include "core/turncred.h"
 
@@ -23,13 +25,15 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define CHECK_OCTETS 8 /* of the SHA-256 */
 #define CHECK_TEXT (2 * CHECK_OCTETS)
 #define NUMBER "{\"q\":"
 #define SEGMENT_MAX 4000000 /* octets of a file; when it has more, the next one is begun */
-#define LINE_CAP 8192       /* octets of a line with its newline and the NUL */
+#define SAY_EVERY_US 10000000
+#define LINE_CAP 8192 /* octets of a line with its newline and the NUL */
 
 struct entry {
   struct entry *next;
@@ -63,6 +67,9 @@ struct journal {
   pthread_t thread;
   bool started;
   atomic_uint_fast64_t syncs, sync_us;
+  atomic_bool failing; /* the last attempt to write has failed */
+  int64_t said_us;     /* the thread's own: when the log last heard of that */
+  unsigned unsaid;     /* failures since then */
   pthread_mutex_t lock;
   pthread_cond_t wake;
   /* under lock */
@@ -409,6 +416,29 @@ static int write_and_sync(struct journal *journal, const char *text, size_t size
   return rc;
 }
 
+/* A part of what could not be written may be in the file; the next start must not find it. */
+static void cut_back(struct journal *journal) {
+  if (ftruncate(journal->fd, journal->size) || lseek(journal->fd, journal->size, SEEK_SET) < 0 || fsync(journal->fd)) {
+    report(journal, true, "journal: its file cannot be cut back: %s", strerror(errno));
+  }
+}
+
+/* Notes whether writing works. The log hears of a failure at once, then every 10 s, and of the end of it. */
+static void note(struct journal *journal, int rc) {
+  bool before = atomic_exchange(&journal->failing, rc != 0);
+  int64_t now = clock_us();
+  if (rc && before && now - journal->said_us < SAY_EVERY_US) {
+    journal->unsaid++;
+  } else if (rc) {
+    report(journal, true, "journal: cannot be written: %s (%u more times before)", strerror(rc), journal->unsaid);
+    journal->said_us = now;
+    journal->unsaid = 0;
+  } else if (before) {
+    report(journal, false, "journal: can be written again (%u more failures)", journal->unsaid);
+    journal->unsaid = 0;
+  }
+}
+
 /* Writes all entries of a queue with one sync. 0, or an errno value; then none of them is in the file. */
 static int store(struct journal *journal, const struct queue *queue) {
   size_t size = 0;
@@ -418,16 +448,20 @@ static int store(struct journal *journal, const struct queue *queue) {
   }
   int rc = write_and_sync(journal, text, size);
   free(text);
-  if (!rc) {
+  note(journal, rc);
+  if (rc) {
+    cut_back(journal);
+  } else {
     journal->size += (off_t)size;
-    return 0;
-  }
-  report(journal, true, "journal: cannot be written: %s", strerror(rc));
-  /* a part of the text may be in the file; the next start must not find it */
-  if (ftruncate(journal->fd, journal->size) || lseek(journal->fd, journal->size, SEEK_SET) < 0 || fsync(journal->fd)) {
-    report(journal, true, "journal: its file cannot be cut back: %s", strerror(errno));
   }
   return rc;
+}
+
+/* While writing fails: whether it works again, which nobody would find out if nobody asked for anything meanwhile. */
+static void try_again(struct journal *journal) {
+  static const char octets[LINE_CAP] = "not an entry\n";
+  note(journal, write_and_sync(journal, octets, sizeof octets));
+  cut_back(journal);
 }
 
 /* Gives the numbers of entries that could not be written to those that came later: first is the lowest of them. Called
@@ -475,7 +509,18 @@ static void finish(struct journal *journal, struct queue *batch, int rc) {
 static bool take_fresh(struct journal *journal, struct queue *batch) {
   pthread_mutex_lock(&journal->lock);
   while (!journal->fresh.first && !journal->stop) {
-    pthread_cond_wait(&journal->wake, &journal->lock);
+    if (!atomic_load(&journal->failing)) {
+      pthread_cond_wait(&journal->wake, &journal->lock);
+      continue;
+    }
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 1;
+    if (pthread_cond_timedwait(&journal->wake, &journal->lock, &until) == ETIMEDOUT && !journal->fresh.first) {
+      pthread_mutex_unlock(&journal->lock);
+      try_again(journal);
+      pthread_mutex_lock(&journal->lock);
+    }
   }
   *batch = journal->fresh;
   queue_init(&journal->fresh);
@@ -509,6 +554,25 @@ static int open_folder(struct journal *journal, char *err, size_t cap) {
     return fail(journal, "another process uses it, or it cannot be written", err, cap);
   }
   return 0;
+}
+
+int journal_check(const char *folder, const char *setting, char *err, size_t cap) {
+  char user[PROGRAM_USER_MAX];
+  int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int lock = dir < 0 ? -1 : openat(dir, "lock", O_RDWR | O_CLOEXEC);
+  bool fine = lock >= 0 || (dir >= 0 && errno == ENOENT);
+  fine = fine && faccessat(dir, ".", R_OK | W_OK | X_OK, AT_EACCESS) == 0;
+  int error = errno;
+  if (lock >= 0) {
+    close(lock);
+  }
+  if (dir >= 0) {
+    close(dir);
+  }
+  return fine ? 0
+              : fail_with(error, err, cap,
+                          "%s %s: %s: user %s, as which this program runs, must own the folder and what is in it",
+                          setting, folder, strerror(error), program_user(user));
 }
 
 int journal_open(struct journal **out, const struct journal_config *config, char *err, size_t cap) {
@@ -593,32 +657,58 @@ static size_t waiting(const struct journal *journal) {
   return journal->fresh.count + journal->writing + journal->stored.count;
 }
 
-int journal_add(struct journal *journal, const char *octets, size_t len, journal_done_fn done, void *arg) {
-  if (len > JOURNAL_ENTRY_MAX) {
-    return EMSGSIZE;
+/* The entry of an addition; NULL: its result says why not. */
+static struct entry *entry_of(struct journal_addition *addition) {
+  struct entry *entry = NULL;
+  if (addition->len > JOURNAL_ENTRY_MAX) {
+    addition->result = EMSGSIZE;
+  } else if (memchr(addition->octets, '\n', addition->len) || memchr(addition->octets, '\0', addition->len)) {
+    addition->result = EINVAL;
+  } else if (!(entry = entry_new(addition->octets, addition->len))) {
+    addition->result = ENOMEM;
+  } else {
+    addition->result = 0;
+    entry->done = addition->done;
+    entry->arg = addition->arg;
   }
-  if (memchr(octets, '\n', len) || memchr(octets, '\0', len)) {
-    return EINVAL;
+  return entry;
+}
+
+void journal_add_all(struct journal *journal, struct journal_addition list[], size_t count) {
+  struct queue made = {NULL, &made.first, 0};
+  for (size_t i = 0; i < count; i++) {
+    struct entry *entry = entry_of(&list[i]);
+    if (entry) {
+      queue_put(&made, entry);
+    }
   }
-  struct entry *entry = entry_new(octets, len);
-  if (!entry) {
-    return ENOMEM;
-  }
-  entry->done = done;
-  entry->arg = arg;
   pthread_mutex_lock(&journal->lock);
-  bool room = waiting(journal) < journal->max;
-  if (room) {
+  size_t room = journal->max - (waiting(journal) < journal->max ? waiting(journal) : journal->max);
+  for (size_t i = 0; i < count && made.first; i++) {
+    struct entry *entry = made.first;
+    if (list[i].result) {
+      continue;
+    }
+    if (!room) {
+      list[i].result = ENOSPC;
+      queue_drop_first(&made);
+      continue;
+    }
+    room--;
+    made.first = entry->next;
     entry->number = journal->next++;
     queue_put(&journal->fresh, entry);
+  }
+  if (journal->fresh.count) {
     pthread_cond_signal(&journal->wake);
   }
   pthread_mutex_unlock(&journal->lock);
-  if (room) {
-    return 0;
-  }
-  free(entry);
-  return ENOSPC;
+}
+
+int journal_add(struct journal *journal, const char *octets, size_t len, journal_done_fn done, void *arg) {
+  struct journal_addition one = {octets, len, done, arg, 0};
+  journal_add_all(journal, &one, 1);
+  return one.result;
 }
 
 size_t journal_read(struct journal *journal, size_t max, journal_entry_fn fn, void *arg) {
@@ -685,6 +775,11 @@ size_t journal_waiting(struct journal *journal) {
   size_t n = waiting(journal);
   pthread_mutex_unlock(&journal->lock);
   return n;
+}
+
+bool journal_writable(struct journal *journal) {
+  struct statvfs disk;
+  return !atomic_load(&journal->failing) && (fstatvfs(journal->dir_fd, &disk) || disk.f_bavail > 0);
 }
 
 uint64_t journal_syncs(struct journal *journal, double *seconds) {

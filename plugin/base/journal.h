@@ -38,6 +38,9 @@ struct journal_config {
 
 /* Opens the folder, and reads the entries that have not been delivered. 0, or -1 with a sentence in err. */
 int journal_open(struct journal **out, const struct journal_config *config, char *err, size_t err_cap);
+/* Whether a start of this program could use the folder; another process may be using it. 0, or an errno value with a
+ * sentence in err. */
+int journal_check(const char *folder, const char *setting, char *err, size_t cap);
 /* To be called after the function of the last entry. NULL is allowed. */
 void journal_close(struct journal *journal);
 const char *journal_stream(const struct journal *journal);
@@ -48,6 +51,17 @@ typedef void (*journal_done_fn)(int err, void *arg);
 /* Adds an entry of len octets, none of which is NUL or a newline. done is called later if the result is 0. Errors:
  * ENOSPC (as many entries wait as may), EMSGSIZE (more than JOURNAL_ENTRY_MAX octets), EINVAL, ENOMEM. */
 int journal_add(struct journal *journal, const char *octets, size_t len, journal_done_fn done, void *arg);
+
+/* An entry among several. */
+struct journal_addition {
+  const char *octets;
+  size_t len;
+  journal_done_fn done;
+  void *arg;
+  int result; /* as of journal_add */
+};
+/* Adds entries that are written and synced together. The list is the caller's. */
+void journal_add_all(struct journal *journal, struct journal_addition list[], size_t count);
 
 /* Called with an entry. The octets are valid until it returns; it must not call the journal. */
 typedef void (*journal_entry_fn)(uint64_t number, const char *octets, size_t len, void *arg);
@@ -60,6 +74,9 @@ size_t journal_delivered(struct journal *journal, uint64_t number);
 void journal_skip(struct journal *journal, uint64_t number);
 /* How many entries wait to be written or delivered. */
 size_t journal_waiting(struct journal *journal);
+/* Can entries be written? False after a failure, until a try of the journal's thread (once a second) has worked, and
+ * while the disk has no free block. */
+bool journal_writable(struct journal *journal);
 /* How often files were written and synced; *seconds: how long the syncing took altogether. */
 uint64_t journal_syncs(struct journal *journal, double *seconds);
 /* fn is called on the journal's thread after entries have been written. */

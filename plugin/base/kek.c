@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "config.h"
 
-#include "fail.h"
 #include "kek.h"
+
+#include "fail.h"
+#include "secret_memory.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -20,8 +22,8 @@ struct kek {
 };
 
 struct kek_ring {
-  size_t count;
-  struct kek *keks; /* sorted by id */
+  size_t count, room;
+  struct kek *keks; /* sorted by id; secret memory */
 };
 
 int kek_id_valid(const char *id) {
@@ -57,7 +59,7 @@ static int read_file(struct kek *kek, int dir, const char *name, const char *pat
   }
   int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) {
-    return fail_with(errno, err, cap, "key encryption key %s: %s", path, strerror(errno));
+    return fail_to_read(errno, err, cap, "key encryption key", path);
   }
   struct stat st;
   int rc =
@@ -77,29 +79,40 @@ static int read_file(struct kek *kek, int dir, const char *name, const char *pat
   return rc;
 }
 
-static int by_id(const void *a, const void *b) {
-  return strcmp(((const struct kek *)a)->id, ((const struct kek *)b)->id);
+/* Sorts by id. qsort() would leave copies behind. */
+static void sort(struct kek_ring *ring) {
+  struct kek moved;
+  for (size_t i = 1; i < ring->count; i++) {
+    moved = ring->keks[i];
+    size_t at = i;
+    for (; at > 0 && strcmp(ring->keks[at - 1].id, moved.id) > 0; at--) {
+      ring->keks[at] = ring->keks[at - 1];
+    }
+    ring->keks[at] = moved;
+  }
+  turncred_cleanse(&moved, sizeof moved);
 }
 
 /* realloc would leave key octets behind */
 static struct kek *grow(struct kek_ring *ring) {
-  struct kek *more = calloc(ring->count + 1, sizeof *more);
+  struct kek *more = secret_new(SECRET_LOCKED, (ring->count + 1) * sizeof *more);
   if (!more) {
     return NULL;
   }
   if (ring->count > 0) {
     memcpy(more, ring->keks, ring->count * sizeof *more);
-    turncred_cleanse(ring->keks, ring->count * sizeof *more);
   }
-  free(ring->keks);
+  secret_free(SECRET_LOCKED, ring->keks, ring->room * sizeof *more);
+  ring->room = ring->count + 1;
   ring->keks = more;
   return &more[ring->count];
 }
 
 static int load_folder(struct kek_ring *ring, const char *path, char *err, size_t cap) {
   DIR *dir = opendir(path);
-  if (!dir) {
-    return fail_with(errno, err, cap, "key encryption keys %s: %s", path, strerror(errno));
+  int at = dir ? dirfd(dir) : -1;
+  if (at < 0) {
+    return fail_to_read(errno, err, cap, "key encryption keys", path);
   }
   int rc = 0;
   for (struct dirent *entry; rc == 0 && (entry = readdir(dir));) {
@@ -111,7 +124,7 @@ static int load_folder(struct kek_ring *ring, const char *path, char *err, size_
     struct kek *kek = grow(ring);
     if (!kek) {
       rc = fail_with(ENOMEM, err, cap, "out of memory");
-    } else if ((rc = read_file(kek, dirfd(dir), entry->d_name, full, err, cap)) == 0) {
+    } else if ((rc = read_file(kek, at, entry->d_name, full, err, cap)) == 0) {
       ring->count++;
     }
   }
@@ -120,7 +133,7 @@ static int load_folder(struct kek_ring *ring, const char *path, char *err, size_
     rc = fail_with(ENOENT, err, cap, "key encryption keys %s: the folder holds none", path);
   }
   if (rc == 0 && ring->count > 1) {
-    qsort(ring->keks, ring->count, sizeof *ring->keks, by_id);
+    sort(ring);
   }
   return rc;
 }
@@ -135,7 +148,7 @@ static int load_file(struct kek_ring *ring, char *full, const char *path, char *
     *slash = 0;
     dir = open(slash == full ? "/" : full, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0) {
-      return fail_with(errno, err, err_cap, "key encryption key: folder %s: %s", full, strerror(errno));
+      return fail_to_read(errno, err, err_cap, "key encryption key: folder", full);
     }
   }
   struct kek *kek = grow(ring);
@@ -171,7 +184,7 @@ int kek_ring_load(struct kek_ring **out, const char *path, char *err, size_t err
   }
   struct stat st;
   if (stat(full, &st)) {
-    return fail_with(errno, err, err_cap, "key encryption key %s: %s", full, strerror(errno));
+    return fail_to_read(errno, err, err_cap, "key encryption key", full);
   }
   struct kek_ring *ring = calloc(1, sizeof *ring);
   if (!ring) {
@@ -190,10 +203,7 @@ void kek_ring_free(struct kek_ring *ring) {
   if (!ring) {
     return;
   }
-  if (ring->keks) {
-    turncred_cleanse(ring->keks, ring->count * sizeof *ring->keks);
-  }
-  free(ring->keks);
+  secret_free(SECRET_LOCKED, ring->keks, ring->room * sizeof *ring->keks);
   free(ring);
 }
 

@@ -43,21 +43,24 @@ static bool gcm_seal(const struct tc_aead *a, const uint8_t *plain, size_t plain
          EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TC_GCM_TAG, out + plain_len) == 1;
 }
 
-static bool gcm_open(const struct tc_aead *a, const uint8_t *in, size_t in_len, uint8_t *out, size_t *out_len) {
+static enum turncred_err gcm_open(const struct tc_aead *a, const uint8_t *in, size_t in_len, uint8_t *out,
+                                  size_t *out_len) {
   EVP_CIPHER_CTX *ctx = tc_ws_cipher(a->ws, a->key, false);
   size_t len = in_len - TC_GCM_TAG;
   OSSL_PARAM tag[] = {OSSL_PARAM_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, NULL, TC_GCM_TAG), OSSL_PARAM_END};
   int n = 0;
 
-  if (ctx == NULL || in_len < TC_GCM_TAG) {
-    return false;
+  if (in_len < TC_GCM_TAG) {
+    return TURNCRED_BAD_TOKEN;
   }
   tag[0].data = (void *)(in + len);
   *out_len = len;
-  return EVP_DecryptInit_ex2(ctx, NULL, NULL, a->nonce, tag) == 1 &&
-         EVP_DecryptUpdate(ctx, NULL, &n, a->aad, (int)a->aad_len) == 1 &&
-         EVP_DecryptUpdate(ctx, out, &n, in, (int)len) == 1 && n == (int)len &&
-         EVP_DecryptFinal_ex(ctx, out + len, &n) == 1 && n == 0;
+  if (ctx == NULL || EVP_DecryptInit_ex2(ctx, NULL, NULL, a->nonce, tag) != 1 ||
+      EVP_DecryptUpdate(ctx, NULL, &n, a->aad, (int)a->aad_len) != 1 ||
+      EVP_DecryptUpdate(ctx, out, &n, in, (int)len) != 1 || n != (int)len) {
+    return TURNCRED_CRYPTO;
+  }
+  return EVP_DecryptFinal_ex(ctx, out + len, &n) == 1 && n == 0 ? TURNCRED_OK : TURNCRED_BAD_TOKEN;
 }
 
 static bool cbc_tag(const struct tc_aead *a, const uint8_t *sealed, size_t len, uint8_t mac[TC_DIGEST_MAX]) {
@@ -110,31 +113,40 @@ static bool unpad(const uint8_t *plain, size_t len, size_t *out_len) {
   return true;
 }
 
-static bool cbc_open(const struct tc_aead *a, const uint8_t *in, size_t in_len, uint8_t *out, size_t *out_len) {
+static enum turncred_err cbc_open(const struct tc_aead *a, const uint8_t *in, size_t in_len, uint8_t *out,
+                                  size_t *out_len) {
   EVP_CIPHER_CTX *ctx;
   uint8_t mac[TC_DIGEST_MAX];
   size_t len = in_len - TC_CBC_TAG;
+  enum turncred_err err = TURNCRED_OK;
   int n = 0;
-  bool ok;
 
   if (in_len < TC_CBC_TAG + 16 || len % 16 != 0) {
-    return false;
+    return TURNCRED_BAD_TOKEN;
   }
   /* nothing is decrypted before the tag is known to be right: there is no padding oracle */
-  ok = cbc_tag(a, in, len, mac) && CRYPTO_memcmp(mac, in + len, TC_CBC_TAG) == 0;
+  if (!cbc_tag(a, in, len, mac)) {
+    err = TURNCRED_CRYPTO;
+  } else if (CRYPTO_memcmp(mac, in + len, TC_CBC_TAG) != 0) {
+    err = TURNCRED_BAD_TOKEN;
+  }
   explicit_bzero(mac, sizeof(mac));
-  if (!ok) {
-    return false;
+  if (err != TURNCRED_OK) {
+    return err;
   }
   ctx = tc_ws_cipher(a->ws, a->key, false);
-  return ctx != NULL && EVP_DecryptInit_ex2(ctx, NULL, NULL, iv_of(a), NULL) == 1 &&
-         EVP_DecryptUpdate(ctx, out, &n, in, (int)len) == 1 && n == (int)len && unpad(out, len, out_len);
+  if (ctx == NULL || EVP_DecryptInit_ex2(ctx, NULL, NULL, iv_of(a), NULL) != 1 ||
+      EVP_DecryptUpdate(ctx, out, &n, in, (int)len) != 1 || n != (int)len) {
+    return TURNCRED_CRYPTO;
+  }
+  return unpad(out, len, out_len) ? TURNCRED_OK : TURNCRED_BAD_TOKEN;
 }
 
 bool tc_aead_seal(const struct tc_aead *a, const uint8_t *plain, size_t plain_len, uint8_t *out) {
   return is_gcm(a->key->alg) ? gcm_seal(a, plain, plain_len, out) : cbc_seal(a, plain, plain_len, out);
 }
 
-bool tc_aead_open(const struct tc_aead *a, const uint8_t *in, size_t in_len, uint8_t *out, size_t *out_len) {
+enum turncred_err tc_aead_open(const struct tc_aead *a, const uint8_t *in, size_t in_len, uint8_t *out,
+                               size_t *out_len) {
   return is_gcm(a->key->alg) ? gcm_open(a, in, in_len, out, out_len) : cbc_open(a, in, in_len, out, out_len);
 }

@@ -8,7 +8,6 @@
 
 #include "turncred.h"
 
-#include <openssl/core_dispatch.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdbool.h>
@@ -44,6 +43,8 @@ struct tc_part {
   size_t len;
 };
 
+#define TC_EXPIRY_MAX INT64_C(999999999999999) /* 15 digits */
+
 /* --- digest.c ---------------------------------------------------------------------------- */
 
 enum tc_digest_id { TC_MD5, TC_SHA1, TC_SHA256, TC_SHA384, TC_SHA512, TC_DIGESTS };
@@ -52,12 +53,8 @@ enum tc_digest_id { TC_MD5, TC_SHA1, TC_SHA256, TC_SHA384, TC_SHA512, TC_DIGESTS
 #define TC_BLOCK_MAX 128
 
 struct tc_digest {
-  EVP_MD *md; /* keeps the provider loaded */
-  void *ctx;
-  OSSL_FUNC_digest_init_fn *init;
-  OSSL_FUNC_digest_update_fn *update;
-  OSSL_FUNC_digest_final_fn *final;
-  OSSL_FUNC_digest_freectx_fn *freectx;
+  EVP_MD *md;
+  EVP_MD_CTX *ctx; /* initialized for md */
   size_t size;
   size_t block;
 };
@@ -72,7 +69,7 @@ void tc_digest_close(struct tc_digest *d);
  * digest's size, which *out_len becomes unless out_len is NULL. False: OpenSSL failed. */
 bool tc_hash(struct turncred_ws *ws, enum tc_digest_id id, const struct tc_part *parts, size_t n, uint8_t *out,
              size_t *out_len);
-/* key_len is at most TURNCRED_KEY_MAX, so that a key never exceeds the digest's block. */
+/* The same; false also if key is longer than the digest's block, which turncred_key_init allows no key to be. */
 bool tc_hmac(struct turncred_ws *ws, enum tc_digest_id id, const uint8_t *key, size_t key_len,
              const struct tc_part *parts, size_t n, uint8_t *out, size_t *out_len);
 
@@ -122,8 +119,10 @@ size_t tc_aead_sealed_len(enum turncred_alg alg, size_t plain_len);
 bool tc_aead_nonce_ok(const struct turncred_key *key, size_t nonce_len);
 /* out has room for tc_aead_sealed_len octets. */
 bool tc_aead_seal(const struct tc_aead *a, const uint8_t *plain, size_t plain_len, uint8_t *out);
-/* out has room for in_len octets. False: the input is not authentic, or OpenSSL failed. */
-bool tc_aead_open(const struct tc_aead *a, const uint8_t *in, size_t in_len, uint8_t *out, size_t *out_len);
+/* out has room for in_len octets. TURNCRED_BAD_TOKEN: the input is not authentic. TURNCRED_CRYPTO: OpenSSL failed,
+ * which says nothing of the input. */
+enum turncred_err tc_aead_open(const struct tc_aead *a, const uint8_t *in, size_t in_len, uint8_t *out,
+                               size_t *out_len);
 
 /* --- base64.c ---------------------------------------------------------------------------- */
 

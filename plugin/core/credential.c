@@ -5,8 +5,8 @@
  *
  * nonce (12) | AES-256-GCM of the 48 octets | tag (16). The subkey is
  * HKDF-SHA256(kek, "turncred-credential-v1" | kek_id | realm), the AAD is
- * realm | username | u64 expiry | client address. Every field has its length in two octets before
- * it.
+ * realm | username | u64 expiry | client address, and | user id where the row has one. Every field has
+ * its length in two octets before it.
  */
 #include "core.h"
 
@@ -55,7 +55,8 @@ static enum turncred_err begin(struct context *c, struct turncred_ws *ws, const 
   tc_put64(c->expiry, (uint64_t)row->expiry);
   if (!tc_fields_string(&info, row->kek_id) || !tc_fields_string(&info, row->realm) ||
       !tc_fields_string(&c->aad, row->realm) || !tc_fields_string(&c->aad, row->username) ||
-      !tc_fields_add(&c->aad, c->expiry, sizeof(c->expiry)) || !tc_fields_string(&c->aad, row->client_address)) {
+      !tc_fields_add(&c->aad, c->expiry, sizeof(c->expiry)) || !tc_fields_string(&c->aad, row->client_address) ||
+      (row->user_id != NULL && !tc_fields_string(&c->aad, row->user_id))) {
     return TURNCRED_BAD_ARGUMENT;
   }
   return subkey_of(ws, kek, &info, c->subkey) ? TURNCRED_OK : TURNCRED_CRYPTO;

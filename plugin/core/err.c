@@ -15,9 +15,11 @@ static const struct {
                                                  "issuer and of this machine."},
     [TURNCRED_BAD_TOKEN] = {"bad_token", "The token does not decrypt or is malformed; check that issuer and "
                                          "server have the same key, algorithm, derivation and server name."},
-    [TURNCRED_BAD_USERNAME] = {"bad_username", "The username is not made of a user id of 1 to 492 octets, a colon "
-                                               "and a time of 1 to 15 digits in the order that the key says, or "
-                                               "holds octets that TURN servers refuse (blanks, quotes, backslash)."},
+    [TURNCRED_BAD_USERNAME] = {"bad_username",
+                               "The username is not made of a user id of 1 to 492 octets, a colon "
+                               "and a time of 1 to 15 digits in the form that the key says (rest: its "
+                               "order and separator), or holds octets that TURN servers refuse (blanks, "
+                               "quotes, backslash, both union and select)."},
     [TURNCRED_LIFETIME_REFUSED] = {"lifetime_refused", "The token's lifetime is 0 or above the realm's max_ttl; issue "
                                                        "shorter tokens or raise max_ttl."},
     [TURNCRED_TOO_FAR_AHEAD] = {"too_far_ahead", "The expiry lies further ahead than the realm's max_ttl; issue "

@@ -5,19 +5,24 @@
  */
 #include "core.h"
 
+static bool begin(struct tc_digest *d) { return EVP_DigestInit_ex2(d->ctx, NULL, NULL) == 1; }
+
+static bool add(struct tc_digest *d, const void *data, size_t len) { return EVP_DigestUpdate(d->ctx, data, len) == 1; }
+
+static bool end(struct tc_digest *d, uint8_t *out) {
+  unsigned got = 0;
+
+  return EVP_DigestFinal_ex(d->ctx, out, &got) == 1 && got == d->size;
+}
+
 static bool run(struct tc_digest *d, const struct tc_part *parts, size_t n, uint8_t *out) {
   size_t i;
-  size_t got = 0;
+  bool ok = begin(d);
 
-  if (!d->init(d->ctx, NULL)) {
-    return false;
+  for (i = 0; ok && i < n; i++) {
+    ok = parts[i].len == 0 || add(d, parts[i].data, parts[i].len);
   }
-  for (i = 0; i < n; i++) {
-    if (parts[i].len > 0 && !d->update(d->ctx, parts[i].data, parts[i].len)) {
-      return false;
-    }
-  }
-  return d->final(d->ctx, out, &got, d->size) && got == d->size;
+  return ok && end(d, out);
 }
 
 bool tc_hash(struct turncred_ws *ws, enum tc_digest_id id, const struct tc_part *parts, size_t n, uint8_t *out,
@@ -56,23 +61,21 @@ static bool hmac(struct tc_digest *d, const uint8_t *key, size_t key_len, const 
   uint8_t pad[TC_BLOCK_MAX];
   uint8_t inner[TC_DIGEST_MAX];
   size_t i;
-  size_t got = 0;
   bool ok;
 
   memset(pad, 0x36, d->block);
   for (i = 0; i < key_len; i++) {
     pad[i] ^= key[i];
   }
-  ok = d->init(d->ctx, NULL) && d->update(d->ctx, pad, d->block);
+  ok = begin(d) && add(d, pad, d->block);
   for (i = 0; ok && i < n; i++) {
-    ok = parts[i].len == 0 || d->update(d->ctx, parts[i].data, parts[i].len);
+    ok = parts[i].len == 0 || add(d, parts[i].data, parts[i].len);
   }
-  ok = ok && d->final(d->ctx, inner, &got, d->size) && got == d->size;
+  ok = ok && end(d, inner);
   for (i = 0; i < d->block; i++) {
     pad[i] ^= 0x36 ^ 0x5c;
   }
-  ok = ok && d->init(d->ctx, NULL) && d->update(d->ctx, pad, d->block) && d->update(d->ctx, inner, d->size) &&
-       d->final(d->ctx, out, &got, d->size) && got == d->size;
+  ok = ok && begin(d) && add(d, pad, d->block) && add(d, inner, d->size) && end(d, out);
   explicit_bzero(pad, d->block);
   explicit_bzero(inner, sizeof(inner));
   return ok;
@@ -84,15 +87,12 @@ bool tc_hmac(struct turncred_ws *ws, enum tc_digest_id id, const uint8_t *key, s
   struct tc_digest *d = &tmp;
   bool ok;
 
-  if (key_len > TURNCRED_KEY_MAX) {
-    return false;
-  }
   if (ws != NULL) {
     d = tc_ws_digest(ws, id);
   } else if (!tc_digest_open(d, id)) {
     return false;
   }
-  ok = hmac(d, key, key_len, parts, n, out);
+  ok = key_len <= d->block && hmac(d, key, key_len, parts, n, out);
   if (ok && out_len != NULL) {
     *out_len = d->size;
   }

@@ -85,6 +85,22 @@ static bool init_token_key(struct turncred_key *key, const uint8_t *k, size_t k_
   return choose_slot(key);
 }
 
+static enum turncred_err init_rest_key(struct turncred_key *key, enum turncred_alg alg, const uint8_t *secret,
+                                       size_t len) {
+  uint8_t k[TURNCRED_KEY_MAX];
+  size_t k_len = 0;
+  enum turncred_err err = turncred_rest_secret(alg, secret, len, k, &k_len);
+
+  if (err == TURNCRED_OK) {
+    key->use = TURNCRED_USE_REST;
+    key->alg = alg;
+    memcpy(key->auth, k, k_len);
+    key->auth_len = (uint16_t)k_len;
+  }
+  explicit_bzero(k, sizeof(k));
+  return err;
+}
+
 enum turncred_err turncred_key_init(struct turncred_key *key, enum turncred_use use, enum turncred_alg alg,
                                     enum turncred_derivation derivation, const uint8_t *k, size_t k_len) {
   size_t need;
@@ -99,8 +115,11 @@ enum turncred_err turncred_key_init(struct turncred_key *key, enum turncred_use 
   if (!exists(use, alg, derivation)) {
     return TURNCRED_BAD_ALGORITHM;
   }
+  if (use == TURNCRED_USE_REST) {
+    return init_rest_key(key, alg, k, k_len);
+  }
   need = turncred_key_length(use, alg, derivation);
-  if (k_len == 0 || k_len > TURNCRED_KEY_MAX || (need != 0 && k_len != need)) {
+  if (k_len == 0 || k_len > TURNCRED_KEY_MAX || k_len != need) {
     return TURNCRED_BAD_KEY;
   }
   key->use = use;

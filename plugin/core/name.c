@@ -15,8 +15,9 @@ static const char *const algs[] = {
     [TURNCRED_HMAC_SHA512] = "sha512"};
 static const char *const derivations[] = {
     [TURNCRED_DERIVATION_NONE] = "none", [TURNCRED_DERIVATION_HKDF_SHA256] = "hkdf-sha256"};
-static const char *const formats[] = {
-    [TURNCRED_USER_ID_TIMESTAMP] = "user-id:timestamp", [TURNCRED_TIMESTAMP_USER_ID] = "timestamp:user-id"};
+static const char *const formats[] = {[TURNCRED_USER_ID_TIMESTAMP] = "user-id:timestamp",
+                                      [TURNCRED_TIMESTAMP_USER_ID] = "timestamp:user-id",
+                                      [TURNCRED_EITHER_ORDER] = "either"};
 
 static const char *name_of(const char *const *names, size_t n, size_t i) {
   return i < n && names[i] != NULL ? names[i] : "unknown";

@@ -21,6 +21,28 @@ static enum tc_digest_id digest_of(enum turncred_alg alg) {
   }
 }
 
+enum turncred_err turncred_rest_secret(enum turncred_alg alg, const uint8_t *secret, size_t len,
+                                       uint8_t k[TURNCRED_KEY_MAX], size_t *k_len) {
+  const struct tc_part part = {secret, len};
+  enum tc_digest_id id = digest_of(alg);
+
+  if (secret == NULL || k == NULL || k_len == NULL) {
+    return TURNCRED_BAD_ARGUMENT;
+  }
+  if (id == TC_DIGESTS) {
+    return TURNCRED_BAD_ALGORITHM;
+  }
+  if (len < 1 || len > TURNCRED_SECRET_MAX) {
+    return TURNCRED_BAD_KEY;
+  }
+  if (len > (id == TC_SHA1 || id == TC_SHA256 ? 64 : 128)) {
+    return tc_hash(NULL, id, &part, 1, k, k_len) ? TURNCRED_OK : TURNCRED_CRYPTO;
+  }
+  memcpy(k, secret, len);
+  *k_len = len;
+  return TURNCRED_OK;
+}
+
 enum turncred_err turncred_rest_password(struct turncred_ws *ws, const struct turncred_key *key, const char *username,
                                          size_t username_len, char password[TURNCRED_PASSWORD_MAX]) {
   const struct tc_part part = {username, username_len};

@@ -139,7 +139,8 @@ static enum turncred_err decode(struct turncred_ws *ws, const struct turncred_ke
       sealed_len != tc_aead_sealed_len(key->alg, PLAIN_MAX)) {
     return TURNCRED_BAD_TOKEN;
   }
-  if (!tc_aead_open(&a, a.nonce + a.nonce_len, sealed_len, plain, &plain_len) || !get_plain(plain, plain_len, token)) {
+  err = tc_aead_open(&a, a.nonce + a.nonce_len, sealed_len, plain, &plain_len);
+  if (err == TURNCRED_OK && !get_plain(plain, plain_len, token)) {
     err = TURNCRED_BAD_TOKEN;
   }
   explicit_bzero(plain, sizeof(plain));

@@ -30,7 +30,8 @@
 extern "C" {
 #endif
 
-#define TURNCRED_KEY_MAX 64           /* octets of a key K */
+#define TURNCRED_KEY_MAX 128          /* octets of a key K: a block of SHA-512; most keys have 16 to 64 */
+#define TURNCRED_SECRET_MAX 1024      /* octets of a REST secret, which becomes a K: turncred_rest_secret */
 #define TURNCRED_MAC_KEY_MAX 32       /* octets of a session key inside a token (20 or 32) */
 #define TURNCRED_TOKEN_MAX 160        /* octets of the longest token */
 #define TURNCRED_TOKEN_BASE64_MAX 217 /* with the NUL */
@@ -90,11 +91,12 @@ enum turncred_derivation { TURNCRED_DERIVATION_NONE = 0, TURNCRED_DERIVATION_HKD
 
 enum turncred_username_format {
   TURNCRED_USER_ID_TIMESTAMP = 0, /* user-id:timestamp */
-  TURNCRED_TIMESTAMP_USER_ID      /* timestamp:user-id */
+  TURNCRED_TIMESTAMP_USER_ID,     /* timestamp:user-id */
+  TURNCRED_EITHER_ORDER           /* rest: one secret signs both orders, see turncred_rest_parse */
 };
 
 /* Names as in the database and on the command line: "token", "A256GCM", "hkdf-sha256",
- * "user-id:timestamp", "sha1". *_parse returns TURNCRED_BAD_ALGORITHM for any other text; *_name
+ * "user-id:timestamp", "either", "sha1". *_parse returns TURNCRED_BAD_ALGORITHM for any other text; *_name
  * never returns NULL. */
 const char *turncred_use_name(enum turncred_use use);
 enum turncred_err turncred_use_parse(const char *name, enum turncred_use *use);
@@ -113,8 +115,8 @@ struct turncred_key {
   enum turncred_use use;
   enum turncred_alg alg;
   enum turncred_derivation derivation;
-  uint8_t enc[32];  /* AS-RS key */
-  uint8_t auth[64]; /* AUTH key of CBC-HS512; K itself of derived, rest and tag */
+  uint8_t enc[32];   /* AS-RS key */
+  uint8_t auth[128]; /* AUTH key of CBC-HS512; K itself of derived, rest and tag */
   uint16_t enc_len;
   uint16_t auth_len;
   uint8_t allow_zero_iv; /* RFC 7635's literal CBC form is accepted (nonce_length 0) */
@@ -122,10 +124,11 @@ struct turncred_key {
 };
 
 /* The octets that K must have. 0: the combination does not exist, or (rest) K may have any length
- * from 1 to 64. */
+ * from 1 to TURNCRED_SECRET_MAX. */
 size_t turncred_key_length(enum turncred_use use, enum turncred_alg alg, enum turncred_derivation derivation);
-/* Makes a key from the k_len shared octets K, which are neither padded nor truncated.
- * TURNCRED_BAD_KEY: K has the wrong length. TURNCRED_BAD_ALGORITHM: the combination does not exist. */
+/* Makes a key from the k_len shared octets K, which are neither padded nor truncated. A long REST secret
+ * is hashed first, as turncred_rest_secret does. TURNCRED_BAD_KEY: K has the wrong length. TURNCRED_BAD_ALGORITHM: the
+ * combination does not exist. */
 enum turncred_err turncred_key_init(struct turncred_key *key, enum turncred_use use, enum turncred_alg alg,
                                     enum turncred_derivation derivation, const uint8_t *k, size_t k_len);
 void turncred_key_clear(struct turncred_key *key);
@@ -219,6 +222,34 @@ enum turncred_err turncred_derived_key(struct turncred_ws *ws, const struct turn
 
 /* --- rest: the TURN REST API draft ------------------------------------------------------ */
 
+/* How the usernames under a REST key are written. */
+struct turncred_rest_form {
+  enum turncred_username_format order;
+  char separator; /* between time and user id: ':', or what rest-api-separator of coturn says */
+};
+/* 1: c can stand between a time and a user id: a visible ASCII character, no letter, digit, sign, quote or
+ * backslash. */
+int turncred_rest_separator_ok(char c);
+/* Reads a REST username as coturn does, so that whoever is let in there is let in here:
+ *   timestamp:user-id  at the first separator; before it are digits alone
+ *   user-id:timestamp  at the last separator; behind it is the time
+ *   either             exactly one of the two is there (a time is a number of 1000000000 or more) and the other side
+ *                      is not all digits: else a user id would become an expiry
+ * A time alone is taken in every order, as are leading zeros and what atol() leaves unread behind a number
+ * that no separator follows. Where there is no user id, or an empty one, the whole username is the user id. The
+ * time is a number of 1 to 999999999999999. TURNCRED_BAD_USERNAME: the username has another form.
+ * TURNCRED_BAD_ARGUMENT: the form is none. */
+enum turncred_err turncred_rest_parse(const char *username, size_t len, const struct turncred_rest_form *form,
+                                      struct turncred_username *out);
+/* Makes such a username in out; cap includes the NUL. user_id "": the time alone. For either order the time comes
+ * first. TURNCRED_BAD_USERNAME: turncred_rest_parse would read another user id or time. */
+enum turncred_err turncred_rest_format(const char *user_id, int64_t expiry, const struct turncred_rest_form *form,
+                                       char *out, size_t cap);
+/* The K that stands for a secret of 1 to TURNCRED_SECRET_MAX octets: the secret itself or, where it is longer than the
+ * hash's block (64 octets of SHA-1 and SHA-256, else 128), its hash, as HMAC does (RFC 2104 section 2).
+ * TURNCRED_BAD_KEY: the secret is empty or longer. */
+enum turncred_err turncred_rest_secret(enum turncred_alg alg, const uint8_t *secret, size_t len,
+                                       uint8_t k[TURNCRED_KEY_MAX], size_t *k_len);
 /* The password base64(HMAC(K, USERNAME)) with the hash that key->alg names, and its long-term key. */
 enum turncred_err turncred_rest_password(struct turncred_ws *ws, const struct turncred_key *key, const char *username,
                                          size_t username_len, char password[TURNCRED_PASSWORD_MAX]);
@@ -265,8 +296,8 @@ enum turncred_err turncred_key_unseal(struct turncred_ws *ws, const uint8_t kek[
 
 /* Pushed credentials are sealed because their long-term keys are as good as passwords. AES-256-GCM under
  * HKDF-SHA256(kek, empty salt, info = "turncred-credential-v1" | kek_id | realm, 32 octets), AAD = realm | username |
- * u64 expiry | client address ("" if none), each field with its length in two octets in front. Plaintext: MD5 key (16)
- * | SHA-256 key (32). Sealed: nonce (12) | ciphertext (48) | tag (16). */
+ * u64 expiry | client address ("" if none) and, where it is given, | user id, each field with its length in two octets
+ * in front. Plaintext: MD5 key (16) | SHA-256 key (32). Sealed: nonce (12) | ciphertext (48) | tag (16). */
 #define TURNCRED_CREDENTIAL_PLAIN 48
 #define TURNCRED_CREDENTIAL_SEALED 76
 struct turncred_credential_row {
@@ -275,6 +306,7 @@ struct turncred_credential_row {
   const char *username;
   int64_t expiry; /* 0: none */
   const char *client_address;
+  const char *user_id; /* whose it is; NULL: the username is the user id */
 };
 enum turncred_err turncred_credential_seal(const uint8_t kek[TURNCRED_KEK], const struct turncred_credential_row *row,
                                            const uint8_t nonce[12], const uint8_t plain[TURNCRED_CREDENTIAL_PLAIN],

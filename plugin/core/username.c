@@ -6,7 +6,7 @@
 #include "core.h"
 
 #define EXPIRY_DIGITS 15
-#define EXPIRY_MAX INT64_C(999999999999999)
+#define EXPIRY_MAX TC_EXPIRY_MAX
 
 /* The lower case of an ASCII letter, in every locale. */
 static char lower(char c) { return (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c); }
@@ -82,7 +82,7 @@ enum turncred_err turncred_username_parse(const char *username, size_t len, enum
   size_t time_len;
   int64_t expiry;
 
-  if (username == NULL || out == NULL) {
+  if (username == NULL || out == NULL || format > TURNCRED_TIMESTAMP_USER_ID) {
     return TURNCRED_BAD_ARGUMENT;
   }
   if (len > TURNCRED_USERNAME_MAX) {
@@ -128,7 +128,7 @@ enum turncred_err turncred_username_format(const char *user_id, int64_t expiry, 
   size_t digits_len;
   size_t id_len;
 
-  if (user_id == NULL || out == NULL || expiry < 1 || expiry > EXPIRY_MAX) {
+  if (user_id == NULL || out == NULL || expiry < 1 || expiry > EXPIRY_MAX || format > TURNCRED_TIMESTAMP_USER_ID) {
     return TURNCRED_BAD_ARGUMENT;
   }
   id_len = strnlen(user_id, TURNCRED_USER_ID_MAX + 1);

@@ -8,6 +8,7 @@
 #include "pg.h"
 
 #include "base/clock.h"
+#include "remedy.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -26,56 +27,10 @@ void pg_no_limits(struct pg *pg) { pg->connect_ms = pg->silence_ms = 0; }
 
 /* --- errors ------------------------------------------------------------------------------- */
 
-static void set_line(struct pg *pg, const char *message) {
-  size_t n = strcspn(message, "\n");
-  snprintf(pg->line, sizeof pg->line, "%.*s", (int)n, message);
-}
-
-/* The whole message of libpq, put on one line. */
-static void set_text(struct pg *pg, const char *message) {
-  size_t at = 0;
-  for (; *message && at + 1 < sizeof pg->text; message++) {
-    if (*message == '\n' && !message[1]) {
-      break;
-    }
-    char c = *message;
-    if (c == '\n' || c == '\t') {
-      c = ' ';
-    }
-    pg->text[at++] = c;
-  }
-  pg->text[at] = '\0';
-}
-
-/* "This probably means ...", "Is the server running ...?" begin with a tab. */
-static bool is_addition(const char *line) {
-  return *line == '\t' || strncmp(line, "DETAIL:", 7) == 0 || strncmp(line, "HINT:", 5) == 0;
-}
-
-/* In libpq's message, each host that was tried has a line with its reason. The last one counts for a log. */
-static void set_connection_error(struct pg *pg) {
-  const char *message = PQerrorMessage(pg->conn), *line = message;
-  for (const char *p = message; (p = strchr(p, '\n')) && p[1]; p++) {
-    if (!is_addition(p + 1)) {
-      line = p + 1;
-    }
-  }
-  while (*line == '\t' || *line == ' ') {
-    line++;
-  }
-  set_line(pg, *line ? line : "the connection is lost");
-  set_text(pg, *message ? message : "the connection is lost");
-}
-
 /* message NULL: libpq's own. Returns code. */
 static int no_connection(struct pg *pg, int code, const char *message) {
-  pg->error = PG_LOST;
-  if (message) {
-    set_line(pg, message);
-    set_text(pg, message);
-  } else {
-    set_connection_error(pg);
-  }
+  pg->error = code == ECANCELED ? PG_INTERRUPTED : PG_LOST;
+  pg_tell_connection(pg, message ? message : PQerrorMessage(pg->conn));
   return code;
 }
 
@@ -115,17 +70,13 @@ static int failed(struct pg *pg, const PGresult *result) {
   const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
   const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
   const char *constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
-  char buf[1024];
   if (!primary) {
     primary = PQresultErrorMessage(result);
   }
   snprintf(pg->sqlstate, sizeof pg->sqlstate, "%s", state ? state : "");
   snprintf(pg->constraint, sizeof pg->constraint, "%s", constraint ? constraint : "");
   pg->error = state ? class_of(state) : PG_LOST;
-  snprintf(buf, sizeof buf, "%s%s%s", primary, hint ? ". " : "", hint ? hint : "");
-  set_text(pg, buf);
-  snprintf(buf, sizeof buf, "%.*s (%s)", 200, primary, state ? state : "no SQLSTATE");
-  set_line(pg, buf);
+  pg_tell_statement(pg, primary, hint);
   return EIO;
 }
 
@@ -221,21 +172,33 @@ struct hosts {
   char *host, *hostaddr, *port; /* NULL: as conninfo has it */
 };
 
+static void free_hosts(struct hosts *hosts) {
+  free(hosts->host);
+  free(hosts->hostaddr);
+  free(hosts->port);
+  *hosts = (struct hosts){0};
+}
+
+/* Without memory for all lists, none is turned: hosts and ports belong together. */
 static void rotate(const struct pg *pg, const char *conninfo, struct hosts *hosts) {
+  bool all = true;
   PQconninfoOption *options = pg->rotation ? PQconninfoParse(conninfo, NULL) : NULL;
   for (PQconninfoOption *o = options; o && o->keyword; o++) {
     if (!o->val || !*o->val) {
       continue;
     }
     if (!strcmp(o->keyword, "host")) {
-      hosts->host = rotated(o->val, pg->rotation);
+      all &= (hosts->host = rotated(o->val, pg->rotation)) != NULL;
     } else if (!strcmp(o->keyword, "hostaddr")) {
-      hosts->hostaddr = rotated(o->val, pg->rotation);
+      all &= (hosts->hostaddr = rotated(o->val, pg->rotation)) != NULL;
     } else if (!strcmp(o->keyword, "port") && strchr(o->val, ',')) {
-      hosts->port = rotated(o->val, pg->rotation);
+      all &= (hosts->port = rotated(o->val, pg->rotation)) != NULL;
     }
   }
   PQconninfoFree(options);
+  if (!all) {
+    free_hosts(hosts);
+  }
 }
 
 static void no_notice(void *arg, const PGresult *result) {
@@ -269,6 +232,7 @@ static int start(struct pg *pg, const char *conninfo, const char *application_na
     return no_connection(pg, EIO, "out of memory");
   }
   PQsetNoticeReceiver(pg->conn, no_notice, NULL);
+  PQsetErrorVerbosity(pg->conn, PQERRORS_VERBOSE); /* messages of a connection that fails have their SQLSTATE */
   if (pg->begun) {
     pg->begun(pg->conn, pg->begun_arg);
   }
@@ -297,15 +261,38 @@ static int finish(struct pg *pg) {
 
 static void forget_error(struct pg *pg) {
   pg->error = PG_OK;
-  pg->sqlstate[0] = pg->constraint[0] = pg->text[0] = '\0';
+  pg->sqlstate[0] = pg->constraint[0] = pg->text[0] = pg->line[0] = pg->remedy[0] = '\0';
+}
+
+static int connect_once(struct pg *pg, const char *conninfo, const char *application_name) {
+  int rc = start(pg, conninfo, application_name);
+  return rc || !pg->connect_ms ? rc : finish(pg);
+}
+
+#define ASK_AGAIN_MS 3000
+
+/* libpq's own connecting does not tell the SQLSTATE, on which the remedy depends: where a server answered, the other
+ * way of connecting does. */
+static int ask_again(struct pg *pg, const char *conninfo, const char *application_name, int rc) {
+  struct pg again = *pg;
+  again.connect_ms = ASK_AGAIN_MS;
+  again.conn = NULL;
+  int second = connect_once(&again, conninfo, application_name);
+  if (second && (second != EIO || !*again.remedy)) {
+    return rc;
+  }
+  again.connect_ms = pg->connect_ms;
+  *pg = again;
+  return second;
 }
 
 int pg_connect(struct pg *pg, const char *conninfo, const char *application_name) {
   pg_close(pg);
   forget_error(pg);
-  int rc = start(pg, conninfo ? conninfo : "", application_name);
-  if (!rc && pg->connect_ms) {
-    rc = finish(pg);
+  conninfo = conninfo ? conninfo : "";
+  int rc = connect_once(pg, conninfo, application_name);
+  if (rc && !pg->connect_ms && !strstr(pg->text, "timeout expired")) {
+    rc = ask_again(pg, conninfo, application_name, rc);
   }
   if (!rc && PQsetnonblocking(pg->conn, 1)) {
     rc = lost(pg, EIO, NULL);

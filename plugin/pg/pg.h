@@ -17,25 +17,31 @@
 
 enum pg_error {
   PG_OK = 0,
-  PG_LOST,    /* the connection is lost or was never made, or the server cannot work */
-  PG_REFUSED, /* a rule of the schema refused: a constraint, or one of the schema's own TC codes */
-  PG_DENIED,  /* the role lacks a right */
-  PG_MISSING, /* the database has no turncred schema, or an old one */
-  PG_FAILED   /* any other error */
+  PG_LOST,        /* the connection is lost or was never made, or the server cannot work */
+  PG_REFUSED,     /* a rule of the schema refused: a constraint, or one of the schema's own TC codes */
+  PG_DENIED,      /* the role lacks a right */
+  PG_MISSING,     /* the database has no turncred schema, or an old one */
+  PG_INTERRUPTED, /* wake_fd ended the wait, and with it the connection: nothing is wrong */
+  PG_FAILED       /* any other error */
 };
+
+#define PG_LINE 1024 /* octets of an error in a log, with the NUL */
 
 struct pg {
   PGconn *conn; /* NULL: not connected */
   int wake_fd;  /* readable: waits end with ECANCELED; -1: none */
   /* Milliseconds until a server that does not answer has failed; see pg_no_limits for 0. */
   uint32_t connect_ms, silence_ms;
+  /* The role of which the login must be a member, for remedies; NULL: this is no turncred database. */
+  const char *group;
   unsigned rotation; /* of the hosts in the connection string, so that a mute one is passed over */
   /* The last error: */
   enum pg_error error;
   char sqlstate[6];    /* "" if the connection failed, not a statement */
   char constraint[64]; /* the constraint that a row broke; "" if none */
   char text[1024];     /* for a person at a terminal: a sentence with PostgreSQL's own hint, without a newline */
-  char line[256];      /* for a log: the last reason, with its SQLSTATE, without a newline */
+  char remedy[512];    /* what mends it; "" if that is not known */
+  char line[PG_LINE];  /* for a log: the reasons, with the SQLSTATE and in parentheses the remedy, without a newline */
   /* Called with conn when a connection has been begun and before it is waited for; may be NULL. */
   void (*begun)(PGconn *conn, void *arg);
   void *begun_arg;

@@ -1,4 +1,5 @@
-/* mint.c - a derived TURN credential for one user, as RTCPeerConnection wants it
+/* SPDX-License-Identifier: BSD-3-Clause
+ * mint.c - a derived TURN credential for one user, as RTCPeerConnection wants it
  * usage: mint KEY-FILE REALM USER-ID SECONDS    (KEY-FILE: the realm's 32 raw octets)
  * build: cc -o mint mint.c $(pkg-config --cflags --libs turncred) */
 #include <stdio.h>

@@ -52,10 +52,20 @@ static char *get_list(struct sealed *s) {
   return text;
 }
 
+static void put_limits(struct sealed *s, const struct store_limits *limits) {
+  sealed_put_int(s, limits->max_bps);
+  sealed_put_int(s, limits->max_allocations);
+}
+
+static struct store_limits get_limits(struct sealed *s) {
+  uint64_t max_bps = sealed_get_int(s);
+  return (struct store_limits){max_bps, (uint32_t)sealed_get_int(s)};
+}
+
 static bool put_key(const struct hamt_item *item, void *arg) {
   const struct store_key *key = &((const struct key_item *)item)->key;
   struct sealed *s = arg;
-  sealed_put_byte(s, 'K');
+  sealed_put_byte(s, 'l');
   sealed_put_text(s, key->realm);
   sealed_put_text(s, key->kid);
   sealed_put_byte(s, key->key.use);
@@ -66,16 +76,22 @@ static bool put_key(const struct hamt_item *item, void *arg) {
   sealed_put_byte(s, key->key.auth_len);
   sealed_put(s, key->key.enc, sizeof key->key.enc);
   sealed_put(s, key->key.auth, sizeof key->key.auth);
-  sealed_put_byte(s, key->username_format);
+  sealed_put_byte(s, key->form.order);
+  sealed_put_byte(s, (unsigned char)key->form.separator);
+  sealed_put_int(s, (uint64_t)key->since);
   sealed_put_byte(s, key->state);
   sealed_put_byte(s, key->subject_tag);
   sealed_put_int(s, (uint64_t)key->not_before);
   sealed_put_int(s, (uint64_t)key->sign_until);
   sealed_put_int(s, (uint64_t)key->accept_until);
+  put_limits(s, &key->limits);
   return sealed_error(s) == 0;
 }
 
-static int get_key(struct sealed *s, struct store_snapshot *to) {
+/* A key as it is written now (kind 'l'), without limits ('k'), or as versions to 0.1 of November 2026 wrote it ('K').
+ */
+static int get_key(struct sealed *s, unsigned kind, struct store_snapshot *to) {
+  bool before = kind == 'K';
   char realm[TURNCRED_REALM_MAX + 1], kid[TURNCRED_USERNAME_MAX + 1];
   struct store_key key;
   memset(&key, 0, sizeof key);
@@ -90,13 +106,21 @@ static int get_key(struct sealed *s, struct store_snapshot *to) {
   key.key.enc_len = (uint16_t)sealed_get_byte(s);
   key.key.auth_len = (uint16_t)sealed_get_byte(s);
   sealed_get(s, key.key.enc, sizeof key.key.enc);
-  sealed_get(s, key.key.auth, sizeof key.key.auth);
-  key.username_format = sealed_get_byte(s);
+  sealed_get(s, key.key.auth, before ? 64 : sizeof key.key.auth);
+  key.form.order = sealed_get_byte(s);
+  key.form.separator = (char)(before ? ':' : sealed_get_byte(s));
+  key.since = before ? 0 : (int64_t)sealed_get_int(s);
   key.state = sealed_get_byte(s);
   key.subject_tag = sealed_get_byte(s) != 0;
   key.not_before = (int64_t)sealed_get_int(s);
   key.sign_until = (int64_t)sealed_get_int(s);
   key.accept_until = (int64_t)sealed_get_int(s);
+  if (kind == 'l') {
+    key.limits = get_limits(s);
+  }
+  if (before && __builtin_mul_overflow(key.not_before, 1000000, &key.since)) {
+    sealed_fail(s, EBADMSG);
+  }
   if (key.key.enc_len > sizeof key.key.enc || key.key.auth_len > sizeof key.key.auth) {
     sealed_fail(s, EBADMSG);
   }
@@ -108,7 +132,9 @@ static int get_key(struct sealed *s, struct store_snapshot *to) {
 static bool put_credential(const struct hamt_item *item, void *arg) {
   const struct store_credential *c = &((const struct credential_item *)item)->credential;
   struct sealed *s = arg;
-  sealed_put_byte(s, 'C');
+  bool device = c->user != c->username; /* the user id is another name; see snapshot_put_credential */
+  bool limited = c->limits.max_bps || c->limits.max_allocations;
+  sealed_put_byte(s, limited ? 'L' : device ? 'D' : 'C');
   sealed_put_text(s, c->realm);
   sealed_put_text(s, c->username);
   sealed_put(s, c->md5, sizeof c->md5);
@@ -116,11 +142,19 @@ static bool put_credential(const struct hamt_item *item, void *arg) {
   sealed_put_int(s, (uint64_t)c->expiry);
   sealed_put_int(s, (uint64_t)c->pushed_at);
   sealed_put_text(s, c->client_address);
+  if (device || limited) {
+    sealed_put_text(s, c->user);
+  }
+  if (limited) {
+    put_limits(s, &c->limits);
+  }
   return sealed_error(s) == 0;
 }
 
-static int get_credential(struct sealed *s, struct store_snapshot *to) {
+/* 'D': the user id follows, which is not the username; 'L': it and limits follow. */
+static int get_credential(struct sealed *s, unsigned kind, struct store_snapshot *to) {
   char realm[TURNCRED_REALM_MAX + 1], username[TURNCRED_USERNAME_MAX + 1], address[46];
+  char user[TURNCRED_USERNAME_MAX + 1];
   struct store_credential c;
   memset(&c, 0, sizeof c);
   sealed_get_text(s, realm, sizeof realm);
@@ -130,19 +164,38 @@ static int get_credential(struct sealed *s, struct store_snapshot *to) {
   c.expiry = (int64_t)sealed_get_int(s);
   c.pushed_at = (int64_t)sealed_get_int(s);
   sealed_get_text(s, address, sizeof address);
+  if (kind != 'C') {
+    sealed_get_text(s, user, sizeof user);
+  }
+  if (kind == 'L') {
+    c.limits = get_limits(s);
+  }
+  c.user = kind != 'C' ? user : username;
   c.realm = realm;
   c.username = username;
   c.client_address = address;
-  int rc = sealed_error(s) ? 0 : snapshot_put_credential(to, &c);
+  int rc = sealed_error(s) ? 0 : snapshot_pile_credential(to, &c);
   turncred_cleanse(&c, sizeof c);
   return rc;
+}
+
+static void put_peers(struct sealed *s, const struct ip_range *peers, size_t count) {
+  char text[IP_RANGE_TEXT];
+  sealed_put_int(s, count);
+  for (size_t i = 0; i < count; i++) {
+    ip_range_text(&peers[i], text);
+    sealed_put_text(s, text);
+  }
 }
 
 static bool put_realm(const struct hamt_item *hamt, void *arg) {
   const struct realm_item *item = (const struct realm_item *)hamt;
   const struct store_realm *r = &item->realm;
   struct sealed *s = arg;
-  sealed_put_byte(s, 'R');
+  /* P: with peers behind the rest, u: with what is recorded of sessions as well, o: and with offer_tokens, f: the same
+   * of a realm whose quota is the fleet's; r is as before all of them */
+  bool offer = r->offer_shown || r->quota_fleet, usage = r->usage || offer;
+  sealed_put_byte(s, r->quota_fleet ? 'f' : offer ? 'o' : usage ? 'u' : r->allowed_count + r->denied_count ? 'P' : 'r');
   sealed_put_text(s, r->name);
   sealed_put_text(s, r->server_name);
   sealed_put(s, r->mechanisms, sizeof r->mechanisms);
@@ -156,13 +209,27 @@ static bool put_realm(const struct hamt_item *hamt, void *arg) {
   sealed_put_int(s, r->total_quota);
   sealed_put_int(s, r->max_bps);
   sealed_put_byte(s, r->bind_address);
+  sealed_put_int(s, r->keys_tried);
+  if (usage) {
+    sealed_put_byte(s, r->usage);
+    sealed_put(s, r->usage_salt, sizeof r->usage_salt);
+  }
+  if (offer) {
+    sealed_put_byte(s, r->offer_shown);
+  }
   put_list(s, r->guest_kids, r->guest_count);
   put_list(s, r->listen_addresses, r->listen_count);
   put_list(s, r->origins, r->origin_count);
+  if (usage || r->allowed_count + r->denied_count) {
+    put_peers(s, r->allowed_peers, r->allowed_count);
+    put_peers(s, r->denied_peers, r->denied_count);
+  }
   return hamt_each(&item->keys, put_key, s) && hamt_each(&item->credentials, put_credential, s);
 }
 
-static int get_realm(struct sealed *s, struct store_snapshot *to) {
+/* kind: R as versions to 0.1 of November 2026 wrote it, P with lists of peers, u with these and with what is recorded
+ * of sessions, o with offer_tokens as well. */
+static int get_realm(struct sealed *s, unsigned kind, struct store_snapshot *to) {
   struct realm_fields fields;
   struct store_realm *r = &fields.realm;
   memset(&fields, 0, sizeof fields);
@@ -179,14 +246,29 @@ static int get_realm(struct sealed *s, struct store_snapshot *to) {
   r->total_quota = (uint32_t)sealed_get_int(s);
   r->max_bps = sealed_get_int(s);
   r->bind_address = sealed_get_byte(s) != 0;
+  r->keys_tried = kind == 'R' ? 16 : (uint32_t)sealed_get_int(s);
+  bool offer = kind == 'o' || kind == 'f';
+  if (kind == 'u' || offer) {
+    unsigned usage = sealed_get_byte(s);
+    r->usage = usage <= STORE_USAGE_ADDRESS ? (enum store_usage)usage : STORE_USAGE_OFF;
+    sealed_get(s, r->usage_salt, sizeof r->usage_salt);
+  }
+  r->offer_shown = offer && sealed_get_byte(s) != 0;
+  r->quota_fleet = kind == 'f';
   char *guests = get_list(s), *listens = get_list(s), *origins = get_list(s);
+  bool peers = kind == 'P' || kind == 'u' || offer;
+  char *allowed = peers ? get_list(s) : NULL, *denied = peers ? get_list(s) : NULL;
   fields.guest_kids = guests;
   fields.listen_addresses = listens;
   fields.origins = origins;
+  fields.allowed_peers = allowed;
+  fields.denied_peers = denied;
   int rc = sealed_error(s) ? 0 : snapshot_put_realm(to, &fields);
   free(guests);
   free(listens);
   free(origins);
+  free(allowed);
+  free(denied);
   return rc;
 }
 
@@ -221,15 +303,25 @@ static int get_snapshot(struct sealed *s, void *arg) {
   struct store_snapshot *to = arg;
   int rc = 0;
   while (rc == 0 && !sealed_error(s)) {
-    switch (sealed_get_byte(s)) {
+    unsigned kind = sealed_get_byte(s);
+    switch (kind) {
     case 'R':
-      rc = get_realm(s, to);
+    case 'r':
+    case 'P':
+    case 'u':
+    case 'o':
+    case 'f':
+      rc = get_realm(s, kind, to);
       break;
     case 'K':
-      rc = get_key(s, to);
+    case 'k':
+    case 'l':
+      rc = get_key(s, kind, to);
       break;
     case 'C':
-      rc = get_credential(s, to);
+    case 'D':
+    case 'L':
+      rc = get_credential(s, kind, to);
       break;
     case 'V':
       rc = get_revocation(s, to);
@@ -256,6 +348,9 @@ int disk_read(const char *path, const struct sealed_reading *how, uint64_t seed,
     return ENOMEM;
   }
   int rc = sealed_read(path, how, get_snapshot, snapshot, header, err, err_cap);
+  if (!rc && (rc = snapshot_settle_credentials(snapshot))) {
+    snprintf(err, err_cap, "snapshot: out of memory");
+  }
   if (rc) {
     snapshot_free(snapshot);
   } else {

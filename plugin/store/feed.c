@@ -85,6 +85,7 @@ static int read_header(struct feed *feed, struct look *look, const PGresult *r) 
   snprintf(look->identity, sizeof look->identity, "%s %s", PQgetvalue(r, 0, 1),
            look->standby ? "" : PQgetvalue(r, 0, 2));
   int version = atoi(PQgetvalue(r, 0, 4)), needs = atoi(PQgetvalue(r, 0, 5));
+  feed->rows.schema = version;
   if (version < STORE_SCHEMA_VERSION) {
     snprintf(feed->message, sizeof feed->message,
              "the database has turncred schema %d, this program needs %d: run turncredctl schema "
@@ -250,10 +251,21 @@ static int copy(struct feed *feed, char *sql, enum rows_table table) {
   }
   int rc = pg_copy(&feed->db, sql, rows_take(table), &feed->rows);
   free(sql);
+  if (rc == 0 && feed->rows.all && table == ROWS_CREDENTIAL) {
+    rc = snapshot_settle_credentials(feed->rows.snapshot);
+  }
   if (rc) {
-    snprintf(feed->message, sizeof feed->message, "%s: %s", rows_table_name(table),
+    snprintf(feed->message, sizeof feed->message, "%s: %.900s", rows_table_name(table),
              rc == ENOMEM ? "out of memory" : feed->db.line);
   }
+  return rc;
+}
+
+/* Loads all rows of a table, of which the snapshot has none. */
+static int copy_all(struct feed *feed, enum rows_table table) {
+  feed->rows.all = true;
+  int rc = copy(feed, rows_sql(feed->rows.schema, table, NULL), table);
+  feed->rows.all = false;
   return rc;
 }
 
@@ -291,7 +303,7 @@ static int load_all(struct feed *feed, const struct store_snapshot *from, bool l
   rows_begin_full(&feed->rows);
   for (enum rows_table table = 0; rc == 0 && table < ROWS_TABLES; table++) {
     if (table != ROWS_CREDENTIAL || feed->credentials) {
-      rc = copy(feed, rows_sql(table, NULL), table);
+      rc = copy_all(feed, table);
     }
   }
   if (rc == 0 && lost && is_blank(feed->rows.snapshot, from)) {
@@ -356,7 +368,7 @@ static int load_bulk(struct feed *feed, enum rows_table table) {
   } else {
     snapshot_clear_revocations(snapshot);
   }
-  return rc ? fail(feed, "out of memory") : copy(feed, rows_sql(table, NULL), table);
+  return rc ? fail(feed, "out of memory") : copy_all(feed, table);
 }
 
 /* Loads keys and credentials of realms that the last snapshot did not have: they are new, or were
@@ -372,10 +384,10 @@ static int load_new_realms(struct feed *feed, const struct look *look, const str
     }
   }
   if (rc == 0 && fresh.count[ROWS_REALM] > 0) {
-    rc = copy(feed, rows_sql_of_realms(ROWS_KEY, fresh.ids[ROWS_REALM]), ROWS_KEY);
+    rc = copy(feed, rows_sql_of_realms(feed->rows.schema, ROWS_KEY, fresh.ids[ROWS_REALM]), ROWS_KEY);
   }
   if (rc == 0 && fresh.count[ROWS_REALM] > 0 && feed->credentials) {
-    rc = copy(feed, rows_sql_of_realms(ROWS_CREDENTIAL, fresh.ids[ROWS_REALM]), ROWS_CREDENTIAL);
+    rc = copy(feed, rows_sql_of_realms(feed->rows.schema, ROWS_CREDENTIAL, fresh.ids[ROWS_REALM]), ROWS_CREDENTIAL);
   }
   free(fresh.ids[ROWS_REALM]);
   return rc;
@@ -395,7 +407,7 @@ static int load_changes(struct feed *feed, const struct look *look, const struct
     if (touched.bulk[table]) {
       rc = load_bulk(feed, table);
     } else if (touched.count[table] > 0) {
-      rc = copy(feed, rows_sql(table, touched.ids[table]), table);
+      rc = copy(feed, rows_sql(feed->rows.schema, table, touched.ids[table]), table);
     }
     if (rc == 0 && table == ROWS_REALM && touched.count[table] > 0) {
       rc = load_new_realms(feed, look, from);
@@ -487,6 +499,16 @@ static int commit(struct feed *feed, const struct look *look, bool full) {
   return 0;
 }
 
+/* Changes of objects that no snapshot holds. */
+static void tell_others(struct feed *feed, const struct look *look) {
+  for (size_t i = 0; i < look->count; i++) {
+    if (feed->session_end && !strcmp(look->changes[i].kind, "session")) {
+      feed->session_end(look->changes[i].name, feed->session_end_arg);
+    }
+    feed->servers_changed |= !strcmp(look->changes[i].kind, "server");
+  }
+}
+
 enum feed_result feed_look(struct feed *feed, const struct store_snapshot *from, uint64_t seed, bool full,
                            struct store_snapshot **out) {
   struct look look;
@@ -511,6 +533,9 @@ enum feed_result feed_look(struct feed *feed, const struct store_snapshot *from,
     rc = commit(feed, &look, full);
   }
   bool changed = full || look.count > 0;
+  if (rc == 0) {
+    tell_others(feed, &look);
+  }
   look_clear(&look);
   struct store_snapshot *next = feed->rows.snapshot;
   feed->rows.snapshot = NULL;

@@ -29,10 +29,13 @@ struct feed {
   uint64_t xmin;             /* progress */
   struct feed_change *known; /* applied changes: all with xid >= xmin, and the newest others */
   size_t known_count, known_cap;
-  bool from_disk;    /* identity and xmin come from the snapshot on disk */
-  bool lost_told;    /* the log says already that history was lost; the load has not succeeded yet */
-  int64_t lag_since; /* clock_ms since a standby is behind what is loaded; 0: it is not */
-  char message[300]; /* why the last look failed */
+  bool from_disk;               /* identity and xmin come from the snapshot on disk */
+  bool servers_changed;         /* a look has seen that; the store takes it back */
+  bool lost_told;               /* the log says already that history was lost; the load has not succeeded yet */
+  int64_t lag_since;            /* clock_ms since a standby is behind what is loaded; 0: it is not */
+  char message[PG_LINE];        /* why the last look failed */
+  store_session_fn session_end; /* called for each session that was ended; may be NULL */
+  void *session_end_arg;
 };
 
 void feed_init(struct feed *feed, int wake_fd, bool credentials, const struct kek_ring *keks, store_log_fn log,

@@ -5,27 +5,11 @@
  */
 #include "config.h"
 
-#include "hamt.h"
+#include "hamt_node.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define BITS 5
-#define DEPTH 35 /* from this shift on no bits of the hash are left: such nodes are plain lists */
-
-/* Slots hold the items of datamap, then the nodes of nodemap, each in order of their bits. In a
- * list node datamap is the number of items. */
-struct hamt_node {
-  uint32_t refs;
-  uint32_t datamap;
-  uint32_t nodemap;
-  uint32_t unused;
-  union slot {
-    struct hamt_item *item;
-    struct hamt_node *node;
-  } slot[];
-};
 
 uint32_t hamt_hash(uint64_t seed, const void *p, size_t n) {
   const uint8_t *in = p;
@@ -46,14 +30,13 @@ uint32_t hamt_hash(uint64_t seed, const void *p, size_t n) {
 static unsigned popcount(uint32_t x) { return (unsigned)__builtin_popcount(x); }
 static uint32_t bit_of(uint32_t hash, unsigned shift) { return UINT32_C(1) << ((hash >> (shift & 31)) & 31); }
 static unsigned data_count(const struct hamt_node *node, unsigned shift) {
-  return shift >= DEPTH ? node->datamap : popcount(node->datamap);
+  return shift >= HAMT_DEPTH ? node->datamap : popcount(node->datamap);
 }
 static unsigned node_count(const struct hamt_node *node) { return popcount(node->nodemap); }
 static unsigned data_index(const struct hamt_node *node, uint32_t bit) { return popcount(node->datamap & (bit - 1)); }
 static unsigned node_index(const struct hamt_node *node, uint32_t bit) {
   return popcount(node->datamap) + popcount(node->nodemap & (bit - 1));
 }
-static size_t size_for(unsigned slots) { return sizeof(struct hamt_node) + slots * sizeof(union slot); }
 
 void hamt_init(struct hamt *map, const struct hamt_type *type) {
   map->type = type;
@@ -74,7 +57,7 @@ void hamt_unref(const struct hamt_type *type, struct hamt_item *item) {
   }
 }
 
-static void node_unref(const struct hamt_type *type, struct hamt_node *node, unsigned shift) {
+void hamt_node_unref(const struct hamt_type *type, struct hamt_node *node, unsigned shift) {
   if (--node->refs > 0) {
     return;
   }
@@ -83,14 +66,14 @@ static void node_unref(const struct hamt_type *type, struct hamt_node *node, uns
     hamt_unref(type, node->slot[i].item);
   }
   for (unsigned i = 0; i < nodes; i++) {
-    node_unref(type, node->slot[data + i].node, shift + BITS);
+    hamt_node_unref(type, node->slot[data + i].node, shift + HAMT_BITS);
   }
   free(node);
 }
 
 void hamt_clear(struct hamt *map) {
   if (map->root) {
-    node_unref(map->type, map->root, 0);
+    hamt_node_unref(map->type, map->root, 0);
   }
   map->root = NULL;
   map->count = 0;
@@ -98,8 +81,8 @@ void hamt_clear(struct hamt *map) {
 
 const struct hamt_item *hamt_find(const struct hamt *map, uint32_t hash, const void *key) {
   const struct hamt_node *node = map->root;
-  for (unsigned shift = 0; node; shift += BITS) {
-    if (shift >= DEPTH) {
+  for (unsigned shift = 0; node; shift += HAMT_BITS) {
+    if (shift >= HAMT_DEPTH) {
       for (unsigned i = 0; i < node->datamap; i++) {
         if (map->type->same(node->slot[i].item, key)) {
           return node->slot[i].item;
@@ -130,17 +113,17 @@ static struct hamt_node *own(struct hamt_node **at, unsigned shift, unsigned ext
     if (extra == 0) {
       return node;
     }
-    node = realloc(node, size_for(data + nodes + extra));
-    if (node) {
-      *at = node;
+    struct hamt_node *larger = realloc(node, hamt_node_size(data + nodes + extra));
+    if (larger) {
+      *at = larger;
     }
-    return node;
+    return larger;
   }
-  struct hamt_node *copy = malloc(size_for(data + nodes + extra));
+  struct hamt_node *copy = malloc(hamt_node_size(data + nodes + extra));
   if (!copy) {
     return NULL;
   }
-  memcpy(copy, node, size_for(data + nodes));
+  memcpy(copy, node, hamt_node_size(data + nodes));
   copy->refs = 1;
   for (unsigned i = 0; i < data; i++) {
     copy->slot[i].item->refs++;
@@ -155,13 +138,13 @@ static struct hamt_node *own(struct hamt_node **at, unsigned shift, unsigned ext
 
 /* A node with two items whose hashes agree up to shift. NULL: out of memory. */
 static struct hamt_node *pair(struct hamt_item *a, struct hamt_item *b, unsigned shift) {
-  struct hamt_node *node = malloc(size_for(2));
+  struct hamt_node *node = malloc(hamt_node_size(2));
   if (!node) {
     return NULL;
   }
   node->refs = 1;
   node->datamap = node->nodemap = node->unused = 0;
-  if (shift >= DEPTH) {
+  if (shift >= HAMT_DEPTH) {
     node->datamap = 2;
     node->slot[0].item = a;
     node->slot[1].item = b;
@@ -169,7 +152,7 @@ static struct hamt_node *pair(struct hamt_item *a, struct hamt_item *b, unsigned
   }
   uint32_t bit_a = bit_of(a->hash, shift), bit_b = bit_of(b->hash, shift);
   if (bit_a == bit_b) {
-    node->slot[0].node = pair(a, b, shift + BITS);
+    node->slot[0].node = pair(a, b, shift + HAMT_BITS);
     if (!node->slot[0].node) {
       free(node);
       return NULL;
@@ -210,7 +193,7 @@ static int put_last(const struct hamt_type *type, struct hamt_node **at, unsigne
 static int put(const struct hamt_type *type, struct hamt_node **at, unsigned shift, struct hamt_item *item,
                bool *added) {
   struct hamt_node *node = *at;
-  if (shift >= DEPTH) {
+  if (shift >= HAMT_DEPTH) {
     return put_last(type, at, shift, item, added);
   }
   const void *key = type->key(item);
@@ -219,7 +202,7 @@ static int put(const struct hamt_type *type, struct hamt_node **at, unsigned shi
     if (!(node = own(at, shift, 0))) {
       return ENOMEM;
     }
-    return put(type, &node->slot[node_index(node, bit)].node, shift + BITS, item, added);
+    return put(type, &node->slot[node_index(node, bit)].node, shift + HAMT_BITS, item, added);
   }
   if (!(node->datamap & bit)) {
     if (!(node = own(at, shift, 1))) {
@@ -242,7 +225,7 @@ static int put(const struct hamt_type *type, struct hamt_node **at, unsigned shi
     hamt_unref(type, old);
     return 0;
   }
-  struct hamt_node *below = pair(old, item, shift + BITS);
+  struct hamt_node *below = pair(old, item, shift + HAMT_BITS);
   if (!below) {
     return ENOMEM;
   }
@@ -258,7 +241,7 @@ static int put(const struct hamt_type *type, struct hamt_node **at, unsigned shi
 
 int hamt_put(struct hamt *map, struct hamt_item *item) {
   if (!map->root) {
-    map->root = calloc(1, size_for(0));
+    map->root = calloc(1, hamt_node_size(0));
     if (!map->root) {
       hamt_unref(map->type, item);
       return ENOMEM;
@@ -282,13 +265,13 @@ struct hamt_item *hamt_edit(struct hamt *map, uint32_t hash, const void *key, in
   }
   *err = ENOMEM;
   struct hamt_node **at = &map->root;
-  for (unsigned shift = 0;; shift += BITS) {
+  for (unsigned shift = 0;; shift += HAMT_BITS) {
     struct hamt_node *node = own(at, shift, 0);
     if (!node) {
       return NULL;
     }
     unsigned i = 0;
-    if (shift >= DEPTH) {
+    if (shift >= HAMT_DEPTH) {
       while (!map->type->same(node->slot[i].item, key)) {
         i++;
       }
@@ -323,17 +306,17 @@ static int take(const struct hamt_type *type, struct hamt_node **at, unsigned sh
     return ENOMEM;
   }
   unsigned all = data_count(node, shift) + node_count(node), i = 0;
-  uint32_t bit = shift >= DEPTH ? 0 : bit_of(hash, shift);
-  if (shift >= DEPTH) {
+  uint32_t bit = shift >= HAMT_DEPTH ? 0 : bit_of(hash, shift);
+  if (shift >= HAMT_DEPTH) {
     while (!type->same(node->slot[i].item, key)) {
       i++;
     }
     node->datamap--;
   } else if (node->nodemap & bit) {
     unsigned n = node_index(node, bit);
-    int rc = take(type, &node->slot[n].node, shift + BITS, hash, key);
+    int rc = take(type, &node->slot[n].node, shift + HAMT_BITS, hash, key);
     struct hamt_node *below = node->slot[n].node;
-    if (rc || below->nodemap || data_count(below, shift + BITS) != 1) {
+    if (rc || below->nodemap || data_count(below, shift + HAMT_BITS) != 1) {
       return rc;
     }
     /* a last item moves up into this node, so that the shape of a map depends on its content alone */
@@ -373,7 +356,7 @@ static bool each(const struct hamt_node *node, unsigned shift, hamt_each_fn fn, 
     }
   }
   for (unsigned i = 0; i < nodes; i++) {
-    if (!each(node->slot[data + i].node, shift + BITS, fn, arg)) {
+    if (!each(node->slot[data + i].node, shift + HAMT_BITS, fn, arg)) {
       return false;
     }
   }

@@ -12,6 +12,8 @@
 
 uint64_t store_snapshot_subjects(const struct store_snapshot *snapshot) { return snapshot->subjects; }
 
+bool store_snapshot_quota_fleet(const struct store_snapshot *snapshot) { return snapshot->quota_fleet; }
+
 const struct store_realm *store_realm_find(const struct store_snapshot *snapshot, const char *realm) {
   const struct realm_item *item = snapshot_realm(snapshot, realm);
   return item ? &item->realm : NULL;
@@ -27,6 +29,19 @@ const struct store_realm *store_realm_by_listener(const struct store_snapshot *s
 }
 const struct store_realm *store_realm_by_origin(const struct store_snapshot *snapshot, const char *origin) {
   return chosen(snapshot, &snapshot->origins, origin);
+}
+
+static bool holds(const struct ip_range *ranges, size_t count, const uint8_t *octets, size_t size) {
+  for (size_t i = 0; i < count; i++) {
+    if (ip_range_holds(&ranges[i], octets, size)) {
+      return true;
+    }
+  }
+  return false;
+}
+bool store_peer_allowed(const struct store_realm *realm, const uint8_t *octets, size_t size) {
+  return (!realm->allowed_count || holds(realm->allowed_peers, realm->allowed_count, octets, size)) &&
+         !holds(realm->denied_peers, realm->denied_count, octets, size);
 }
 
 static const struct realm_item *item_of(const struct store_realm *realm) {

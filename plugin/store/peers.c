@@ -63,6 +63,7 @@ void peers_tell_named(struct peers *peers, PGconn *conn, bool *all_told) {
       continue;
     }
     char *list = strdup(o->val), *save = NULL;
+    *all_told &= list != NULL; /* told at the next connection then */
     for (char *host = list ? strtok_r(list, ",", &save) : NULL; host; host = strtok_r(NULL, ",", &save)) {
       *all_told &= tell_host(peers, host);
     }

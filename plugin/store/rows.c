@@ -7,6 +7,8 @@
 
 #include "rows.h"
 
+#include "base/ip.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,9 +18,15 @@
 /* --- SQL --------------------------------------------------------------------------------- */
 
 /* A query gives the realm and name of a change in fields 0 and 1, and the row itself from field 2 on. */
-#define EPOCH(column) "floor(extract(epoch FROM t." column "))::bigint"
+/* Every expression has a value for every row, whatever constraints are missing: one that fails would fail the load of
+ * all rows. Times are fetched as they are, since SQL takes as long for their seconds as for the rest of a row. */
 static const struct table {
   const char *name, *fields, *realm, *key, *join;
+  /* fields behind the others that a newer schema has, and what stands for them where it is older */
+  struct {
+    int schema;
+    const char *field, *before;
+  } newer[7];
 } tables[ROWS_TABLES] = {
     [ROWS_REALM] = {"realm",
                     "t.name, t.server_name, array_to_string(t.mechanisms, ','), t.expiry_token,"
@@ -28,48 +36,78 @@ static const struct table {
                     " array_to_string(ARRAY(SELECT host(a) FROM unnest(t.listen_addresses) a), "
                     "E'\\n'),"
                     " array_to_string(t.origins, E'\\n')",
-                    "t.name", "''::text", "t.name = c.realm"},
+                    "t.name",
+                    "''::text",
+                    "t.name = c.realm",
+                    {{6, "t.keys_tried", "16"},
+                     {9, "array_to_string(t.allowed_peers, E'\\n')", "''"},
+                     {9, "array_to_string(t.denied_peers, E'\\n')", "''"},
+                     {11, "t.usage", "'off'::text"},
+                     {11, "encode(t.usage_salt, 'hex')", "''::text"},
+                     {14, "t.offer_tokens", "'always'::text"},
+                     {16, "t.quota_scope", "'server'::text"}}},
     [ROWS_KEY] = {"key",
                   "t.kid, t.use, t.alg, t.derivation, t.username_format, t.kek_id, t.wrapped,"
-                  " t.plain, t.allow_zero_iv, t.subject_tag, " EPOCH("not_before") ", " EPOCH("sign_until") ", " EPOCH(
-                      "accept_until") ", t.state",
-                  "t.realm", "t.kid", "t.realm = c.realm AND t.kid = c.name"},
+                  " t.plain, t.allow_zero_iv, t.subject_tag, t.not_before, t.sign_until, t.accept_until, t.state,"
+                  " greatest(t.not_before, t.created_at)",
+                  "t.realm",
+                  "t.kid",
+                  "t.realm = c.realm AND t.kid = c.name",
+                  {{5, "t.separator", "':'::text"}, {15, "t.max_bps", "0::bigint"}, {15, "t.max_allocations", "0"}}},
     [ROWS_CREDENTIAL] = {"credential",
-                         "t.username, t.kek_id, t.sealed, t.md5, t.sha256, " EPOCH(
-                             "expiry") ", t.client_address,"
-                                       " ceil(extract(epoch FROM t.pushed_at))::bigint",
-                         "t.realm", "t.username", "t.realm = c.realm AND t.username = c.name"},
-    [ROWS_REVOCATION] = {"revocation", "t.kind, floor(extract(epoch FROM least(t.lifted_at, t.until)))::bigint",
-                         "t.realm", "t.kind || ':' || t.name",
+                         "t.username, t.kek_id, t.sealed, t.md5, t.sha256, t.expiry, t.client_address, t.pushed_at",
+                         "t.realm",
+                         "t.username",
+                         "t.realm = c.realm AND t.username = c.name",
+                         {{7, "t.user_id", "NULL::text"},
+                          {15, "t.max_bps", "0::bigint"},
+                          {15, "t.max_allocations", "0"}}},
+    [ROWS_REVOCATION] = {"revocation",
+                         "t.kind, least(t.lifted_at, t.until)",
+                         "t.realm",
+                         "t.kind || ':' || t.name",
                          "t.realm = c.realm AND t.kind = split_part(c.name, ':', 1)"
-                         " AND t.name = substr(c.name, strpos(c.name, ':') + 1)"},
+                         " AND t.name = substr(c.name, strpos(c.name, ':') + 1)",
+                         {{0}}},
 };
 
 const char *rows_table_name(enum rows_table table) { return tables[table].name; }
 
-char *rows_sql(enum rows_table table, const char *ids) {
+#define FIELDS_MAX 4096 /* octets of a list of fields */
+/* The fields of the table in a database of this schema. */
+static void list_fields(const struct table *t, int schema, char out[FIELDS_MAX]) {
+  size_t n = (size_t)snprintf(out, FIELDS_MAX, "%s", t->fields);
+  for (size_t i = 0; i < sizeof t->newer / sizeof *t->newer && t->newer[i].field && n < FIELDS_MAX; i++) {
+    n += (size_t)snprintf(out + n, FIELDS_MAX - n, ", %s",
+                          schema < t->newer[i].schema ? t->newer[i].before : t->newer[i].field);
+  }
+}
+
+char *rows_sql(int schema, enum rows_table table, const char *ids) {
   const struct table *t = &tables[table];
-  char *sql = NULL;
+  char *sql = NULL, fields[FIELDS_MAX];
   int n;
+  list_fields(t, schema, fields);
   if (ids) {
     n = asprintf(&sql,
                  "SELECT c.realm, c.name, %s FROM (SELECT DISTINCT realm, name FROM turncred.change"
                  " WHERE id = ANY ('{%s}'::bigint[]) AND kind = '%s') c"
                  " LEFT JOIN turncred.%s t ON %s",
-                 t->fields, ids, t->name, t->name, t->join);
+                 fields, ids, t->name, t->name, t->join);
   } else {
-    n = asprintf(&sql, "SELECT %s, %s, %s FROM turncred.%s t", t->realm, t->key, t->fields, t->name);
+    n = asprintf(&sql, "SELECT %s, %s, %s FROM turncred.%s t", t->realm, t->key, fields, t->name);
   }
   return n < 0 ? NULL : sql;
 }
 
-char *rows_sql_of_realms(enum rows_table table, const char *ids) {
+char *rows_sql_of_realms(int schema, enum rows_table table, const char *ids) {
   const struct table *t = &tables[table];
-  char *sql = NULL;
+  char *sql = NULL, fields[FIELDS_MAX];
+  list_fields(t, schema, fields);
   int n = asprintf(&sql,
                    "SELECT %s, %s, %s FROM turncred.%s t WHERE t.realm IN (SELECT realm"
                    " FROM turncred.change WHERE id = ANY ('{%s}'::bigint[]) AND kind = 'realm')",
-                   t->realm, t->key, t->fields, t->name, ids);
+                   t->realm, t->key, fields, t->name, ids);
   return n < 0 ? NULL : sql;
 }
 
@@ -209,6 +247,46 @@ static char *text_of_any_length(const struct pg_row *row, int field) {
   return out;
 }
 
+#define NO_TIME INT64_C(-62135596800)     /* the beginning of our era */
+#define END_OF_TIME INT64_C(253402300799) /* the end of the year 9999 */
+#define POSTGRES_EPOCH INT64_C(946684800) /* 2000-01-01, from which PostgreSQL counts microseconds */
+
+static int64_t floor_div(int64_t x, int64_t by) { return x / by - (x % by < 0); }
+
+/* The seconds since 1970 of a timestamptz, rounded down. 0 means none, so the first second of 1970 becomes the one
+ * before, and an infinite time END_OF_TIME or NO_TIME. */
+static int64_t seconds(const struct pg_row *row, int field) {
+  int64_t x = pg_row_int(row, field);
+  if (row->len[field] < 0) {
+    return 0;
+  }
+  if (x == INT64_MAX || x == INT64_MIN) {
+    return x > 0 ? END_OF_TIME : NO_TIME;
+  }
+  int64_t s = floor_div(x, 1000000) + POSTGRES_EPOCH;
+  return s ? s : -1;
+}
+
+/* The same rounded up, and NO_TIME for any infinite time. */
+static int64_t seconds_up(const struct pg_row *row, int field) {
+  int64_t x = pg_row_int(row, field);
+  if (row->len[field] < 0 || x == INT64_MAX || x == INT64_MIN) {
+    return row->len[field] < 0 ? 0 : NO_TIME;
+  }
+  return -floor_div(-x, 1000000) + POSTGRES_EPOCH;
+}
+
+/* The microseconds since 1970 of a timestamptz, within 285,000 years of it. */
+static int64_t microseconds(const struct pg_row *row, int field) {
+  const int64_t end = INT64_C(9000000000000000000);
+  int64_t x = pg_row_int(row, field);
+  if (row->len[field] < 0) {
+    return 0;
+  }
+  x = x > end ? end : x < -end ? -end : x + POSTGRES_EPOCH * 1000000;
+  return x > end ? end : x;
+}
+
 struct named {
   char realm[TURNCRED_REALM_MAX + 1];
   char name[TURNCRED_USERNAME_MAX + 12];
@@ -259,6 +337,40 @@ static bool number(const struct pg_row *row, int field, int64_t max, uint64_t *o
   return row->len[field] > 0 && x >= 0 && x <= max;
 }
 
+/* Reads max_bps and, in the field behind it, max_allocations. */
+static bool limits(const struct pg_row *row, int field, struct store_limits *out) {
+  uint64_t allocations;
+  if (!number(row, field, INT64_MAX, &out->max_bps) || !number(row, field + 1, UINT32_MAX, &allocations)) {
+    return false;
+  }
+  out->max_allocations = (uint32_t)allocations;
+  return true;
+}
+
+static bool usage(const struct pg_row *row, struct store_realm *realm) {
+  static const char *const levels[] = {
+      [STORE_USAGE_OFF] = "off",
+      [STORE_USAGE_TOTALS] = "totals",
+      [STORE_USAGE_USER] = "user",
+      [STORE_USAGE_ADDRESS] = "address",
+  };
+  char level[16], salt[2 * STORE_USAGE_SALT + 1];
+  if (!text(row, 22, level, sizeof level) || !text(row, 23, salt, sizeof salt)) {
+    return false;
+  }
+  size_t len;
+  if (*salt && turncred_hex_decode(salt, strlen(salt), realm->usage_salt, sizeof realm->usage_salt, &len)) {
+    return false;
+  }
+  for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+    if (!strcmp(level, levels[i])) {
+      realm->usage = (enum store_usage)i;
+      return true;
+    }
+  }
+  return false;
+}
+
 static const char *read_realm(const struct pg_row *row, struct store_realm *realm) {
   uint64_t grace, max_ttl, default_ttl, user_quota, total_quota, max_bps;
   if (!text(row, 2, realm->name, sizeof realm->name) || !*realm->name) {
@@ -287,7 +399,21 @@ static const char *read_realm(const struct pg_row *row, struct store_realm *real
   realm->total_quota = (uint32_t)total_quota;
   realm->max_bps = max_bps;
   realm->bind_address = pg_row_int(row, 15) != 0;
-  return NULL;
+  uint64_t tried;
+  if (!number(row, 19, 256, &tried) || tried == 0) {
+    return "keys_tried: 1 to 256 is needed";
+  }
+  realm->keys_tried = (uint32_t)tried;
+  char offer[16];
+  if (!text(row, 24, offer, sizeof offer) || (strcmp(offer, "always") != 0 && strcmp(offer, "shown") != 0)) {
+    return "offer_tokens: always or shown is needed";
+  }
+  realm->offer_shown = !strcmp(offer, "shown");
+  if (!is(row, 25, "server") && !is(row, 25, "fleet")) {
+    return "quota_scope: server or fleet is needed";
+  }
+  realm->quota_fleet = is(row, 25, "fleet");
+  return usage(row, realm) ? NULL : "usage: off, totals, user or address is needed";
 }
 
 bool rows_take_realm(const struct pg_row *row, void *arg) {
@@ -295,7 +421,7 @@ bool rows_take_realm(const struct pg_row *row, void *arg) {
   const struct table *t = &tables[ROWS_REALM];
   struct named id;
   struct realm_fields fields;
-  if (!read_names(row, 17, &id)) {
+  if (!read_names(row, 24, &id)) {
     return true;
   }
   if (row->len[2] < 0) {
@@ -308,18 +434,29 @@ bool rows_take_realm(const struct pg_row *row, void *arg) {
     return snapshot_remove_realm(rows->snapshot, id.realm) == 0 && refuse(rows, t, id.realm, "", wrong);
   }
   char *guests = text_of_any_length(row, 16), *listens = text_of_any_length(row, 17),
-       *origins = text_of_any_length(row, 18);
-  bool ok = guests && listens && origins;
+       *origins = text_of_any_length(row, 18), *allowed = text_of_any_length(row, 20),
+       *denied = text_of_any_length(row, 21);
+  bool ok = guests && listens && origins && allowed && denied;
   if (ok) {
     fields.guest_kids = guests;
     fields.listen_addresses = listens;
     fields.origins = origins;
-    ok = snapshot_put_realm(rows->snapshot, &fields) == 0;
-    accept(rows, t, id.realm, "");
+    fields.allowed_peers = allowed;
+    fields.denied_peers = denied;
+    int rc = snapshot_put_realm(rows->snapshot, &fields);
+    if (rc == EINVAL) {
+      ok = snapshot_remove_realm(rows->snapshot, id.realm) == 0 &&
+           refuse(rows, t, id.realm, "", "allowed_peers, denied_peers: ADDRESS or ADDRESS/PREFIX is needed");
+    } else {
+      ok = rc == 0;
+      accept(rows, t, id.realm, "");
+    }
   }
   free(guests);
   free(listens);
   free(origins);
+  free(allowed);
+  free(denied);
   return ok;
 }
 
@@ -355,6 +492,8 @@ static bool key_state(const struct pg_row *row, int field, enum store_key_state 
   return false;
 }
 
+static const char wrong_limits[] = "max_bps, max_allocations: a number is out of range";
+
 /* Reads all of a key but its octets. NULL, or what is wrong. */
 static const char *read_key_fields(const struct pg_row *row, struct turncred_key_row *bound, struct store_key *key) {
   char use[16], alg[24], derivation[24], format[32];
@@ -367,21 +506,36 @@ static const char *read_key_fields(const struct pg_row *row, struct turncred_key
   if (!text(row, 5, derivation, sizeof derivation) || turncred_derivation_parse(derivation, &bound->derivation)) {
     return "derivation: this program does not know it";
   }
-  if (!text(row, 6, format, sizeof format) || turncred_username_format_parse(format, &key->username_format)) {
+  if (!text(row, 6, format, sizeof format) || turncred_username_format_parse(format, &key->form.order)) {
     return "username_format: this program does not know it";
   }
+  if (row->len[17] != 1 || !turncred_rest_separator_ok(*row->value[17])) {
+    return "separator: one visible ASCII character is needed, no letter, digit, sign, quote or backslash";
+  }
+  key->form.separator = *row->value[17];
   if (!key_state(row, 15, &key->state)) {
     return "state: this program does not know it";
   }
+  if (!limits(row, 18, &key->limits)) {
+    return wrong_limits;
+  }
   key->subject_tag = pg_row_int(row, 11) != 0;
-  key->not_before = pg_row_int(row, 12);
-  key->sign_until = pg_row_int(row, 13);
-  key->accept_until = pg_row_int(row, 14);
+  key->not_before = seconds(row, 12);
+  key->sign_until = seconds(row, 13);
+  key->accept_until = seconds(row, 14);
+  key->since = microseconds(row, 16);
   return NULL;
 }
 
+/* A row that does not open is refused. Where OpenSSL fails (it has no memory) nothing is known of the row, and a key
+ * that is good must not go: the whole load fails, and is made again. */
+static bool refuses(struct rows *rows, enum turncred_err err) {
+  rows->failed |= err == TURNCRED_CRYPTO || err == TURNCRED_NO_MEMORY;
+  return err != TURNCRED_OK;
+}
+
 /* Reads K, wrapped or plain, into k. False: why says what is wrong. */
-static bool read_key_octets(const struct rows *rows, const struct pg_row *row, const struct turncred_key_row *bound,
+static bool read_key_octets(struct rows *rows, const struct pg_row *row, const struct turncred_key_row *bound,
                             uint8_t k[KEY_OCTETS], size_t *k_len, char *why, size_t cap) {
   if (row->len[8] >= 0) {
     char kek_id[KEK_ID_MAX + 1];
@@ -393,17 +547,23 @@ static bool read_key_octets(const struct rows *rows, const struct pg_row *row, c
     sealed.kek_id = kek_id;
     enum turncred_err err =
         turncred_key_unseal(rows->ws, kek, &sealed, octets(row, 8), (size_t)row->len[8], k, KEY_OCTETS, k_len);
-    if (err) {
+    if (refuses(rows, err)) {
       snprintf(why, cap, "it does not open under key encryption key %s: %s", kek_id, turncred_err_text(err));
     }
     return err == TURNCRED_OK;
   }
-  if (row->len[9] < 0 || row->len[9] > TURNCRED_KEY_MAX) {
-    snprintf(why, cap, "key: longer than %d octets, or none", TURNCRED_KEY_MAX);
+  size_t len = row->len[9] < 0 ? 0 : (size_t)row->len[9];
+  if (bound->use == TURNCRED_USE_REST &&
+      !refuses(rows, turncred_rest_secret(bound->alg, octets(row, 9), len, k, k_len))) {
+    return true;
+  }
+  if (len < 1 || len > TURNCRED_KEY_MAX) {
+    snprintf(why, cap, "key: longer than %d octets (a rest secret: %d), or none", TURNCRED_KEY_MAX,
+             TURNCRED_SECRET_MAX);
     return false;
   }
-  *k_len = (size_t)row->len[9];
-  memcpy(k, row->value[9], *k_len);
+  *k_len = len;
+  memcpy(k, row->value[9], len);
   return true;
 }
 
@@ -420,7 +580,7 @@ static bool read_key(struct rows *rows, const struct pg_row *row, const struct n
     return false;
   }
   enum turncred_err err = turncred_key_init(&key->key, bound.use, bound.alg, bound.derivation, k, k_len);
-  if (err) {
+  if (refuses(rows, err)) {
     snprintf(why, cap, "key of %zu octets: %s", k_len, turncred_err_text(err));
     return false;
   }
@@ -436,11 +596,12 @@ bool rows_take_key(const struct pg_row *row, void *arg) {
   struct rows *rows = arg;
   const struct table *t = &tables[ROWS_KEY];
   struct named id;
-  if (!read_names(row, 14, &id)) {
+  if (!read_names(row, 18, &id)) {
     return true;
   }
   struct store_key key;
   memset(&key, 0, sizeof key);
+  rows->failed = false;
   uint8_t k[KEY_OCTETS] = {0};
   char why[256] = "";
   bool gone = row->len[2] < 0;
@@ -449,7 +610,7 @@ bool rows_take_key(const struct pg_row *row, void *arg) {
   if (gone || passed || !snapshot_realm(rows->snapshot, id.realm) ||
       !read_key(rows, row, &id, &key, k, why, sizeof why)) {
     turncred_cleanse(k, sizeof k);
-    bool ok = snapshot_remove_key(rows->snapshot, id.realm, id.name) == 0;
+    bool ok = !rows->failed && snapshot_remove_key(rows->snapshot, id.realm, id.name) == 0;
     if (*why) {
       return ok && refuse(rows, t, id.realm, id.name, why);
     }
@@ -467,6 +628,15 @@ bool rows_take_key(const struct pg_row *row, void *arg) {
 
 /* --- credential -------------------------------------------------------------------------- */
 
+/* Brings the client address into the spelling in which servers see addresses. A sealed row from before schema version 4
+ * may be bound to another one. */
+static void canonical_address(char address[IP_TEXT]) {
+  char canonical[IP_TEXT], why[160];
+  if (*address && !ip_canonical(address, canonical, why, sizeof why)) {
+    memcpy(address, canonical, IP_TEXT);
+  }
+}
+
 static bool read_credential(struct rows *rows, const struct pg_row *row, struct store_credential *credential, char *why,
                             size_t cap) {
   if (row->len[4] >= 0) {
@@ -475,12 +645,16 @@ static bool read_credential(struct rows *rows, const struct pg_row *row, struct 
     if (!kek) {
       return false;
     }
-    struct turncred_credential_row bound = {kek_id, credential->realm, credential->username, credential->expiry,
-                                            credential->client_address};
+    struct turncred_credential_row bound = {kek_id,
+                                            credential->realm,
+                                            credential->username,
+                                            credential->expiry,
+                                            credential->client_address,
+                                            row->len[10] < 0 ? NULL : credential->user};
     uint8_t plain[TURNCRED_CREDENTIAL_PLAIN];
     enum turncred_err err =
         turncred_credential_unseal(rows->ws, kek, &bound, octets(row, 4), (size_t)row->len[4], plain);
-    if (err) {
+    if (refuses(rows, err)) {
       snprintf(why, cap, "it does not open under key encryption key %s: %s", kek_id, turncred_err_text(err));
       return false;
     }
@@ -504,31 +678,38 @@ bool rows_take_credential(const struct pg_row *row, void *arg) {
   struct rows *rows = arg;
   const struct table *t = &tables[ROWS_CREDENTIAL];
   struct named id;
-  if (!read_names(row, 8, &id)) {
+  if (!read_names(row, 11, &id)) {
     return true;
   }
-  char address[46] = "", why[256] = "";
+  char address[IP_TEXT] = "", user[TURNCRED_USERNAME_MAX + 1] = "", why[256] = "";
   struct store_credential credential;
   memset(&credential, 0, sizeof credential);
+  rows->failed = false;
   credential.realm = id.realm;
   credential.username = id.name;
   credential.client_address = address;
+  credential.user = row->len[10] < 0 ? id.name : user;
   bool gone = row->len[2] < 0;
   if (!gone && !text(row, 8, address, sizeof address)) {
     snprintf(why, sizeof why, "client_address: longer than 45 octets");
+  } else if (!gone && (!text(row, 10, user, sizeof user) || row->len[10] == 0)) {
+    snprintf(why, sizeof why, "user_id: 1 to %d octets are needed, or none", TURNCRED_USERNAME_MAX);
+  } else if (!gone && !limits(row, 11, &credential.limits)) {
+    snprintf(why, sizeof why, "%s", wrong_limits);
   }
-  credential.expiry = pg_row_int(row, 7);
-  credential.pushed_at = pg_row_int(row, 9);
+  credential.expiry = seconds(row, 7);
+  credential.pushed_at = seconds_up(row, 9);
   if (gone || *why || !snapshot_realm(rows->snapshot, id.realm) ||
       !read_credential(rows, row, &credential, why, sizeof why)) {
-    bool ok = snapshot_remove_credential(rows->snapshot, id.realm, id.name) == 0;
+    bool ok = !rows->failed && snapshot_remove_credential(rows->snapshot, id.realm, id.name) == 0;
     if (*why) {
       return ok && refuse(rows, t, id.realm, id.name, why);
     }
     accept(rows, t, id.realm, id.name);
     return ok;
   }
-  int rc = snapshot_put_credential(rows->snapshot, &credential);
+  canonical_address(address);
+  int rc = (rows->all ? snapshot_pile_credential : snapshot_put_credential)(rows->snapshot, &credential);
   turncred_cleanse(&credential, sizeof credential);
   accept(rows, t, id.realm, id.name);
   return rc == 0;
@@ -559,7 +740,7 @@ bool rows_take_revocation(const struct pg_row *row, void *arg) {
   if (row->len[2] < 0) {
     return snapshot_remove_revocation(rows->snapshot, &name) == 0;
   }
-  int64_t until = row->len[3] < 0 ? INT64_MAX : pg_row_int(row, 3);
+  int64_t until = row->len[3] < 0 ? INT64_MAX : seconds(row, 3);
   return snapshot_put_revocation(rows->snapshot, &name, until) == 0;
 }
 

@@ -22,6 +22,9 @@ struct rows {
   struct hamt refused;             /* the rows that are refused now */
   struct hamt refused_before;      /* during a full load: the rows refused before it */
   bool keep_k;                     /* issuers: see store_key.k */
+  bool all;                        /* all rows are loaded: credentials are put aside, see snapshot_pile_credential */
+  bool failed;                     /* OpenSSL failed at the row that is being taken */
+  int schema;                      /* version of the database's */
   store_log_fn log;
   void *arg;
 };
@@ -37,13 +40,14 @@ void rows_begin_full(struct rows *rows);
 void rows_end_full(struct rows *rows, bool done);
 
 const char *rows_table_name(enum rows_table table);
-/* The query for all rows of a table (ids NULL), or for those that changes name (ids: the numbers of the
+/* schema: the database's version, which may be older or newer than this program's. The query for all rows of a table
+ * (ids NULL), or for those that changes name (ids: the numbers of the
  * changes, "1,2,3"); of a row that no longer exists the query then gives the name alone. The caller
  * frees the text. NULL: out of memory. */
-char *rows_sql(enum rows_table table, const char *ids);
+char *rows_sql(int schema, enum rows_table table, const char *ids);
 /* The query for all keys (or credentials) of the realms that changes name. */
-char *rows_sql_of_realms(enum rows_table table, const char *ids);
-/* Take a row of such a query; arg is a struct rows. False: out of memory. */
+char *rows_sql_of_realms(int schema, enum rows_table table, const char *ids);
+/* Take a row of such a query; arg is a struct rows. False: out of memory, and the load has failed. */
 bool rows_take_realm(const struct pg_row *row, void *arg);
 bool rows_take_key(const struct pg_row *row, void *arg);
 bool rows_take_credential(const struct pg_row *row, void *arg);

@@ -300,7 +300,7 @@ static bool read_header(struct sealed *s, struct sealed_header *h) {
             take_text(s, h->instance, sizeof h->instance) && take_int(s, &h->progress) && take_int(s, &at) &&
             take(s, SALT);
   h->time = (int64_t)at;
-  return ok;
+  return ok && h->time >= 0; /* nothing has proved yet who wrote it: it must not overflow what is reckoned with it */
 }
 
 int sealed_error(const struct sealed *s) { return s->error; }

@@ -7,6 +7,8 @@
 
 #include "snapshot.h"
 
+#include "base/secret_memory.h"
+
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -18,6 +20,8 @@ struct realm_lists {
   uint32_t refs;
   const char **all; /* guests, addresses, origins */
   size_t guests, listens, origins;
+  struct ip_range *peers; /* allowed ones, denied ones */
+  size_t allowed, denied;
   char text[];
 };
 
@@ -43,6 +47,7 @@ static void text_unref(struct shared_text *text) {
 static void lists_unref(struct realm_lists *lists) {
   if (lists && --lists->refs == 0) {
     free(lists->all);
+    free(lists->peers);
     free(lists);
   }
 }
@@ -71,23 +76,65 @@ static size_t split(char *text, const char **out) {
   return n;
 }
 
-static struct realm_lists *lists_new(const char *guests, const char *listens, const char *origins) {
-  size_t a = strlen(guests) + 1, b = strlen(listens) + 1, c = strlen(origins) + 1;
-  struct realm_lists *lists = malloc(sizeof *lists + a + b + c);
+/* Reads networks, one a line, into out. Returns their number, or SIZE_MAX: one is none. With out NULL it only counts.
+ */
+static size_t read_peers(const char *text, struct ip_range *out) {
+  size_t n = 0;
+  for (const char *line = text; line && *line; n++) {
+    size_t len = strcspn(line, "\n");
+    char one[IP_RANGE_TEXT], why[160];
+    if (len >= sizeof one) {
+      return SIZE_MAX;
+    }
+    memcpy(one, line, len);
+    one[len] = '\0';
+    if (out && ip_range_read(one, &out[n], why, sizeof why)) {
+      return SIZE_MAX;
+    }
+    line += len + (line[len] != '\0');
+  }
+  return n;
+}
+
+/* 0, ENOMEM or EINVAL. */
+static int add_peers(struct realm_lists *lists, const char *allowed, const char *denied) {
+  size_t a = read_peers(allowed, NULL), d = read_peers(denied, NULL);
+  if (a == SIZE_MAX || d == SIZE_MAX) {
+    return EINVAL;
+  }
+  lists->peers = calloc(a + d + 1, sizeof *lists->peers);
+  if (!lists->peers) {
+    return ENOMEM;
+  }
+  lists->allowed = a;
+  lists->denied = d;
+  return read_peers(allowed, lists->peers) != a || read_peers(denied, lists->peers + a) != d ? EINVAL : 0;
+}
+
+static void copy_list(char *to, const char *list) { strcpy(to, list ? list : ""); }
+
+/* NULL: *rc is ENOMEM or EINVAL. */
+static struct realm_lists *lists_new(const struct realm_fields *f, int *rc) {
+  size_t a = f->guest_kids ? strlen(f->guest_kids) + 1 : 1,
+         b = f->listen_addresses ? strlen(f->listen_addresses) + 1 : 1;
+  size_t c = f->origins ? strlen(f->origins) + 1 : 1;
+  struct realm_lists *lists = calloc(1, sizeof *lists + a + b + c);
+  *rc = lists ? add_peers(lists, f->allowed_peers, f->denied_peers) : ENOMEM;
   if (!lists) {
     return NULL;
   }
   char *ta = lists->text, *tb = ta + a, *tc = tb + b;
-  memcpy(ta, guests, a);
-  memcpy(tb, listens, b);
-  memcpy(tc, origins, c);
+  copy_list(ta, f->guest_kids);
+  copy_list(tb, f->listen_addresses);
+  copy_list(tc, f->origins);
   lists->refs = 1;
   lists->guests = split(ta, NULL);
   lists->listens = split(tb, NULL);
   lists->origins = split(tc, NULL);
   lists->all = calloc(lists->guests + lists->listens + lists->origins + 1, sizeof *lists->all);
-  if (!lists->all) {
-    free(lists);
+  if (*rc || !lists->all) {
+    *rc = *rc ? *rc : ENOMEM;
+    lists_unref(lists);
     return NULL;
   }
   split(ta, lists->all);
@@ -104,12 +151,8 @@ static bool key_same(const struct hamt_item *item, const void *key) {
 static const void *key_key(const struct hamt_item *item) { return ((const struct key_item *)item)->kid; }
 static void key_free(struct hamt_item *hamt) {
   struct key_item *item = (struct key_item *)hamt;
-  turncred_key_clear(&item->key.key);
-  if (item->key.k) {
-    turncred_cleanse((uint8_t *)(uintptr_t)item->key.k, item->key.k_len);
-  }
   text_unref(item->realm);
-  free(item);
+  secret_free(SECRET_LOCKED, item, sizeof *item + strlen(item->kid) + 1 + item->key.k_len);
 }
 static const struct hamt_type key_type = {key_same, key_key, NULL, key_free};
 
@@ -119,9 +162,11 @@ static bool credential_same(const struct hamt_item *item, const void *key) {
 static const void *credential_key(const struct hamt_item *item) { return ((const struct credential_item *)item)->text; }
 static void credential_free(struct hamt_item *hamt) {
   struct credential_item *item = (struct credential_item *)hamt;
-  turncred_cleanse(&item->credential, sizeof item->credential);
+  const struct store_credential *c = &item->credential;
+  size_t n = strlen(c->username) + 1, m = strlen(c->client_address) + 1;
+  size_t user = c->user != c->username ? strlen(c->user) + 1 : 0;
   text_unref(item->realm);
-  free(item);
+  secret_free(SECRET_HIDDEN, item, sizeof *item + n + m + user);
 }
 static const struct hamt_type credential_type = {credential_same, credential_key, NULL, credential_free};
 
@@ -162,6 +207,7 @@ static struct hamt_item *realm_copy(const struct hamt_item *hamt) {
   item->rest->refs++;
   item->keys = hamt_share(&from->keys);
   item->credentials = hamt_share(&from->credentials);
+  item->pile = NULL;
   return &item->hamt;
 }
 static void realm_free(struct hamt_item *hamt) {
@@ -170,6 +216,7 @@ static void realm_free(struct hamt_item *hamt) {
   key_list_unref(item->rest);
   hamt_clear(&item->keys);
   hamt_clear(&item->credentials);
+  hamt_pile_drop(&item->pile, &credential_type);
   lists_unref(item->lists);
   text_unref(item->name);
   free(item);
@@ -241,6 +288,10 @@ static void show_lists(struct realm_item *item) {
   realm->listen_count = lists->listens;
   realm->origins = lists->all + lists->guests + lists->listens;
   realm->origin_count = lists->origins;
+  realm->allowed_peers = lists->peers;
+  realm->allowed_count = lists->allowed;
+  realm->denied_peers = lists->peers + lists->allowed;
+  realm->denied_count = lists->denied;
   realm->derived = item->derived->key;
   realm->derived_count = item->derived->count;
   realm->rest = item->rest->key;
@@ -294,6 +345,8 @@ static struct key_list *key_list_new(size_t count) {
 }
 
 static struct realm_item *realm_item_new(struct store_snapshot *snapshot, const char *name) {
+  static const struct realm_fields none;
+  int rc;
   struct realm_item *item = calloc(1, sizeof *item);
   if (!item) {
     return NULL;
@@ -304,21 +357,22 @@ static struct realm_item *realm_item_new(struct store_snapshot *snapshot, const 
   item->name = text_new(name);
   item->derived = key_list_new(0);
   item->rest = key_list_new(0);
-  item->lists = lists_new("", "", "");
+  item->lists = lists_new(&none, &rc);
   if (item->name && item->derived && item->rest && item->lists) {
     return item;
   }
-  realm_free(&item->hamt);
+  realm_free(&item->hamt); /* frees item */
+  // cppcheck-suppress memleak
   return NULL;
 }
 
 int snapshot_put_realm(struct store_snapshot *snapshot, const struct realm_fields *fields) {
   const char *name = fields->realm.name;
-  struct realm_lists *lists = lists_new(fields->guest_kids, fields->listen_addresses, fields->origins);
+  int rc;
+  struct realm_lists *lists = lists_new(fields, &rc);
   if (!lists) {
-    return ENOMEM;
+    return rc;
   }
-  int rc = 0;
   struct realm_item *item = edit_realm(snapshot, name, &rc);
   if (rc == ENOENT) {
     rc = ENOMEM;
@@ -334,6 +388,7 @@ int snapshot_put_realm(struct store_snapshot *snapshot, const struct realm_field
     return rc;
   }
   item->realm = fields->realm;
+  snapshot->quota_fleet |= fields->realm.quota_fleet;
   lists_unref(item->lists);
   item->lists = lists;
   show_lists(item);
@@ -361,7 +416,7 @@ int snapshot_remove_realm(struct store_snapshot *snapshot, const char *realm) {
 /* --- keys ------------------------------------------------------------------------------- */
 
 bool snapshot_key_newer(const struct store_key *a, const struct store_key *b) {
-  return a->not_before != b->not_before ? a->not_before > b->not_before : strcmp(a->kid, b->kid) < 0;
+  return a->since != b->since ? a->since > b->since : strcmp(a->kid, b->kid) < 0;
 }
 
 /* A copy of the list without the key called kid and with key (NULL: with none), the newest first. */
@@ -425,7 +480,7 @@ int snapshot_put_key(struct store_snapshot *snapshot, const struct store_key *ke
     return rc;
   }
   size_t n = strlen(key->kid) + 1;
-  struct key_item *item = malloc(sizeof *item + n + key->k_len);
+  struct key_item *item = secret_new(SECRET_LOCKED, sizeof *item + n + key->k_len);
   if (!item) {
     return ENOMEM;
   }
@@ -480,29 +535,48 @@ int snapshot_remove_key(struct store_snapshot *snapshot, const char *realm_name,
 
 /* --- credentials ------------------------------------------------------------------------ */
 
-int snapshot_put_credential(struct store_snapshot *snapshot, const struct store_credential *credential) {
-  int rc = 0;
-  struct realm_item *realm = edit_realm(snapshot, credential->realm, &rc);
-  if (rc) {
-    return rc;
-  }
+static struct credential_item *credential_new(const struct store_snapshot *snapshot, const struct realm_item *realm,
+                                              const struct store_credential *credential) {
   size_t n = strlen(credential->username) + 1, m = strlen(credential->client_address) + 1;
-  struct credential_item *item = malloc(sizeof *item + n + m);
+  size_t user = strcmp(credential->user, credential->username) ? strlen(credential->user) + 1 : 0;
+  struct credential_item *item = secret_new(SECRET_HIDDEN, sizeof *item + n + m + user);
   if (!item) {
-    return ENOMEM;
+    return NULL;
   }
   item->hamt = (struct hamt_item){1, snapshot_hash(snapshot, credential->username)};
   item->credential = *credential;
   item->realm = text_ref(realm->name);
   memcpy(item->text, credential->username, n);
   memcpy(item->text + n, credential->client_address, m);
+  memcpy(item->text + n + m, credential->user, user);
   item->credential.realm = item->realm->text;
   item->credential.username = item->text;
+  item->credential.user = user ? item->text + n + m : item->text;
   item->credential.client_address = item->text + n;
+  return item;
+}
+
+int snapshot_put_credential(struct store_snapshot *snapshot, const struct store_credential *credential) {
+  int rc = 0;
+  struct realm_item *realm = edit_realm(snapshot, credential->realm, &rc);
+  struct credential_item *item = realm ? credential_new(snapshot, realm, credential) : NULL;
+  if (!item) {
+    return rc ? rc : ENOMEM;
+  }
   size_t before = realm->credentials.count;
   rc = hamt_put(&realm->credentials, &item->hamt);
   snapshot->credentials += realm->credentials.count - before;
   return rc;
+}
+
+int snapshot_pile_credential(struct store_snapshot *snapshot, const struct store_credential *credential) {
+  int rc = 0;
+  struct realm_item *realm = edit_realm(snapshot, credential->realm, &rc);
+  struct credential_item *item = realm ? credential_new(snapshot, realm, credential) : NULL;
+  if (!item) {
+    return rc ? rc : ENOMEM;
+  }
+  return hamt_pile_add(&realm->pile, &credential_type, &item->hamt);
 }
 
 int snapshot_remove_credential(struct store_snapshot *snapshot, const char *realm_name, const char *username) {
@@ -558,13 +632,34 @@ static bool add_name(const struct hamt_item *item, void *arg) {
   return true;
 }
 
-static int clear_each(struct store_snapshot *snapshot, bool keys) {
-  struct names names = {0, calloc(snapshot->realms.count + 1, sizeof *names.name)};
-  if (!names.name) {
+/* The names of all realms; the caller frees names->name. 0 or ENOMEM. */
+static int list_names(const struct store_snapshot *snapshot, struct names *names) {
+  *names = (struct names){0, calloc(snapshot->realms.count + 1, sizeof *names->name)};
+  if (!names->name) {
     return ENOMEM;
   }
-  hamt_each(&snapshot->realms, add_name, &names);
-  int rc = 0;
+  hamt_each(&snapshot->realms, add_name, names);
+  return 0;
+}
+
+int snapshot_settle_credentials(struct store_snapshot *snapshot) {
+  struct names names;
+  int rc = list_names(snapshot, &names);
+  for (size_t i = 0; rc == 0 && i < names.count; i++) {
+    struct realm_item *realm = edit_realm(snapshot, names.name[i], &rc);
+    if (realm) {
+      size_t before = realm->credentials.count;
+      rc = hamt_pile_settle(&realm->pile, &realm->credentials);
+      snapshot->credentials += realm->credentials.count - before;
+    }
+  }
+  free(names.name);
+  return rc;
+}
+
+static int clear_each(struct store_snapshot *snapshot, bool keys) {
+  struct names names;
+  int rc = list_names(snapshot, &names);
   for (size_t i = 0; i < names.count && rc == 0; i++) {
     struct realm_item *item = edit_realm(snapshot, names.name[i], &rc);
     if (rc) {

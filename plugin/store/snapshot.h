@@ -11,6 +11,7 @@
 #define TURNCRED_SNAPSHOT_H
 
 #include "hamt.h"
+#include "hamt_pile.h"
 #include "store.h"
 
 #include <string.h>
@@ -24,6 +25,7 @@ struct store_snapshot {
   struct hamt origins;     /* struct choice_item by origin */
   struct hamt revocations; /* struct revocation_item */
   size_t keys, credentials;
+  bool quota_fleet;            /* see store_snapshot_quota_fleet */
   uint64_t progress;           /* of the change feed, when it was made */
   char identity[128];          /* of the database */
   struct store_snapshot *next; /* in the list of replaced snapshots, see readers.h */
@@ -41,7 +43,7 @@ struct key_list {
   const struct store_key *key[]; /* the realm's map of keys owns them */
 };
 
-struct realm_lists; /* guests, addresses, origins of a realm */
+struct realm_lists; /* guests, addresses, origins, peers of a realm */
 
 struct realm_item {
   struct hamt_item hamt;
@@ -51,6 +53,7 @@ struct realm_item {
   struct key_list *derived, *rest;
   struct hamt keys;        /* struct key_item by kid */
   struct hamt credentials; /* struct credential_item by username */
+  struct hamt_pile *pile;  /* of credentials that are to be put there */
 };
 
 struct key_item {
@@ -64,7 +67,7 @@ struct credential_item {
   struct hamt_item hamt;
   struct store_credential credential;
   struct shared_text *realm;
-  char text[]; /* username, NUL, client address, NUL */
+  char text[]; /* username, NUL, client address, NUL, and the user id with a NUL where it is another name */
 };
 
 struct revocation_name {
@@ -91,13 +94,14 @@ struct store_snapshot *snapshot_new(uint64_t seed);
 struct store_snapshot *snapshot_fork(const struct store_snapshot *from);
 void snapshot_free(struct store_snapshot *snapshot);
 
-/* Lists are text with one element a line. */
+/* Lists are text with one element a line; NULL is an empty one. */
 struct realm_fields {
   struct store_realm realm; /* without its lists */
-  const char *guest_kids, *listen_addresses, *origins;
+  const char *guest_kids, *listen_addresses, *origins, *allowed_peers, *denied_peers;
 };
 
-/* All of these return 0, ENOMEM, or ENOENT: there is no such realm. Removing an object that does not
+/* All of these return 0, ENOMEM, EINVAL (a peer is no network, and nothing has changed), or ENOENT: there is no such
+ * realm. Removing an object that does not
  * exist is no error. */
 int snapshot_put_realm(struct store_snapshot *snapshot, const struct realm_fields *fields);
 int snapshot_remove_realm(struct store_snapshot *snapshot, const char *realm);
@@ -105,6 +109,10 @@ int snapshot_remove_realm(struct store_snapshot *snapshot, const char *realm);
 int snapshot_put_key(struct store_snapshot *snapshot, const struct store_key *key);
 int snapshot_remove_key(struct store_snapshot *snapshot, const char *realm, const char *kid);
 int snapshot_put_credential(struct store_snapshot *snapshot, const struct store_credential *credential);
+/* For a load of all credentials: snapshot_put_credential when snapshot_settle_credentials is called, which must be
+ * before anything else is asked of the snapshot's credentials, and before it is forked. */
+int snapshot_pile_credential(struct store_snapshot *snapshot, const struct store_credential *credential);
+int snapshot_settle_credentials(struct store_snapshot *snapshot);
 int snapshot_remove_credential(struct store_snapshot *snapshot, const char *realm, const char *username);
 int snapshot_put_revocation(struct store_snapshot *snapshot, const struct revocation_name *name, int64_t until);
 int snapshot_remove_revocation(struct store_snapshot *snapshot, const struct revocation_name *name);
@@ -117,7 +125,7 @@ void snapshot_clear_revocations(struct store_snapshot *snapshot);
 const struct realm_item *snapshot_realm(const struct store_snapshot *snapshot, const char *realm);
 const struct key_item *snapshot_key(const struct store_snapshot *snapshot, const struct realm_item *realm,
                                     const char *kid);
-/* The order of a realm's keys: a comes before b. */
+/* The order of a realm's keys: a comes before b, being newer. (Keys of one microsecond go by name.) */
 bool snapshot_key_newer(const struct store_key *a, const struct store_key *b);
 
 static inline uint32_t snapshot_hash(const struct store_snapshot *snapshot, const char *s) {

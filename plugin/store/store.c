@@ -12,6 +12,7 @@
 #include "peers.h"
 #include "pg/array.h"
 #include "readers.h"
+#include "servers.h"
 #include "snapshot.h"
 #include "store.h"
 
@@ -30,12 +31,18 @@
 
 #define BACKOFF_MIN_MS 250
 #define BACKOFF_MAX_MS 15000
-#define SETTLE_MS 250         /* the first pause between looks while transactions are open */
-#define REPORT_EVERY_MS 10000 /* between progress reports while progress stands still */
-#define CLOCK_AGAIN_MS 600000 /* before the clock is reported again to a schema that does not know it */
-#define SAVE_EVERY_MS 10000   /* between snapshots on disk; at least 20 times as long as one takes */
-#define SAVE_AT_END_MS 2000   /* a snapshot that takes longer is not saved at the end */
-#define START_WAIT_MS 3000    /* for the database, before the snapshot on disk is taken */
+#define SETTLE_MS 250           /* the first pause between looks while transactions are open */
+#define REPORT_EVERY_MS 10000   /* between progress reports while progress stands still */
+#define REPORT_DRAINING_MS 2000 /* the same while this server is drained: operators watch its sessions */
+#define NEWER_FORM_AGAIN_MS                                                                                            \
+  600000                    /* before a newer form of report is tried again on a database that does not know it */
+#define GOODBYE_MS 1000     /* a database that does not take the goodbye in this time does not get it */
+#define SAVE_EVERY_MS 10000 /* between snapshots on disk; at least 20 times as long as one takes */
+#define SAVE_AT_END_MS 2000 /* a snapshot that takes longer is not saved at the end */
+#define START_WAIT_MS 3000  /* for the database, before the snapshot on disk is taken */
+
+/* What a progress report says: an older schema has no functions for the newer forms. */
+enum report_form { REPORT_PROGRESS, REPORT_WITH_CLOCK, REPORT_WITH_SOFTWARE, REPORT_WITH_PLACE };
 
 struct store {
   struct store_config config; /* with copies of the strings */
@@ -49,6 +56,8 @@ struct store {
   pthread_mutex_t lock; /* of status */
   pthread_cond_t loaded;
   struct store_status status;
+  struct store_servers *servers; /* under lock */
+  atomic_uint silent_ms;
   bool end_saver;
   uint8_t disk_kek[TURNCRED_KEK]; /* the key of the saver, and its id; "": there is none */
   char disk_kek_id[KEK_ID_MAX + 1];
@@ -59,8 +68,12 @@ struct store {
   struct pg write; /* for progress reports, if conninfo_write is given */
   uint64_t reported_xmin, changed_xid;
   int64_t reported_ms;
-  int64_t clock_wait_ms; /* no clock is reported before; schema 2 and older do not know it */
-  char last_error[300], last_report_error[256];
+  enum report_form report_form; /* the newest that the database knows */
+  int report_schema;            /* the schema at which this was found */
+  int64_t newer_form_ms;        /* no newer form is tried before, unless the schema changes */
+  char last_error[PG_LINE], last_report_error[PG_LINE];
+  int64_t servers_ms; /* when the servers of the fleet were loaded; 0: not yet */
+  bool draining;
   bool peers_told, write_peers_told;
   struct peers peers;
 };
@@ -96,6 +109,8 @@ void store_status(struct store *store, struct store_status *out) {
   *out = store->status;
   pthread_mutex_unlock(&store->lock);
 }
+
+const char *store_instance(const struct store *store) { return store->config.instance; }
 
 bool store_wait(struct store *store, uint32_t timeout_ms) {
   struct timespec until;
@@ -194,7 +209,17 @@ static const char *kek_ids(const struct store *store, struct pg_array *ids) {
   return pg_array_end(ids);
 }
 
-static bool report_on(struct store *store, struct pg *db, const char *state, bool with_clock) {
+static bool report_on(struct store *store, struct pg *db, const char *state, enum report_form form) {
+  static const char *const statements[] = {
+#define REPORT_ALL "SELECT turncred.instance_report($1, $2, $3, $4::xid8, $5, $6, $7, $8, $9)"
+#define REPORT_CLOCK ", turncred.instance_clock($1, to_timestamp($10::float8))"
+      [REPORT_PROGRESS] = REPORT_ALL,
+      [REPORT_WITH_CLOCK] = REPORT_ALL REPORT_CLOCK,
+#define REPORT_SOFTWARE ", turncred.instance_software($1, $11, $12, $13, $14)"
+      [REPORT_WITH_SOFTWARE] = REPORT_ALL REPORT_CLOCK REPORT_SOFTWARE,
+      [REPORT_WITH_PLACE] = REPORT_ALL REPORT_CLOCK REPORT_SOFTWARE
+      ", turncred.instance_advertise($1, string_to_array(nullif($15, ''), ' '), $16, $17, $18)",
+  };
   const struct store_config *c = &store->config;
   struct pg_params params = {0};
   struct pg_array array = {0};
@@ -214,29 +239,45 @@ static bool report_on(struct store *store, struct pg *db, const char *state, boo
   pg_text(&params, ids);
   pg_int(&params, (int64_t)store->feed.rows.refused.count);
   pg_int(&params, STORE_SCHEMA_VERSION);
-  if (with_clock) {
+  if (form >= REPORT_WITH_CLOCK) {
     clock_gettime(CLOCK_REALTIME, &now);
     snprintf(clock, sizeof clock, "%lld.%03ld", (long long)now.tv_sec, now.tv_nsec / 1000000);
     pg_text(&params, clock);
   }
-  int rc = pg_run(db,
-                  with_clock ? "SELECT turncred.instance_report($1, $2, $3, $4::xid8, $5, $6, $7, $8, $9),"
-                               " turncred.instance_clock($1, to_timestamp($10::float8))"
-                             : "SELECT turncred.instance_report($1, $2, $3, $4::xid8, $5, $6, $7, $8, $9)",
-                  &params, NULL);
+  if (form >= REPORT_WITH_SOFTWARE) {
+    pg_int(&params, SCHEMA_NEWEST);
+    pg_text(&params, c->host);
+    pg_text(&params, c->series);
+    pg_text(&params, c->abi);
+  }
+  if (form >= REPORT_WITH_PLACE) {
+    pg_text(&params, c->uris);
+    pg_text(&params, c->region);
+    pg_int(&params, c->weight ? c->weight : 100);
+    if (c->sessions) {
+      pg_int(&params, (int64_t)c->sessions(c->arg));
+    } else {
+      pg_text(&params, NULL);
+    }
+  }
+  int rc = pg_run(db, statements[form], &params, NULL);
   pg_array_clear(&array);
   return rc == 0;
 }
 
-/* Reports progress, and the clock as well where the schema has a function for it (from 3 on). */
+/* Reports progress, and as much more as the schema has functions for. */
 static bool report_all(struct store *store, struct pg *db, const char *state) {
-  bool with_clock = clock_ms() >= store->clock_wait_ms;
-  bool ok = report_on(store, db, state, with_clock);
-  if (ok || !with_clock || strcmp(db->sqlstate, "42883") != 0) {
-    return ok;
+  if (store->feed.rows.schema != store->report_schema || clock_ms() >= store->newer_form_ms) {
+    store->report_form = strcmp(store->config.kind, "server") ? REPORT_WITH_SOFTWARE : REPORT_WITH_PLACE;
+    store->report_schema = store->feed.rows.schema;
   }
-  store->clock_wait_ms = clock_ms() + CLOCK_AGAIN_MS;
-  return report_on(store, db, state, false);
+  bool ok = report_on(store, db, state, store->report_form);
+  while (!ok && store->report_form > REPORT_PROGRESS && !strcmp(db->sqlstate, "42883")) {
+    store->report_form--;
+    store->newer_form_ms = clock_ms() + NEWER_FORM_AGAIN_MS;
+    ok = report_on(store, db, state, store->report_form);
+  }
+  return ok;
 }
 
 /* Tells the database how far this store is. When that fails, only rotations suffer, which wait for the
@@ -256,6 +297,10 @@ static void report(struct store *store, const char *state) {
   }
   store->reported_ms = clock_ms();
   if (!error && (!db->conn || !report_all(store, db, state))) {
+    if (db->error == PG_INTERRUPTED) { /* a reload, which reports again, or the end */
+      store->reported_ms = 0;
+      return;
+    }
     error = db->line;
   }
   if (error && strcmp(error, store->last_report_error) != 0) {
@@ -267,16 +312,75 @@ static void report(struct store *store, const char *state) {
   }
 }
 
-static bool report_due(const struct store *store) {
-  return store->reported_ms == 0 || store->reported_xmin <= store->changed_xid ||
-         clock_ms() - store->reported_ms >= REPORT_EVERY_MS;
+/* The last statement of a store: nobody waits for it from now on. It is not said while the database is away; then the
+ * store is waited for as if it had crashed. */
+static void say_goodbye(struct store *store) {
+  bool apart = store->config.conninfo_write != NULL;
+  struct pg *db = apart ? &store->write : &store->feed.db;
+  const char *conninfo = apart ? store->config.conninfo_write : store->config.conninfo;
+  struct pg_params params = {0};
+  if (*(apart ? store->last_report_error : store->last_error) || store->reported_xmin == 0) {
+    return;
+  }
+  drain(store); /* what has ended the thread's waits must not end these */
+  db->connect_ms = db->silence_ms = GOODBYE_MS;
+  if (!db->conn && pg_connect(db, conninfo, "turncred goodbye")) {
+    return;
+  }
+  pg_text(&params, store->config.instance);
+  pg_run(db, "SELECT turncred.instance_stopped($1)", &params, NULL);
 }
+
+/* Milliseconds until the next report while progress stands still; negative: since it was due. */
+static int64_t report_in(const struct store *store) {
+  return store->reported_ms + (store->draining ? REPORT_DRAINING_MS : REPORT_EVERY_MS) - clock_ms();
+}
+
+static bool report_due(const struct store *store) {
+  return store->reported_ms == 0 || store->reported_xmin <= store->changed_xid || report_in(store) <= 0;
+}
+
+/* Loads the servers of the fleet if one has changed, and from time to time: silence is no change. A failure leaves the
+ * list as it was; if it is the connection's, the next look tells. */
+static void look_for_servers(struct store *store) {
+  struct feed *feed = &store->feed;
+  struct store_servers *fresh;
+  bool due = store->servers_ms == 0 || feed->servers_changed || clock_ms() - store->servers_ms >= REPORT_EVERY_MS;
+  if (!due || feed->rows.schema < SERVERS_SCHEMA || !feed->db.conn) {
+    return;
+  }
+  /* this thread alone replaces the list */
+  if (servers_load(&fresh, &feed->db, store->servers, store->config.instance, atomic_load(&store->silent_ms))) {
+    return;
+  }
+  pthread_mutex_lock(&store->lock);
+  struct store_servers *old = store->servers;
+  store->servers = fresh;
+  pthread_mutex_unlock(&store->lock);
+  store_servers_release(old);
+  store->servers_ms = clock_ms();
+  feed->servers_changed = false;
+  store->draining = servers_self_draining(fresh);
+  if (store->config.servers) {
+    store->config.servers(store_servers_ref(fresh), store->draining, store->config.arg);
+  }
+}
+
+struct store_servers *store_servers(struct store *store) {
+  pthread_mutex_lock(&store->lock);
+  struct store_servers *servers = store_servers_ref(store->servers);
+  pthread_mutex_unlock(&store->lock);
+  return servers;
+}
+
+void store_set_silent(struct store *store, uint32_t silent_ms) { atomic_store(&store->silent_ms, silent_ms); }
 
 static void failed(struct store *store) {
   const char *message = store->feed.message;
   set_status(store, *message ? message : "unknown error");
   if (strcmp(message, store->last_error) != 0) {
-    rows_say(&store->feed.rows, STORE_LOG_WARNING, "database: %s; what is loaded stays in use", message);
+    rows_say(&store->feed.rows, STORE_LOG_WARNING, "database: %s; %s", message,
+             readers_current(&store->readers) ? "what is loaded stays in use" : "nothing is loaded yet");
   }
   snprintf(store->last_error, sizeof store->last_error, "%s", message);
   /* the connection to the primary may work while the standby is away */
@@ -323,6 +427,7 @@ static bool look(struct store *store, bool *full) {
     rows_say(&store->feed.rows, STORE_LOG_INFO, "database: connected again");
   }
   *store->last_error = 0;
+  look_for_servers(store); /* before the report, which says that changes are in force */
   if (report_due(store)) {
     report(store, feed->standby ? "connected to a standby" : "connected");
   }
@@ -470,6 +575,17 @@ static bool is_connected(struct store *store) {
   return false;
 }
 
+/* Milliseconds to wait for notifications: a long poll interval does not keep a report waiting, which says that this
+ * server lives. */
+static uint32_t next_look_in(const struct store *store, uint32_t settle) {
+  uint32_t wait = store->config.poll_ms;
+  int64_t report = report_in(store);
+  if (feed_unsettled(&store->feed) && settle < wait) {
+    wait = settle;
+  }
+  return report > 0 && report < wait ? (uint32_t)report : wait;
+}
+
 static void *run(void *arg) {
   struct store *store = arg;
   struct feed *feed = &store->feed;
@@ -513,15 +629,12 @@ static void *run(void *arg) {
       continue;
     }
     delay = BACKOFF_MIN_MS;
-    uint32_t wait = store->config.poll_ms;
     settle = feed_unsettled(feed) ? settle * 2 : SETTLE_MS;
-    if (feed_unsettled(feed) && settle / 2 < wait) {
-      wait = settle / 2;
-    }
-    if (pg_wait(&feed->db, wait) == PG_NOTIFIED) {
+    if (pg_wait(&feed->db, next_look_in(store, settle / 2)) == PG_NOTIFIED) {
       settle = SETTLE_MS;
     }
   }
+  say_goodbye(store);
   return NULL;
 }
 
@@ -533,6 +646,7 @@ static void free_store(struct store *store) {
   feed_clear(&store->feed);
   pg_close(&store->write);
   readers_free(&store->readers);
+  store_servers_release(store->servers);
   kek_ring_free(store->keks);
   turncred_cleanse(store->disk_kek, sizeof store->disk_kek);
   if (store->wake_fd >= 0) {
@@ -541,8 +655,8 @@ static void free_store(struct store *store) {
   pthread_mutex_destroy(&store->lock);
   pthread_cond_destroy(&store->loaded);
   const struct store_config *c = &store->config;
-  const char *strings[] = {c->conninfo, c->conninfo_write, c->kek_path,     c->instance,
-                           c->kind,     c->version,        c->snapshot_path};
+  const char *strings[] = {c->conninfo,      c->conninfo_write, c->kek_path, c->instance, c->kind, c->version,
+                           c->snapshot_path, c->host,           c->series,   c->abi,      c->uris, c->region};
   for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++) {
     if (strings[i]) {
       turncred_cleanse((char *)strings[i], strlen(strings[i])); /* conninfo may hold a password */
@@ -565,6 +679,11 @@ static int copy_config(struct store_config *to, const struct store_config *from)
   to->kind = copy_of(kind);
   to->version = copy_of(from->version ? from->version : "");
   to->snapshot_path = copy_of(from->snapshot_path);
+  to->host = copy_of(from->host);
+  to->series = copy_of(from->series);
+  to->abi = copy_of(from->abi);
+  to->uris = copy_of(from->uris);
+  to->region = copy_of(from->region);
   if (to->poll_ms == 0) {
     to->poll_ms = 5000;
   }
@@ -572,7 +691,9 @@ static int copy_config(struct store_config *to, const struct store_config *from)
     to->snapshot_max_age = 86400;
   }
   bool ok = to->conninfo && to->instance && to->kind && to->version && (to->conninfo_write || !from->conninfo_write) &&
-            (to->kek_path || !from->kek_path) && (to->snapshot_path || !from->snapshot_path);
+            (to->kek_path || !from->kek_path) && (to->snapshot_path || !from->snapshot_path) &&
+            (to->uris || !from->uris) && (to->region || !from->region) && (to->host || !from->host) &&
+            (to->series || !from->series) && (to->abi || !from->abi);
   return ok ? 0 : ENOMEM;
 }
 
@@ -622,10 +743,14 @@ int store_new(struct store **out, const struct store_config *config, char *err, 
   readers_init(&store->readers);
   store->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   rc = copy_config(&store->config, config);
+  atomic_init(&store->silent_ms, config->silent_ms ? config->silent_ms : 60000);
   store->peers = (struct peers){.tell = config->peer, .arg = config->arg};
   bool server = !config->kind || strcmp(config->kind, "server") == 0;
   feed_init(&store->feed, store->wake_fd, server, NULL, config->log, config->arg);
+  store->feed.session_end = config->session_end;
+  store->feed.session_end_arg = config->arg;
   pg_init(&store->write, store->wake_fd);
+  store->feed.db.group = store->write.group = server ? "turncred_server" : "turncred_issuer";
   store->feed.db.begun = reading_begun;
   store->write.begun = writing_begun;
   store->feed.db.begun_arg = store->write.begun_arg = store;

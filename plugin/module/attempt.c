@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "fleet_quota.h"
 #include "module.h"
 
 #include <stdatomic.h>
@@ -46,6 +47,7 @@ static int rank(enum coturn_auth_reason reason) {
   case COTURN_AUTH_REASON_EXPIRED:
   case COTURN_AUTH_REASON_TOO_FAR_AHEAD:
     return 4;
+  case COTURN_AUTH_REASON_NOT_YET_VALID:
   case COTURN_AUTH_REASON_UNKNOWN_KEY:
     return 3;
   case COTURN_AUTH_REASON_UNKNOWN_USER:
@@ -55,6 +57,26 @@ static int rank(enum coturn_auth_reason reason) {
   default:
     return 0;
   }
+}
+
+#define SAY_EXPIRED_S 60
+
+enum coturn_auth_reason attempt_key_refused(const struct attempt *a, const struct store_key *key) {
+  static _Atomic int64_t said; /* UTC seconds, of any key */
+  if (key->state == STORE_KEY_DISABLED) {
+    return COTURN_AUTH_REASON_UNKNOWN_KEY;
+  }
+  if (key->accept_until == 0 || a->now < key->accept_until) {
+    return COTURN_AUTH_REASON_NOT_YET_VALID;
+  }
+  int64_t before = atomic_load_explicit(&said, memory_order_relaxed);
+  if (a->now - before >= SAY_EXPIRED_S && atomic_compare_exchange_strong(&said, &before, a->now)) {
+    module_log(a->module, COTURN_AUTH_LOG_WARNING,
+               "key \"%s\" of realm \"%s\" has expired (accept_until): what was made with it is refused as expired; "
+               "turncredctl key list %s shows the keys",
+               key->kid, key->realm, key->realm);
+  }
+  return COTURN_AUTH_REASON_EXPIRED;
 }
 
 void attempt_refuse(struct attempt *a, enum coturn_auth_reason reason) {
@@ -106,17 +128,29 @@ static enum coturn_auth_expiry expiry_policy(enum store_expiry expiry) {
   return COTURN_AUTH_EXPIRY_STRICT;
 }
 
-void attempt_fill_grant(struct attempt *a, const struct subject *subject, int64_t expires) {
+/* The smaller one of two limits, of which 0 is none. */
+static uint64_t stricter(uint64_t a, uint64_t b) { return a == 0 || (b != 0 && b < a) ? b : a; }
+
+/* What is left of the realm's quota for this server; all of it where nothing is: allocate() refuses then, and an
+ * allocation that lives stays. */
+static uint64_t quota_left(const struct attempt *a, const struct subject *subject) {
+  uint64_t elsewhere =
+      fleet_quota_elsewhere(a->module->fleet_quota, a->thread, a->realm, subject->user, subject->fingerprint);
+  return a->realm->user_quota - (elsewhere < a->realm->user_quota ? elsewhere : 0);
+}
+
+void attempt_fill_grant(struct attempt *a, const struct subject *subject, int64_t expires,
+                        const struct store_limits *limits) {
   static _Atomic uint64_t refs;
   struct coturn_auth_grant *grant = a->grant;
   grant->expiry_policy = expiry_policy(a->realm->expiry[subject->mechanism]);
   grant->grace_seconds = grant->expiry_policy == COTURN_AUTH_EXPIRY_GRACE ? a->realm->grace_seconds : 0;
   grant->expires = expires;
-  grant->user_quota = a->realm->user_quota;
+  grant->user_quota = (uint32_t)stricter(quota_left(a, subject), limits->max_allocations);
   if (COTURN_AUTH_HAS(grant, struct coturn_auth_grant, total_quota)) {
     grant->total_quota = a->realm->total_quota;
   }
-  grant->max_bps = a->realm->max_bps;
+  grant->max_bps = stricter(a->realm->max_bps, limits->max_bps);
   grant->ref = atomic_fetch_add_explicit(&refs, 1, memory_order_relaxed) + 1; /* 0 is none */
 
   struct last_grant *last = &a->thread->last;
@@ -155,7 +189,7 @@ enum coturn_auth_verdict attempt_grant_user(struct attempt *a) {
       .fingerprint = "",
       .issued = c->issued,
   };
-  attempt_fill_grant(a, &subject, c->expires);
+  attempt_fill_grant(a, &subject, c->expires, &c->limits);
   memcpy(grant->key, c->key, sizeof c->key);
   grant->key_len = sizeof c->key;
   return COTURN_AUTH_GRANTED;

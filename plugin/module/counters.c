@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "module.h"
+#include "usage.h"
 
 #include <stdatomic.h>
 
@@ -37,10 +38,16 @@ static const struct description plain_descriptions[COUNTER_PLAIN] = {
     [COUNTER_SESSIONS_REVOKED] = {"revoked_sessions", "Live sessions ended by a revocation or a disabled key"},
     [COUNTER_GRANTS_REVOKED] = {"revoked_grants", "Grants that lost the race against a revocation"},
     [COUNTER_SNAPSHOTS] = {"snapshots", "Snapshots taken over from the store"},
+    [COUNTER_PEERS_DENIED] = {"denied_peers", "Peers that the lists of a realm denied"},
+    [COUNTER_USAGE_DELIVERED] = {"usage_delivered", "Starts and ends of sessions that are in the database"},
+    [COUNTER_USAGE_DROPPED] = {"usage_reports_dropped", "Reports of living sessions that gave way to newer ones"},
+    [COUNTER_USAGE_LOST] = {"usage_lost", "Ends of sessions that could be kept nowhere, or that the database refuses"},
 };
 
 static const struct description gauge_descriptions[GAUGE_COUNT] = {
     [GAUGE_SESSIONS] = {"live_sessions", "Live sessions that the module let in"},
+    [GAUGE_ALLOCATIONS] = {"live_allocations", "Live allocations of clients that the module let in"},
+    [GAUGE_DRAINING] = {"draining", "1 while an administrator drains this server: no new allocations"},
     [GAUGE_DATABASE_UP] = {"database_up", "1 while the database answers"},
     [GAUGE_SNAPSHOT_AGE] = {"snapshot_age_seconds", "Seconds since the snapshot was last known to be current"},
     [GAUGE_GENERATION] = {"snapshot_generation", "Number of the snapshot in use"},
@@ -49,6 +56,7 @@ static const struct description gauge_descriptions[GAUGE_COUNT] = {
     [GAUGE_CREDENTIALS] = {"credentials", "Pushed credentials in the snapshot"},
     [GAUGE_REVOCATIONS] = {"revocations", "Revocations in the snapshot"},
     [GAUGE_REFUSED_ROWS] = {"refused_rows", "Database rows that could not be used"},
+    [GAUGE_USAGE_JOURNAL] = {"usage_journal_entries", "Starts and ends of sessions that wait for the database"},
 };
 
 void counter_add(enum counter counter) { atomic_fetch_add_explicit(&plain[counter], 1, memory_order_relaxed); }
@@ -67,10 +75,13 @@ void gauge_add(enum gauge gauge, int64_t delta) {
   atomic_fetch_add_explicit(&gauges[gauge], (uint64_t)delta, memory_order_relaxed);
 }
 
+uint64_t gauge_get(enum gauge gauge) { return atomic_load_explicit(&gauges[gauge], memory_order_relaxed); }
+
 void counters_refresh(const struct module *module) {
   struct store_status status;
   store_status(module->store, &status);
   int64_t age = status.loaded_at ? clock_now() - status.loaded_at : 0;
+  gauge_set(GAUGE_DRAINING, atomic_load(&module->draining));
   gauge_set(GAUGE_DATABASE_UP, status.connected);
   gauge_set(GAUGE_SNAPSHOT_AGE, age > 0 ? (uint64_t)age : 0);
   gauge_set(GAUGE_GENERATION, status.generation);
@@ -79,6 +90,13 @@ void counters_refresh(const struct module *module) {
   gauge_set(GAUGE_CREDENTIALS, status.credentials);
   gauge_set(GAUGE_REVOCATIONS, status.revocations);
   gauge_set(GAUGE_REFUSED_ROWS, status.refused_rows);
+  if (module->usage) {
+    struct journal *journal = atomic_load(&module->usage->journal);
+    gauge_set(GAUGE_USAGE_JOURNAL, journal ? journal_waiting(journal) : 0);
+    atomic_store(&plain[COUNTER_USAGE_DELIVERED], atomic_load(&module->usage->delivered));
+    atomic_store(&plain[COUNTER_USAGE_DROPPED], atomic_load(&module->usage->dropped));
+    atomic_store(&plain[COUNTER_USAGE_LOST], atomic_load(&module->usage->lost));
+  }
 }
 
 static int add(const struct module *module, const struct description *what, const char *label, const char *label_value,

@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "base/ip.h"
 #include "module.h"
 
 #include <arpa/inet.h>
@@ -19,8 +20,7 @@ static int64_t earliest_issue(const struct attempt *a, int64_t expiry) { return 
  * the last bar: *user_len becomes the length of USER. False: it has no address, or another one than
  * the client's. */
 static bool bound_here(const struct attempt *a, const struct turncred_username *parsed, size_t *user_len) {
-  char text[INET6_ADDRSTRLEN], client[INET6_ADDRSTRLEN];
-  uint8_t address[16];
+  char text[IP_TEXT], canonical[IP_TEXT], client[INET6_ADDRSTRLEN], why[160];
   const char *bar = memrchr(parsed->user_id, '|', parsed->user_id_len);
   if (!bar || bar == parsed->user_id) {
     return false;
@@ -31,14 +31,13 @@ static bool bound_here(const struct attempt *a, const struct turncred_username *
   }
   memcpy(text, bar + 1, len);
   text[len] = '\0';
-  /* an issuer may spell an IPv6 address in another way than inet_ntop does */
-  int family = strchr(text, ':') ? AF_INET6 : AF_INET;
-  if (inet_pton(family, text, address) != 1 || !inet_ntop(family, address, text, sizeof text)) {
+  /* an issuer may spell an address in another way, such as an IPv4 address as IPv4-mapped */
+  if (ip_canonical(text, canonical, why, sizeof why)) {
     return false;
   }
   address_text(a->request->client_addr, client, sizeof client);
   *user_len = (size_t)(bar - parsed->user_id);
-  return strcmp(text, client) == 0;
+  return strcmp(canonical, client) == 0;
 }
 
 static bool user_revoked(struct attempt *a, const struct turncred_username *parsed, size_t user_len,
@@ -72,6 +71,7 @@ static bool offer(struct attempt *a, enum store_mechanism mechanism, const struc
       .user = parsed->user_id,
       .user_len = user_len,
       .store_key = key,
+      .limits = key->limits,
   };
   enum turncred_err err = mechanism == STORE_DERIVED
                               ? turncred_derived_key(a->thread->ws, &key->key, request->username, request->username_len,
@@ -89,10 +89,13 @@ static bool offer(struct attempt *a, enum store_mechanism mechanism, const struc
 
 /* Tries one key of the realm: reads the USERNAME in the key's format, checks time, client address and
  * revocations, and offers a candidate. True: attempt_offer() said so. */
-static bool try_key(struct attempt *a, enum store_mechanism mechanism, enum turncred_username_format format,
-                    const struct store_key *key) {
+static bool try_key(struct attempt *a, enum store_mechanism mechanism, const struct store_key *key) {
   struct turncred_username parsed;
-  enum turncred_err err = turncred_username_parse(a->request->username, a->request->username_len, format, &parsed);
+  const char *name = a->request->username;
+  size_t len = a->request->username_len;
+  enum turncred_err err = mechanism == STORE_REST
+                              ? turncred_rest_parse(name, len, &key->form, &parsed)
+                              : turncred_username_parse(name, len, TURNCRED_USER_ID_TIMESTAMP, &parsed);
   if (!err) {
     err = turncred_expiry_check(parsed.expiry, a->now, a->realm->max_ttl);
   }
@@ -111,19 +114,19 @@ static bool try_key(struct attempt *a, enum store_mechanism mechanism, enum turn
 static bool try_keys(struct attempt *a, enum store_mechanism mechanism, const struct store_key *const *keys,
                      size_t count) {
   size_t tried = 0;
-  for (size_t i = 0; i < count && tried < STORE_DERIVED_KEYS_MAX; i++) {
+  enum coturn_auth_reason reason = COTURN_AUTH_REASON_UNKNOWN_KEY;
+  for (size_t i = 0; i < count && tried < a->realm->keys_tried; i++) {
     if (!store_key_accepts(keys[i], a->now)) {
+      reason = attempt_key_refused(a, keys[i]);
       continue;
     }
     tried++;
-    enum turncred_username_format format =
-        mechanism == STORE_REST ? keys[i]->username_format : TURNCRED_USER_ID_TIMESTAMP;
-    if (try_key(a, mechanism, format, keys[i])) {
+    if (try_key(a, mechanism, keys[i])) {
       return true;
     }
   }
   if (!tried) {
-    attempt_refuse(a, COTURN_AUTH_REASON_UNKNOWN_KEY);
+    attempt_refuse(a, reason);
   }
   return false;
 }

@@ -5,9 +5,12 @@
  */
 #include "config.h"
 
+#include "alternate.h"
 #include "base/clock.h"
+#include "fleet_quota.h"
 #include "module.h"
 #include "module_settings.h"
+#include "usage.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -32,6 +35,7 @@ static void on_changed(void *arg) {
   const struct store_snapshot *snapshot = thread ? store_acquire(thread->reader) : NULL;
   if (snapshot) {
     counter_add(COUNTER_SNAPSHOTS);
+    atomic_store(&module->counts_fleet, store_snapshot_quota_fleet(snapshot));
     if (store_snapshot_subjects(snapshot) != module->swept) {
       sessions_sweep(module->sessions, module, snapshot);
     }
@@ -49,17 +53,66 @@ static void on_peer(const struct sockaddr *addr, void *arg) {
   }
 }
 
+/* The store's thread calls this for a session that an operator has ended: INSTANCE/LIFE/NUMBER. */
+static void on_session_end(const char *name, void *arg) {
+  const struct module *module = arg;
+  const char *instance = store_instance(module->store);
+  size_t len = strlen(instance);
+  char life[32];
+  if (!module->usage || strncmp(name, instance, len) != 0) {
+    return;
+  }
+  int n = snprintf(life, sizeof life, "/%lld/", (long long)module->usage->life_us);
+  if (strncmp(name + len, life, (size_t)n) == 0) {
+    module->host->close_session(strtoull(name + len + n, NULL, 10), COTURN_AUTH_REASON_OPERATOR);
+  }
+}
+
+static uint64_t count_sessions(void *arg) {
+  (void)arg;
+  return gauge_get(GAUGE_ALLOCATIONS);
+}
+
+static void on_servers(struct store_servers *servers, bool draining, void *arg) {
+  struct module *module = arg;
+  if (atomic_exchange(&module->draining, draining) != draining) {
+    module_log(module, COTURN_AUTH_LOG_WARNING, "%s",
+               draining ? "this server is drained: new clients are sent to others, calls go on"
+                        : "this server is no longer drained: new clients are let in");
+  }
+  alternates_put(module->alternates, servers);
+}
+
 static void on_warning(const char *line, void *arg) { module_log(arg, COTURN_AUTH_LOG_WARNING, "%s", line); }
+
+/* The four letters of the interface's magic, such as CAU3. */
+static void magic_text(uint32_t magic, char out[5]) {
+  for (int i = 0; i < 4; i++) {
+    out[i] = (char)(magic >> (24 - 8 * i));
+  }
+  out[4] = '\0';
+}
 
 static int open_store(struct module *module) {
   const struct config *config = module->config;
   char err[512] = "";
+  char abi[5];
+  magic_text(module->host->header.magic, abi);
   struct store_config store = {
       .kind = "server",
       .version = PACKAGE_VERSION,
+      .host = module->host->software,
+      .series = module->host->series,
+      .abi = abi,
       .log = on_log,
       .changed = on_changed,
       .peer = on_peer,
+      .session_end = on_session_end,
+      .uris = *config->uris ? config->uris : NULL,
+      .region = *config->region ? config->region : NULL,
+      .weight = (uint32_t)config->weight,
+      .sessions = count_sessions,
+      .servers = on_servers,
       .arg = module,
   };
   store_settings_apply(&config->store, &store);
@@ -72,6 +125,7 @@ static int open_store(struct module *module) {
 
 static void module_free(struct module *module) {
   metrics_stop(module->metrics);
+  core_dump_stop(module->core_dump);
   if (module->store) {
     /* on_changed() runs on the store's thread and has a reader, too: it is over before the readers
      * are freed, and does nothing from now on */
@@ -79,10 +133,14 @@ static void module_free(struct module *module) {
     module->stopping = true;
     pthread_mutex_unlock(&module->stop_lock);
     threads_free(module);
+    sessions_stop_usage(module->sessions, module->usage, atomic_load(&module->draining) ? "drained" : "stopped");
+    usage_stop(module->usage);
     store_stop(module->store);
+    alternates_stop(module->alternates);
   }
   pthread_mutex_destroy(&module->stop_lock);
   sessions_free(module->sessions);
+  fleet_quota_free(module->fleet_quota);
   if (module->config) {
     explicit_bzero(module->config, sizeof *module->config);
   }
@@ -92,6 +150,22 @@ static void module_free(struct module *module) {
 
 static int start(struct module *module) {
   const struct config *config = module->config;
+  if (!(module->alternates = alternates_start())) {
+    module_log(module, COTURN_AUTH_LOG_ERROR, "out of memory or threads");
+    return -1;
+  }
+  if (!(module->fleet_quota = fleet_quota_new())) {
+    module_log(module, COTURN_AUTH_LOG_ERROR, "out of memory");
+    return -1;
+  }
+  if (!(module->usage = usage_start(module))) {
+    module_log(module, COTURN_AUTH_LOG_ERROR, "out of memory or threads");
+    return -1;
+  }
+  if (COTURN_AUTH_HAS(module->host, struct coturn_auth_host, report_sessions) && module->host->report_sessions &&
+      module->host->report_sessions((uint32_t)config->usage_interval)) {
+    module_log(module, COTURN_AUTH_LOG_WARNING, "the host reports no living sessions");
+  }
   int error = store_start(module->store);
   if (error) {
     module_log(module, COTURN_AUTH_LOG_ERROR, "the store's thread does not start: %s", strerror(error));
@@ -100,6 +174,10 @@ static int start(struct module *module) {
   if (config->wait_at_start > 0 && !store_wait(module->store, (uint32_t)config->wait_at_start)) {
     module_log(module, COTURN_AUTH_LOG_WARNING,
                "nothing is loaded after wait_at_start: clients get 500 until the database answers");
+  }
+  if (!(module->core_dump = core_dump_start(module))) {
+    module_log(module, COTURN_AUTH_LOG_ERROR, "out of memory or threads");
+    return -1;
   }
   char err[256];
   if (config->prometheus[0]) {
@@ -174,10 +252,15 @@ static const struct coturn_auth_module the_module = {
     .authenticate = module_authenticate,
     .challenge = module_challenge,
     .session_bound = module_session_bound,
+    .check_peer = module_check_peer,
+    .session_allocated = module_session_allocated,
+    .session_report = module_session_report,
     .session_end = module_session_end,
     .reload = module_reload,
     .status = module_status,
     .stop = module_stop,
+    .allocate = module_allocate,
+    .accept_nonce = module_accept_nonce,
 };
 
 const struct coturn_auth_module *coturn_auth_module(const struct coturn_auth_host *host);

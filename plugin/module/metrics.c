@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "module.h"
 #include "module_settings.h"
+#include "usage.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,14 +27,16 @@
 
 #define LIMIT_MS 2000
 #define RETRY_MS 200
+#define LISTEN_AGAIN_MS 5000 /* while the address is taken */
 #define REQUEST_MAX 2048
 #define RESPONSE_MAX (256 * 1024)
 
 struct metrics {
   struct module *module;
   pthread_t thread;
-  int listener;
-  int wake[2]; /* closing the write end ends the thread */
+  const char *address; /* of the settings */
+  int listener;        /* -1: the address cannot be had yet */
+  int wake[2];         /* closing the write end ends the thread */
 };
 
 struct text {
@@ -67,6 +70,51 @@ static void add_counter(const struct coturn_auth_counter *counter, uint64_t valu
     add(text, "%s{%s=\"%s\"} %" PRIu64 "\n", name, counter->label, counter->label_value, value);
   } else {
     add(text, "%s %" PRIu64 "\n", name, value);
+  }
+}
+
+struct realm_line {
+  struct text *text;
+  const char *name;
+  size_t offset; /* of the number in struct usage_realm */
+};
+
+/* A realm's name as the value of a label. */
+static void label_of(const char *name, char out[2 * TURNCRED_REALM_MAX + 1]) {
+  for (; *name; name++) {
+    if (*name == '"' || *name == '\\') {
+      *out++ = '\\';
+    }
+    *out++ = *name;
+  }
+  *out = '\0';
+}
+
+static void add_realm(const struct usage_realm *realm, void *arg) {
+  const struct realm_line *line = arg;
+  char label[2 * TURNCRED_REALM_MAX + 1];
+  const atomic_uint_fast64_t *value = (const void *)((const char *)realm + line->offset);
+  label_of(realm->name, label);
+  add(line->text, "%s{realm=\"%s\"} %" PRIuFAST64 "\n", line->name, label, atomic_load(value));
+}
+
+/* Sessions and octets by realm, of the realms of which they are recorded. */
+static void add_realms(struct text *text, struct usage *usage) {
+  static const struct {
+    const char *name, *type, *help;
+    size_t offset;
+  } rows[] = {
+      {"turncred_realm_live_sessions", "gauge", "Allocations that live", offsetof(struct usage_realm, live)},
+      {"turncred_realm_sessions_total", "counter", "Allocations that have ended",
+       offsetof(struct usage_realm, sessions)},
+      {"turncred_realm_received_octets_total", "counter", "Octets from clients",
+       offsetof(struct usage_realm, received_octets)},
+      {"turncred_realm_sent_octets_total", "counter", "Octets to clients", offsetof(struct usage_realm, sent_octets)},
+  };
+  for (size_t i = 0; usage && i < sizeof rows / sizeof *rows; i++) {
+    struct realm_line line = {text, rows[i].name, rows[i].offset};
+    add(text, "# HELP %s %s\n# TYPE %s %s\n", rows[i].name, rows[i].help, rows[i].name, rows[i].type);
+    usage_each_realm(usage, add_realm, &line);
   }
 }
 
@@ -123,6 +171,7 @@ static void answer(struct metrics *metrics, int fd) {
   }
   counters_refresh(metrics->module);
   metrics->module->host->visit_counters(add_counter, &text);
+  add_realms(&text, metrics->module->usage);
   int n = snprintf(head, sizeof head,
                    "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
                    "Content-Length: %zu\r\nConnection: close\r\n\r\n",
@@ -132,9 +181,26 @@ static void answer(struct metrics *metrics, int fd) {
   free(text.data);
 }
 
+static int open_listener(const char *address);
+
+/* Opens the address as soon as it can be had. False: the module stops. */
+static bool wait_for_address(struct metrics *metrics) {
+  while (metrics->listener < 0) {
+    struct pollfd wake = {metrics->wake[0], POLLIN, 0};
+    if (poll(&wake, 1, LISTEN_AGAIN_MS) > 0) {
+      return false;
+    }
+    metrics->listener = open_listener(metrics->address);
+    if (metrics->listener >= 0) {
+      module_log(metrics->module, COTURN_AUTH_LOG_INFO, "prometheus = %s: metrics are served now", metrics->address);
+    }
+  }
+  return true;
+}
+
 static void *run(void *arg) {
   struct metrics *metrics = arg;
-  for (;;) {
+  while (wait_for_address(metrics)) {
     struct pollfd polled[] = {{metrics->listener, POLLIN, 0}, {metrics->wake[0], POLLIN, 0}};
     if (poll(polled, 2, -1) < 0 && errno != EINTR) {
       break;
@@ -188,11 +254,13 @@ struct metrics *metrics_start(struct module *module, const char *address, char *
     return NULL;
   }
   metrics->module = module;
+  metrics->address = address;
   metrics->listener = open_listener(address);
-  if (metrics->listener < 0) {
-    snprintf(err, err_cap, "%s", strerror(errno));
-    free(metrics);
-    return NULL;
+  if (metrics->listener < 0) { /* a TURN server without metrics is better than none */
+    module_log(module, COTURN_AUTH_LOG_WARNING,
+               "prometheus = %s: %s; the server goes on without metrics, and tries again every %d s: find out who has "
+               "the port (ss -ltnp), or choose another",
+               address, strerror(errno), LISTEN_AGAIN_MS / 1000);
   }
   if (pipe2(metrics->wake, O_CLOEXEC) == 0) {
     if (pthread_create(&metrics->thread, NULL, run, metrics) == 0) {
@@ -202,7 +270,9 @@ struct metrics *metrics_start(struct module *module, const char *address, char *
     close(metrics->wake[1]);
   }
   snprintf(err, err_cap, "no thread: %s", strerror(errno));
-  close(metrics->listener);
+  if (metrics->listener >= 0) {
+    close(metrics->listener);
+  }
   free(metrics);
   return NULL;
 }
@@ -214,6 +284,8 @@ void metrics_stop(struct metrics *metrics) {
   close(metrics->wake[1]);
   pthread_join(metrics->thread, NULL);
   close(metrics->wake[0]);
-  close(metrics->listener);
+  if (metrics->listener >= 0) {
+    close(metrics->listener);
+  }
   free(metrics);
 }

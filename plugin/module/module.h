@@ -18,7 +18,13 @@
  *   derived.c          the mechanisms derived and rest: keys from a shared secret and the USERNAME
  *   pushed.c           the mechanism pushed: keys that are rows of the database
  *   subject.c          whether a revocation or a disabled key refuses a subject
- *   sessions.c         session_bound(), session_end(), and the sweep after a revocation
+ *   alternate.c        allocate(): where clients of a drained server are sent
+ *   fleet_quota.c      quota across servers: who is at it, and elsewhere
+ *   peer.c             check_peer(): the peers that a realm allows and denies
+ *   sessions.c         the session functions of the ABI, and the sweep after a revocation
+ *   usage.c            who used what: from the relay threads to a journal
+ *   usage_entry.c      its records as JSON
+ *   usage_delivery.c   from the journal to the database
  *   counters.c         counters and gauges
  *   metrics.c          a Prometheus endpoint, for hosts that have none
  *   status.c           status(): what turnserver's telnet interface shows
@@ -52,14 +58,20 @@
 #include "store/store.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+struct alternates;
 struct config;
+struct core_dump;
+struct fleet_quota;
 struct metrics;
 struct sessions;
 struct thread;
+struct usage;
+struct usage_record;
 
 #define MECHANISM_COUNT 5 /* enum store_mechanism is 1 to 4 */
 
@@ -68,6 +80,12 @@ struct module {
   struct config *config;
   struct store *store;
   struct sessions *sessions;
+  struct usage *usage;
+  struct alternates *alternates;
+  struct fleet_quota *fleet_quota;
+  atomic_bool counts_fleet; /* a realm has quota_scope fleet */
+  atomic_bool draining;     /* an administrator drains this server */
+  struct core_dump *core_dump;
   struct metrics *metrics; /* NULL: no endpoint is configured */
   pthread_key_t thread_key;
   pthread_mutex_t threads_lock;
@@ -99,10 +117,16 @@ enum counter {
   COUNTER_SESSIONS_REVOKED,
   COUNTER_GRANTS_REVOKED, /* grants whose subject was revoked before session_bound() */
   COUNTER_SNAPSHOTS,
+  COUNTER_PEERS_DENIED,
+  COUNTER_USAGE_DELIVERED,
+  COUNTER_USAGE_DROPPED,
+  COUNTER_USAGE_LOST,
   COUNTER_PLAIN
 };
 enum gauge {
   GAUGE_SESSIONS,
+  GAUGE_ALLOCATIONS,
+  GAUGE_DRAINING,
   GAUGE_DATABASE_UP,
   GAUGE_SNAPSHOT_AGE,
   GAUGE_GENERATION,
@@ -111,6 +135,7 @@ enum gauge {
   GAUGE_CREDENTIALS,
   GAUGE_REVOCATIONS,
   GAUGE_REFUSED_ROWS,
+  GAUGE_USAGE_JOURNAL,
   GAUGE_COUNT
 };
 void counter_add(enum counter counter);
@@ -118,6 +143,7 @@ void counter_granted(enum store_mechanism mechanism);
 void counter_denied(enum coturn_auth_reason reason);
 void gauge_set(enum gauge gauge, uint64_t value);
 void gauge_add(enum gauge gauge, int64_t delta);
+uint64_t gauge_get(enum gauge gauge);
 /* Sets the gauges that show the state of the store. */
 void counters_refresh(const struct module *module);
 /* Registers all counters with the host. 0, or -1: the host's table is full. */
@@ -182,6 +208,7 @@ struct candidate {
   const char *user; /* inside the request's USERNAME; not NUL-terminated */
   size_t user_len;
   const struct store_key *store_key; /* NULL for pushed */
+  struct store_limits limits;
 };
 
 struct attempt {
@@ -200,6 +227,9 @@ struct attempt {
 
 /* Notes why a mechanism refused; the reason that says most is kept. */
 void attempt_refuse(struct attempt *attempt, enum coturn_auth_reason reason);
+/* Why a key that store_key_accepts() refuses verifies nothing now: EXPIRED (accept_until has passed), NOT_YET_VALID, or
+ * UNKNOWN_KEY (disabled). Says in the log, once a minute at most, which key has expired. */
+enum coturn_auth_reason attempt_key_refused(const struct attempt *attempt, const struct store_key *key);
 /* Holds a candidate. The host verifies whatever is granted, so the module tries a candidate itself
  * only when another one follows it. True: the candidate held before verifies the request; it stays
  * held, and the caller offers no more. */
@@ -207,9 +237,10 @@ bool attempt_offer(struct attempt *attempt, const struct candidate *candidate);
 enum coturn_auth_verdict attempt_deny(struct attempt *attempt, uint16_t error_code);
 /* Grants the candidate that is held; its user gives the identity and the names. */
 enum coturn_auth_verdict attempt_grant_user(struct attempt *attempt);
-/* Fills in what all grants have: expiry policy, quota, ref. Notes the subject as the thread's last
- * grant. */
-void attempt_fill_grant(struct attempt *attempt, const struct subject *subject, int64_t expires);
+/* Fills in what all grants have: expiry policy, limits (the stricter ones of the realm and of the key or credential),
+ * ref. Notes the subject as the thread's last grant. */
+void attempt_fill_grant(struct attempt *attempt, const struct subject *subject, int64_t expires,
+                        const struct store_limits *limits);
 int attempt_identity(struct attempt *attempt, const char *kind, const void *name, size_t name_len);
 enum coturn_auth_reason reason_of(enum turncred_err err);
 
@@ -228,7 +259,12 @@ void sessions_free(struct sessions *sessions);
  * or _MODULE_ERROR when memory is short. */
 enum coturn_auth_reason sessions_bind(struct sessions *sessions, struct thread *thread, uint64_t session,
                                       const struct last_grant *grant);
-void sessions_end(struct sessions *sessions, uint64_t session);
+/* Of a session that lives, valid while a call of its relay thread lasts; NULL: there is none. */
+const struct subject *sessions_subject(struct sessions *sessions, uint64_t session);
+/* Forgets the session. Returns the record of its allocation; NULL: nothing is recorded. */
+struct usage_record *sessions_end(struct sessions *sessions, uint64_t session);
+/* The server stops: ends the records of all sessions that live, for this reason. No other call runs any more. */
+void sessions_stop_usage(struct sessions *sessions, struct usage *usage, const char *why);
 /* Closes the sessions whose subject the snapshot refuses. */
 void sessions_sweep(struct sessions *sessions, const struct module *module, const struct store_snapshot *snapshot);
 
@@ -236,9 +272,14 @@ void sessions_sweep(struct sessions *sessions, const struct module *module, cons
 
 enum coturn_auth_verdict module_authenticate(void *state, const struct coturn_auth_request *request,
                                              struct coturn_auth_grant *grant, struct coturn_auth_denial *denial);
+int module_allocate(void *state, const struct coturn_auth_allocate *request, struct coturn_auth_denial *denial);
+int module_accept_nonce(void *state, const struct coturn_auth_nonce *request);
 enum coturn_auth_verdict module_challenge(void *state, const struct coturn_auth_challenge_request *request,
                                           struct coturn_auth_challenge *challenge);
 int module_session_bound(void *state, const struct coturn_auth_session *session);
+int module_check_peer(void *state, const struct coturn_auth_peer *peer);
+int module_session_allocated(void *state, const struct coturn_auth_allocation *allocation);
+void module_session_report(void *state, const struct coturn_auth_session_report *report);
 void module_session_end(void *state, const struct coturn_auth_session_end *end);
 void module_status(void *state, coturn_auth_status_fn emit, void *arg);
 
@@ -247,5 +288,11 @@ void module_status(void *state, coturn_auth_status_fn emit, void *arg);
 /* NULL: the endpoint does not open; err says why. */
 struct metrics *metrics_start(struct module *module, const char *address, char *err, size_t err_cap);
 void metrics_stop(struct metrics *metrics);
+
+/* --- core_dump.c: no key in a core of the host ---------------------------------------------------- */
+
+/* NULL: out of memory or threads. */
+struct core_dump *core_dump_start(const struct module *module);
+void core_dump_stop(struct core_dump *core_dump); /* NULL is allowed */
 
 #endif

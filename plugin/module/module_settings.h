@@ -19,6 +19,12 @@ struct config {
   struct store_settings store;
   char prometheus[CONFIG_VALUE_MAX];
   int64_t wait_at_start; /* milliseconds */
+  char usage_dir[CONFIG_VALUE_MAX];
+  int64_t usage_interval; /* milliseconds */
+  int64_t usage_entries;
+  char uris[CONFIG_VALUE_MAX]; /* canonical, separated by blanks; "": nothing is advertised */
+  char region[CONFIG_VALUE_MAX];
+  int64_t weight;
 };
 
 /* The table; its last row has the name NULL. */

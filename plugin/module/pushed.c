@@ -30,7 +30,7 @@ static enum coturn_auth_reason refused(const struct attempt *a, const struct sto
       .realm = a->realm->name,
       .key_realm = a->realm->name,
       .kid = "",
-      .user = credential->username,
+      .user = credential->user,
       .fingerprint = "",
       .issued = credential->pushed_at,
   };
@@ -53,9 +53,10 @@ bool pushed_candidates(struct attempt *a) {
       .mechanism = STORE_PUSHED,
       .expires = credential->expiry,
       .issued = credential->pushed_at,
-      .user = request->username,
-      .user_len = request->username_len,
+      .user = credential->user,
+      .user_len = strlen(credential->user),
       .store_key = NULL,
+      .limits = credential->limits,
   };
   memcpy(candidate.key, credential->md5, sizeof candidate.key);
   bool found = attempt_offer(a, &candidate);

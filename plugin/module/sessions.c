@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include "module.h"
+#include "usage.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,8 @@
 struct session {
   UT_hash_handle hh;
   uint64_t id;
+  struct usage_record *usage; /* of its allocation; NULL: nothing is recorded */
+  bool allocated;
   uint64_t closed_in;     /* the number of the last sweep that had the host close this session */
   struct subject subject; /* points into text */
   char text[];
@@ -119,6 +122,8 @@ enum coturn_auth_reason sessions_bind(struct sessions *sessions, struct thread *
       reason = COTURN_AUTH_REASON_MODULE_ERROR;
     } else if (old) {
       HASH_DEL(shard->table, old);
+      session->usage = old->usage;
+      session->allocated = old->allocated;
     }
   }
   pthread_mutex_unlock(&shard->lock);
@@ -134,7 +139,7 @@ enum coturn_auth_reason sessions_bind(struct sessions *sessions, struct thread *
   return COTURN_AUTH_REASON_NONE;
 }
 
-void sessions_end(struct sessions *sessions, uint64_t id) {
+struct usage_record *sessions_end(struct sessions *sessions, uint64_t id) {
   struct shard *shard = shard_of(sessions, id);
   struct session *session;
   pthread_mutex_lock(&shard->lock);
@@ -145,8 +150,37 @@ void sessions_end(struct sessions *sessions, uint64_t id) {
   pthread_mutex_unlock(&shard->lock);
   if (session) {
     gauge_add(GAUGE_SESSIONS, -1);
+    gauge_add(GAUGE_ALLOCATIONS, -(int64_t)session->allocated);
   }
+  struct usage_record *usage = session ? session->usage : NULL;
   free(session);
+  return usage;
+}
+
+/* The session, which only its own relay thread changes: so it stays as it is while a call of that thread lasts. */
+static struct session *find(struct sessions *sessions, uint64_t id) {
+  struct shard *shard = shard_of(sessions, id);
+  struct session *session;
+  pthread_mutex_lock(&shard->lock);
+  HASH_FIND(hh, shard->table, &id, sizeof id, session);
+  pthread_mutex_unlock(&shard->lock);
+  return session;
+}
+
+const struct subject *sessions_subject(struct sessions *sessions, uint64_t id) {
+  const struct session *session = find(sessions, id);
+  return session ? &session->subject : NULL;
+}
+
+void sessions_stop_usage(struct sessions *sessions, struct usage *usage, const char *why) {
+  for (size_t i = 0; usage && i < SHARDS; i++) {
+    for (struct session *s = sessions->shards[i].table; s; s = s->hh.next) {
+      if (s->usage) {
+        usage_end(usage, s->usage, why, NULL);
+        s->usage = NULL;
+      }
+    }
+  }
 }
 
 struct closing {
@@ -206,7 +240,44 @@ int module_session_bound(void *state, const struct coturn_auth_session *session)
   return (int)reason;
 }
 
+int module_session_allocated(void *state, const struct coturn_auth_allocation *allocation) {
+  struct module *module = state;
+  struct thread *thread = thread_get(module);
+  struct session *session = thread ? find(module->sessions, allocation->session) : NULL;
+  if (session && !session->allocated) {
+    session->allocated = true;
+    gauge_add(GAUGE_ALLOCATIONS, 1);
+  }
+  if (!session || session->usage) {
+    return 0;
+  }
+  session->usage = usage_begin(module->usage, thread, &session->subject, allocation);
+  return session->usage != NULL;
+}
+
+void module_session_report(void *state, const struct coturn_auth_session_report *report) {
+  struct module *module = state;
+  struct session *session = find(module->sessions, report->session);
+  if (session && session->usage) {
+    usage_report(module->usage, session->usage, report);
+  }
+}
+
+static const char *why(const struct coturn_auth_session_end *end) {
+  switch (end->ended) {
+  case COTURN_AUTH_ENDED_EXPIRED:
+    return "expired";
+  case COTURN_AUTH_ENDED_CLOSED:
+    return end->reason == COTURN_AUTH_REASON_OPERATOR ? "operator" : "revoked";
+  default:
+    return "client";
+  }
+}
+
 void module_session_end(void *state, const struct coturn_auth_session_end *end) {
   struct module *module = state;
-  sessions_end(module->sessions, end->session);
+  struct usage_record *usage = sessions_end(module->sessions, end->session);
+  if (usage) {
+    usage_end(module->usage, usage, why(end), &end->traffic);
+  }
 }

@@ -23,7 +23,7 @@ struct emitter {
 static void line(const struct emitter *emitter, const char *key, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 static void line(const struct emitter *emitter, const char *key, const char *format, ...) {
-  char value[512];
+  char value[1024];
   va_list args;
   va_start(args, format);
   vsnprintf(value, sizeof value, format, args);
@@ -40,11 +40,6 @@ static void emit_snapshot(const struct emitter *e, const struct store_status *s,
        s->from_disk ? "from snapshot_file" : "from the database");
   line(e, "snapshot age", "%" PRId64 " s", now > s->loaded_at ? now - s->loaded_at : 0);
   line(e, "progress", "%" PRIu64, s->xmin);
-  line(e, "realms", "%zu", s->realms);
-  line(e, "keys", "%zu", s->keys);
-  line(e, "pushed credentials", "%zu", s->credentials);
-  line(e, "revocations", "%zu", s->revocations);
-  line(e, "refused rows", "%zu", s->refused_rows);
 }
 
 void module_status(void *state, coturn_auth_status_fn emit, void *arg) {
@@ -56,6 +51,9 @@ void module_status(void *state, coturn_auth_status_fn emit, void *arg) {
   line(&e, "schema", "%d", STORE_SCHEMA_VERSION);
   line(&e, "configuration", "%s", module->config->path);
   line(&e, "running for", "%" PRId64 " s", now - module->started_at);
+  if (atomic_load(&module->draining)) {
+    line(&e, "draining", "yes, %" PRIu64 " allocations are left", gauge_get(GAUGE_ALLOCATIONS));
+  }
   line(&e, "database", "%s", status.connected ? "connected" : "not connected");
   if (!status.connected && status.database_error[0]) {
     line(&e, "database error", "%s", status.database_error);

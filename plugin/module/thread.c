@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "base/secret_memory.h"
 #include "module.h"
 
 #include <errno.h>
@@ -71,6 +72,7 @@ struct thread *thread_get(struct module *module) {
   thread->module = module;
   thread->reader = store_reader_new(module->store);
   thread->ws = turncred_ws_new(WS_SLOTS);
+  secret_hide_heap(); /* the contexts that will have keys */
   pthread_mutex_lock(&module->threads_lock);
   thread->next = module->threads;
   thread->link = &module->threads;

@@ -66,7 +66,7 @@ static enum coturn_auth_verdict grant_token(struct attempt *a, const struct stor
       name_grant(a, key, token, fingerprint)) {
     return refuse(a, COTURN_AUTH_REASON_MODULE_ERROR, key->kid, fingerprint);
   }
-  attempt_fill_grant(a, &subject, deadline);
+  attempt_fill_grant(a, &subject, deadline, &key->limits);
   memcpy(a->grant->key, sha1_key, sizeof sha1_key);
   a->grant->key_len = sizeof sha1_key;
   turncred_cleanse(sha1_key, sizeof sha1_key);
@@ -81,8 +81,11 @@ enum coturn_auth_verdict token_authenticate(struct attempt *a) {
   turncred_token_fingerprint(a->thread->ws, request->access_token, request->access_token_len, fingerprint);
 
   const struct store_key *key = store_key_find(a->snapshot, a->realm, request->username);
-  if (!key || key->key.use != TURNCRED_USE_TOKEN || !store_key_accepts(key, a->now)) {
+  if (!key || key->key.use != TURNCRED_USE_TOKEN) {
     return refuse(a, COTURN_AUTH_REASON_UNKNOWN_KEY, request->username, fingerprint);
+  }
+  if (!store_key_accepts(key, a->now)) {
+    return refuse(a, attempt_key_refused(a, key), key->kid, fingerprint);
   }
 
   struct turncred_token token;

@@ -19,8 +19,9 @@ static const struct turn_error_text texts[] = {
      "server name: compare clock, realm and kid with what issued it; the server's log and counters "
      "name the reason"},
     {403, "the server does not relay to this peer",
-     "its denied-peer-ip rules, or the default ban on loopback and internal addresses: name "
-     "another --peer-address, or allow this one with allowed-peer-ip; for a test on loopback alone "
+     "the realm's peers (realm show), its denied-peer-ip rules, or the default ban on loopback and internal "
+     "addresses: name another --peer-address, or allow this one with realm set --allowed-peers or "
+     "allowed-peer-ip; for a test on loopback alone "
      "start turnserver with allow-loopback-peers"},
     {420, "the server does not understand an attribute of the request",
      "0x001B is ACCESS-TOKEN: the realm offers no tokens; add token to its mechanisms"},

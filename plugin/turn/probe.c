@@ -19,14 +19,17 @@
 #include <unistd.h>
 
 #define CHANNEL 0x4001
-#define DATA_TRIES 4      /* a datagram is sent so often: UDP may lose one on a healthy way, too */
-#define DATA_WAIT_MS 1000 /* for each try */
-#define KEEP_DATA_MS 1000 /* between datagrams while the allocation is held */
+#define DATA_TRIES 4         /* a datagram is sent so often: UDP may lose one on a healthy way, too */
+#define DATA_WAIT_MS 1000    /* for each try */
+#define KEEP_DATA_MS 1000    /* between datagrams while the allocation is held */
+#define ADDRESS_WAIT_MS 5000 /* for each address of a name but the last */
+#define PORT_TRIES 3         /* other ports, where the first one was another client's a moment ago (437) */
 
 struct probe {
   const struct turn_probe_options *options;
   struct turn_probe_report *report;
   struct turn_client client;
+  struct turn_address remote; /* of the server */
   int peer_fd;
   struct sockaddr_storage peer, relayed;
   struct sockaddr_storage answer_to; /* the address from which the peer gets relayed datagrams */
@@ -58,6 +61,7 @@ static bool step(struct probe *p, const char *name, bool ok, const struct turn_a
   if (!ok && answer) {
     r->code = answer->code;
     r->outcome = answer->outcome;
+    r->io = answer->io;
   } else if (!ok) {
     r->outcome = TURN_IO;
   }
@@ -89,27 +93,39 @@ static bool failed(struct probe *p, const char *name, const struct turn_answer *
   return step(p, name, false, a, "unusable answer: %s", a->reason);
 }
 
+/* The last step has failed, but something else is tried. */
+static void pass_over(struct probe *p) {
+  struct turn_probe_report *r = p->report;
+  r->steps[r->count - 1].passed_over = true;
+  r->code = 0;
+  r->outcome = TURN_OK;
+  r->io = 0;
+}
+
+/* Connects to p->remote, in place of the transport that the client has. */
 static bool open_transport(struct probe *p) {
   const struct turn_probe_options *o = p->options;
-  struct sockaddr_storage remote, local;
   struct turn_tls_options tls = o->tls;
-  socklen_t remote_len = 0, local_len = 0;
+  struct turn_addresses local = {0};
+  struct turn_transport before = p->client.transport;
   int type = turn_protocol_is_stream(o->protocol) ? SOCK_STREAM : SOCK_DGRAM;
-  bool secure = o->protocol == TURN_TLS || o->protocol == TURN_DTLS;
-  char text[256], host[256], cipher[128] = "";
-  if (turn_resolve(o->server, secure ? "5349" : "3478", type, &remote, &remote_len, text, sizeof text) ||
-      (o->local_address && turn_resolve(o->local_address, "0", type, &local, &local_len, text, sizeof text))) {
-    return step(p, "connect", false, NULL, "%s", text);
+  char text[256], cipher[128] = "";
+  stun_address_text((struct sockaddr *)&p->remote.addr, p->report->server, sizeof p->report->server);
+  if (*o->local.host &&
+      turn_target_resolve(&o->local, "0", p->remote.addr.ss_family, type, &local, text, sizeof text)) {
+    return step(p, "connect", false, NULL, "%s from --local-address %s", p->report->server, text);
   }
-  stun_address_text((struct sockaddr *)&remote, p->report->server, sizeof p->report->server);
-  turn_host(o->server, host, sizeof host);
   if (!tls.name) {
-    tls.name = host;
+    tls.name = o->server.host;
   }
-  if (turn_transport_open(&p->client.transport, o->protocol, (struct sockaddr *)&remote, remote_len,
-                          local_len ? (struct sockaddr *)&local : NULL, local_len, &tls,
-                          clock_ms() + p->client.timeout_ms, text, sizeof text)) {
-    return step(p, "connect", false, NULL, "%s over %s: %s", p->report->server, turn_protocol_name(o->protocol), text);
+  int err = turn_transport_open(&p->client.transport, o->protocol, (struct sockaddr *)&p->remote.addr, p->remote.len,
+                                local.count ? (struct sockaddr *)&local.list[0].addr : NULL, local.list[0].len, &tls,
+                                clock_ms() + p->client.timeout_ms, text, sizeof text);
+  turn_transport_close(&before); /* only now: its port is not to be had again */
+  if (err) {
+    step(p, "connect", false, NULL, "%s over %s: %s", p->report->server, turn_protocol_name(o->protocol), text);
+    p->report->io = err;
+    return false;
   }
   stun_address_text((struct sockaddr *)&p->client.transport.local, p->report->local, sizeof p->report->local);
   if (p->client.transport.tls) {
@@ -145,11 +161,58 @@ static bool challenge(struct probe *p) {
               p->client.offers_tokens ? p->client.server_name : "", p->client.offers_tokens ? "\"" : "");
 }
 
+/* Finds an address of the server that challenges. */
+static bool reach(struct probe *p) {
+  const struct turn_probe_options *o = p->options;
+  struct turn_probe_report *r = p->report;
+  bool secure = o->protocol == TURN_TLS || o->protocol == TURN_DTLS;
+  uint32_t wait = p->client.timeout_ms;
+  struct turn_addresses found;
+  char text[256], all[sizeof r->steps[0].detail] = "";
+  if (turn_target_resolve(&o->server, secure ? "5349" : "3478", AF_UNSPEC,
+                          turn_protocol_is_stream(o->protocol) ? SOCK_STREAM : SOCK_DGRAM, &found, text, sizeof text)) {
+    return step(p, "connect", false, NULL, "%s", text);
+  }
+  for (size_t i = 0; i < found.count; i++) {
+    bool last = i + 1 == found.count;
+    p->remote = found.list[i];
+    p->client.timeout_ms = last || wait < ADDRESS_WAIT_MS ? wait : ADDRESS_WAIT_MS;
+    bool connected = open_transport(p);
+    bool ok = connected && challenge(p);
+    p->client.timeout_ms = wait;
+    if (ok || r->outcome == TURN_OK || found.count == 1) { /* challenged, or an open relay */
+      return ok;
+    }
+    const struct turn_probe_step *s = &r->steps[r->count - 1];
+    size_t len = strlen(all);
+    snprintf(all + len, sizeof all - len, "%s%s%s%s", len ? "; " : "", connected ? r->server : "",
+             connected ? ": " : "", s->detail);
+    if (!last) {
+      pass_over(p);
+    }
+  }
+  snprintf(r->steps[r->count - 1].detail, sizeof r->steps[0].detail, "none of its %zu addresses answers: %.450s",
+           found.count, all);
+  return false;
+}
+
+/* The family to ask for: the one of --peer-address, if it has no IPv4. */
+static int wanted_family(const struct turn_probe_options *o) {
+  struct turn_addresses found;
+  char text[256];
+  if (o->family == AF_UNSPEC && *o->peer.host && !o->allocate_only &&
+      turn_target_resolve(&o->peer, "0", AF_INET, SOCK_DGRAM, &found, text, sizeof text) &&
+      !turn_target_resolve(&o->peer, "0", AF_INET6, SOCK_DGRAM, &found, text, sizeof text)) {
+    return AF_INET6;
+  }
+  return o->family;
+}
+
 static bool allocate(struct probe *p) {
   struct turn_probe_report *r = p->report;
   struct turn_allocation allocation;
   struct turn_answer a;
-  turn_allocate(&p->client, p->options->lifetime, p->options->family, &allocation, &a);
+  turn_allocate(&p->client, p->options->lifetime, wanted_family(p->options), &allocation, &a);
   if (a.outcome) {
     return failed(p, "allocate", &a);
   }
@@ -160,20 +223,57 @@ static bool allocate(struct probe *p) {
   return step(p, "allocate", true, &a, "relayed %s, mapped %s, %u s", r->relayed, r->mapped, r->lifetime);
 }
 
-static bool open_peer(struct probe *p) {
+static const char *family_name(int family) { return family == AF_INET6 ? "IPv6" : "IPv4"; }
+
+/* The address of this host from which the relayed address is reached. 0 or an errno value. */
+static int address_towards(const struct sockaddr_storage *to, struct sockaddr_storage *out, socklen_t *out_len) {
+  socklen_t len = to->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+  int fd = socket(to->ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  *out_len = sizeof *out;
+  int err = fd < 0 || connect(fd, (const struct sockaddr *)to, len) || getsockname(fd, (struct sockaddr *)out, out_len)
+                ? errno
+                : 0;
+  if (fd >= 0) {
+    close(fd);
+  }
+  return err;
+}
+
+/* Chooses the peer's address: its family is that of the relayed address, whichever way leads to the server. */
+static bool choose_peer(struct probe *p) {
+  const struct turn_probe_options *o = p->options;
+  const char *family = family_name(p->relayed.ss_family);
+  struct turn_addresses found;
   char text[256];
-  if (p->options->peer_address) {
-    if (turn_resolve(p->options->peer_address, "0", SOCK_DGRAM, &p->peer, &p->peer_len, text, sizeof text)) {
-      return step(p, "peer", false, NULL, "--peer-address %s", text);
+  if (*o->peer.host) {
+    if (turn_target_resolve(&o->peer, "0", p->relayed.ss_family, SOCK_DGRAM, &found, text, sizeof text)) {
+      return step(p, "peer", false, NULL, "--peer-address %s; the relayed address is %s: --family asks for the other",
+                  text, family);
     }
+    p->peer = found.list[0].addr;
+    p->peer_len = found.list[0].len;
+    return true;
+  }
+  p->peer = p->client.transport.local;
+  p->peer_len = p->client.transport.local_len;
+  int err = p->peer.ss_family == p->relayed.ss_family ? 0 : address_towards(&p->relayed, &p->peer, &p->peer_len);
+  if (err) {
+    return step(p, "peer", false, NULL,
+                "this host reaches no relayed address of %s: %s; --family asks for the other family, --peer-address "
+                "names a peer",
+                family, strerror(err));
+  }
+  if (p->peer.ss_family == AF_INET) {
+    ((struct sockaddr_in *)&p->peer)->sin_port = 0;
   } else {
-    p->peer = p->client.transport.local;
-    p->peer_len = p->client.transport.local_len;
-    if (p->peer.ss_family == AF_INET) {
-      ((struct sockaddr_in *)&p->peer)->sin_port = 0;
-    } else {
-      ((struct sockaddr_in6 *)&p->peer)->sin6_port = 0;
-    }
+    ((struct sockaddr_in6 *)&p->peer)->sin6_port = 0;
+  }
+  return true;
+}
+
+static bool open_peer(struct probe *p) {
+  if (!choose_peer(p)) {
+    return false;
   }
   p->peer_fd = socket(p->peer.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (p->peer_fd < 0 || bind(p->peer_fd, (struct sockaddr *)&p->peer, p->peer_len) ||
@@ -382,10 +482,14 @@ static bool release(struct probe *p) {
 
 static bool walk(struct probe *p) {
   const struct turn_probe_options *o = p->options;
-  if (!open_transport(p) || !challenge(p) || !allocate(p)) {
+  bool ok = reach(p) && allocate(p);
+  for (int i = 0; !ok && i < PORT_TRIES && p->report->code == 437 && !*o->local.port; i++) {
+    pass_over(p);
+    ok = reach(p) && allocate(p);
+  }
+  if (!ok) {
     return false;
   }
-  bool ok = true;
   if (!o->allocate_only) {
     ok = open_peer(p) && permission(p) && relay(p, "indications", 0) && channel(p) &&
          relay(p, "channel-data", CHANNEL) && refresh(p, "refresh");

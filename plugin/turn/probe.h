@@ -7,13 +7,14 @@
 #define TURNCRED_TURN_PROBE_H
 
 #include "client.h"
+#include "target.h"
 
 struct turn_probe_options {
-  const char *server; /* HOST[:PORT] */
+  struct turn_target server; /* each of its addresses is tried until one answers */
   enum turn_protocol protocol;
   struct turn_tls_options tls; /* name NULL: the host of server */
-  const char *peer_address;    /* ADDRESS[:PORT] of the probe's peer socket; NULL: the local address */
-  const char *local_address;   /* ADDRESS from which the client sends; NULL: any */
+  struct turn_target peer;  /* the probe's peer socket; host "": an address of this host, in the relayed one's family */
+  struct turn_target local; /* from where the client sends; host "": anywhere */
   struct turn_credential credential;
   bool eager;    /* send the token in the first request */
   bool announce; /* send THIRD-PARTY-AUTHORIZATION in the first request */
@@ -34,6 +35,7 @@ struct turn_probe_options {
 struct turn_probe_step {
   char name[24];
   bool ok;
+  bool passed_over; /* it failed, and something else was tried: the server's next address, or another port */
   int64_t us;
   unsigned code;
   unsigned retransmissions;
@@ -44,6 +46,7 @@ struct turn_probe_report {
   bool ok;
   unsigned code; /* of the STUN error that ended the probe; 0: none did */
   enum turn_outcome outcome;
+  int io; /* errno value of TURN_IO, where there is one */
   struct turn_probe_step steps[TURN_PROBE_STEPS];
   size_t count;
   char server[64], local[64], relayed[64], mapped[64], peer[64];

@@ -171,6 +171,22 @@ int64_t turn_tls_not_after(const struct turn_tls *tls) {
   return timegm(&tm);
 }
 
+const char *turn_tls_strict_fault(const struct turn_tls *tls) {
+  X509 *certificate = SSL_get0_peer_certificate(tls->ssl);
+  X509_STORE_CTX *check = X509_STORE_CTX_new();
+  const char *fault = NULL;
+  if (certificate && check &&
+      X509_STORE_CTX_init(check, SSL_CTX_get_cert_store(tls->ctx), certificate, SSL_get_peer_cert_chain(tls->ssl)) ==
+          1) {
+    X509_STORE_CTX_set_flags(check, X509_V_FLAG_X509_STRICT | X509_V_FLAG_PARTIAL_CHAIN);
+    if (X509_verify_cert(check) != 1) {
+      fault = X509_verify_cert_error_string(X509_STORE_CTX_get_error(check));
+    }
+  }
+  X509_STORE_CTX_free(check);
+  return fault;
+}
+
 static int outcome(const struct turn_tls *tls, int rc, short *events) {
   int error = SSL_get_error(tls->ssl, rc);
   *events = events_for(error);

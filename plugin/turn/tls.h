@@ -28,6 +28,9 @@ int turn_tls_open(struct turn_tls **out, int fd, bool datagrams, const struct tu
 void turn_tls_describe(const struct turn_tls *tls, char *out, size_t cap);
 /* When the server's certificate ends, UTC seconds; 0: that is not known. */
 int64_t turn_tls_not_after(const struct turn_tls *tls);
+/* What the strict checks of RFC 5280, which Python 3.13 makes by default, find in the server's certificates; NULL:
+   nothing. A static text of OpenSSL's. */
+const char *turn_tls_strict_fault(const struct turn_tls *tls);
 /* Writes or reads once. EAGAIN: the caller polls for *events and tries again. ECONNRESET: the
  * connection has ended. */
 int turn_tls_write(struct turn_tls *tls, const uint8_t *data, size_t len, size_t *done, short *events);

@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -20,58 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-int turn_resolve(const char *host_port, const char *default_port, int socktype, struct sockaddr_storage *addr,
-                 socklen_t *addr_len, char *text, size_t cap) {
-  char host[256], port[16];
-  const char *end = NULL, *colon = NULL;
-  if (host_port[0] == '[') {
-    end = strchr(host_port, ']');
-    if (!end || (end[1] && end[1] != ':')) {
-      snprintf(text, cap, "%s: write IPv6 addresses as [ADDRESS]:PORT", host_port);
-      return EINVAL;
-    }
-    colon = end[1] ? end + 1 : NULL;
-    host_port++;
-  } else {
-    colon = strrchr(host_port, ':');
-    if (colon && strchr(host_port, ':') != colon) {
-      colon = NULL; /* a bare IPv6 address */
-    }
-    end = colon ? colon : host_port + strlen(host_port);
-  }
-  size_t host_len = (size_t)(end - host_port);
-  if (!host_len || host_len >= sizeof host || (colon && (!colon[1] || strlen(colon + 1) >= sizeof port))) {
-    snprintf(text, cap, "%s: write HOST or HOST:PORT", host_port);
-    return EINVAL;
-  }
-  memcpy(host, host_port, host_len);
-  host[host_len] = '\0';
-  snprintf(port, sizeof port, "%s", colon ? colon + 1 : default_port);
-
-  struct addrinfo hints = {.ai_socktype = socktype, .ai_flags = AI_NUMERICSERV}, *list = NULL;
-  int rc = getaddrinfo(host, port, &hints, &list);
-  if (rc) {
-    snprintf(text, cap, "%s: %s", host, gai_strerror(rc));
-    return ENOENT;
-  }
-  memcpy(addr, list->ai_addr, list->ai_addrlen);
-  *addr_len = list->ai_addrlen;
-  freeaddrinfo(list);
-  return 0;
-}
-
-void turn_host(const char *server, char *out, size_t cap) {
-  const char *end = server + strlen(server), *colon = strrchr(server, ':');
-  if (*server == '[') {
-    server++;
-    end = strchr(server, ']');
-    end = end ? end : server;
-  } else if (colon && strchr(server, ':') == colon) {
-    end = colon;
-  }
-  snprintf(out, cap, "%.*s", (int)(end - server), server);
-}
 
 /* Polls fd until deadline. 0, ETIMEDOUT or another errno value. */
 static int wait_for(int fd, short events, int64_t deadline) {

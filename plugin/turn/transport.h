@@ -33,12 +33,6 @@ struct turn_transport {
   size_t stream_len;
 };
 
-/* Finds the address of "HOST", "HOST:PORT" or "[V6]:PORT"; default_port is taken where the text has
- * none. When it fails, text gets a message. */
-int turn_resolve(const char *host_port, const char *default_port, int socktype, struct sockaddr_storage *addr,
-                 socklen_t *addr_len, char *text, size_t cap);
-/* The HOST of such a text, for the check of a certificate. */
-void turn_host(const char *host_port, char *out, size_t cap);
 /* Connects, and for TLS and DTLS makes the handshake (for other protocols tls may be NULL). local: the
  * address from which the client sends; NULL: any. When it fails, text gets a message. */
 int turn_transport_open(struct turn_transport *t, enum turn_protocol protocol, const struct sockaddr *remote,

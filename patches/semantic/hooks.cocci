@@ -29,7 +29,7 @@ identifier server, realm, peer_addr;
 @@
 good_peer_addr(turn_turnserver *server, const char *realm, ioa_addr *peer_addr, ...)
 {
-+	if(turn_auth_hooks && turn_auth_hooks->denied_peer(peer_addr))
++	if(turn_auth_hooks && turn_auth_hooks->denied_peer(realm, peer_addr))
 +		return 0;
 ...
 }

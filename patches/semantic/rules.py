@@ -3,8 +3,8 @@
 
 new(path)                       a new file, from files/ beside this one
 cocci(path, rules, found)       Coccinelle rules; found says how often each text must be there
-before/after(path, anchor, text)  text goes before or behind the only match of the anchor, a regular
-                                expression in which a blank stands for any white space or none
+before/after/instead(path, anchor, text)  text goes before or behind the only match of the anchor, or takes its place;
+                                the anchor is a regular expression in which a blank stands for any white space or none
 A step that finds nothing, or too much, is reported; nothing is placed by guess.
 """
 
@@ -23,6 +23,10 @@ def before(path, anchor, text):
 
 def after(path, anchor, text):
     return ("after", path, anchor, text)
+
+
+def instead(path, anchor, text):
+    return ("instead", path, anchor, text)
 
 
 def if_there(step):
@@ -63,6 +67,7 @@ FLOORS = {
     "auth_grant.c": "auth-session",
     "auth_ask.c": "auth-session",
     "auth_form.c": "auth-session",
+    "auth_usage.c": "auth-usage",
     "auth_observe.c": "auth-observe",
     "auth_listener.c": "auth-listener",
     "auth_session.c": "auth-session",
@@ -78,9 +83,18 @@ def files_of(patch, *headers):
     return [new("src/apps/relay/" + name) for name in names]
 
 
+def only_with_redis(word):
+    """The block for Redis that has the word is entered only if there is a Redis."""
+    block = r"#if !defined\(TURN_NO_HIREDIS\)\n(?= [^{]*\{ char key\[1024\];(?:(?!#endif)[\s\S])*?" + word + ")"
+    return after("src/apps/relay/ns_ioalib_engine_impl.c", block, "\t\t\t\tif (e && e->rch)\n")
+
+
+SERVER = "src/server/ns_turn_server.c"
+NETENGINE = "src/apps/relay/netengine.c"
 LISTENER = "src/apps/relay/dtls_listener.c"
 MAIN = "src/apps/relay/mainrelay.c"
 CLI = "src/apps/relay/turn_admin_server.c"
+LOG = "src/apps/common/ns_turn_utils.c"
 README = "README.turnserver"
 MAN = "man/man1/turnserver.1"
 CONF = "examples/etc/turnserver.conf"
@@ -88,74 +102,269 @@ CONF = "examples/etc/turnserver.conf"
 PATCHES = [
     (
         "0001-session-reports",
-        "Option no-session-reports",
+        "A session is described when somebody looks",
         """\
-For every request but Binding and Send the relay threads describe the session to
-the admin thread, even if neither the telnet CLI nor the web admin interface is
-there to show it: a fifth of what an allocation costs. With --no-session-reports
-they do not; the commands ps and pu then list nothing.""",
+For every request but Binding and Send a relay thread described the session to
+the admin thread, even if neither the telnet CLI nor the web admin interface was
+there to show it: half of what an allocation cost. Now a session that has news is
+noted in a list of its server. Whoever shows sessions asks the relay threads,
+which then describe the noted ones, a few at a time, so that no packet waits. The
+end of a session is told at once if the admin thread knows it. Where nobody
+listens nothing is noted. This needs no module, and holds without one.""",
         [
-            cocci("src/apps/relay/netengine.c", "reports.cocci", {"use_session_reports ?": 1}),
+            before(
+                "src/server/ns_turn_session.h",
+                r"struct _ts_ur_super_session \{",
+                """\
+/* A session in its server's list of those with news for the admin thread; next is NULL outside it. */
+struct turn_session_news {
+	struct turn_session_news *next, *prev;
+	struct _ts_ur_super_session *session;
+	int told; /* the admin thread has been told of the session */
+	/* what the session had received and sent when it was noted */
+	uint32_t received_packets, received_bytes, sent_packets, sent_bytes;
+};
+
+""",
+            ),
+            after(
+                "src/server/ns_turn_session.h",
+                r"struct _ts_ur_super_session \{ void ?\* ?server;[ \t]*\n",
+                "  struct turn_session_news news;\n",
+            ),
+            after(
+                "src/server/ns_turn_server.h",
+                r"send_turn_session_info_cb send_turn_session_info;\n",
+                """\
+	/* Sessions with news for the admin thread, and how many of them it has asked for and not got yet: */
+	struct turn_session_news news;
+	size_t news_number, news_due;
+	int news_told_now;
+""",
+            ),
+            before(
+                "src/server/ns_turn_server.h",
+                r"int report_turn_session_info\(turn_turnserver ?\*",
+                """\
+/* Whether anybody can see what sessions there are. Set before the relay threads begin. */
+extern int turn_session_readers;
+/* Describes up to max sessions that had news when this was first called; whether there are more. Relay thread only. */
+int turn_server_tell_news(turn_turnserver *server, size_t max);
+""",
+            ),
+            before(
+                SERVER,
+                r"int report_turn_session_info\(turn_turnserver ?\*server,",
+                """\
+int turn_session_readers = 0;
+
+static void no_session_news(turn_turnserver *server, ts_ur_super_session *ss)
+{
+	struct turn_session_news *news = &(ss->news);
+	if(news->next) {
+		news->next->prev = news->prev;
+		news->prev->next = news->next;
+		news->next = news->prev = NULL;
+		server->news_number -= 1;
+	}
+}
+
+static void note_session_news(turn_turnserver *server, ts_ur_super_session *ss)
+{
+	struct turn_session_news *news = &(ss->news), *all = &(server->news);
+	news->received_packets = ss->received_packets;
+	news->received_bytes = ss->received_bytes;
+	news->sent_packets = ss->sent_packets;
+	news->sent_bytes = ss->sent_bytes;
+	if(news->next)
+		return;
+	if(!(all->next))
+		all->next = all->prev = all;
+	news->session = ss;
+	news->next = all;
+	news->prev = all->prev;
+	all->prev->next = news;
+	all->prev = news;
+	server->news_number += 1;
+}
+
+static void exchange(uint32_t *a, uint32_t *b)
+{
+	const uint32_t c = *a;
+	*a = *b;
+	*b = c;
+}
+
+static void exchange_noted(ts_ur_super_session *ss)
+{
+	exchange(&(ss->received_packets),&(ss->news.received_packets));
+	exchange(&(ss->received_bytes),&(ss->news.received_bytes));
+	exchange(&(ss->sent_packets),&(ss->news.sent_packets));
+	exchange(&(ss->sent_bytes),&(ss->news.sent_bytes));
+}
+
+/* Whether the session is described now, not when somebody asks. */
+static int is_news_told_now(turn_turnserver *server, ts_ur_super_session *ss, int ended)
+{
+	int told = 0;
+	if(!(turn_session_readers))
+		return 0;
+	if(server->news_told_now)
+		return 1;
+	if(ended) {
+		told = ss->news.told;
+		ss->news.told = 0;
+		no_session_news(server,ss);
+	} else {
+		note_session_news(server,ss);
+	}
+	return told;
+}
+
+int turn_server_tell_news(turn_turnserver *server, size_t max)
+{
+	if(!(server->news_due))
+		server->news_due = server->news_number;
+	server->news_told_now = 1;
+	while(max && server->news_due && server->news_number) {
+		ts_ur_super_session *ss = server->news.next->session;
+		no_session_news(server,ss);
+		ss->news.told = 1;
+		exchange_noted(ss);
+		report_turn_session_info(server,ss,0);
+		exchange_noted(ss);
+		server->news_due -= 1;
+		max -= 1;
+	}
+	server->news_told_now = 0;
+	if(!(server->news_number))
+		server->news_due = 0;
+	return server->news_due != 0;
+}
+
+""",
+            ),
+            # the report itself stays as it is: what else looks on there, looks on
+            after(
+                SERVER,
+                r"int report_turn_session_info\([^)]*\) \{ if ?\(server && ss && server->send_turn_session_info",
+                " && is_news_told_now(server,ss,force_invalid)",
+            ),
+            after(
+                SERVER,
+                r"static void delete_ur_map_ss\([^)]*\) \{ if ?\(p\) \{ ts_ur_super_session ?\* ?ss = "
+                r"\(ts_ur_super_session ?\* ?\) ?p;\n",
+                "\t\tno_session_news((turn_turnserver*)(ss->server),ss);\n",
+            ),
             after(
                 "src/apps/relay/turn_admin_server.h",
-                r"extern (int|bool) use_cli;\n",
-                "\nextern int use_session_reports;\n",
-            ),
-            # here, because newer versions' unit tests link this file alone
-            after(
-                "src/apps/relay/netengine.c",
-                r'#include "mainrelay\.h"\n',
-                "\nint use_session_reports = 1;\n",
+                r"int send_turn_session_info\(struct turn_session_info ?\* ?tsi\);\n",
+                "void ask_for_session_news(void);\n",
             ),
             before(
-                MAIN,
-                r'[ \t]*" -n\t+Do not use configuration file',
-                r'''" --no-session-reports				Do not describe the sessions to the admin thread: cheaper, but\n"
-"						the CLI and the web admin interface list no sessions.\n"
-''',
-            ),
-            after(MAIN, r"\n\s*OAUTH_OPT,\n", "\tNO_SESSION_REPORTS_OPT,\n"),
-            after(
-                MAIN,
-                r'[ \t]*\{ "oauth", optional_argument, NULL, OAUTH_OPT \},\n',
-                '\t\t\t\t{ "no-session-reports", optional_argument, NULL, NO_SESSION_REPORTS_OPT },\n',
-            ),
-            before(
-                MAIN,
-                r"[ \t]*/\* these options have been already taken care of before: \*/\n\s*case 'l':\n\s*case NO_STDOUT",
-                "\tcase NO_SESSION_REPORTS_OPT:\n"
-                "\t\tuse_session_reports = !get_bool_value(value);\n\t\tbreak;\n\n",
-            ),
-            before(
-                README,
-                r"--server-relay\t\tServer relay\. NON-STANDARD",
+                CLI,
+                r"struct ps_arg \{ struct cli_session",
                 """\
---no-session-reports	Do not describe the sessions to the admin thread after every request.
-			Cheaper, but the CLI and the web admin interface list no sessions.
+/* adminserver.sessions becomes what the relay threads know now. */
+static void refresh_sessions(void)
+{
+	ask_for_session_news();
+	admin_server_receive_message(adminserver.in_buf,NULL);
+}
 
 """,
             ),
             before(
-                MAN,
-                r"\.TP\n\.B\n\\fB\\-\\-server\\-relay\\fP",
-                r"""
-.TP
-.B
-\fB\-\-no\-session\-reports\fP
-Do not describe the sessions to the admin thread after every request.
-Cheaper, but the CLI and the web admin interface list no sessions.
-""".lstrip("\n"),
+                CLI,
+                r"[ \t]*ur_map_foreach_arg\(adminserver\.sessions, ?\(foreachcb_arg_type\) ?print_session,",
+                "\t\trefresh_sessions();\n",
             ),
             before(
-                CONF,
-                r"#Local system IP address to be used for CLI server endpoint\.",
+                CLI,
+                r"[ \t]*ur_map_foreach_arg\(adminserver\.sessions, ?\(foreachcb_arg_type\) ?https_print_session,",
+                "\trefresh_sessions();\n",
+            ),
+            after(
+                CLI,
+                r"adminserver\.sessions = ur_map_create\(\);\n",
+                "\tturn_session_readers = use_cli || use_web_admin || turn_params.web_admin_listen_on_workers;\n",
+            ),
+            before(
+                NETENGINE,
+                r"static void setup_admin_server\(void\)",
                 """\
-# Do not describe the sessions to the admin thread after every request. Cheaper,
-# but the CLI and the web admin interface list no sessions.
-#
-#no-session-reports
+/* Which relay threads have been asked for their sessions' news and have not told all. */
+static pthread_mutex_t news_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t news_cond = PTHREAD_COND_INITIALIZER;
+static int news_asked[2][1+((turnserver_id)-1)];
+static int news_awaited;
+
+struct news_question {
+	struct relay_server *rs;
+	int *asked;
+};
+
+static void tell_session_news(evutil_socket_t fd, short what, void *arg)
+{
+	struct news_question *question = (struct news_question*)arg;
+	/* the packets that have come meanwhile are read in between */
+	const struct timeval soon = {0,1};
+	UNUSED_ARG(fd);
+	UNUSED_ARG(what);
+	if(turn_server_tell_news(&(question->rs->server),32) &&
+			!event_base_once(question->rs->event_base,-1,EV_TIMEOUT,tell_session_news,question,&soon))
+		return;
+	pthread_mutex_lock(&news_mutex);
+	*(question->asked) = 0;
+	news_awaited -= 1;
+	pthread_cond_signal(&news_cond);
+	pthread_mutex_unlock(&news_mutex);
+	free(question);
+}
+
+/* With news_mutex held. */
+static void ask_relay_server(struct relay_server *rs, int *asked)
+{
+	const struct timeval now = {0,0};
+	struct news_question *question;
+	if(!rs || !(rs->event_base) || *asked || !(question = (struct news_question*)malloc(sizeof(*question))))
+		return;
+	question->rs = rs;
+	question->asked = asked;
+	if(event_base_once(rs->event_base,-1,EV_TIMEOUT,tell_session_news,question,&now) < 0) {
+		free(question);
+		return;
+	}
+	*asked = 1;
+	news_awaited += 1;
+}
+
+/* Returns when every relay thread has told its news, or after two seconds at most. Admin thread only. */
+void ask_for_session_news(void)
+{
+	const struct timespec until = {time(NULL) + 3, 0};
+	size_t i, number = get_real_general_relay_servers_number();
+	pthread_mutex_lock(&news_mutex);
+	for(i = 0; i < number; ++i)
+		ask_relay_server(general_relay_servers[i],&(news_asked[0][i]));
+	while(news_awaited && !pthread_cond_timedwait(&news_cond,&news_mutex,&until))
+		;
+	pthread_mutex_unlock(&news_mutex);
+}
 
 """,
+            ),
+            # until 4.10, there were threads of another kind as well
+            if_said(
+                "udp_relay_servers",
+                before(
+                    NETENGINE,
+                    r"[ \t]*while\(news_awaited &&",
+                    """\
+	for(i = 0; i < sizeof(udp_relay_servers) / sizeof(udp_relay_servers[0]); ++i)
+		ask_relay_server(udp_relay_servers[i],&(news_asked[1][i]));
+""",
+                ),
             ),
         ],
     ),
@@ -180,8 +389,8 @@ without one.""",
         "Hooks where an authentication module takes part in a session",
         """\
 One call per concern: the check itself (after the nonce is made, before
-coturn's own checks), quota, the integrity of responses, mobility, denied peers,
-the end of a session. turn_auth_hooks is NULL without a module, and every hook is
+coturn's own checks), quota, the integrity of responses, mobility, denied peers
+(of the refresh of a channel, too), the end of a session. turn_auth_hooks is NULL without a module, and every hook is
 skipped then. Nothing that the server library calls is defined elsewhere.""",
         [
             new("src/server/ns_turn_auth_hooks.h"),
@@ -206,8 +415,23 @@ skipped then. Nothing that the server library calls is defined elsewhere.""",
             ),
             after(
                 "src/server/ns_turn_server.c",
+                r"\n[ \t]*set_allocation_valid\(alloc, (1|true)\);\n(?=\s*stun_tid_cpy)",
+                "\t\t\t\t\tif(turn_auth_hooks && turn_auth_hooks->allocated)\n"
+                "\t\t\t\t\t\tturn_auth_hooks->allocated(ss);\n",
+            ),
+            after(
+                "src/server/ns_turn_server.c",
                 r'#include "ns_turn_ioalib\.h"\n',
                 '#include "ns_turn_auth_hooks.h"\n',
+            ),
+            # coturn looks at the peer of a new channel only: without this a denied one lives as long as it is refreshed
+            after(
+                "src/server/ns_turn_server.c",
+                r'You cannot use the same channel number with different peer"; \}',
+                """ else if(turn_auth_hooks && turn_auth_hooks->denied_peer(ss->realm_options.name, &peer_addr)) {
+					*err_code = 403;
+					*reason = (const uint8_t *)"Forbidden IP";
+				}""",
             ),
             after(
                 "src/server/ns_turn_server.c",
@@ -248,6 +472,15 @@ asks the module, auth_grant.c, which puts its grant in force, auth_stun.c,
 auth_state.c, auth_form.c and auth_quota.c. Every answer comes at once.""",
         [
             *files_of("auth-session", "auth_exchange.h"),
+            # 4.6.3 and later
+            if_said(
+                "drain_turn_server",
+                after(
+                    "src/apps/relay/mainrelay.h",
+                    r"bool drain_turn_server;\n",
+                    "\n#define TURN_CAN_DRAIN /* the module is told */\n",
+                ),
+            ),
             # 4.6.3 and 4.7.0; later ones count relay sockets instead, earlier ones nothing
             if_said(
                 "global_allocation_count",
@@ -321,12 +554,13 @@ part of it can be left out. dlopen() is linked from libdl where there is one."""
             after(
                 MAIN,
                 r"\n\s*OAUTH_OPT,\n",
-                "\tAUTH_MODULE_OPT,\n\tAUTH_MODULE_CONFIG_OPT,\n\tAUTH_MODULE_ONLY_OPT,\n"
+                "\tNO_SESSION_REPORTS_OPT,\n\tAUTH_MODULE_OPT,\n\tAUTH_MODULE_CONFIG_OPT,\n\tAUTH_MODULE_ONLY_OPT,\n"
                 "\tAUTH_MODULE_OBSERVE_OPT,\n",
             ),
             after(
                 MAIN,
                 r'[ \t]*\{ "oauth", optional_argument, NULL, OAUTH_OPT \},\n',
+                '\t\t\t\t{ "no-session-reports", optional_argument, NULL, NO_SESSION_REPORTS_OPT },\n'
                 '\t\t\t\t{ "auth-module", required_argument, NULL, AUTH_MODULE_OPT },\n'
                 '\t\t\t\t{ "auth-module-config", required_argument, NULL, AUTH_MODULE_CONFIG_OPT },\n'
                 '\t\t\t\t{ "auth-module-only", optional_argument, NULL, AUTH_MODULE_ONLY_OPT },\n'
@@ -336,6 +570,8 @@ part of it can be left out. dlopen() is linked from libdl where there is one."""
                 MAIN,
                 r"[ \t]*/\* these options have been already taken care of before: \*/\n\s*case 'l':\n\s*case NO_STDOUT",
                 """\
+	case NO_SESSION_REPORTS_OPT: /* what it asked for is always so */
+		break;
 	case AUTH_MODULE_OPT:
 		auth_module_set_string(&auth_module_options.path, value);
 		break;
@@ -400,9 +636,10 @@ module. Can be left out: nothing is then counted, and no refusal is logged.""",
         "0010-auth-peers",
         "Peers that the authentication module denies",
         """\
-A module can deny addresses as peers, such as that of its database; they are
-denied in every form of the address. Can be left out: a module is then told that
-its address is not denied, and may refuse to start.""",
+A module can deny addresses as peers, such as that of its database, and is asked
+about each peer of a realm; both in every form of the address. Can be left out: a
+module is then told that its address is not denied, and may refuse to start; and
+it is not asked about peers.""",
         files_of("auth-peers", "auth_peers.h"),
     ),
     (
@@ -577,6 +814,85 @@ logged beside coturn's own, which decides. To try a module in service.
             ),
         ],
     ),
+    (
+        "0015-log-one-line",
+        "A record of the log is one line",
+        """\
+A client's text with a line feed in it (an ORIGIN, say) began another line, which
+whoever reads the log (a person, fail2ban) took for coturn's. Line feeds inside a
+record become blanks, as in 4.17, and a record that was cut ends with one, so that
+the next one begins a line. fwrite() gets no more octets than there are.""",
+        [
+            until(
+                (4, 17),
+                before(
+                    LOG,
+                    r"void turn_log_func_default\([^)]*\.\.\.\) \{",
+                    """\
+/* One record, one line. Returns its length. */
+static size_t turn_log_one_line(char *s, size_t cap) {
+  size_t i, len = strlen(s);
+  if (!len || s[len - 1] != '\\n') {
+    len += len + 1 < cap ? 1 : 0;
+    s[len - 1] = '\\n';
+    s[len] = 0;
+  }
+  for (i = 0; i + 1 < len; ++i) {
+    if (s[i] == '\\n' || s[i] == '\\r') {
+      s[i] = ' ';
+    }
+  }
+  return len;
+}
+
+""",
+                ),
+            ),
+            until(
+                (4, 17),
+                after(
+                    LOG,
+                    r"so_far \+= vsnprintf\(s \+ so_far, [^;]*format, args\);\n",
+                    "  so_far = turn_log_one_line(s, sizeof(s));\n",
+                ),
+            ),
+        ],
+    ),
+    (
+        "0016-peer-totals",
+        "Totals of the peer side in 64 bits",
+        """\
+What a session has relayed from and to its peers was added up in 32 bits, and
+began at 0 again after 4 GiB; the client side always had 64. This needs no module,
+and holds without one.""",
+        [
+            instead(
+                "src/server/ns_turn_session.h",
+                r"uint32_t t_peer_received_packets; uint32_t t_peer_sent_packets; "
+                r"uint32_t t_peer_received_bytes; uint32_t t_peer_sent_bytes;",
+                "uint64_t t_peer_received_packets;\n  uint64_t t_peer_sent_packets;\n"
+                "  uint64_t t_peer_received_bytes;\n  uint64_t t_peer_sent_bytes;",
+            ),
+        ],
+    ),
+    (
+        "0017-auth-usage",
+        "Tell the authentication module of allocations and what they relay",
+        """\
+A module hears when a session has its allocation, what living ones have relayed so
+far (at an interval that it names), and why they ended. Can be left out: it then
+hears of sessions that end, and neither of allocations nor why.""",
+        files_of("auth-usage", "auth_usage.h"),
+    ),
+    (
+        "0018-redis-texts",
+        "Make no texts for Redis where there is no Redis",
+        """\
+Each allocation, refresh, end and traffic report made its keys and addresses for
+redis-statsdb as texts, and threw them away without one. This needs no module, and
+holds without one.""",
+        [only_with_redis(word) for word in ('"set", key', '"del", key', "/traffic")],
+    ),
 ]
 
 # The series in security/: faults of coturn that need no module. On 4.6.1 others stand beside these, written by hand.
@@ -592,13 +908,103 @@ does not fit.""",
             until((4, 10), cocci("src/client/ns_turn_msg.c", "token.cocci", {"token nonce is too long": 1})),
         ],
     ),
+    (
+        "0016-connection-bind-owner",
+        "Let a ConnectionBind that is refused spend nothing, and answer it",
+        """\
+A ConnectionBind (RFC 6062) of anybody who named a connection, with any credentials
+or none, took that connection away from its owner, and was not answered: the
+server closed it with the answer unsent. Before anything was verified it also
+moved the owner's session to whatever realm it named. Now the connection stays
+until its owner binds it or 30 seconds are over, the answer (401, 438, 441 or 400) is
+sent, and the client may try again on its connection, which gets a session of its
+own. A ConnectionBind for no connection at all is answered as well.""",
+        [
+            before(
+                SERVER,
+                r"int turnserver_accept_tcp_client_data_connection\(",
+                """\
+/* The session of a client whose ConnectionBind was refused, so that it can try again on this connection; or NULL. */
+static ts_ur_super_session *unbound_session(turn_turnserver *server, ioa_socket_handle s)
+{
+	struct socket_message sm;
+	memset(&sm,0,sizeof(sm));
+	sm.s = s;
+	if (get_ioa_socket_session(s) || (open_client_connection_session(server,&sm) < 0))
+		return NULL;
+	return get_ioa_socket_session(s);
+}
+
+""",
+            ),
+            instead(SERVER, r"if \(tcid && tid && s\)", "if (tid && s)"),
+            after(
+                SERVER,
+                r"if \(!tc \|\| \(tc->state == TC_STATE_READY\) \|\| \(tc->client_s\)\) \{ err_code = 400;\n",
+                """\
+			/* nobody learns without credentials which connections there are */
+			if (!stun_attr_get_first_by_type_str(ioa_network_buffer_data(in_buffer->nbh),
+					ioa_network_buffer_get_size(in_buffer->nbh), STUN_ATTRIBUTE_MESSAGE_INTEGRITY)) {
+				ts_ur_super_session *unbound = unbound_session(server,s);
+				int postpone_reply = 0;
+				if (unbound) {
+					err_code = 0;
+					s_to_delete = NULL;
+					check_stun_auth(server, unbound, tid, &resp_constructed, &err_code, &reason, in_buffer, nbh,
+						STUN_METHOD_CONNECTION_BIND, &message_integrity, &postpone_reply, 0);
+				}
+				if (!err_code)
+					err_code = 400;
+			}
+""",
+            ),
+            after(SERVER, r"if \(tc(?=\) \{? get_and_clean_tcp_connection_by_id)", " && !err_code"),
+            instead(
+                SERVER,
+                r"/\* Just to set the necessary structures for the packet sending: \*/\s*"
+                r"if \(register_callback_on_ioa_socket\(server->e, s, IOA_EV_READ, NULL, NULL, 1\) < 0\)",
+                """\
+/* Whose ConnectionBind is refused gets the answer on a session of its own. */
+			if ((s_to_delete == s) && unbound_session(server,s))
+				s_to_delete = NULL;
+			if (s_to_delete)""",
+            ),
+            after(
+                SERVER,
+                r"if \(method == STUN_METHOD_CONNECTION_BIND(?=\) \{\s*get_realm_options_by_name)",
+                " && !is_allocation_valid(get_allocation_ss(ss))",
+            ),
+            after(
+                SERVER,
+                r"if \(strcmp\(\(char \*\) ?ss->username, \(char \*\) ?usname\)\) \{ if \(ss->oauth",
+                " && (method != STUN_METHOD_CONNECTION_BIND)",
+            ),
+            after(
+                NETENGINE,
+                r"\w+\(&sm, (0, )?sizeof\(struct message_to_relay\)\); sm\.t = rmt;\n",
+                """\
+
+	/* an id that no relay has given is answered like any other that is not known */
+	if ((rmt == RMT_CB_SOCKET) && ((id >= get_real_general_relay_servers_number()) || !general_relay_servers[id]))
+		id = 0;
+""",
+            ),
+        ],
+    ),
 ]
+
+# lines of context where three would take in a line that security/ changes as well
+CONTEXT = {"0018-redis-texts": 2}
 
 # what DEP-3 says of where a patch stands
 NOT_FORWARDED = "Forwarded: no, needs the module interface, which has not been offered yet (patches/README.md)\n"
 FIELDS = {
     "0001-session-reports": "Forwarded: no, not offered yet; needs no module (patches/README.md)\n",
     "0002-new-realm-count": "Forwarded: no, not offered yet; needs no module (patches/README.md)\n",
+    "0016-connection-bind-owner": "Forwarded: no, not offered yet; needs no module (patches/README.md)\n",
+    "0018-redis-texts": "Forwarded: no, not offered yet; needs no module (patches/README.md)\n",
+    "0016-peer-totals": "Forwarded: no, not offered yet; needs no module (patches/README.md)\n",
+    "0015-log-one-line": "Forwarded: no, not offered yet; needs no module (patches/README.md)\n",
     "0001-oauth-token-nonce-length": """\
 Forwarded: not-needed
 Applied-Upstream: 4.10.0, 46368b3e

@@ -8,9 +8,13 @@
  * Change log, one line a member or rule
  *   1.0-pre1  first draft (magic "CAUT")
  *   1.0-pre2  the host table without now(), monotonic_ms() and zero(), which libc has; no reserved members; no SCTP
+ *   1.0-pre3  check_peer(); series of the host table; session_allocated(), session_report(), report_sessions(), why a
+ *             session ended, packets, reason operator; allocate(), accept_nonce(), the alternate server of a denial,
+ *             reason draining
+ *
  * Until 1.0 is released members may come and go: each draft has a magic of its own, and a host and a module of
- * different drafts refuse each other. From 1.0 on members are only appended: a module runs on a host of the same major
- * version, older or newer.
+ * different drafts refuse each other. From 1.0 on members are only appended: a module runs on a host of the same
+ * major version, older or newer.
  *
  * What the host does with a module, in this order
  *   1. turnserver reads its configuration. It does not start unless lt-cred-mech stands beside auth-module, the path is
@@ -20,7 +24,7 @@
  *      module's table, or NULL to refuse the host, after host->log().
  *   3. init(), once, after daemonising and before the first packet, as root or as the server's user. Threads may be
  *      started here.
- *   4. challenge(), authenticate(), session_bound(), session_end(): on relay threads, several at once; challenge() on
+ *   4. challenge(), authenticate(), check_peer(), session_...(): on relay threads, several at once; challenge() on
  *      listener threads as well, where coturn challenges without a session (from 4.17). These calls must not block.
  *   5. reload() and status(): on the server's admin or signal thread.
  *   6. stop(): before the process ends. The module is never unloaded.
@@ -46,9 +50,9 @@ extern "C" {
 
 #define COTURN_AUTH_ABI_MAJOR 1
 #define COTURN_AUTH_ABI_MINOR 0
-/* The draft of 1.0: part of the magic, and of what the packages depend on: coturn-auth-abi (= 1.0~pre2). */
-#define COTURN_AUTH_ABI_PRE 2
-#define COTURN_AUTH_MAGIC (0x43415530u + COTURN_AUTH_ABI_PRE) /* "CAU2" */
+/* The draft of 1.0: part of the magic, and of what the packages depend on: coturn-auth-abi (= 1.0~pre3). */
+#define COTURN_AUTH_ABI_PRE 3
+#define COTURN_AUTH_MAGIC (0x43415530u + COTURN_AUTH_ABI_PRE) /* "CAU3" */
 
 /* The one symbol that a module exports, a coturn_auth_module_entry_fn. */
 #define COTURN_AUTH_MODULE_ENTRY "coturn_auth_module"
@@ -59,6 +63,7 @@ extern "C" {
 #define COTURN_AUTH_REALM_MAX 127
 #define COTURN_AUTH_IDENTITY_MAX 64
 #define COTURN_AUTH_SERVER_NAME_MAX 255
+#define COTURN_AUTH_NONCE_MAX 16
 
 /* The versions are those of the side that made the struct; struct_size is its sizeof there. */
 struct coturn_auth_header {
@@ -67,8 +72,7 @@ struct coturn_auth_header {
   uint64_t struct_size;
 };
 
-#define COTURN_AUTH_HEADER(type)                                                                                       \
-  { COTURN_AUTH_MAGIC, COTURN_AUTH_ABI_MAJOR, COTURN_AUTH_ABI_MINOR, sizeof(type) }
+#define COTURN_AUTH_HEADER(type) {COTURN_AUTH_MAGIC, COTURN_AUTH_ABI_MAJOR, COTURN_AUTH_ABI_MINOR, sizeof(type)}
 
 /* True if the struct that p points to is long enough to hold the member. */
 #define COTURN_AUTH_HAS(p, type, member)                                                                               \
@@ -86,7 +90,8 @@ enum coturn_auth_verdict { COTURN_AUTH_DECLINED, COTURN_AUTH_GRANTED, COTURN_AUT
  * lifetime of 0, or longer than the realm allows. IDENTITY_MISMATCH: another identity made the allocation. MALFORMED:
  * an attribute is missing, too long or not acceptable. TIMEOUT: a pending request was not completed in time.
  * CANNOT_POSTPONE: PENDING was answered to a request without COTURN_AUTH_REQ_CAN_PEND. MODULE_ERROR: the module broke
- * this contract, or failed. */
+ * this contract, or failed. OPERATOR: an operator has a session ended, which is nobody's fault. DRAINING: the server
+ * lets no new clients in. */
 enum coturn_auth_reason {
   COTURN_AUTH_REASON_NONE = 0,
   COTURN_AUTH_REASON_EXPIRED,
@@ -112,16 +117,38 @@ enum coturn_auth_reason {
   COTURN_AUTH_REASON_CANNOT_POSTPONE,
   COTURN_AUTH_REASON_TOO_MANY_PENDING,
   COTURN_AUTH_REASON_MODULE_ERROR,
+  COTURN_AUTH_REASON_OPERATOR,
+  COTURN_AUTH_REASON_DRAINING,
   COTURN_AUTH_REASON_COUNT
 };
 
 #define COTURN_AUTH_REASON_NAMES                                                                                       \
-  {                                                                                                                    \
-    "none", "expired", "not_yet_valid", "integrity_mismatch", "unknown_key", "unknown_user", "bad_token",              \
-        "bad_username", "revoked", "realm_mismatch", "too_far_ahead", "store_unavailable", "lifetime_refused",         \
-        "token_not_offered", "mechanism_not_offered", "address_mismatch", "identity_mismatch", "stale_nonce",          \
-        "malformed", "quota", "timeout", "cannot_postpone", "too_many_pending", "module_error"                         \
-  }
+  {"none",                                                                                                             \
+   "expired",                                                                                                          \
+   "not_yet_valid",                                                                                                    \
+   "integrity_mismatch",                                                                                               \
+   "unknown_key",                                                                                                      \
+   "unknown_user",                                                                                                     \
+   "bad_token",                                                                                                        \
+   "bad_username",                                                                                                     \
+   "revoked",                                                                                                          \
+   "realm_mismatch",                                                                                                   \
+   "too_far_ahead",                                                                                                    \
+   "store_unavailable",                                                                                                \
+   "lifetime_refused",                                                                                                 \
+   "token_not_offered",                                                                                                \
+   "mechanism_not_offered",                                                                                            \
+   "address_mismatch",                                                                                                 \
+   "identity_mismatch",                                                                                                \
+   "stale_nonce",                                                                                                      \
+   "malformed",                                                                                                        \
+   "quota",                                                                                                            \
+   "timeout",                                                                                                          \
+   "cannot_postpone",                                                                                                  \
+   "too_many_pending",                                                                                                 \
+   "module_error",                                                                                                     \
+   "operator",                                                                                                         \
+   "draining"}
 
 /* Why authenticate() is called, bits. FIRST: the session has no grant yet. INTEGRITY_MISMATCH: the key in force does
  * not verify the message. EXPIRED: the deadline of the grant in force has passed. TOKEN: the request carries ACCESS-
@@ -136,11 +163,12 @@ enum coturn_auth_reason {
 
 /* What a request is like, bits. HAS_ALLOCATION: the session holds an allocation. CAN_PEND: the module may answer
  * PENDING. WANTS_TOKEN: the client sent THIRD-PARTY-AUTHORIZATION, as clients of 3GPP do. MOBILITY: the request
- * resumes a mobile allocation (RFC 8016). */
+ * resumes a mobile allocation (RFC 8016). DRAINING: coturn itself is being drained (SIGUSR1, from 4.6.3 on). */
 #define COTURN_AUTH_REQ_HAS_ALLOCATION 0x01u
 #define COTURN_AUTH_REQ_CAN_PEND 0x02u
 #define COTURN_AUTH_REQ_WANTS_TOKEN 0x04u
 #define COTURN_AUTH_REQ_MOBILITY 0x08u
+#define COTURN_AUTH_REQ_DRAINING 0x10u
 
 /* Between client and server. */
 enum coturn_auth_transport {
@@ -226,6 +254,13 @@ struct coturn_auth_denial {
   uint16_t error_code;
   uint16_t reason;                             /* enum coturn_auth_reason */
   char display_name[COTURN_AUTH_NAME_MAX + 1]; /* key id, user id or fingerprint, for the log; "": USERNAME */
+  /* Of allocate() alone, with error_code 300 (RFC 8489 10): where the client is to go, address and port in network
+   * order, and the name that the other server's certificate has, where the client comes over TLS or DTLS; "": none. */
+  struct sockaddr_storage alternate;
+  char alternate_domain[COTURN_AUTH_SERVER_NAME_MAX + 1];
+  /* A NONCE that the other server takes of this client (accept_nonce()), 1 to 16 octets; "": none. Browsers go there
+   * with the nonce that they have, and take 438 for a failure. */
+  char alternate_nonce[COTURN_AUTH_NONCE_MAX + 1];
 };
 
 /* ---- challenge() */
@@ -248,6 +283,25 @@ struct coturn_auth_challenge {
   uint32_t accepts_tokens; /* the host has set 1; 0: a request with ACCESS-TOKEN is answered 420 */
 };
 
+/* ---- allocate() */
+
+/* An Allocate that is authenticated, by a new grant or the one in force, of a session that holds no allocation. */
+struct coturn_auth_allocate {
+  struct coturn_auth_header header;
+  uint64_t session, ref;
+  const char *username, *realm; /* the challenged one */
+  const struct sockaddr *client_addr, *local_addr;
+  uint32_t flags; /* COTURN_AUTH_REQ_DRAINING */
+  uint16_t transport;
+};
+
+/* A client whose session has no grant brings a NONCE with its Allocate that this server has not made. */
+struct coturn_auth_nonce {
+  struct coturn_auth_header header;
+  const char *nonce, *realm; /* the challenged one */
+  const struct sockaddr *client_addr;
+};
+
 /* ---- sessions */
 
 /* A grant has verified a request and comes into force: at the first request of a session and at every change of grant,
@@ -260,14 +314,57 @@ struct coturn_auth_session {
   const struct sockaddr *client_addr;
 };
 
-/* A session with a grant is over: the seconds since its first grant came into force, the octets from and to the client
- * and its peers. */
+/* What a session has relayed so far: octets of whole messages, STUN and ChannelData headers included, and their number;
+ * from the client and to it, from its peers and to them. */
+struct coturn_auth_traffic {
+  uint64_t received_bytes, sent_bytes, received_packets, sent_packets;
+  uint64_t peer_received_bytes, peer_sent_bytes, peer_received_packets, peer_sent_packets;
+};
+
+/* A session with a grant holds an allocation now. A request that is refused, for its quota too, makes none. */
+struct coturn_auth_allocation {
+  struct coturn_auth_header header;
+  uint64_t session, ref;
+  const char *display_name, *realm;
+  const struct sockaddr *client_addr;
+  const struct sockaddr *relayed_addr, *relayed_addr6; /* as the client is told; NULL: none of this family */
+  uint16_t transport;                                  /* enum coturn_auth_transport */
+};
+
+/* What an allocation that lives has relayed; duration: seconds since the session's first grant came into force. */
+struct coturn_auth_session_report {
+  struct coturn_auth_header header;
+  uint64_t session, ref;
+  uint64_t duration;
+  struct coturn_auth_traffic traffic;
+  const struct sockaddr *client_addr; /* of today: a mobile client has moved; NULL: it is moving */
+};
+
+/* Why a session is over. CLIENT: the client has released the allocation, or its connection has ended. EXPIRED: the
+ * allocation was not refreshed, or its deadline has come. CLOSED: by close_session(). */
+enum coturn_auth_ended { COTURN_AUTH_ENDED_CLIENT, COTURN_AUTH_ENDED_EXPIRED, COTURN_AUTH_ENDED_CLOSED };
+
+/* A session with a grant is over; duration: seconds since its first grant came into force. */
 struct coturn_auth_session_end {
   struct coturn_auth_header header;
   uint64_t session, ref;
   const char *display_name, *realm;
   uint64_t duration;
-  uint64_t received_bytes, sent_bytes, peer_received_bytes, peer_sent_bytes;
+  struct coturn_auth_traffic traffic;
+  uint32_t had_allocation; /* 1: session_allocated() was called for it, or would have been */
+  uint16_t ended;          /* enum coturn_auth_ended */
+  uint16_t reason;         /* enum coturn_auth_reason of close_session() */
+};
+
+/* ---- peers */
+
+/* Somebody in this realm wants to relay to and from addr, whose port says nothing. An IPv4-mapped IPv6 address comes as
+ * the IPv4 address; of another IPv6 address that stands for an IPv4 host (NAT64, 6to4, ...) the host asks for the
+ * address itself and for the IPv4 address. */
+struct coturn_auth_peer {
+  struct coturn_auth_header header;
+  const char *realm; /* that of the session's accounting; it may be one that the module does not know */
+  const struct sockaddr *addr;
 };
 
 /* ---- counters: numbers with at most one label, for the CLI and Prometheus */
@@ -289,8 +386,8 @@ typedef void (*coturn_auth_status_fn)(const char *key, const char *value, void *
 
 struct coturn_auth_host {
   struct coturn_auth_header header;
-  /* "coturn-4.6.1", for messages */
-  const char *software;
+  /* "coturn-4.6.1" and the version of the patches in it, "0.1.0", for messages and reports */
+  const char *software, *series;
 
   /* Writes one line, without newline and secrets; the host escapes what is not printable. */
   void (*log)(enum coturn_auth_log_level level, const char *line);
@@ -318,6 +415,11 @@ struct coturn_auth_host {
 
   /* Calls fn for each counter of the host and of the module, in order of registration. */
   void (*visit_counters)(coturn_auth_counter_fn fn, void *arg);
+
+  /* Has session_report() called about every interval_ms milliseconds (100 at least; 0: never, as at the start) for each
+   * session that session_allocated() wants to hear of and that has relayed something since. 0, or -1: too short. NULL
+   * in a host without this part. Inside init(), for sessions that come later. */
+  int (*report_sessions)(uint32_t interval_ms);
 };
 
 /* ---- the module table: const, in static storage. Optional members may be NULL. */
@@ -340,11 +442,21 @@ struct coturn_auth_module {
   enum coturn_auth_verdict (*challenge)(void *state, const struct coturn_auth_challenge_request *request,
                                         struct coturn_auth_challenge *challenge);
 
-  /* Optional. 0, or an enum coturn_auth_reason (revoked meanwhile): the request is answered 401 and the grant is not
-   * used. */
+  /* Optional. 0, or an enum coturn_auth_reason (revoked meanwhile): the grant is not used, and the request is answered
+   * 401, or 500 for a reason that says nothing of the credential (MODULE_ERROR, STORE_UNAVAILABLE). */
   int (*session_bound)(void *state, const struct coturn_auth_session *session);
+  /* Optional. 1: the module wants session_report() for this session; 0: it does not. */
+  int (*session_allocated)(void *state, const struct coturn_auth_allocation *allocation);
+  /* Optional. */
+  void (*session_report)(void *state, const struct coturn_auth_session_report *report);
   /* Optional. */
   void (*session_end)(void *state, const struct coturn_auth_session_end *end);
+
+  /* Optional. May the sessions of a realm relay to and from this peer (RFC 8656 section 9)? 1: yes, then coturn's own
+   * lists decide; 0: no, the client gets 403. Called for each CreatePermission, ChannelBind (the refresh of a channel,
+   * too) and Connect, and for connections from peers (RFC 6062), whoever authenticated the session; not with
+   * auth-module-observe. */
+  int (*check_peer)(void *state, const struct coturn_auth_peer *peer);
 
   /* Optional. Reads settings and files again. 0, or -1 after logging why: the old ones stay. */
   int (*reload)(void *state);
@@ -354,6 +466,14 @@ struct coturn_auth_module {
 
   /* Optional. Ends threads, frees and cleanses memory. No call follows. */
   void (*stop)(void *state);
+
+  /* Optional. May this client allocate? 0: yes; else the denial is filled in, and its answer has MESSAGE-INTEGRITY
+   * under the grant's key: 300 with alternate, or one of the codes of authenticate(). Must not block. */
+  int (*allocate)(void *state, const struct coturn_auth_allocate *request, struct coturn_auth_denial *denial);
+
+  /* Optional. Has another server just made this nonce for this client, in a denial's alternate_nonce? 1: it has, and
+   * the nonce is as good as one of this server; 0: it has not, the client gets 438. On listener threads as well. */
+  int (*accept_nonce)(void *state, const struct coturn_auth_nonce *request);
 };
 
 typedef const struct coturn_auth_module *(*coturn_auth_module_entry_fn)(const struct coturn_auth_host *host);

@@ -55,7 +55,11 @@ struct turn_auth_hooks {
   /* 1 if the authentication of one session must not be copied to the other. */
   int (*keeps)(const ts_ur_super_session *orig_ss, const ts_ur_super_session *ss);
 
-  int (*denied_peer)(const ioa_addr *addr);
+  /* 1 if sessions of this realm may not have this peer. */
+  int (*denied_peer)(const char *realm, const ioa_addr *addr);
+
+  /* The session holds an allocation now. */
+  void (*allocated)(ts_ur_super_session *ss);
 
   /* The session is about to be freed. */
   void (*session_end)(ts_ur_super_session *ss);

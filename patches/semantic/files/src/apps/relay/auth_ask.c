@@ -65,6 +65,9 @@ int auth_ask_challenge(struct auth_exchange *x) {
     if (!st->server_name || strcmp(st->server_name, challenge.server_name)) {
       free(st->server_name);
       st->server_name = strdup(challenge.server_name);
+      if (!st->server_name) { /* a challenge without it would say that the realm has no tokens */
+        return -1;
+      }
     }
     st->challenged = 1;
     return 1;
@@ -79,6 +82,22 @@ int auth_ask_challenge(struct auth_exchange *x) {
   return 0;
 }
 
+int auth_foreign_nonce(const struct auth_exchange *x, char nonce[COTURN_AUTH_NONCE_MAX + 1]) {
+  struct coturn_auth_nonce request = {.header = COTURN_AUTH_HEADER(request)};
+  int accepted;
+
+  if (!auth_module.accept_nonce || x->method != STUN_METHOD_ALLOCATE || x->st->granted ||
+      auth_attr_string(x->a.nonce, nonce, COTURN_AUTH_NONCE_MAX + 1) < 0 || auth_module_enter() < 0) {
+    return 0;
+  }
+  request.nonce = nonce;
+  request.realm = x->st->realm;
+  request.client_addr = sockaddr_of(x->from.client);
+  accepted = auth_module.accept_nonce(auth_module_state, &request);
+  auth_module_leave();
+  return accepted;
+}
+
 static int use_answer(struct auth_exchange *x, struct auth_answer *answer, int verified) {
   struct auth_session *own = x->ss->auth_session;
   int code;
@@ -88,23 +107,13 @@ static int use_answer(struct auth_exchange *x, struct auth_answer *answer, int v
     return auth_use_grant(x, &answer->grant, verified);
 
   case COTURN_AUTH_DENIED:
-    code = answer->denial.error_code ? answer->denial.error_code : 401;
-    switch (code) {
-    case 400:
-    case 401:
-    case 403:
-    case 420:
-    case 437:
-    case 438:
-    case 441:
-    case 486:
-    case 500:
-    case 508:
-      break;
-    default:
-      code = 500;
-    }
+    code = auth_denial_code(&answer->denial);
     answer->denial.display_name[COTURN_AUTH_NAME_MAX] = 0;
+    if (answer->denial.reason == COTURN_AUTH_REASON_UNKNOWN_USER) {
+      /* a name that nobody has takes as long as a wrong password */
+      static const uint8_t nobodys[16];
+      (void)auth_verify(x, nobodys, sizeof(nobodys));
+    }
     return auth_refuse(x, code, answer->denial.reason, auth_display_of(x, answer->denial.display_name));
 
   case COTURN_AUTH_DECLINED:

@@ -23,6 +23,8 @@ int auth_module_enter(void) {
   return 0;
 }
 
+int auth_module_stopping(void) { return __atomic_load_n(&stopping, __ATOMIC_SEQ_CST); }
+
 void auth_module_leave(void) { __atomic_fetch_sub(&calls, 1, __ATOMIC_SEQ_CST); }
 
 int auth_module_close(void) {

@@ -45,6 +45,13 @@ struct auth_session {
   char accounting_realm[COTURN_AUTH_REALM_MAX + 1];
   struct auth_charge charge; /* of its allocation, if there is one */
 
+  /* its allocation, for the module's accounts */
+  int allocated;
+  int released;           /* by a Refresh with lifetime 0 */
+  int closed;             /* by close_session() */
+  unsigned closed_reason; /* and why */
+  struct auth_report_entry *report;
+
   /* this request only */
   ts_ur_super_session *resume_of;
   int resumes_coturns;
@@ -135,8 +142,12 @@ void auth_cut(struct auth_exchange *x);
 int auth_verify(const struct auth_exchange *x, const uint8_t *key, size_t key_len);
 /* 1 if the request carries ACCESS-TOKEN and its method is one whose tokens count: Allocate or Refresh. */
 int auth_takes_token(const struct auth_exchange *x);
+/* 1 if the request carries LIFETIME 0. */
+int auth_releases(const struct auth_exchange *x);
 int auth_add_integrity(ts_ur_super_session *ss, uint8_t *buf, size_t *len);
 void auth_challenge_response(struct auth_exchange *x);
+/* The answer 300 with the denial's alternate server; the caller refuses the request. */
+void auth_alternate_response(struct auth_exchange *x, const struct coturn_auth_denial *denial);
 /* Refuses the request, counts and logs the refusal. Always 1: decided. */
 int auth_refuse(struct auth_exchange *x, int code, unsigned reason, const char *user);
 
@@ -158,6 +169,9 @@ uint64_t auth_seconds_left(const struct auth_session *st);
 int auth_expired(const struct auth_session *st, uint16_t method, int allocation);
 uint64_t auth_deadline_of(const struct coturn_auth_grant *g);
 
+/* What the session has relayed: coturn's totals, and what it has not added to them yet. */
+void auth_traffic_of(const ts_ur_super_session *ss, struct coturn_auth_traffic *traffic);
+
 /* ---- auth_quota.c */
 int auth_inc_quota(ts_ur_super_session *ss);
 /* Releases what was charged, but not for a mobile allocation that is still there. */
@@ -168,6 +182,8 @@ int auth_is_charged(const ts_ur_super_session *ss, const char *name, const char 
 int auth_move_charge(ts_ur_super_session *ss);
 
 /* ---- auth_grant.c */
+/* What a denial is answered with: its error code, or 500 where that is none that a module may give. */
+int auth_denial_code(const struct coturn_auth_denial *denial);
 const char *auth_display_of(const struct auth_exchange *x, const char *display_name);
 /* 0, or -1 if the module broke the contract. */
 int auth_check_grant(struct coturn_auth_grant *g);
@@ -179,6 +195,8 @@ int auth_use_grant(struct auth_exchange *x, struct coturn_auth_grant *g, int ver
 /* Asks the module how to challenge. 1: x->st has its answer; 0: coturn's own challenge is sent; -1: nothing can be
  * decided now. */
 int auth_ask_challenge(struct auth_exchange *x);
+/* 1 if the module knows the nonce of an Allocate as one that another server has made for its client; it is copied. */
+int auth_foreign_nonce(const struct auth_exchange *x, char nonce[COTURN_AUTH_NONCE_MAX + 1]);
 /* The host's check_integrity(). */
 int auth_check_integrity(const struct coturn_auth_request *request, const uint8_t *key, size_t key_len);
 /* Calls authenticate(). *verified: 1 if the grant's key is known to verify the message. */
@@ -197,6 +215,14 @@ extern const struct turn_auth_hooks auth_session_hooks;
 extern const struct coturn_auth_host auth_host;
 
 /* ---- parts that are patches of their own */
+
+#if __has_include("auth_usage.h")
+#include "auth_usage.h"
+#else
+#define auth_usage_allocated (NULL)
+#define auth_usage_ended(ss, end) ((void)(end))
+#define auth_usage_report_every (NULL)
+#endif
 
 #if __has_include("auth_observe.h")
 #include "auth_observe.h"

@@ -113,6 +113,68 @@ static int apply_grant(struct auth_exchange *x, const struct coturn_auth_grant *
   return 0;
 }
 
+int auth_denial_code(const struct coturn_auth_denial *denial) {
+  switch (denial->error_code) {
+  case 0:
+    return 401;
+  case 400:
+  case 401:
+  case 403:
+  case 420:
+  case 437:
+  case 438:
+  case 441:
+  case 486:
+  case 500:
+  case 508:
+    return denial->error_code;
+  default:
+    return 500;
+  }
+}
+
+/* Asks the module whether an authenticated client may allocate, now that its request is known to be its own. 1: it may
+ * not, and the request is answered. */
+static int denies_allocation(struct auth_exchange *x) {
+  const struct auth_session *st = x->held->auth_session;
+  struct coturn_auth_allocate request = {.header = COTURN_AUTH_HEADER(request)};
+  struct coturn_auth_denial denial;
+  int denied, code;
+
+  if (!auth_module.allocate || x->method != STUN_METHOD_ALLOCATE || auth_has_allocation(x->held)) {
+    return 0;
+  }
+  memset(&denial, 0, sizeof(denial));
+  denial.header = (struct coturn_auth_header)COTURN_AUTH_HEADER(denial);
+  request.session = x->held->id;
+  request.ref = st->ref;
+  request.username = x->username;
+  request.realm = st->realm;
+  request.client_addr = x->from.client ? &x->from.client->ss : NULL;
+  request.local_addr = x->from.local ? &x->from.local->ss : NULL;
+  request.transport = x->from.transport;
+#if defined(TURN_CAN_DRAIN)
+  request.flags = turn_params.drain_turn_server ? COTURN_AUTH_REQ_DRAINING : 0;
+#endif
+  if (auth_module_enter() < 0) {
+    return 0;
+  }
+  denied = auth_module.allocate(auth_module_state, &request, &denial);
+  auth_module_leave();
+  if (!denied) {
+    return 0;
+  }
+  denial.display_name[COTURN_AUTH_NAME_MAX] = 0;
+  denial.alternate_domain[COTURN_AUTH_SERVER_NAME_MAX] = 0;
+  denial.alternate_nonce[COTURN_AUTH_NONCE_MAX] = 0;
+  code = auth_denial_code(&denial);
+  if (denial.error_code == 300 && (denial.alternate.ss_family == AF_INET || denial.alternate.ss_family == AF_INET6)) {
+    code = 300;
+    auth_alternate_response(x, &denial);
+  }
+  return auth_refuse(x, code, denial.reason, auth_display_of(x, denial.display_name));
+}
+
 /* The request is authenticated: what is left of the grant bounds the lifetimes to come. */
 int auth_admit(struct auth_exchange *x) {
   struct auth_session *st = x->held->auth_session;
@@ -144,7 +206,11 @@ int auth_admit(struct auth_exchange *x) {
     }
   }
   auth_cut(x);
+  if (x->method == STUN_METHOD_REFRESH) {
+    st->released = auth_releases(x);
+  }
   *x->message_integrity = 1;
+  (void)denies_allocation(x);
   return 1;
 }
 
@@ -213,7 +279,9 @@ int auth_use_grant(struct auth_exchange *x, struct coturn_auth_grant *g, int ver
     return auth_refuse(x, 500, COTURN_AUTH_REASON_MODULE_ERROR, user);
   }
   if (why) {
-    return auth_refuse(x, 401, (unsigned)why, user);
+    /* where the module cannot decide, nothing is wrong with the credential: clients give up after 401 */
+    int cannot = why == COTURN_AUTH_REASON_MODULE_ERROR || why == COTURN_AUTH_REASON_STORE_UNAVAILABLE;
+    return auth_refuse(x, cannot ? 500 : 401, (unsigned)why, user);
   }
 
   if (apply_grant(x, g, probe.deadline_ms) < 0) {

@@ -42,6 +42,10 @@ static void on_close(evutil_socket_t fd, short what, void *arg) {
     TURN_LOG_FUNC(TURN_LOG_LEVEL_INFO, "session %018llu: user <%s>: closed by the authentication module, reason=%s\n",
                   (unsigned long long)ss->id, (char *)ss->username, auth_reason_name(c->reason));
     auth_count(AUTH_COUNT_SESSIONS_CLOSED);
+    if (ss->auth_session) {
+      ss->auth_session->closed = 1;
+      ss->auth_session->closed_reason = c->reason;
+    }
     shutdown_client_connection(c->server, ss, 1, "closed by the authentication module");
   }
   free(c);
@@ -78,6 +82,7 @@ static int host_register_counter(const struct coturn_auth_counter *counter) {
 const struct coturn_auth_host auth_host = {
     COTURN_AUTH_HEADER(struct coturn_auth_host),
     "coturn-" TURN_SERVER_VERSION,
+    "@TURNCRED_VERSION@",
     host_log,
     auth_check_integrity,
     auth_complete,
@@ -85,4 +90,5 @@ const struct coturn_auth_host auth_host = {
     auth_deny_peer,
     host_register_counter,
     auth_visit_counters,
+    auth_usage_report_every,
 };

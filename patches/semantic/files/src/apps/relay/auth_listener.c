@@ -11,8 +11,8 @@
 #include "auth_exchange.h"
 #include "ns_turn_ratelimit.h"
 
-/* As coturn chooses it for a new session: by ORIGIN in an Allocate. */
-static void choose_realm(const struct auth_exchange *x, realm_options_t *realm, char *origin) {
+/* As coturn chooses it for a new session: by ORIGIN in an Allocate. -1: out of memory. */
+static int choose_realm(const struct auth_exchange *x, realm_options_t *realm, char *origin) {
   stun_attr_ref sar = NULL;
   int found = 0;
   get_default_realm_options(realm);
@@ -26,13 +26,14 @@ static void choose_realm(const struct auth_exchange *x, realm_options_t *realm, 
     }
     said = strndup((const char *)stun_attr_get_value(sar), (size_t)stun_attr_get_len(sar));
     if (!said) {
-      return;
+      return -1;
     }
     origin[0] = 0;
     get_canonic_origin(said, origin, STUN_MAX_ORIGIN_SIZE);
     free(said);
     found = get_realm_options_by_origin(origin, realm) ? 1 : 0;
   }
+  return 0;
 }
 
 /* 1 if the source has received a nonce of this server: its request is for a session to judge. */
@@ -96,6 +97,7 @@ static enum turn_auth_listener finish(struct auth_exchange *x, int fingerprint) 
 enum turn_auth_listener auth_listener_check(turn_turnserver *server, ioa_net_data *in_buffer, const ioa_addr *local,
                                             ioa_network_buffer_handle nbh, int fingerprint) {
   char nonce[TURN_STATELESS_NONCE_SIZE] = {0}, origin[STUN_MAX_ORIGIN_SIZE + 1] = {0};
+  char foreign[COTURN_AUTH_NONCE_MAX + 1];
   int err_code = 0, constructed = 0, answered;
   const uint8_t *reason = NULL;
   realm_options_t realm;
@@ -126,7 +128,9 @@ enum turn_auth_listener auth_listener_check(turn_turnserver *server, ioa_net_dat
   }
 
   stun_tid_from_message_str(x.message, x.message_len, &tid);
-  choose_realm(&x, &realm, origin);
+  if (choose_realm(&x, &realm, origin) < 0) {
+    return TURN_AUTH_LISTENER_DROP;
+  }
   x.from.local = local;
   x.from.transport = COTURN_AUTH_TRANSPORT_UDP;
   x.from.realm = realm.name;
@@ -134,6 +138,10 @@ enum turn_auth_listener auth_listener_check(turn_turnserver *server, ioa_net_dat
   x.from.nonce = (const uint8_t *)nonce;
 
   answered = auth_check_form(&x, auth_ask_challenge(&x));
+  if (answered < 0 && auth_foreign_nonce(&x, foreign)) {
+    free(st.server_name);
+    return TURN_AUTH_LISTENER_SESSION;
+  }
   if (answered < 0) {
     answered = auth_refuse(&x, 438, COTURN_AUTH_REASON_STALE_NONCE, x.username);
   }

@@ -7,7 +7,58 @@
 #include "auth_module.h"
 #include "auth_exchange.h"
 
+#include "dbdrivers/dbdriver.h"
+
 static int started = 0;
+
+/* Adds what the database says about peers of one kind, as it is now, to what the configuration says. */
+static void keep_peer_ranges(const char *kind, ip_range_list_t *into) {
+  const turn_dbdriver_t *dbd = get_dbdriver();
+  ip_range_list_t *list = (ip_range_list_t *)calloc(1, sizeof(ip_range_list_t));
+  size_t i;
+  if (!dbd || !dbd->get_ip_list || !list || (*dbd->get_ip_list)(kind, list) < 0) {
+    TURN_LOG_FUNC(TURN_LOG_LEVEL_ERROR,
+                  "auth-module: auth-module-only: %s_peer_ip of the user database cannot be read, so ranges that stand "
+                  "there alone are not in force; write them into the configuration: %s-peer-ip\n",
+                  kind, kind);
+    free(list);
+    return;
+  }
+  for (i = 0; i < list->ranges_number; ++i) {
+    add_ip_list_range(list->rs[i].str, list->rs[i].realm[0] ? list->rs[i].realm : NULL, into);
+  }
+  if (list->ranges_number) {
+    TURN_LOG_FUNC(
+        TURN_LOG_LEVEL_INFO,
+        "auth-module: auth-module-only: %lu ranges of %s_peer_ip of the user database stay in force as they are "
+        "now; the table is read again at the next start\n",
+        (unsigned long)list->ranges_number, kind);
+  }
+  ip_list_free(list);
+}
+
+/* From now on no database of coturn's own is asked. Says what that leaves out. */
+static void leave_database(void) {
+  const char *userdb = (const char *)turn_params.default_users_db.persistent_users_db.userdb;
+  int there = userdb[0] != 0;
+#if !defined(TURN_NO_SQLITE)
+  /* the default is a file that need not exist, and that the driver would make */
+  there = there && (turn_params.default_users_db.userdb_type != TURN_USERDB_TYPE_SQLITE || access(userdb, R_OK) == 0);
+#endif
+  if (there) {
+    if (!turn_params.no_dynamic_ip_list) {
+      keep_peer_ranges("allowed", &turn_params.ip_whitelist);
+      keep_peer_ranges("denied", &turn_params.ip_blacklist);
+    }
+    TURN_LOG_FUNC(TURN_LOG_LEVEL_WARNING,
+                  "auth-module: auth-module-only: the user database is not read from now on: its users, secrets, OAuth "
+                  "keys, realm options, origins and administrators do not count\n");
+  }
+  turn_params.default_users_db.userdb_type = TURN_USERDB_TYPE_UNKNOWN;
+  if (turn_params.default_users_db.ram_db.users_number) {
+    TURN_LOG_FUNC(TURN_LOG_LEVEL_WARNING, "auth-module: auth-module-only: the users given with -u are ignored\n");
+  }
+}
 
 int auth_module_start(void) {
   int ret;
@@ -26,11 +77,7 @@ int auth_module_start(void) {
                 : auth_module_options.only  ? ", the only authentication"
                                             : "");
   if (auth_module_options.only) {
-    /* no database of coturn's own */
-    turn_params.default_users_db.userdb_type = TURN_USERDB_TYPE_UNKNOWN;
-    if (turn_params.default_users_db.ram_db.users_number) {
-      TURN_LOG_FUNC(TURN_LOG_LEVEL_WARNING, "auth-module: auth-module-only: the users given with -u are ignored\n");
-    }
+    leave_database();
   }
   return 0;
 }

@@ -9,8 +9,13 @@
 struct auth_module_options auth_module_options = {NULL, NULL, 0, 0};
 
 void auth_module_set_string(char **option, const char *value) {
+  char *copy = value ? strdup(value) : NULL;
+  if (value && !copy) { /* without the option the server would run as if there were no module */
+    fprintf(stderr, "auth-module: out of memory\n");
+    exit(-1);
+  }
   free(*option);
-  *option = value ? strdup(value) : NULL;
+  *option = copy;
 }
 
 int auth_module_check_options(int lt_cred_mech, int no_auth) {

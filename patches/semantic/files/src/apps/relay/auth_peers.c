@@ -1,5 +1,5 @@
 /*
- * auth_peers.c - peer addresses that the module denies
+ * auth_peers.c - peer addresses that the module denies, to all or to a realm
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -72,17 +72,40 @@ static int is_denied(const ioa_addr *addr) {
   return i < n;
 }
 
-int auth_denied_peer(const ioa_addr *addr) {
+/* What the module says of one form of the address. */
+static int refuses(const char *realm, const ioa_addr *addr) {
+  struct coturn_auth_peer peer = {COTURN_AUTH_HEADER(struct coturn_auth_peer), realm ? realm : "",
+                                  (const struct sockaddr *)addr};
+  int ok;
+  if (!auth_module.check_peer || auth_module_options.observe) {
+    return 0;
+  }
+  if (auth_module_enter()) {
+    return 1; /* the server is about to end */
+  }
+  ok = auth_module.check_peer(auth_module_state, &peer);
+  auth_module_leave();
+  return ok != 1;
+}
+
+int auth_denied_peer(const char *realm, const ioa_addr *addr) {
   ioa_addr forms[FORMS_MAX];
   size_t i, n = forms_of(addr, forms);
-  char saddr[129], line[200];
+  /* a mapped address is its IPv4 address, and nothing else */
+  size_t first = n > 1 && IN6_IS_ADDR_V4MAPPED(&addr->s6.sin6_addr) ? 1 : 0;
+  char saddr[129], name[129], line[400];
   for (i = 0; i < n && !is_denied(&forms[i]); ++i)
     ;
+  if (i == n) {
+    for (i = first; i < n && !refuses(realm, &forms[i]); ++i)
+      ;
+  }
   if (i == n) {
     return 0;
   }
   addr_to_string_no_port(addr, (uint8_t *)saddr);
-  snprintf(line, sizeof(line), "A peer IP %s denied by the authentication module", saddr);
+  auth_escape(name, sizeof(name), realm ? realm : "");
+  snprintf(line, sizeof(line), "A peer IP %s denied by the authentication module, realm=\"%s\"", saddr, name);
   auth_report_line(TURN_LOG_LEVEL_ERROR, line);
   return 1;
 }

@@ -8,8 +8,8 @@
 #define __AUTH_PEERS__
 
 int auth_deny_peer(const struct sockaddr *addr);
-/* 1 if the module denies this peer; the refusal is logged. */
-int auth_denied_peer(const ioa_addr *addr);
+/* 1 if the module denies this peer to sessions of this realm; the refusal is logged. */
+int auth_denied_peer(const char *realm, const ioa_addr *addr);
 void auth_peers_status(coturn_auth_status_fn emit, void *arg);
 
 #endif /* __AUTH_PEERS__ */

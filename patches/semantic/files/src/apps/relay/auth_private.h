@@ -40,6 +40,7 @@ extern void *auth_module_state;
  * the call must not begin, and auth_module_leave() is not called. */
 int auth_module_enter(void);
 void auth_module_leave(void);
+int auth_module_stopping(void);
 /* Lets no further call begin and waits for those that have begun, two seconds at most. -1: it was called before. */
 int auth_module_close(void);
 
@@ -113,8 +114,8 @@ static inline int auth_deny_peer(const struct sockaddr *addr) {
   (void)addr;
   return -1;
 }
-static inline int auth_denied_peer(const ioa_addr *addr) {
-  (void)addr;
+static inline int auth_denied_peer(const char *realm, const ioa_addr *addr) {
+  (void)realm, (void)addr;
   return 0;
 }
 static inline void auth_peers_status(coturn_auth_status_fn emit, void *arg) { (void)emit, (void)arg; }

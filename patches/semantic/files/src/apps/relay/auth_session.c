@@ -31,10 +31,24 @@ static int nonce_is_fresh(struct auth_exchange *x) {
   return !auth_owns(x->ss) && auth_adopt_nonce(x);
 }
 
-/* 1 if the request is a retransmission of one whose answer is awaited. */
+/* 1 if the nonce is one of another server, which has sent the client here: the session goes on with it. */
+static int takes_foreign_nonce(struct auth_exchange *x) {
+  char nonce[COTURN_AUTH_NONCE_MAX + 1];
+  if (!auth_foreign_nonce(x, nonce)) {
+    return 0;
+  }
+  STRCPY(x->ss->nonce, nonce);
+  return 1;
+}
+
+/* 1 if the request is a retransmission of one whose answer is awaited. A ConnectionBind is none: it comes from another
+ * connection than its session's, which nobody would ever answer. */
 static int is_awaited(const struct auth_exchange *x) {
   const struct auth_session *own = x->ss->auth_session;
   int i;
+  if (x->method == STUN_METHOD_CONNECTION_BIND) {
+    return 0;
+  }
   for (i = 0; i < SESSION_PENDING_MAX; ++i) {
     if (own->pending[i].request && stun_tid_equals(&own->pending[i].tid, x->tid)) {
       return 1;
@@ -92,7 +106,7 @@ static int session_check(struct auth_exchange *x) {
   if (answered >= 0) {
     return answered;
   }
-  if (!nonce_is_fresh(x)) {
+  if (!nonce_is_fresh(x) && !takes_foreign_nonce(x)) {
     return auth_refuse(x, 438, COTURN_AUTH_REASON_STALE_NONCE, x->username);
   }
   if (!auth_attr_is(x->a.realm, x->st->realm)) {
@@ -127,6 +141,9 @@ static int check(turn_turnserver *server, ts_ur_super_session *ss, stun_tid *tid
   x.held = own->resume_of ? own->resume_of : ss;
   x.st = x.held->auth_session;
   auth_source_of(ss, &x.from);
+  if (method == STUN_METHOD_CONNECTION_BIND) { /* on a connection of its own, perhaps from another host */
+    x.from.client = &in_buffer->src_addr;
+  }
   x.tid = tid;
   x.resp_constructed = resp_constructed;
   x.err_code = err_code;
@@ -205,18 +222,16 @@ static void session_end(ts_ur_super_session *ss) {
     }
   }
   if (st->granted) {
+    struct coturn_auth_session_end end = {.header = COTURN_AUTH_HEADER(end)};
     auth_count(AUTH_COUNT_SESSIONS_ENDED);
+    auth_usage_ended(ss, &end);
     if (auth_module.session_end && auth_module_enter() == 0) {
-      struct coturn_auth_session_end end = {.header = COTURN_AUTH_HEADER(end)};
       end.session = ss->id;
       end.ref = st->ref;
       end.display_name = (const char *)ss->username;
       end.realm = st->accounting_realm;
       end.duration = (auth_monotonic_ms() - st->bound_ms) / 1000;
-      end.received_bytes = ss->t_received_bytes;
-      end.sent_bytes = ss->t_sent_bytes;
-      end.peer_received_bytes = ss->t_peer_received_bytes;
-      end.peer_sent_bytes = ss->t_peer_sent_bytes;
+      auth_traffic_of(ss, &end.traffic);
       auth_module.session_end(auth_module_state, &end);
       auth_module_leave();
     }
@@ -232,6 +247,6 @@ static void session_end(ts_ur_super_session *ss) {
 }
 
 const struct turn_auth_hooks auth_session_hooks = {
-    check,  auth_owns, auth_inc_quota,   auth_dec_quota, auth_add_integrity,
-    resume, keeps,     auth_denied_peer, session_end,    auth_listener_check,
+    check, auth_owns,        auth_inc_quota,       auth_dec_quota, auth_add_integrity,  resume,
+    keeps, auth_denied_peer, auth_usage_allocated, session_end,    auth_listener_check,
 };

@@ -6,7 +6,7 @@
 
 #include "auth_exchange.h"
 
-#define SERVERS_MAX (1 + (turnserver_id)-1)
+#define SERVERS_MAX (1 + (turnserver_id) - 1)
 
 static turn_turnserver *servers[SERVERS_MAX];
 
@@ -59,6 +59,17 @@ void auth_know_server(turn_turnserver *server) {
 turn_turnserver *auth_server_of(uint64_t session) {
   uint64_t id = session / (uint64_t)TURN_SESSION_ID_FACTOR;
   return id < SERVERS_MAX ? __atomic_load_n(&servers[id], __ATOMIC_ACQUIRE) : NULL;
+}
+
+void auth_traffic_of(const ts_ur_super_session *ss, struct coturn_auth_traffic *traffic) {
+  traffic->received_bytes = (uint64_t)ss->t_received_bytes + ss->received_bytes;
+  traffic->sent_bytes = (uint64_t)ss->t_sent_bytes + ss->sent_bytes;
+  traffic->received_packets = (uint64_t)ss->t_received_packets + ss->received_packets;
+  traffic->sent_packets = (uint64_t)ss->t_sent_packets + ss->sent_packets;
+  traffic->peer_received_bytes = (uint64_t)ss->t_peer_received_bytes + ss->peer_received_bytes;
+  traffic->peer_sent_bytes = (uint64_t)ss->t_peer_sent_bytes + ss->peer_sent_bytes;
+  traffic->peer_received_packets = (uint64_t)ss->t_peer_received_packets + ss->peer_received_packets;
+  traffic->peer_sent_packets = (uint64_t)ss->t_peer_sent_packets + ss->peer_sent_packets;
 }
 
 /* Whole seconds until the deadline; 0: it is over, or nearly. */

@@ -141,6 +141,13 @@ void auth_cut(struct auth_exchange *x) {
   x->message_len = len;
 }
 
+int auth_releases(const struct auth_exchange *x) {
+  stun_attr_ref sar = stun_attr_get_first_by_type_str(x->message, x->message_len, STUN_ATTRIBUTE_LIFETIME);
+  const uint8_t *value = sar ? stun_attr_get_value(sar) : NULL;
+  static const uint8_t zero[4] = {0};
+  return value && stun_attr_get_len(sar) == (int)sizeof(zero) && !memcmp(value, zero, sizeof(zero));
+}
+
 int auth_takes_token(const struct auth_exchange *x) {
   return x->a.token && (x->method == STUN_METHOD_ALLOCATE || x->method == STUN_METHOD_REFRESH);
 }
@@ -213,6 +220,28 @@ void auth_challenge_response(struct auth_exchange *x) {
   auth_count(AUTH_COUNT_CHALLENGED);
 }
 
+#define ATTRIBUTE_ALTERNATE_DOMAIN (0x8003) /* RFC 8489 14.16 */
+
+void auth_alternate_response(struct auth_exchange *x, const struct coturn_auth_denial *denial) {
+  uint8_t *buf = ioa_network_buffer_data(x->nbh);
+  size_t len = ioa_network_buffer_get_size(x->nbh);
+  ioa_addr to;
+  memset(&to, 0, sizeof(to));
+  memcpy(&to, &denial->alternate, sizeof(to) < sizeof(denial->alternate) ? sizeof(to) : sizeof(denial->alternate));
+  error_response(x, &len, 300, (const uint8_t *)"Try Alternate");
+  stun_attr_add_addr_str(buf, &len, STUN_ATTRIBUTE_ALTERNATE_SERVER, &to);
+  if (denial->alternate_domain[0]) {
+    stun_attr_add_str(buf, &len, ATTRIBUTE_ALTERNATE_DOMAIN, (const uint8_t *)denial->alternate_domain,
+                      (int)strlen(denial->alternate_domain));
+  }
+  if (denial->alternate_nonce[0]) {
+    stun_attr_add_str(buf, &len, STUN_ATTRIBUTE_NONCE, (const uint8_t *)denial->alternate_nonce,
+                      (int)strlen(denial->alternate_nonce));
+  }
+  ioa_network_buffer_set_size(x->nbh, len);
+  *x->resp_constructed = 1;
+}
+
 static void unknown_token_response(struct auth_exchange *x) {
   uint8_t *buf = ioa_network_buffer_data(x->nbh);
   size_t len = ioa_network_buffer_get_size(x->nbh);
@@ -225,6 +254,10 @@ static void unknown_token_response(struct auth_exchange *x) {
 
 int auth_refuse(struct auth_exchange *x, int code, unsigned reason, const char *user) {
   struct auth_refusal r;
+  if (code == 500 && auth_module_stopping()) {
+    *x->postpone_reply = 1; /* clients give up after a 500; after silence they ask again, and find the next server */
+    return 1;
+  }
   memset(&r, 0, sizeof(r));
   r.client = x->from.client;
   r.realm = x->st->realm[0] ? x->st->realm : x->from.realm;

@@ -20,13 +20,14 @@ int lifetime_read(struct pg *db, const char *realm, const char *user, const char
   pg_text(&params, realm);
   pg_text(&params, user);
   pg_text(&params, kid);
-  PGresult *r = pg_query(db,
-                         "SELECT coalesce(floor(extract(epoch FROM max(least(lifted_at, until))"
-                         "   FILTER (WHERE least(lifted_at, until) <= now())))::bigint, 0),"
-                         " coalesce(bool_or(kind = 'kid' AND coalesce(least(lifted_at, until) > now(), true)), false)"
-                         " FROM turncred.revocation WHERE realm = $1 AND (kind = 'realm'"
-                         " OR (kind = 'user' AND name = $2) OR (kind = 'kid' AND name = $3))",
-                         &params);
+  PGresult *r =
+      pg_query(db,
+               "SELECT coalesce(floor(extract(epoch FROM max(least(lifted_at, until))"
+               "   FILTER (WHERE isfinite(least(lifted_at, until)) AND least(lifted_at, until) <= now())))::bigint, 0),"
+               " coalesce(bool_or(kind = 'kid' AND coalesce(least(lifted_at, until) > now(), true)), false)"
+               " FROM turncred.revocation WHERE realm = $1 AND (kind = 'realm'"
+               " OR (kind = 'user' AND name = $2) OR (kind = 'kid' AND name = $3))",
+               &params);
   if (!r) {
     return EIO;
   }

@@ -36,21 +36,16 @@ enum turncred_err mint_token(struct turncred_ws *ws, const struct turncred_key *
 }
 
 enum turncred_err mint_password(struct turncred_ws *ws, const struct turncred_key *key,
-                                enum turncred_username_format format, const char *user_id, const char *realm,
+                                const struct turncred_rest_form *form, const char *user_id, const char *realm,
                                 int64_t expiry, char username[TURNCRED_USERNAME_MAX + 1],
                                 char password[TURNCRED_PASSWORD_MAX]) {
-  struct turncred_username parsed;
-  enum turncred_err err = turncred_username_format(user_id, expiry, format, username, TURNCRED_USERNAME_MAX + 1);
-  if (!err) {
-    err = turncred_username_parse(username, strlen(username), format, &parsed);
-  }
-  if (err) {
-    return err;
-  }
+  const size_t cap = TURNCRED_USERNAME_MAX + 1;
   if (key->use == TURNCRED_USE_REST) {
-    return turncred_rest_password(ws, key, username, strlen(username), password);
+    enum turncred_err err = turncred_rest_format(user_id, expiry, form, username, cap);
+    return err ? err : turncred_rest_password(ws, key, username, strlen(username), password);
   }
-  return turncred_derived_password(ws, key, parsed.user_id, parsed.user_id_len, realm, expiry, password);
+  enum turncred_err err = turncred_username_format(user_id, expiry, TURNCRED_USER_ID_TIMESTAMP, username, cap);
+  return err ? err : turncred_derived_password(ws, key, user_id, strlen(user_id), realm, expiry, password);
 }
 
 enum turncred_err mint_secret(char text[MINT_SECRET]) {

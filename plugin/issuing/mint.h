@@ -27,10 +27,10 @@ enum turncred_err mint_token(struct turncred_ws *ws, const struct turncred_key *
                              const char *server_name, const char *subject, const struct timespec *now,
                              uint32_t lifetime, size_t mac_key_len, struct mint_token *made);
 
-/* USERNAME and password of a derived or REST key. TURNCRED_BAD_USERNAME and TURNCRED_NO_SPACE: user_id is no user id.
- */
+/* USERNAME and password of a derived or REST key. form: of REST usernames. user_id "" (REST): the time alone.
+ * TURNCRED_BAD_USERNAME and TURNCRED_NO_SPACE: user_id is no user id, or none for this form. */
 enum turncred_err mint_password(struct turncred_ws *ws, const struct turncred_key *key,
-                                enum turncred_username_format format, const char *user_id, const char *realm,
+                                const struct turncred_rest_form *form, const char *user_id, const char *realm,
                                 int64_t expiry, char username[TURNCRED_USERNAME_MAX + 1],
                                 char password[TURNCRED_PASSWORD_MAX]);
 

@@ -33,11 +33,12 @@ struct daemon {
   struct limits *limits;
   struct delivery *delivery;
   struct pusher *pusher;
-  struct fetcher *fetcher;
+  struct fetchers *fetchers;
   struct metrics metrics;
   int64_t started_at; /* UTC seconds */
   atomic_bool draining;
-  atomic_uint pending; /* requests that wait for the journal or for a push */
+  atomic_bool closed;  /* no handler is called any more */
+  atomic_uint pending; /* requests whose handler runs, or that wait for the journal or for a push */
 };
 
 #endif

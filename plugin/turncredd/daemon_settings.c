@@ -7,10 +7,13 @@
 
 #include "daemon_settings.h"
 
+#include "base/origin.h"
+#include "base/region.h"
 #include "log.h"
+#include "words.h"
 
+#include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #define FIELD(m) offsetof(struct settings, m)
 
@@ -32,7 +35,13 @@ static const struct setting settings_table[] = {
     {"tls_key", SETTING_PATH, FIELD(tls_key), true, NULL, 0, 0, "PEM file: private key of the certificate"},
     {"tls_client_ca", SETTING_PATH, FIELD(tls_client_ca), false, NULL, 0, 0,
      "PEM file: authorities whose client certificates callers may show"},
+    {"tls_client_crl", SETTING_PATH, FIELD(tls_client_crl), false, NULL, 0, 0,
+     "PEM file: revocation lists of these authorities, one of each"},
     {"connections", SETTING_NUMBER, FIELD(connections), false, "1000", 4, 100000, "connections at the same time"},
+    {"connections_per_address", SETTING_NUMBER, FIELD(connections_per_address), false, "256", 1, 100000,
+     "connections of one address (of one /64 of IPv6) on which no caller has authenticated"},
+    {"first_request_timeout", SETTING_DURATION, FIELD(first_request_timeout), false, "3s", 100, 10 * CONF_MINUTE,
+     "a new connection that begins no request within this time is closed"},
     {"request_timeout", SETTING_DURATION, FIELD(request_timeout), false, "10s", 100, 10 * CONF_MINUTE,
      "a connection whose request takes longer to arrive is closed"},
     {"idle_timeout", SETTING_DURATION, FIELD(idle_timeout), false, "1min", CONF_SECOND, CONF_HOUR,
@@ -45,37 +54,47 @@ static const struct setting settings_table[] = {
      "stop|continue: stop refuses to issue while the journal is full, continue issues without a record"},
     {"push_wait", SETTING_DURATION, FIELD(push_wait), false, "3s", 0, CONF_MINUTE,
      "how long a push waits for the live TURN servers before it is answered with 202"},
+    {"silent_after", SETTING_DURATION, FIELD(silent_after), false, "1min", 15 * CONF_SECOND, CONF_DAY,
+     "a TURN server that has not reported for so long is no live one; servers report every 10 s"},
+    {"region", SETTING_TEXT, FIELD(region), false, NULL, 0, 0,
+     "whose TURN servers come first for requests that name no region"},
     {"caller_rate", SETTING_NUMBER, FIELD(caller_rate), false, "1000", 0, 1000000,
      "requests a second of one caller; 0: no limit"},
     {"subject_rate", SETTING_NUMBER, FIELD(subject_rate), false, "60", 0, 1000000,
      "credentials a minute for one subject; 0: no limit"},
     {"subject_tokens", SETTING_NUMBER, FIELD(subject_tokens), false, "32", 0, 1024,
      "unexpired tokens of one subject; 0: no limit"},
+    {"subject_credentials", SETTING_NUMBER, FIELD(subject_credentials), false, "256", 0, 4096,
+     "unexpired derived or REST credentials that a user has got with access tokens; 0: no limit"},
     {"cors_origins", SETTING_TEXT, FIELD(cors_origins), false, NULL, 0, 0,
      "origins whose pages may call, separated by blanks"},
     {"public_url", SETTING_TEXT, FIELD(public_url), false, NULL, 0, 0,
      "https URL by which clients know this service, without a path"},
-    {"jwt_issuer", SETTING_TEXT, FIELD(jwt_issuer), false, NULL, 0, 0,
-     "iss of the portal's access tokens; without it there is no token exchange"},
-    {"jwt_audience", SETTING_TEXT, FIELD(jwt_audience), false, NULL, 0, 0,
-     "aud that these tokens must name: this service"},
-    {"jwt_jwks", SETTING_TEXT, FIELD(jwt_jwks), false, NULL, 0, 0,
-     "the portal's public keys (JWKS): path of a file, or https URL"},
-    {"jwt_jwks_ca", SETTING_PATH, FIELD(jwt_jwks_ca), false, NULL, 0, 0,
-     "PEM file: authorities that may certify the server of jwt_jwks, instead of the system's"},
-    {"jwt_jwks_interval", SETTING_DURATION, FIELD(jwt_jwks_interval), false, "15min", CONF_SECOND, CONF_DAY,
-     "how often the URL in jwt_jwks is fetched"},
-    {"jwt_algorithms", SETTING_TEXT, FIELD(jwt_algorithms), false, "RS256 ES256", 0, 0,
-     "algorithms that the portal's tokens may have: RS256, RS384, RS512, ES256, ES384, ES512"},
-    {"jwt_subject", SETTING_TEXT, FIELD(jwt_subject), false, "sub", 0, 0, "claim that names the user"},
-    {"jwt_leeway", SETTING_DURATION, FIELD(jwt_leeway), false, "5s", 0, 5 * CONF_MINUTE,
-     "how far the portal's clock may differ when exp, nbf and iat are compared"},
-    {"public_exchange", SETTING_BOOL, FIELD(public_exchange), false, "no", 0, 0,
-     "let clients that are no callers exchange tokens"},
     {NULL, SETTING_TEXT, 0, false, NULL, 0, 0, NULL},
 };
 
-static const struct conf conf = {settings_table, "turncredd.conf(5)", "--config"};
+static void *begin_issuer(void *values, const char *name) {
+  struct settings *s = values;
+  for (size_t i = 0; i < s->issuer_count; i++) {
+    if (!strcmp(s->issuers[i].name, name)) {
+      return NULL;
+    }
+  }
+  if (s->issuer_count == ISSUERS_MAX) {
+    return NULL;
+  }
+  struct issuer *issuer = &s->issuers[s->issuer_count++];
+  snprintf(issuer->name, sizeof issuer->name, "%s", name);
+  return issuer;
+}
+
+static const struct conf_sections sections = {"issuer", issuer_settings, begin_issuer, ISSUERS_MAX};
+
+#define IN_SECTIONS                                                                                                    \
+  "issuers have sections [issuer NAME] with url, audience, jwks and realms: ISSUERS in turncredd.conf(5)"
+static const struct conf_gone gone[] = {{"jwt_*", IN_SECTIONS}, {"public_exchange", IN_SECTIONS}, {NULL, NULL}};
+
+static const struct conf conf = {settings_table, "turncredd.conf(5)", "--config", &sections, gone};
 
 static void warn(const char *line, void *arg) {
   (void)arg;
@@ -92,63 +111,77 @@ static int wrong(char *err, size_t cap, const char *path, const char *text) {
   return -1;
 }
 
-static bool asymmetric(const char *list) {
-  static const char *const known[] = {"RS256", "RS384", "RS512", "ES256", "ES384", "ES512"};
-  while (*list) {
-    size_t n = strcspn(list, " \t");
-    bool found = n == 0;
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-      found |= n == strlen(known[i]) && strncmp(list, known[i], n) == 0;
+/* Brings the origins of a list into the spelling in which browsers send them. */
+static int read_origins(char list[CONF_VALUE_MAX], const char *path, char *err, size_t cap) {
+  char out[CONF_VALUE_MAX] = "", origin[ORIGIN_TEXT], why[200], text[CONF_VALUE_MAX + 300], *save = NULL;
+  size_t n = 0;
+  for (char *word = strtok_r(list, " \t", &save); word; word = strtok_r(NULL, " \t", &save)) {
+    if (origin_canonical(word, origin, why, sizeof why)) {
+      snprintf(text, sizeof text, "cors_origins: \"%s\": %s", word, why);
+      return wrong(err, cap, path, text);
     }
-    if (!found) {
-      return false;
-    }
-    list += n;
-    list += strspn(list, " \t");
+    n += (size_t)snprintf(out + n, sizeof out - n, "%s%s", n ? " " : "", origin);
   }
-  return true;
+  memcpy(list, out, sizeof out);
+  return 0;
 }
 
-bool settings_is_url(const char *text) { return !strncasecmp(text, "https://", 8); }
+/* Takes an https URL without a path, as an origin is spelled. */
+static int read_public_url(char url[CONF_VALUE_MAX], const char *path, char *err, size_t cap) {
+  char origin[ORIGIN_TEXT], why[200];
+  if (!*url) {
+    return 0;
+  }
+  if (!words_are_url(url) || origin_canonical(url, origin, why, sizeof why)) {
+    return wrong(err, cap, path, "public_url must be https://HOST or https://HOST:PORT, without a path");
+  }
+  snprintf(url, CONF_VALUE_MAX, "%s", origin);
+  return 0;
+}
+
+/* Two sections with one url would be one issuer with two sets of rules. */
+static int check_issuers(struct settings *s, const char *path, char *err, size_t cap) {
+  char text[900];
+  for (size_t i = 0; i < s->issuer_count; i++) {
+    if (issuer_check(&s->issuers[i], text, sizeof text)) {
+      return wrong(err, cap, path, text);
+    }
+    if (settings_issuer(s, s->issuers[i].url) != &s->issuers[i]) {
+      snprintf(text, sizeof text, "[issuer %s]: another section has this url already", s->issuers[i].name);
+      return wrong(err, cap, path, text);
+    }
+  }
+  return 0;
+}
 
 int settings_read(struct settings *settings, const char *path, char *err, size_t err_cap) {
   memset(settings, 0, sizeof *settings);
   if (conf_read(&conf, settings, path, warn, NULL, err, err_cap)) {
     return -1;
   }
-  if (!asymmetric(settings->jwt_algorithms)) {
-    return wrong(err, err_cap, path,
-                 "jwt_algorithms names something other than RS256, RS384, RS512, ES256, ES384, "
-                 "ES512: only asymmetric algorithms are safe here");
+  if (!region_is_name(settings->region)) {
+    return wrong(err, err_cap, path, "region: " REGION_RULE);
   }
-  if (*settings->jwt_issuer && (!*settings->jwt_audience || !*settings->jwt_jwks)) {
-    return wrong(err, err_cap, path, "jwt_issuer is given: jwt_audience and jwt_jwks must be too");
+  if (*settings->tls_client_crl && !*settings->tls_client_ca) {
+    return wrong(err, err_cap, path, "tls_client_crl is given: tls_client_ca must be too");
   }
-  if (*settings->public_url && (!settings_is_url(settings->public_url) || !settings->public_url[8] ||
-                                strpbrk(settings->public_url + 8, "/?#@"))) {
-    return wrong(err, err_cap, path, "public_url must be https://HOST or https://HOST:PORT, without a path");
+  if (read_public_url(settings->public_url, path, err, err_cap) ||
+      read_origins(settings->cors_origins, path, err, err_cap)) {
+    return -1;
   }
-  if (*settings->jwt_jwks && *settings->jwt_jwks != '/' &&
-      (!settings_is_url(settings->jwt_jwks) || !settings->jwt_jwks[8])) {
-    return wrong(err, err_cap, path, "jwt_jwks must be the absolute path of a file, or an https URL");
+  return check_issuers(settings, path, err, err_cap);
+}
+
+const struct issuer *settings_issuer(const struct settings *s, const char *url) {
+  for (size_t i = 0; i < s->issuer_count; i++) {
+    if (!strcmp(s->issuers[i].url, url)) {
+      return &s->issuers[i];
+    }
   }
-  return 0;
+  return NULL;
 }
 
 const struct setting *settings_need_restart(const struct settings *a, const struct settings *b) {
   const struct setting *s = conf_difference(settings_table, a, b);
   return s && s->offset < FIELD(tls_certificate) ? s : NULL;
-}
-
-bool settings_has_word(const char *list, const char *word) {
-  size_t n = strlen(word);
-  for (list += strspn(list, " \t"); *list;) {
-    size_t len = strcspn(list, " \t");
-    if (len == n && memcmp(list, word, n) == 0) {
-      return true;
-    }
-    list += len;
-    list += strspn(list, " \t");
-  }
-  return false;
 }

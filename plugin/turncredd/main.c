@@ -6,8 +6,12 @@
 #include "config.h"
 
 #include "base/clock.h"
+#include "base/fail.h"
 #include "base/secret.h"
+#include "base/secret_memory.h"
+#include "check.h"
 #include "daemon.h"
+#include "library_memory.h"
 #include "log.h"
 #include "notify.h"
 #include "turncredd/api/routes.h"
@@ -27,14 +31,15 @@
 #define WAIT_AT_START 10000 /* milliseconds; later requests get 503 until the database has answered */
 #define DELIVER_AT_STOP                                                                                                \
   3000 /* milliseconds for the rest of the journal; entries that are left are delivered after the next start */
-#define NAMES_MAX 200000 /* callers and subjects whose rates are remembered */
+#define LIMITS_OCTETS 134217728 /* for rates of callers and subjects, and for the tokens that subjects hold */
 
 static void usage(FILE *out) {
   fputs("usage: turncredd [--config FILE] [--check]\n\n"
         "Issues TURN credentials over HTTPS. Runs in the foreground; on SIGHUP it reads settings,\n"
         "keys and certificates again, on SIGTERM it answers what has arrived, and ends.\n\n"
         "  --config FILE  read settings from FILE (default " SETTINGS_DEFAULT_PATH "); turncredd.conf(5)\n"
-        "  --check        read settings, keys and certificates, say what is wrong, end\n"
+        "  --check        open what a start opens, but no sockets; say what is wrong, end\n"
+        "  --user NAME    with --check, as root: check as the user that the service runs as\n"
         "  --version      print the version\n"
         "  --help         print this\n",
         out);
@@ -54,7 +59,12 @@ static void from_journal(bool error, const char *line, void *arg) {
 }
 
 static void on_snapshot(void *arg) {
+  static bool said; /* the store's thread alone calls this */
   struct daemon *daemon = arg;
+  if (!said && secret_unlocked()) {
+    log_line(LOG_WARNING, "%s", secret_unlocked());
+    said = true;
+  }
   delivery_wake(daemon->delivery);
 }
 
@@ -64,6 +74,7 @@ static int open_store(struct daemon *daemon, char *err, size_t cap) {
       .version = PACKAGE_VERSION,
       .log = from_store,
       .changed = on_snapshot,
+      .silent_ms = (uint32_t)daemon->reloadable.current->settings.silent_after,
       .arg = daemon,
   };
   store_settings_apply(&daemon->reloadable.current->settings.store, &config);
@@ -88,7 +99,7 @@ static int open_parts(struct daemon *daemon, char *err, size_t cap) {
     return -1;
   }
   daemon->reserve = reserve_new((uint64_t)s->token_reserve);
-  daemon->limits = limits_new(NAMES_MAX);
+  daemon->limits = limits_new(LIMITS_OCTETS);
   if (!daemon->reserve || !daemon->limits) {
     snprintf(err, cap, "out of memory");
     return -1;
@@ -97,6 +108,8 @@ static int open_parts(struct daemon *daemon, char *err, size_t cap) {
   struct delivery_config config = {
       .conninfo = daemon->conninfo,
       .instance = daemon->instance,
+      .state_dir = daemon->state_dir,
+      .journal_entries = (size_t)s->journal_entries,
       .poll_ms = (uint32_t)s->store.poll_interval,
       .listen = s->store.listen,
       .callers_max_age = (uint32_t)(s->store.snapshot_max_age / 1000),
@@ -111,16 +124,15 @@ static int open_parts(struct daemon *daemon, char *err, size_t cap) {
     return -1;
   }
   if (!(daemon->pusher = pusher_start(daemon->conninfo, daemon->instance, (uint32_t)s->database_timeout)) ||
-      !(daemon->fetcher = fetcher_start()) || store_start(daemon->store)) {
+      !(daemon->fetchers = fetchers_new()) || fetchers_configure(daemon->fetchers, s) || store_start(daemon->store)) {
     snprintf(err, cap, "out of memory, descriptors or threads");
     return -1;
   }
-  fetcher_configure(daemon->fetcher, s);
   return 0;
 }
 
 static void close_parts(struct daemon *daemon) {
-  fetcher_stop(daemon->fetcher);
+  fetchers_stop(daemon->fetchers);
   pusher_stop(daemon->pusher);
   delivery_stop(daemon->delivery, DELIVER_AT_STOP);
   if (daemon->store) {
@@ -148,9 +160,12 @@ static void reload(struct daemon *daemon, struct server *server) {
       log_line(LOG_WARNING, "%s: the new value takes effect at a restart", s->name);
     }
     reloadable_replace(&daemon->reloadable, fresh);
+    store_set_silent(daemon->store, (uint32_t)fresh->settings.silent_after);
     store_reload(daemon->store);
-    fetcher_configure(daemon->fetcher, &fresh->settings);
-    delivery_wake(daemon->delivery);
+    if (fetchers_configure(daemon->fetchers, &fresh->settings)) {
+      log_line(LOG_ERR, "out of threads: keys of some issuers are not fetched; reload once more");
+    }
+    delivery_replay(daemon->delivery);
     log_line(LOG_INFO, "settings, keys and certificates have been read again");
   }
   notify("READY=1");
@@ -193,6 +208,15 @@ static void serve(struct daemon *daemon, struct server *server, const sigset_t *
   }
 }
 
+#define ANSWERS_MS 1000 /* on their way when the last handler has ended */
+
+/* Waits until no request is under way, or until the time `end`. */
+static void wait_until_quiet(struct server *server, int64_t end) {
+  while (!server_quiet(server) && clock_ms() < end) {
+    poll(NULL, 0, 10);
+  }
+}
+
 static void drain(struct daemon *daemon, struct server *server) {
   struct reloadable *reloadable = reloadable_get(&daemon->reloadable);
   int64_t end = clock_ms() + reloadable->settings.drain_timeout;
@@ -201,13 +225,13 @@ static void drain(struct daemon *daemon, struct server *server) {
   log_line(LOG_INFO, "stopping: requests that have arrived are answered");
   atomic_store(&daemon->draining, true);
   server_quiesce(server);
-  while (!server_quiet(server) && clock_ms() < end) {
-    poll(NULL, 0, 10);
-  }
-  /* requests that wait end by themselves: pushes and the journal have bounds of their own */
+  wait_until_quiet(server, end);
+  /* requests that wait end by themselves, as pushes and the journal have bounds of their own, and no other is begun */
+  atomic_store(&daemon->closed, true);
   while (atomic_load(&daemon->pending)) {
     poll(NULL, 0, 10);
   }
+  wait_until_quiet(server, clock_ms() + ANSWERS_MS);
 }
 
 static int run(struct daemon *daemon) {
@@ -249,24 +273,40 @@ static void name_instance(struct daemon *daemon) {
   }
 }
 
-int main(int argc, char **argv) {
-  static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                          {"check", no_argument, NULL, 't'},
-                                          {"version", no_argument, NULL, 'V'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
-  static struct daemon daemon;
-  char err[1200];
-  bool check = false;
-  secret_harden();
-  daemon.config_path = SETTINGS_DEFAULT_PATH;
+static int finish_check(const struct daemon *daemon) {
+  char err[1200], name[PROGRAM_USER_MAX];
+  if (check_files(&daemon->reloadable.current->settings, err, sizeof err)) {
+    log_line(LOG_ERR, "%s", err);
+    return 2;
+  }
+  printf("%s: ok for user %s\n", daemon->config_path, program_user(name));
+  if (geteuid() == 0) {
+    puts("checked as root, who may read everything: --user turncredd checks as the packaged unit runs");
+  }
+  return EXIT_SUCCESS;
+}
+
+struct options {
+  const char *user;
+  bool check;
+};
+
+/* -1: the program runs; otherwise it ends with this exit code. */
+static int read_options(int argc, char **argv, struct daemon *daemon, struct options *out) {
+  static const struct option options[] = {{"config", required_argument, NULL, 'c'}, {"check", no_argument, NULL, 't'},
+                                          {"user", required_argument, NULL, 'u'},   {"version", no_argument, NULL, 'V'},
+                                          {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+  daemon->config_path = SETTINGS_DEFAULT_PATH;
   for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
     switch (c) {
     case 'c':
-      daemon.config_path = optarg;
+      daemon->config_path = optarg;
       break;
     case 't':
-      check = true;
+      out->check = true;
+      break;
+    case 'u':
+      out->user = optarg;
       break;
     case 'V':
       puts("turncredd " PACKAGE_VERSION);
@@ -284,7 +324,27 @@ int main(int argc, char **argv) {
     usage(stderr);
     return 2;
   }
-  struct reloadable *first = reloadable_read(daemon.config_path, err, sizeof err);
+  if (out->user && !out->check) {
+    fputs("turncredd: --user goes with --check; the unit's User= says as whom turncredd runs\n", stderr);
+    return 2;
+  }
+  return -1;
+}
+
+int main(int argc, char **argv) {
+  static struct daemon daemon;
+  struct options options = {0};
+  char err[1200];
+  secret_harden();
+  library_memory_init();
+  int rc = read_options(argc, argv, &daemon, &options);
+  if (rc >= 0) {
+    return rc;
+  }
+  struct reloadable *first = NULL;
+  if (!options.user || !check_become(options.user, err, sizeof err)) {
+    first = reloadable_read(daemon.config_path, err, sizeof err);
+  }
   if (!first) {
     log_line(LOG_ERR, "%s", err);
     return 2;
@@ -292,12 +352,12 @@ int main(int argc, char **argv) {
   reloadable_slot_init(&daemon.reloadable, first);
   name_instance(&daemon);
   daemon.started_at = (int64_t)time(NULL);
-  if (check) {
-    printf("%s: ok\n", daemon.config_path);
+  if (options.check) {
+    rc = finish_check(&daemon);
     reloadable_unref(first);
-    return EXIT_SUCCESS;
+    return rc;
   }
-  if (thread_keys_init() || fetcher_init()) {
+  if (thread_keys_init() || fetchers_init()) {
     log_line(LOG_ERR, "out of memory or thread keys");
     return EXIT_FAILURE;
   }

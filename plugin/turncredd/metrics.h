@@ -6,6 +6,7 @@
 #ifndef TURNCREDD_METRICS_H
 #define TURNCREDD_METRICS_H
 
+#include "jwt/fetcher.h"
 #include "store/store.h"
 
 #include <stdatomic.h>
@@ -27,8 +28,9 @@ struct metrics_gauges {
   struct store_status store;
   uint64_t journal_syncs;
   double journal_sync_seconds;
-  size_t journal_entries;
-  int64_t jwks_age;   /* seconds; -1: never fetched */
+  size_t journal_entries, journal_set_aside;
+  struct fetcher_age jwks[ISSUERS_MAX];
+  size_t jwks_count;
   int64_t started_at; /* UTC seconds */
 };
 

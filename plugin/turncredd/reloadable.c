@@ -23,8 +23,13 @@ struct reloadable *reloadable_read(const char *path, char *err, size_t cap) {
   if (!rc) {
     rc = kek_ring_load(&reloadable->keks, s->store.kek, err, cap);
   }
-  if (!rc && *s->jwt_issuer && !settings_is_url(s->jwt_jwks)) {
-    rc = jwks_read(&reloadable->jwks, s->jwt_jwks, err, cap);
+  for (size_t i = 0; !rc && i < s->issuer_count; i++) {
+    if (!issuer_has_url(&s->issuers[i])) {
+      rc = jwks_read(&reloadable->jwks[i], s->issuers[i].jwks, err, cap);
+    }
+  }
+  if (!rc && *s->tls_client_ca) {
+    rc = client_trust_read(&reloadable->client_trust, s->tls_client_ca, s->tls_client_crl, err, cap);
   }
   if (rc) {
     reloadable_unref(reloadable);
@@ -37,8 +42,11 @@ void reloadable_unref(struct reloadable *reloadable) {
   if (!reloadable || atomic_fetch_sub(&reloadable->refs, 1) != 1) {
     return;
   }
-  jwks_unref(reloadable->jwks);
+  for (size_t i = 0; i < ISSUERS_MAX; i++) {
+    jwks_unref(reloadable->jwks[i]);
+  }
   kek_ring_free(reloadable->keks);
+  client_trust_free(reloadable->client_trust);
   /* a connection string may hold a password */
   explicit_bzero(&reloadable->settings, sizeof reloadable->settings);
   free(reloadable);

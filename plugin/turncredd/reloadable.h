@@ -1,5 +1,5 @@
 /*
- * reloadable.h - what a reload replaces at one stroke: settings, keys of the portal, key encryption keys
+ * reloadable.h - what a reload replaces at one stroke: settings, keys of issuers, key encryption keys
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
@@ -9,6 +9,7 @@
 #define TURNCREDD_RELOADABLE_H
 
 #include "base/kek.h"
+#include "client_trust.h"
 #include "daemon_settings.h"
 #include "turncredd/jwt/jwks.h"
 
@@ -18,8 +19,9 @@
 struct reloadable {
   atomic_uint refs;
   struct settings settings;
-  struct jwks *jwks; /* from a file; NULL: the keys come from a URL, or there is no token exchange */
+  struct jwks *jwks[ISSUERS_MAX]; /* of each issuer, from a file; NULL: the keys come from a URL */
   struct kek_ring *keks;
+  struct client_trust *client_trust; /* NULL: callers show no certificates */
 };
 
 /* The place of the one that is in force. */

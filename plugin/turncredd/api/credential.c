@@ -1,16 +1,18 @@
 /*
- * credential.c - /v1/realms/{realm}/credentials: for the eP-CSCF and other trusted programs
+ * credential.c - /v1/realms/{realm}/credentials: for the eP-CSCF, other trusted programs, and users by their tokens
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
 #include "config.h"
 
+#include "base/ip.h"
+#include "batch.h"
 #include "handlers.h"
 #include "issue.h"
 #include "issuing/mint.h"
 #include "turncredd/http/caller_auth.h"
+#include "user_token.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,22 +49,39 @@ static int64_t ttl_of(struct request *r, const json_t *body, const struct policy
   return ttl;
 }
 
-/* Writes client_address into out, in the spelling that PostgreSQL and the sealed row use; "" if the body has none.
- * False: an error has been prepared. */
-static bool address_of(struct request *r, const json_t *body, char *out, size_t cap) {
+/* The member of this name, a limit from 1 to max; 0 if the body has none. *ok as above. */
+static int64_t limit_of(struct request *r, const json_t *body, const char *name, int64_t max, bool *ok) {
+  json_t *value = json_object_get(body, name);
+  if (!value || !*ok) {
+    return 0;
+  }
+  if (!json_is_integer(value) || json_integer_value(value) < 1 || json_integer_value(value) > max) {
+    request_error(r, 400, "invalid_request", "%s: must be a whole number from 1 to %lld", name, (long long)max);
+    *ok = false;
+  }
+  return json_integer_value(value);
+}
+
+/* Writes client_address into out, in its one spelling; "" if the body has none. False: an error has been prepared. */
+static bool address_of(struct request *r, const json_t *body, char out[IP_TEXT]) {
   bool ok = true;
-  uint8_t binary[16];
+  char why[160];
   const char *text = text_of(r, body, "client_address", &ok);
   *out = '\0';
   if (!ok || !text || !*text) {
     return ok;
   }
-  int family = strchr(text, ':') ? AF_INET6 : AF_INET;
-  if (inet_pton(family, text, binary) == 1 && inet_ntop(family, binary, out, (socklen_t)cap)) {
+  if (!ip_canonical(text, out, why, sizeof why)) {
     return true;
   }
-  request_error(r, 400, "invalid_request", "client_address: not an IPv4 or IPv6 address");
+  request_error(r, 400, "invalid_request", "client_address: %s", why);
   return false;
+}
+
+/* Takes the member region. False: an error has been prepared, or ok is false already. */
+static bool region_of(struct request *r, const json_t *body, bool ok) {
+  const char *region = text_of(r, body, "region", &ok);
+  return ok && issue_region(r, region);
 }
 
 /* --- pushing ------------------------------------------------------------------------------ */
@@ -90,15 +109,25 @@ static void pushed(struct push *push, enum push_result result, void *arg) {
     if (result == PUSH_LATE) {
       metric_count(&r->daemon->metrics.late);
     }
-    json_t *answer =
-        json_pack("{s:s, s:s, s:s, s:I, s:I, s:b, s:o, s:o}", "realm", push->realm, "kind", "pushed", "username",
-                  push->username, "ttl", (json_int_t)(push->expiry - (int64_t)time(NULL)), "expires_at",
-                  (json_int_t)push->expiry, "in_force", result == PUSH_DONE, "uris", issue_uris(r, push->realm),
-                  "iceServers", issue_ice_servers(r, push->realm, push->username, work->password));
+    json_t *uris = issue_uris(r, push->realm);
+    json_t *answer = json_pack("{s:s, s:s, s:s, s:I, s:I, s:b, s:O, s:o}", "realm", push->realm, "kind", "pushed",
+                               "username", push->username, "ttl", (json_int_t)(push->expiry - (int64_t)time(NULL)),
+                               "expires_at", (json_int_t)push->expiry, "in_force", result == PUSH_DONE, "uris", uris,
+                               "iceServers", issue_ice_servers(uris, push->username, work->password));
+    if (push->max_bps) {
+      json_object_set_new(answer, "max_bps", json_integer(push->max_bps));
+    }
+    if (push->max_allocations) {
+      json_object_set_new(answer, "max_allocations", json_integer(push->max_allocations));
+    }
     if (work->made && answer) {
       json_object_set_new(answer, "password", json_string(work->password));
     }
     request_answer(r, result == PUSH_DONE ? 200 : 202, answer);
+    if (work->made) {
+      issue_links(r, uris, push->username, work->password);
+    }
+    json_decref(uris);
     break;
   }
   case PUSH_REVOKED:
@@ -124,7 +153,8 @@ static bool seal(struct request *r, const struct realm_info *info, struct work *
   const struct kek_ring *keks = r->reloadable->keks;
   const char *kek_id = info->kek_id ? info->kek_id : kek_ring_default(keks);
   const uint8_t *kek = info->plain || !kek_id ? NULL : kek_ring_find(keks, kek_id);
-  struct turncred_credential_row row = {kek_id, push->realm, push->username, push->expiry, push->client_address};
+  struct turncred_credential_row row = {kek_id,       push->realm,          push->username,
+                                        push->expiry, push->client_address, *push->user ? push->user : NULL};
   if (!info->plain && !kek) {
     request_error(r, 503, "temporarily_unavailable",
                   "the key encryption key of this realm is not loaded; see the setting kek");
@@ -163,14 +193,23 @@ static bool good_password(struct request *r, const char *password) {
   return !wrong;
 }
 
-static void push(struct request *r, const json_t *body, const struct policy *policy, const char *username,
-                 const char *password) {
+/* What a push says: whose credential it is, and under which username; password NULL: one is made. */
+struct pushing {
+  const char *user, *username, *password;
+};
+
+static void push(struct request *r, const json_t *body, const struct policy *policy, const struct pushing *what) {
+  const char *password = what->password;
   const struct realm_info *info = directory_realm(r->directory, policy->realm);
   struct work *work = calloc(1, sizeof *work);
   bool ok = true;
   int64_t ttl = ttl_of(r, body, policy, &ok);
+  int64_t max_bps = limit_of(r, body, "max_bps", INT64_MAX, &ok);
+  int64_t max_allocations = limit_of(r, body, "max_allocations", INT32_MAX, &ok);
   if (!ok || !work || !info) {
-    if (ok) {
+    if (ok && !work) {
+      request_no_memory(r);
+    } else if (ok) {
       request_error(r, 503, "temporarily_unavailable", "the realm is not loaded yet");
     }
     free(work);
@@ -183,13 +222,20 @@ static void push(struct request *r, const json_t *body, const struct policy *pol
   r->work_free = work_free;
   p->kind = PUSH_PUT;
   snprintf(p->realm, sizeof p->realm, "%s", policy->realm);
-  snprintf(p->username, sizeof p->username, "%s", username);
-  snprintf(p->caller, sizeof p->caller, "%s", r->caller->name);
+  snprintf(p->username, sizeof p->username, "%s", what->username);
+  if (strcmp(what->user, what->username) != 0) {
+    snprintf(p->user, sizeof p->user, "%s", what->user);
+  }
+  snprintf(p->caller, sizeof p->caller, "%s", r->caller ? r->caller->name : "");
+  snprintf(p->provider, sizeof p->provider, "%s", issue_provider(r));
   p->expiry = (int64_t)time(NULL) + ttl;
+  p->max_bps = max_bps;
+  p->max_allocations = max_allocations;
   p->wait_ms = (uint32_t)r->reloadable->settings.push_wait;
+  p->silent_ms = r->reloadable->settings.silent_after;
   p->done = pushed;
   p->arg = work;
-  if (!address_of(r, body, p->client_address, sizeof p->client_address)) {
+  if (!address_of(r, body, p->client_address)) {
     return;
   }
   if (password) {
@@ -198,44 +244,41 @@ static void push(struct request *r, const json_t *body, const struct policy *pol
     request_error(r, 500, "server_error", "the random number generator failed");
     return;
   }
-  if (!issue_subject_rate(r, policy->realm, username) || !seal(r, info, work)) {
+  if (!issue_subject_rate(r, policy->realm, what->user) || !seal(r, info, work)) {
     return;
   }
   request_wait(r);
   pusher_add(r->daemon->pusher, p);
 }
 
-static bool may_push(struct request *r, const struct policy *policy, const char *username) {
+/* field: what the request calls the username. */
+static bool may_push(struct request *r, const struct policy *policy, const char *field, const char *username) {
   if (!policy_offers(policy, STORE_PUSHED)) {
     request_error(r, 400, "invalid_request", "kind: the realm does not offer pushed");
     return false;
   }
-  if (!*username || strlen(username) > TURNCRED_USERNAME_MAX ||
-      !turncred_username_coturn_accepts(username, strlen(username))) {
-    request_error(r, 400, "invalid_request", "username: 1 to %d octets without blanks, quotes and backslashes",
-                  TURNCRED_USERNAME_MAX);
-    return false;
-  }
-  return true;
+  return issue_name(r, field, username, TURNCRED_USERNAME_MAX, true);
 }
 
 /* --- the handlers ------------------------------------------------------------------------- */
 
 void credential_put(struct request *r) {
-  static const char *const members[] = {"password", "ttl", "client_address", NULL};
+  static const char *const members[] = {"password",        "user", "ttl", "client_address", "region", "max_bps",
+                                        "max_allocations", NULL};
   struct policy policy = {0};
   bool ok = true;
   if (!caller_auth_required(r, SCOPE_PUSH, r->realm) || !issue_policy(r, r->realm, &policy) ||
-      !may_push(r, &policy, r->username)) {
+      !may_push(r, &policy, "username", r->username)) {
     return;
   }
   json_t *body = request_json(r, members);
   if (!body) {
     return;
   }
-  const char *password = text_of(r, body, "password", &ok);
-  if (ok && good_password(r, password)) {
-    push(r, body, &policy, r->username, password);
+  const char *password = text_of(r, body, "password", &ok), *user = text_of(r, body, "user", &ok);
+  ok = region_of(r, body, ok);
+  if (ok && good_password(r, password) && (!user || may_push(r, &policy, "user", user))) {
+    push(r, body, &policy, &(struct pushing){user ? user : r->username, r->username, password});
   }
   if (password) {
     turncred_cleanse((char *)(uintptr_t)password, strlen(password));
@@ -243,52 +286,149 @@ void credential_put(struct request *r) {
   json_decref(body);
 }
 
-static void issue(struct request *r, const json_t *body) {
-  bool ok = true;
-  struct policy policy = {0};
-  char address[64];
-  const char *kind = text_of(r, body, "kind", &ok), *user = text_of(r, body, "user", &ok);
-  enum store_mechanism mechanism = !kind || !strcmp(kind, "derived") ? STORE_DERIVED
-                                   : !strcmp(kind, "rest")           ? STORE_REST
-                                                                     : STORE_PUSHED;
-  enum scope scope = mechanism == STORE_DERIVED ? SCOPE_DERIVED : mechanism == STORE_REST ? SCOPE_REST : SCOPE_PUSH;
-  if (!ok) {
-    return;
+/* The kind that the body names; without a name derived, or for a user's own token what the realm offers first of
+ * derived, rest and pushed. False: an error has been prepared. */
+static bool kind_of(struct request *r, const char *kind, const struct policy *policy, enum store_mechanism *out) {
+  static const struct {
+    const char *name;
+    enum store_mechanism mechanism;
+  } kinds[] = {{"derived", STORE_DERIVED}, {"rest", STORE_REST}, {"pushed", STORE_PUSHED}};
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+    if (kind ? !strcmp(kind, kinds[i].name) : !policy || policy_offers(policy, kinds[i].mechanism)) {
+      *out = kinds[i].mechanism;
+      return true;
+    }
   }
-  if (mechanism == STORE_PUSHED && strcmp(kind, "pushed") != 0) {
-    request_error(r, 400, "invalid_request", "kind: must be derived, rest or pushed");
-    return;
+  request_error(r, 400, "invalid_request",
+                kind ? "kind: must be derived, rest or pushed" : "realm: offers none of derived, rest and pushed");
+  return false;
+}
+
+/* May the user of the access token have the realm? False: an error has been prepared. */
+static bool user_may(struct request *r) {
+  if (issuer_may(r->issuer, r->realm)) {
+    return true;
   }
-  if (!user || !*user) {
+  snprintf(r->www_authenticate, sizeof r->www_authenticate, "Bearer realm=\"turncredd\", error=\"insufficient_scope\"");
+  request_error(r, 403, "insufficient_scope", "realm: users of [issuer %s] may not have this realm (realms)",
+                r->issuer->name);
+  return false;
+}
+
+/* What a body asks for. */
+struct wish {
+  const char *kind, *user, *username;
+};
+
+/* Takes whose credential it is: own: the user of the access token, else the body names the user. False: an error has
+ * been prepared. */
+static bool take_user(struct request *r, struct wish *wish, const char *own) {
+  if (!own && (!wish->user || !*wish->user)) {
     request_error(r, 400, "invalid_request", "user: is missing; it names the user of the credential");
-    return;
+    return false;
   }
-  if (!caller_auth_allows(r, scope, r->realm) || !issue_policy(r, r->realm, &policy)) {
-    return;
+  if (own && wish->user && strcmp(wish->user, own) != 0) {
+    request_error(r, 403, "access_denied", "user: the access token is of another user; leave the member out");
+    return false;
   }
+  if (own && wish->username) {
+    request_error(r, 400, "invalid_request", "username: users have credentials of their own name alone");
+    return false;
+  }
+  wish->user = own ? own : wish->user;
+  return true;
+}
+
+/* Makes the credential of a kind that has been chosen. */
+static void make(struct request *r, const json_t *body, const struct policy *policy, enum store_mechanism mechanism,
+                 const struct wish *wish) {
+  const char *username = wish->username;
+  char address[IP_TEXT];
+  bool ok = true;
   if (mechanism == STORE_PUSHED) {
-    if (may_push(r, &policy, user)) {
-      push(r, body, &policy, user, NULL);
+    if (may_push(r, policy, "user", wish->user) && (!username || may_push(r, policy, "username", username))) {
+      push(r, body, policy, &(struct pushing){wish->user, username ? username : wish->user, NULL});
     }
     return;
   }
-  if (!policy_offers(&policy, mechanism)) {
+  if (username) {
+    request_error(r, 400, "invalid_request", "username: a pushed credential alone has one that the caller chooses");
+    return;
+  }
+  if (!issue_no_limit(r, "max_bps", json_object_get(body, "max_bps") != NULL) ||
+      !issue_no_limit(r, "max_allocations", json_object_get(body, "max_allocations") != NULL)) {
+    return;
+  }
+  if (!policy_offers(policy, mechanism)) {
     request_error(r, 400, "invalid_request", "kind: the realm does not offer this kind");
     return;
   }
-  int64_t ttl = ttl_of(r, body, &policy, &ok);
-  if (ok && address_of(r, body, address, sizeof address)) {
-    issue_derived(r, &policy, mechanism, user, address, ttl, false);
+  int64_t ttl = ttl_of(r, body, policy, &ok);
+  if (ok && address_of(r, body, address)) {
+    issue_derived(r, policy, mechanism, wish->user, address, ttl, false);
   }
 }
 
+/* Makes the credential that one body asks for. own: the user of the access token in the request; NULL: a caller has
+ * sent it. */
+static void issue(struct request *r, json_t *body, const char *own) {
+  static const char *const members[] = {"user",   "kind",    "username",        "ttl", "client_address",
+                                        "region", "max_bps", "max_allocations", NULL};
+  if (!request_members(r, body, members)) {
+    return;
+  }
+  bool ok = true;
+  struct policy policy = {0};
+  struct wish wish = {text_of(r, body, "kind", &ok), text_of(r, body, "user", &ok), text_of(r, body, "username", &ok)};
+  if (!region_of(r, body, ok)) {
+    return;
+  }
+  if (own && (json_object_get(body, "max_bps") || json_object_get(body, "max_allocations"))) {
+    request_error(r, 400, "invalid_request", "max_bps, max_allocations: limits are set by callers, not by users");
+    return;
+  }
+  if (own && (!user_may(r) || !issue_policy(r, r->realm, &policy))) {
+    return;
+  }
+  enum store_mechanism mechanism;
+  if (!kind_of(r, wish.kind, own ? &policy : NULL, &mechanism) || !take_user(r, &wish, own)) {
+    return;
+  }
+  enum scope scope = mechanism == STORE_DERIVED ? SCOPE_DERIVED : mechanism == STORE_REST ? SCOPE_REST : SCOPE_PUSH;
+  if (own || (caller_auth_allows(r, scope, r->realm) && issue_policy(r, r->realm, &policy))) {
+    make(r, body, &policy, mechanism, &wish);
+  }
+}
+
+/* Sets the request's caller, or its issuer and the user of the access token; user "": a caller has sent it. What is a
+ * caller's key is no token. False: an error has been prepared. */
+static bool authorised(struct request *r, char user[TURNCRED_USER_ID_MAX + 1]) {
+  *user = '\0';
+  if (r->directory && user_token_given(r) && !caller_auth_by_key(r, NULL, caller_auth_bearer(r))) {
+    return user_token_bearer(r, user);
+  }
+  return caller_auth_required(r, SCOPE_ANY, NULL);
+}
+
 void credential_issue(struct request *r) {
-  static const char *const members[] = {"user", "kind", "ttl", "client_address", NULL};
+  char user[TURNCRED_USER_ID_MAX + 1];
+  json_t *body;
+  if (!authorised(r, user) || !(body = request_json(r, NULL))) {
+    return;
+  }
+  issue(r, body, *user ? user : NULL);
+  json_decref(body);
+}
+
+static void issue_part(struct request *part, json_t *body) { issue(part, body, NULL); }
+
+void credential_batch(struct request *r) {
+  static const char *const members[] = {"requests", NULL};
   json_t *body;
   if (!caller_auth_required(r, SCOPE_ANY, NULL) || !(body = request_json(r, members))) {
     return;
   }
-  issue(r, body);
+  batch_run(r, json_object_get(body, "requests"), issue_part);
   json_decref(body);
 }
 
@@ -331,7 +471,7 @@ void credential_delete(struct request *r) {
   }
   struct work *work = calloc(1, sizeof *work);
   if (!work) {
-    request_error(r, 500, "server_error", "out of memory");
+    request_no_memory(r);
     return;
   }
   r->work = work;
@@ -343,6 +483,7 @@ void credential_delete(struct request *r) {
   snprintf(p->username, sizeof p->username, "%s", r->username);
   snprintf(p->caller, sizeof p->caller, "%s", r->caller->name);
   p->wait_ms = (uint32_t)r->reloadable->settings.push_wait;
+  p->silent_ms = r->reloadable->settings.silent_after;
   p->done = taken_back;
   p->arg = work;
   request_wait(r);

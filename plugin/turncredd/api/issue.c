@@ -8,6 +8,8 @@
 #include "issue.h"
 
 #include "base/clock.h"
+#include "base/region.h"
+#include "base/user_name.h"
 #include "issuing/lifetime.h"
 #include "issuing/mint.h"
 
@@ -19,7 +21,7 @@
 #include <string.h>
 #include <time.h>
 
-#define RESERVE_WAIT_MS 1000 /* how long a request waits for the first tokens under a new key */
+#define RESERVE_WAIT_MS 3000 /* how long a request waits for the first tokens under a new key, or after a start */
 
 static const char *const kinds[] = {"", "token", "derived", "rest", "pushed"};
 static const enum metric_kind counters[] = {METRIC_TOKEN, METRIC_TOKEN, METRIC_DERIVED, METRIC_REST, METRIC_PUSHED};
@@ -79,7 +81,8 @@ bool issue_audience(struct request *r, const char *audience, const char *realm, 
   const struct realm_info *realms = directory_realms(r->directory, &count);
   for (size_t i = 0; i < count; i++) {
     if ((realm && strcmp(realms[i].name, realm) != 0) || (audience && strcmp(realms[i].server_name, audience) != 0) ||
-        (r->caller && !caller_may(r->caller, realms[i].name))) {
+        (r->caller && !caller_may(r->caller, realms[i].name)) ||
+        (r->issuer && !issuer_may(r->issuer, realms[i].name))) {
       continue;
     }
     name = realms[i].name;
@@ -88,7 +91,11 @@ bool issue_audience(struct request *r, const char *audience, const char *realm, 
   if (found != 1) {
     request_error(r, 400, "invalid_target",
                   found ? "audience: several realms have this server name; name one with realm"
-                        : "audience: there is no TURN server of this name, or it is not open to this caller");
+                  : r->issuer
+                      ? "audience: there is no TURN server of this name, or its realm is not open to users of the "
+                        "token's issuer (realms of its section) or to this caller"
+                      : "audience: there is no TURN server of this name, or it is not open to this caller; "
+                        "turncredctl realm list has the names, caller list the caller's realms");
     return false;
   }
   return issue_policy(r, name, policy);
@@ -96,29 +103,110 @@ bool issue_audience(struct request *r, const char *audience, const char *realm, 
 
 /* --- answers ------------------------------------------------------------------------------ */
 
+bool issue_no_limit(struct request *r, const char *field, bool given) {
+  if (given) {
+    request_error(
+        r, 400, "invalid_request",
+        "%s: a pushed credential alone can carry it; limits of others belong to their key (turncredctl key set)",
+        field);
+  }
+  return !given;
+}
+
+bool issue_region(struct request *r, const char *region) {
+  if (region && !region_is_name(region)) {
+    request_error(r, 400, "invalid_request", "region: " REGION_RULE);
+    return false;
+  }
+  snprintf(r->region, sizeof r->region, "%s", region ? region : "");
+  return true;
+}
+
+#define SERVERS_NAMED 2 /* browsers grow slow with more */
+
+/* Adds what chosen servers of the fleet advertise. */
+static void add_advertised(const struct request *r, json_t *uris) {
+  const struct store_server *chosen[SERVERS_NAMED];
+  const struct store_choice how = {.region = *r->region ? r->region : r->reloadable->settings.region};
+  struct store_servers *servers = store_servers(r->daemon->store);
+  size_t count = store_servers_choose(servers, &how, chosen, SERVERS_NAMED);
+  for (size_t i = 0; i < count; i++) {
+    for (const char *const *uri = chosen[i]->uris; *uri; uri++) {
+      json_array_append_new(uris, json_string(*uri));
+    }
+  }
+  store_servers_release(servers);
+}
+
 json_t *issue_uris(const struct request *r, const char *realm) {
   const struct realm_info *info = r->directory ? directory_realm(r->directory, realm) : NULL;
   json_t *uris = json_array();
-  for (char *const *uri = info ? info->uris : NULL; uri && *uri; uri++) {
+  if (info && !info->foreign_caller) {
+    add_advertised(r, uris);
+  }
+  for (char *const *uri = info && !json_array_size(uris) ? info->uris : NULL; uri && *uri; uri++) {
     json_array_append_new(uris, json_string(*uri));
   }
   return uris;
 }
 
-json_t *issue_ice_servers(const struct request *r, const char *realm, const char *username, const char *credential) {
-  return json_pack("[{s:o, s:s, s:s}]", "urls", issue_uris(r, realm), "username", username, "credential", credential);
+json_t *issue_ice_servers(json_t *uris, const char *username, const char *credential) {
+  if (!json_array_size(uris)) { /* browsers throw at a server without URIs */
+    return json_array();
+  }
+  return json_pack("[{s:O, s:s, s:s}]", "urls", uris, "username", username, "credential", credential);
 }
 
+void issue_links(struct request *r, const json_t *uris, const char *username, const char *credential) {
+  size_t i, cap = 1;
+  json_t *uri;
+  if (r->whole || r->status >= 300) { /* a part of a batch has no headers */
+    return;
+  }
+  json_array_foreach(uris, i, uri) { cap += json_string_length(uri) + strlen(username) + strlen(credential) + 100; }
+  char *text = malloc(cap);
+  size_t n = 0;
+  if (!text) {
+    request_no_memory(r);
+    return;
+  }
+  *text = '\0';
+  json_array_foreach(uris, i, uri) { /* neither name nor credential has quotes or backslashes: issue_name */
+    n +=
+        (size_t)snprintf(text + n, cap - n,
+                         "<%s>; rel=\"ice-server\"; username=\"%s\"; credential=\"%s\"; credential-type=\"password\"\n",
+                         json_string_value(uri), username, credential);
+  }
+  r->link = text;
+}
+
+/* Who brings a subject: the caller, or the realm where there is none. */
+static const char *group_of(const struct request *r, const char *realm) { return r->caller ? r->caller->name : realm; }
+
 bool issue_subject_rate(struct request *r, const char *realm, const char *subject) {
-  char name[TURNCRED_REALM_MAX + TURNCRED_USERNAME_MAX + 2];
+  char text[TURNCRED_REALM_MAX + TURNCRED_USERNAME_MAX + 2];
   int64_t wait = 0;
-  snprintf(name, sizeof name, "%s/%s", realm, subject);
-  if (limits_rate(r->daemon->limits, "subject", name, r->reloadable->settings.subject_rate, 60000, clock_ms(), &wait)) {
+  snprintf(text, sizeof text, "%s/%s", realm, subject);
+  struct limit_name name = {"subject", group_of(r, realm), text};
+  if (limits_rate(r->daemon->limits, &name, r->reloadable->settings.subject_rate, 60000, clock_ms(), &wait)) {
     return true;
   }
   request_too_many(r, wait, "credentials for this user are requested too often");
   return false;
 }
+
+bool issue_name(struct request *r, const char *field, const char *name, size_t max, bool wire) {
+  char why[200];
+  if (!user_name_check(name, max, wire, why, sizeof why)) {
+    return true;
+  }
+  request_error(r, 400, "invalid_request", "%s: %s", field, why);
+  return false;
+}
+
+static const char *caller_of(const struct request *r) { return r->caller ? r->caller->name : ""; }
+
+const char *issue_provider(const struct request *r) { return r->issuer ? r->issuer->name : ""; }
 
 /* --- on record first ---------------------------------------------------------------------- */
 
@@ -126,16 +214,30 @@ struct record {
   struct request *request;
   enum store_mechanism mechanism;
   int64_t expiry;
-  char subject[]; /* REALM/SUBJECT, as limits_hold counts the tokens of a subject */
+  char *entry;      /* of the journal */
+  const char *held; /* which of its things limits_hold has counted for the subject; NULL: none */
+  char subject[];   /* REALM/SUBJECT, as limits_hold counts them */
 };
+
+/* What is counted of a subject: tokens, and what users get by themselves. NULL: nothing. */
+static const char *held_kind(const struct request *r, enum store_mechanism mechanism) {
+  return mechanism == STORE_TOKEN ? "tokens" : r->issuer ? "credentials" : NULL;
+}
 
 static struct record *record_new(struct request *r, enum store_mechanism mechanism, const struct issue_record *issue) {
   size_t n = strlen(issue->realm) + strlen(issue->subject) + 2;
   struct record *record = calloc(1, sizeof *record + n);
+  char *entry = record ? issue_record_text(issue) : NULL;
+  if (record && !entry) {
+    free(record);
+    return NULL;
+  }
   if (record) {
+    record->entry = entry;
     record->request = r;
     record->mechanism = mechanism;
     record->expiry = issue->expiry;
+    record->held = held_kind(r, mechanism);
     snprintf(record->subject, n, "%s/%s", issue->realm, issue->subject);
   }
   return record;
@@ -144,8 +246,9 @@ static struct record *record_new(struct request *r, enum store_mechanism mechani
 /* Prepares an error instead of the credential, which was not issued: the subject does not hold it. */
 static void not_recorded(const struct record *record, const char *text) {
   struct request *r = record->request;
-  if (record->mechanism == STORE_TOKEN) {
-    limits_release(r->daemon->limits, "tokens", record->subject, record->expiry);
+  if (record->held) {
+    struct limit_name name = {record->held, "", record->subject};
+    limits_release(r->daemon->limits, &name, record->expiry);
   }
   r->retry_after = 5;
   request_error(r, 503, "temporarily_unavailable", "%s", text);
@@ -159,6 +262,23 @@ static void recorded(int err, void *arg) {
   } else {
     metric_count(&r->daemon->metrics.issued[counters[record->mechanism]]);
   }
+  free(record->entry);
+  free(record);
+  request_resume(r);
+}
+
+/* The journal did not take the entry: err is that of journal_add. */
+static void not_added(int err, struct record *record) {
+  struct request *r = record->request;
+  bool full = err == ENOSPC;
+  if (full && !strcmp(r->reloadable->settings.journal_full, "continue")) {
+    metric_count(&r->daemon->metrics.unrecorded);
+    recorded(0, record);
+    return;
+  }
+  not_recorded(record, full ? "the journal is full: the database has been away for too long"
+                            : "the issue could not be recorded");
+  free(record->entry);
   free(record);
   request_resume(r);
 }
@@ -167,23 +287,40 @@ static void recorded(int err, void *arg) {
 static void put_on_record(struct request *r, enum store_mechanism mechanism, const struct issue_record *issue) {
   struct record *record = record_new(r, mechanism, issue);
   if (!record) {
-    request_error(r, 500, "server_error", "out of memory");
+    request_no_memory(r);
     return;
   }
   request_wait(r);
-  int rc = issue_record_add(r->daemon->journal, issue, recorded, record);
-  if (!rc) {
+  if (r->whole) {
+    r->record = record;
     return;
   }
-  if (rc == ENOSPC && !strcmp(r->reloadable->settings.journal_full, "continue")) {
-    metric_count(&r->daemon->metrics.unrecorded);
-    recorded(0, record);
-    return;
+  int rc = journal_add(r->daemon->journal, record->entry, strlen(record->entry), recorded, record);
+  if (rc) {
+    not_added(rc, record);
   }
-  not_recorded(record, rc == ENOSPC ? "the journal is full: the database has been away for too long"
-                                    : "the issue could not be recorded");
-  free(record);
-  request_resume(r);
+}
+
+void issue_record_parts(struct request parts[], size_t count) {
+  struct journal_addition *list = calloc(count, sizeof *list);
+  size_t n = 0;
+  for (size_t i = 0; i < count; i++) {
+    struct record *record = parts[i].record;
+    if (record && list) {
+      list[n++] = (struct journal_addition){record->entry, strlen(record->entry), recorded, record, 0};
+    } else if (record) {
+      not_added(ENOMEM, record);
+    }
+  }
+  if (n) {
+    journal_add_all(parts[0].daemon->journal, list, n);
+  }
+  for (size_t i = 0; i < n; i++) {
+    if (list[i].result) {
+      not_added(list[i].result, list[i].arg);
+    }
+  }
+  free(list);
 }
 
 /* --- signing ------------------------------------------------------------------------------ */
@@ -193,7 +330,7 @@ static int64_t later(int64_t a, int64_t b) { return a > b ? a : b; }
 /* A key that signs, copied out of the snapshot. */
 struct signer {
   struct turncred_key key;
-  enum turncred_username_format format;
+  struct turncred_rest_form form;
   char kid[TURNCRED_USERNAME_MAX + 1];
   int64_t lifted; /* see lifetime_needed */
   bool tagged;    /* tokens under this key carry a subject tag, made with tag_key */
@@ -224,7 +361,7 @@ static bool find_signer(struct request *r, const char *realm, const char *user, 
   if (key) {
     signer->lifted = later(revoked, key_revoked);
     signer->key = key->key;
-    signer->format = key->username_format;
+    signer->form = key->form;
     snprintf(signer->kid, sizeof signer->kid, "%s", key->kid);
   }
   release_snapshot(r);
@@ -267,6 +404,20 @@ static bool user_id_of(struct request *r, const struct policy *policy, const cha
   return false;
 }
 
+/* Counts one more credential that a user has got by its own token. False: an answer with 429 has been prepared. */
+static bool hold(struct request *r, const char *realm, const char *user, int64_t expiry, int64_t now) {
+  char text[TURNCRED_REALM_MAX + TURNCRED_USERNAME_MAX + 2];
+  int64_t wait = 0;
+  snprintf(text, sizeof text, "%s/%s", realm, user);
+  struct limit_name name = {"credentials", group_of(r, realm), text};
+  if (!r->issuer ||
+      limits_hold(r->daemon->limits, &name, r->reloadable->settings.subject_credentials, expiry, now, &wait)) {
+    return true;
+  }
+  request_too_many(r, wait, "this user holds as many unexpired credentials as a user may");
+  return false;
+}
+
 void issue_derived(struct request *r, const struct policy *policy, enum store_mechanism mechanism, const char *user,
                    const char *address, int64_t ttl, bool rest_answer) {
   struct signer signer;
@@ -275,7 +426,8 @@ void issue_derived(struct request *r, const struct policy *policy, enum store_me
   int64_t now = (int64_t)time(NULL), lifetime = ttl ? ttl : policy->default_ttl;
   const char *realm = policy->realm;
   enum turncred_use use = mechanism == STORE_REST ? TURNCRED_USE_REST : TURNCRED_USE_DERIVED;
-  if (!user_id_of(r, policy, user, address, mechanism, user_id, sizeof user_id) ||
+  if (!issue_name(r, rest_answer ? "username" : "user", user, TURNCRED_USER_ID_MAX, true) ||
+      !user_id_of(r, policy, user, address, mechanism, user_id, sizeof user_id) ||
       !issue_subject_rate(r, realm, user) || !find_signer(r, realm, user, use, &signer)) {
     return;
   }
@@ -283,7 +435,7 @@ void issue_derived(struct request *r, const struct policy *policy, enum store_me
   lifetime = later(lifetime, lifetime_needed(signer.lifted, policy->max_ttl, now));
   int64_t expiry = now + lifetime;
   enum turncred_err err =
-      mint_password(thread_ws(), &signer.key, signer.format, user_id, realm, expiry, username, password);
+      mint_password(thread_ws(), &signer.key, &signer.form, user_id, realm, expiry, username, password);
   turncred_cleanse(&signer.key, sizeof signer.key);
   if (err == TURNCRED_BAD_USERNAME || err == TURNCRED_NO_SPACE) {
     request_error(r, 400, "invalid_request", "user: %s", turncred_err_text(TURNCRED_BAD_USERNAME));
@@ -293,20 +445,29 @@ void issue_derived(struct request *r, const struct policy *policy, enum store_me
     request_error(r, 500, "server_error", "%s", turncred_err_text(err));
     return;
   }
-  json_t *answer = json_pack("{s:s, s:s, s:I, s:o}", "username", username, "password", password, "ttl",
-                             (json_int_t)lifetime, "uris", issue_uris(r, realm));
+  if (!hold(r, realm, user, expiry, now)) {
+    turncred_cleanse(password, sizeof password);
+    return;
+  }
+  json_t *uris = issue_uris(r, realm);
+  json_t *answer = json_pack("{s:s, s:s, s:I, s:O}", "username", username, "password", password, "ttl",
+                             (json_int_t)lifetime, "uris", uris);
   if (!rest_answer && answer) {
     json_object_set_new(answer, "realm", json_string(realm));
     json_object_set_new(answer, "kind", json_string(kinds[mechanism]));
     json_object_set_new(answer, "expires_at", json_integer((json_int_t)expiry));
-    json_object_set_new(answer, "iceServers", issue_ice_servers(r, realm, username, password));
+    json_object_set_new(answer, "iceServers", issue_ice_servers(uris, username, password));
   }
-  turncred_cleanse(password, sizeof password);
   request_answer(r, rest_answer ? 200 : 201, answer);
+  if (!rest_answer) {
+    issue_links(r, uris, username, password);
+  }
+  json_decref(uris);
+  turncred_cleanse(password, sizeof password);
   if (r->status >= 300) {
     return;
   }
-  struct issue_record issue = {realm, kinds[mechanism], signer.kid, "", user, r->caller ? r->caller->name : "", expiry};
+  struct issue_record issue = {realm, kinds[mechanism], signer.kid, "", user, caller_of(r), issue_provider(r), expiry};
   put_on_record(r, mechanism, &issue);
 }
 
@@ -321,9 +482,7 @@ static void answer_token(struct request *r, const struct policy *policy, const c
       json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "access_token", token, "token_type", "pop",
                 "expires_in", (json_int_t)made->token.lifetime, "kid", kid, "key", key, "alg",
                 made->token.mac_key_len == 20 ? "HMAC-SHA-1" : "HMAC-SHA-256-128", "scope", "stun", "realm",
-                policy->realm, "server_name", policy->server_name, "iceServers",
-                json_pack("[{s:o, s:s, s:s, s:{s:s, s:s}}]", "urls", issue_uris(r, policy->realm), "username", kid,
-                          "credentialType", "oauth", "credential", "macKey", key, "accessToken", token));
+                policy->realm, "server_name", policy->server_name, "uris", issue_uris(r, policy->realm));
   if (exchanged && answer) {
     json_object_set_new(answer, "issued_token_type", json_string("urn:ietf:params:oauth:token-type:access_token"));
   }
@@ -333,12 +492,13 @@ static void answer_token(struct request *r, const struct policy *policy, const c
   if (r->status >= 300) {
     return;
   }
-  struct issue_record issue = {
-      policy->realm, "token", kid, made->fingerprint, subject, r->caller ? r->caller->name : "", expiry};
+  struct issue_record issue = {policy->realm, "token",           kid,   made->fingerprint, subject,
+                               caller_of(r),  issue_provider(r), expiry};
   put_on_record(r, STORE_TOKEN, &issue);
 }
 
-void issue_token(struct request *r, const struct policy *policy, const char *subject, bool exchanged) {
+void issue_token(struct request *r, const struct policy *policy, const char *subject, size_t mac_key_len,
+                 bool exchanged) {
   struct signer signer;
   struct mint_token made;
   char name[TURNCRED_REALM_MAX + TURNCRED_USERNAME_MAX + 2];
@@ -348,32 +508,31 @@ void issue_token(struct request *r, const struct policy *policy, const char *sub
   const char *realm = policy->realm;
   clock_gettime(CLOCK_REALTIME, &now);
   int64_t expiry = (int64_t)now.tv_sec + policy->default_ttl;
-  if (strlen(subject) > TURNCRED_USER_ID_MAX) {
-    request_error(r, 400, "invalid_request", "subject: longer than %d octets", TURNCRED_USER_ID_MAX);
-    return;
-  }
-  if (!issue_subject_rate(r, realm, subject) || !find_signer(r, realm, subject, TURNCRED_USE_TOKEN, &signer)) {
+  if (!issue_name(r, exchanged ? "subject_token: the user that it names" : "subject", subject, TURNCRED_USER_ID_MAX,
+                  false) ||
+      !issue_subject_rate(r, realm, subject) || !find_signer(r, realm, subject, TURNCRED_USE_TOKEN, &signer)) {
     return;
   }
   snprintf(name, sizeof name, "%s/%s", realm, subject);
+  struct limit_name held = {"tokens", group_of(r, realm), name};
   bool reserved = reserve_take(r->daemon->reserve, realm, signer.kid, &low);
   if (low) {
     delivery_wake(r->daemon->delivery);
   }
-  if (!reserved && delivery_connected(r->daemon->delivery)) {
+  if (!reserved && delivery_reserves(r->daemon->delivery)) {
     reserved = reserve_take_within(r->daemon->reserve, realm, signer.kid, RESERVE_WAIT_MS, &low);
   }
   if (!reserved) {
     r->retry_after = 1;
     request_error(r, 503, "temporarily_unavailable",
                   "no tokens are reserved under the realm's key; more are being reserved");
-  } else if (!limits_hold(r->daemon->limits, "tokens", name, r->reloadable->settings.subject_tokens, expiry,
-                          (int64_t)now.tv_sec, &wait)) {
+  } else if (!limits_hold(r->daemon->limits, &held, r->reloadable->settings.subject_tokens, expiry, (int64_t)now.tv_sec,
+                          &wait)) {
     reserve_return(r->daemon->reserve, realm, signer.kid);
     request_too_many(r, wait, "this user holds as many unexpired tokens as a user may");
   } else {
     enum turncred_err err = mint_token(thread_ws(), &signer.key, signer.tagged ? signer.tag_key : NULL,
-                                       policy->server_name, subject, &now, policy->default_ttl, 20, &made);
+                                       policy->server_name, subject, &now, policy->default_ttl, mac_key_len, &made);
     if (err) {
       request_error(r, 500, "server_error", "%s", turncred_err_text(err));
     } else {

@@ -8,14 +8,12 @@
 #include "handlers.h"
 #include "issue.h"
 #include "turncredd/http/caller_auth.h"
-#include "turncredd/jwt/fetcher.h"
-#include "turncredd/jwt/jwt_check.h"
+#include "user_token.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #define GRANT_EXCHANGE "urn:ietf:params:oauth:grant-type:token-exchange"
 #define TYPE_JWT "urn:ietf:params:oauth:token-type:jwt"
@@ -85,7 +83,7 @@ static bool authenticate(struct request *r, const struct form *form) {
   } else if ((r->caller = caller_auth_by_certificate(r)) && id && strcmp(id, r->caller->name) != 0) {
     r->caller = NULL;
   }
-  if (!r->caller && (given || secret)) {
+  if (!r->caller && (given || secret || r->no_memory)) {
     snprintf(r->www_authenticate, sizeof r->www_authenticate, "Basic realm=\"turncredd\"");
     request_error(r, 401, "invalid_client", "no caller has this id and key, or the key has expired");
     return false;
@@ -105,13 +103,36 @@ static bool need_caller(struct request *r, enum scope scope) {
   if (r->caller->scopes & (unsigned)scope) {
     return true;
   }
-  request_error(r, 400, "unauthorized_client", "this caller lacks the scope %s", scope_name(scope));
+  request_error(
+      r, 400, "unauthorized_client",
+      "this caller lacks the scope %s: turncredctl caller list shows what it may, caller add makes one that may",
+      scope_name(scope));
   return false;
 }
 
-/* Checks the parameters that both grants share, and fills the policy of the realm that they name. False: an error has
- * been prepared. */
+/* The octets of the session key that the request asks for with alg (RFC 7635 appendix B). 0: an error has been
+ * prepared.
+ */
+static size_t mac_key_octets(struct request *r, const struct form *form) {
+  const char *alg = form_get(form, "alg"), *type = form_get(form, "token_type");
+  if (type && strcmp(type, "pop") != 0) {
+    request_error(r, 400, "invalid_request", "token_type: must be pop");
+    return 0;
+  }
+  if (!alg || !strcmp(alg, "HMAC-SHA-1")) {
+    return 20;
+  }
+  if (!strcmp(alg, "HMAC-SHA-256-128")) {
+    return 32;
+  }
+  request_error(r, 400, "invalid_request", "alg: must be HMAC-SHA-1 (default) or HMAC-SHA-256-128");
+  return 0;
+}
+
+/* Checks the parameters that both grants share, and fills the policy of the realm that they name. RFC 7635 calls the
+ * audience aud. False: an error has been prepared. */
 static bool target(struct request *r, const struct form *form, struct policy *policy) {
+  const char *aud = form_get(form, "aud");
   const char *scope = form_get(form, "scope"), *audience = form_get(form, "audience");
   const char *realm = form_get(form, "realm"), *type = form_get(form, "requested_token_type");
   if (scope && strcmp(scope, "stun") != 0) {
@@ -126,11 +147,20 @@ static bool target(struct request *r, const struct form *form, struct policy *po
     request_error(r, 400, "invalid_target", "resource: name the TURN server with audience");
     return false;
   }
+  if (aud && audience && strcmp(aud, audience) != 0) {
+    request_error(r, 400, "invalid_target", "aud: it names another TURN server than audience");
+    return false;
+  }
+  audience = audience ? audience : aud;
   if (!audience && !realm) {
     request_error(r, 400, "invalid_target", "audience: name the TURN server");
     return false;
   }
-  if (!issue_audience(r, audience, realm, policy)) {
+  if (!issue_no_limit(r, "max_bps", form_get(form, "max_bps") != NULL) ||
+      !issue_no_limit(r, "max_allocations", form_get(form, "max_allocations") != NULL)) {
+    return false;
+  }
+  if (!issue_region(r, form_get(form, "region")) || !issue_audience(r, audience, realm, policy)) {
     return false;
   }
   if (!policy_offers(policy, STORE_TOKEN)) {
@@ -144,38 +174,28 @@ static bool target(struct request *r, const struct form *form, struct policy *po
 static void client_credentials(struct request *r, const struct form *form) {
   struct policy policy = {0};
   const char *subject = form_get(form, "subject");
-  if (need_caller(r, SCOPE_TOKEN) && target(r, form, &policy)) {
-    issue_token(r, &policy, subject ? subject : r->caller->name, false);
+  size_t octets;
+  if (need_caller(r, SCOPE_TOKEN) && (octets = mac_key_octets(r, form)) && target(r, form, &policy)) {
+    issue_token(r, &policy, subject ? subject : r->caller->name, octets, false);
   }
 }
 
-/* Checks the portal's token and copies the user that it names into subject. False: an error has been prepared. */
-static bool user_of(struct request *r, const char *token, char *subject, size_t cap) {
-  const struct settings *s = &r->reloadable->settings;
-  struct jwks *keys = settings_is_url(s->jwt_jwks) ? fetcher_keys(r->daemon->fetcher) : jwks_ref(r->reloadable->jwks);
-  bool unknown_key, none = !keys;
-  const char *wrong = jwt_check(token, s, keys, (int64_t)time(NULL), &unknown_key, subject, cap);
-  jwks_unref(keys);
-  if (unknown_key && (fetcher_hurry(r->daemon->fetcher) || none)) {
-    r->retry_after = 1;
-    request_error(r, 503, "temporarily_unavailable",
-                  "subject_token: its key is not known; the issuer's key set is being fetched");
-  } else if (wrong) {
-    request_error(r, 400, "invalid_request", "%s", wrong);
-  }
-  return !wrong;
+static void refuse_subject(struct request *r, const char *wrong) {
+  request_error(r, 400, "invalid_request", "%s", wrong);
 }
 
+/* Users may exchange their tokens themselves: the realms of the token's issuer bound what they get. A caller needs the
+ * scope, and the realm itself. */
 static void exchange(struct request *r, const struct form *form) {
-  const struct settings *s = &r->reloadable->settings;
   const char *token = form_get(form, "subject_token"), *type = form_get(form, "subject_token_type");
   char subject[TURNCRED_USER_ID_MAX + 1];
   struct policy policy = {0};
-  if (!*s->jwt_issuer) {
-    request_error(r, 400, "unsupported_grant_type", "token exchange is not configured here (jwt_issuer)");
+  size_t octets;
+  if (!r->reloadable->settings.issuer_count) {
+    request_error(r, 400, "unsupported_grant_type", "token exchange is not configured here (no [issuer NAME])");
     return;
   }
-  if (!(s->public_exchange && !r->caller) && !need_caller(r, SCOPE_EXCHANGE)) {
+  if (r->caller && !need_caller(r, SCOPE_EXCHANGE)) {
     return;
   }
   if (form_get(form, "actor_token") || form_get(form, "actor_token_type")) {
@@ -187,8 +207,9 @@ static void exchange(struct request *r, const struct form *form) {
                   TYPE_JWT);
     return;
   }
-  if (user_of(r, token, subject, sizeof subject) && target(r, form, &policy)) {
-    issue_token(r, &policy, subject, true);
+  if ((octets = mac_key_octets(r, form)) && user_token_check(r, "subject_token", token, refuse_subject, subject) &&
+      target(r, form, &policy)) {
+    issue_token(r, &policy, subject, octets, true);
   }
 }
 
@@ -206,7 +227,10 @@ void oauth_token(struct request *r) {
     } else if (!strcmp(grant, GRANT_EXCHANGE)) {
       exchange(r, &form);
     } else {
-      request_error(r, 400, "unsupported_grant_type", "grant_type: must be client_credentials or %s", GRANT_EXCHANGE);
+      request_error(r, 400, "unsupported_grant_type", "grant_type: must be client_credentials or %s%s", GRANT_EXCHANGE,
+                    !strcmp(grant, "implicit")
+                        ? "; a client of RFC 7635 gets its token from its portal, which authenticates here"
+                        : "");
     }
   }
   form_free(&form);

@@ -44,6 +44,7 @@ static void issue_for(struct request *r, const char *realm, const char *user) {
       request_error(r, 500, "server_error", "the random number generator failed");
       return;
     }
+    made[0] = (char)('a' + random[0] % 6); /* a name of digits alone would be no user id for every form of key */
     user = made;
   }
   issue_derived(r, &policy, mechanism, user, "", 0, true);
@@ -57,7 +58,8 @@ void rest_call(struct request *r) {
   }
 #define FIELD(name) (form_get(&form, name) ? form_get(&form, name) : request_query(r, name))
   const char *service = FIELD("service"), *user = FIELD("username"), *key = FIELD("key");
-  const char *realm = FIELD("realm");
+  const char *realm = FIELD("realm"), *region = FIELD("region");
+  bool max_bps = FIELD("max_bps") != NULL, max_allocations = FIELD("max_allocations") != NULL;
 #undef FIELD
   if (user && !*user) {
     user = NULL;
@@ -79,7 +81,8 @@ void rest_call(struct request *r) {
   if (r->caller && !r->status && (!key || (caller_auth_rate(r) && caller_auth_allows(r, SCOPE_REST, NULL)))) {
     if (!service || strcmp(service, "turn") != 0) {
       request_error(r, 400, "invalid_request", "service: must be turn");
-    } else if ((realm = realm_of(r, realm)) && caller_auth_allows(r, SCOPE_REST, realm)) {
+    } else if (issue_no_limit(r, "max_bps", max_bps) && issue_no_limit(r, "max_allocations", max_allocations) &&
+               issue_region(r, region) && (realm = realm_of(r, realm)) && caller_auth_allows(r, SCOPE_REST, realm)) {
       issue_for(r, realm, user);
     }
   }

@@ -14,30 +14,42 @@
 #include <string.h>
 #include <time.h>
 
+/* How clients and callers prove themselves: first, second (NULL: no more), and by certificates if any are checked */
+static json_t *auth_methods(const struct settings *s, const char *first, const char *second) {
+  json_t *methods = json_pack("[s]", first);
+  if (second) {
+    json_array_append_new(methods, json_string(second));
+  }
+  if (*s->tls_client_ca) {
+    json_array_append_new(methods, json_string("tls_client_auth"));
+    json_array_append_new(methods, json_string("self_signed_tls_client_auth"));
+  }
+  return methods;
+}
+
 void well_known_server(struct request *r) {
   const struct settings *s = &r->reloadable->settings;
-  char endpoint[CONF_VALUE_MAX + 16];
+  char endpoint[CONF_VALUE_MAX + 16], introspection[CONF_VALUE_MAX + 24];
   if (!*s->public_url) {
     request_error(r, 404, "not_found", "there is no such resource (public_url is not set)");
     return;
   }
   snprintf(endpoint, sizeof endpoint, "%s/oauth2/token", s->public_url);
   json_t *grants = json_pack("[s]", "client_credentials");
-  json_t *methods = json_pack("[s, s]", "client_secret_basic", "client_secret_post");
-  if (*s->jwt_issuer) {
+  json_t *methods = auth_methods(s, "client_secret_basic", "client_secret_post");
+  json_t *callers = NULL;
+  if (s->issuer_count) {
     json_array_append_new(grants, json_string("urn:ietf:params:oauth:grant-type:token-exchange"));
-  }
-  if (*s->tls_client_ca) {
-    json_array_append_new(methods, json_string("tls_client_auth"));
-    json_array_append_new(methods, json_string("self_signed_tls_client_auth"));
-  }
-  if (*s->jwt_issuer && s->public_exchange) {
     json_array_append_new(methods, json_string("none"));
+    snprintf(introspection, sizeof introspection, "%s/oauth2/introspect", s->public_url);
+    callers = auth_methods(s, "Bearer", NULL); /* a caller's key; an access token type is allowed here */
   }
   request_answer(r, 200,
-                 json_pack("{s:s, s:s, s:[s], s:[], s:o, s:o}", "issuer", s->public_url, "token_endpoint", endpoint,
-                           "scopes_supported", "stun", "response_types_supported", "grant_types_supported", grants,
-                           "token_endpoint_auth_methods_supported", methods));
+                 json_pack("{s:s, s:s, s:[s], s:[], s:o, s:o, s:s*, s:o*}", "issuer", s->public_url, "token_endpoint",
+                           endpoint, "scopes_supported", "stun", "response_types_supported", "grant_types_supported",
+                           grants, "token_endpoint_auth_methods_supported", methods, "introspection_endpoint",
+                           s->issuer_count ? introspection : NULL, "introspection_endpoint_auth_methods_supported",
+                           callers));
 }
 
 /* --- the key of a foreign server ---------------------------------------------------------- */
@@ -112,7 +124,9 @@ static bool find_key(struct request *r, const char *realm, const char *kid, stru
   if (good) {
     return true;
   }
-  if (kid) {
+  if (!reader) {
+    request_no_memory(r);
+  } else if (kid) {
     request_error(r, 404, "not_found", "kid: this server has no such token key");
   } else {
     request_error(r, 503, "temporarily_unavailable",

@@ -8,6 +8,7 @@
 #include "caller_auth.h"
 
 #include "base/clock.h"
+#include "issuing/mint.h"
 
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
@@ -20,25 +21,49 @@ static bool in_time(const struct caller *caller) {
   return caller && (!caller->not_after || caller->not_after > (int64_t)time(NULL));
 }
 
-const struct caller *caller_auth_by_key(const struct request *r, const char *id, const char *key) {
+const struct caller *caller_auth_by_key(struct request *r, const char *id, const char *key) {
   uint8_t digest[32];
-  if (!r->directory || turncred_sha256(thread_ws(), (const uint8_t *)key, strlen(key), digest)) {
+  if (!r->directory) {
+    return NULL;
+  }
+  if (turncred_sha256(thread_ws(), (const uint8_t *)key, strlen(key), digest)) {
+    r->no_memory = true;
     return NULL;
   }
   const struct caller *caller = directory_by_key(r->directory, digest);
   return in_time(caller) && (!id || !strcmp(id, caller->name)) ? caller : NULL;
 }
 
-const struct caller *caller_auth_by_certificate(const struct request *r) {
+/* The certificates that the client has shown, *count of them. NULL: none. */
+static const gnutls_datum_t *peers(const struct request *r, gnutls_session_t *session, unsigned *count) {
   const union MHD_ConnectionInfo *info =
       r->monitor ? NULL : MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-  unsigned count = 0, status = ~0u;
-  if (!r->directory || !info || !*r->reloadable->settings.tls_client_ca) {
+  *count = 0;
+  if (!info) {
     return NULL;
   }
-  gnutls_session_t session = (gnutls_session_t)info->tls_session;
-  const gnutls_datum_t *chain = gnutls_certificate_get_peers(session, &count);
-  if (!chain || !count || gnutls_certificate_verify_peers2(session, &status) < 0 || status) {
+  *session = (gnutls_session_t)info->tls_session;
+  const gnutls_datum_t *chain = gnutls_certificate_get_peers(*session, count);
+  return *count ? chain : NULL;
+}
+
+bool caller_auth_certificate(const struct request *r, uint8_t sha256[32]) {
+  gnutls_session_t session;
+  unsigned count;
+  const gnutls_datum_t *chain = peers(r, &session, &count);
+  return chain && !turncred_sha256(thread_ws(), chain[0].data, chain[0].size, sha256);
+}
+
+const struct caller *caller_auth_by_certificate(struct request *r) {
+  gnutls_session_t session;
+  unsigned count;
+  const gnutls_datum_t *chain = r->directory && r->reloadable->client_trust ? peers(r, &session, &count) : NULL;
+  if (!chain) {
+    return NULL;
+  }
+  enum client_trust_verdict verdict = client_trust_verify(r->reloadable->client_trust, session);
+  r->no_memory |= verdict == CLIENT_NO_MEMORY;
+  if (verdict != CLIENT_TRUSTED) {
     return NULL;
   }
   uint8_t digest[32];
@@ -46,9 +71,13 @@ const struct caller *caller_auth_by_certificate(const struct request *r) {
   gnutls_datum_t dn = {NULL, 0};
   const struct caller *caller = NULL;
   if (turncred_sha256(thread_ws(), chain[0].data, chain[0].size, digest) || gnutls_x509_crt_init(&crt)) {
+    r->no_memory = true;
     return NULL;
   }
-  if (!gnutls_x509_crt_import(crt, &chain[0], GNUTLS_X509_FMT_DER) && !gnutls_x509_crt_get_dn3(crt, &dn, 0)) {
+  int rc = gnutls_x509_crt_import(crt, &chain[0], GNUTLS_X509_FMT_DER);
+  rc = rc ? rc : gnutls_x509_crt_get_dn3(crt, &dn, 0);
+  r->no_memory |= rc == GNUTLS_E_MEMORY_ERROR;
+  if (!rc) {
     caller = directory_by_cert(r->directory, digest, (const char *)dn.data);
   }
   gnutls_free(dn.data);
@@ -58,8 +87,9 @@ const struct caller *caller_auth_by_certificate(const struct request *r) {
 
 bool caller_auth_rate(struct request *r) {
   int64_t wait = 0;
-  if (!r->caller || limits_rate(r->daemon->limits, "caller", r->caller->name, r->reloadable->settings.caller_rate, 1000,
-                                clock_ms(), &wait)) {
+  struct limit_name name = {"caller", "", r->caller ? r->caller->name : ""};
+  if (!r->caller ||
+      limits_rate(r->daemon->limits, &name, r->reloadable->settings.caller_rate, 1000, clock_ms(), &wait)) {
     return true;
   }
   request_too_many(r, wait, "this caller sends too many requests");
@@ -75,8 +105,10 @@ bool caller_auth_allows(struct request *r, enum scope scope, const char *realm) 
   }
   snprintf(r->www_authenticate, sizeof r->www_authenticate,
            "Bearer realm=\"turncredd\", error=\"insufficient_scope\", scope=\"%s\"", scope_name(scope));
-  request_error(r, 403, "insufficient_scope", "%s: this caller may not do this (it needs the scope %s%s)", wrong,
-                scope_name(scope), realm ? " and this realm" : "");
+  request_error(r, 403, "insufficient_scope",
+                "%s: this caller may not do this (it needs the scope %s%s); turncredctl caller list shows what it may, "
+                "caller add makes one that may",
+                wrong, scope_name(scope), realm ? " and this realm" : "");
   return false;
 }
 
@@ -89,17 +121,24 @@ static void unauthorised(struct request *r, bool shown) {
                         "certificate");
 }
 
-bool caller_auth_required(struct request *r, enum scope scope, const char *realm) {
+const char *caller_auth_bearer(const struct request *r) {
   const char *given = request_header(r, "Authorization");
-  bool bearer = given && !strncasecmp(given, "Bearer ", 7);
+  return given && !strncasecmp(given, "Bearer ", 7) ? given + 7 + strspn(given + 7, " ") : NULL;
+}
+
+bool caller_auth_key_form(const char *text) {
+  static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  return strlen(text) == MINT_SECRET - 1 && strspn(text, letters) == MINT_SECRET - 1;
+}
+
+bool caller_auth_required(struct request *r, enum scope scope, const char *realm) {
+  const char *given = request_header(r, "Authorization"), *key = caller_auth_bearer(r);
   if (!r->directory) {
     r->retry_after = 1;
     request_error(r, 503, "temporarily_unavailable", "callers are not loaded yet");
     return false;
   }
-  r->caller = bearer  ? caller_auth_by_key(r, NULL, given + 7 + strspn(given + 7, " "))
-              : given ? NULL
-                      : caller_auth_by_certificate(r);
+  r->caller = key ? caller_auth_by_key(r, NULL, key) : given ? NULL : caller_auth_by_certificate(r);
   if (!r->caller) {
     unauthorised(r, given != NULL);
     return false;

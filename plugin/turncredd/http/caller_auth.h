@@ -15,9 +15,16 @@ bool caller_auth_required(struct request *request, enum scope scope, const char 
 /* Has the request's caller the scope and the realm? False: an error has been prepared. */
 bool caller_auth_allows(struct request *request, enum scope scope, const char *realm);
 /* The caller that has this key, and this name (id; NULL: any name), or that has shown this client certificate. NULL: no
- * caller has it, or it has expired. */
-const struct caller *caller_auth_by_key(const struct request *request, const char *id, const char *key);
-const struct caller *caller_auth_by_certificate(const struct request *request);
+ * caller has it, or it has expired, or there was no memory to find out: then request_error answers with 500, whatever
+ * it is told. */
+const struct caller *caller_auth_by_key(struct request *request, const char *id, const char *key);
+const struct caller *caller_auth_by_certificate(struct request *request);
+/* SHA-256 of the certificate that the client has shown in TLS, whoever has issued it. False: it has shown none. */
+bool caller_auth_certificate(const struct request *request, uint8_t sha256[32]);
+/* What stands behind Bearer in Authorization. NULL: there is none. */
+const char *caller_auth_bearer(const struct request *request);
+/* Has the text the form of a key that turncredctl makes? */
+bool caller_auth_key_form(const char *text);
 /* Counts one request of the caller. False: there were too many, and an error has been prepared. */
 bool caller_auth_rate(struct request *request);
 

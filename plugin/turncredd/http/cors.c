@@ -6,13 +6,14 @@
 #include "config.h"
 
 #include "cors.h"
+#include "turncredd/words.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 static const char *allowed(const struct request *r) {
   const char *origin = request_header(r, "Origin");
-  return origin && settings_has_word(r->reloadable->settings.cors_origins, origin) ? origin : NULL;
+  return origin && words_have(r->reloadable->settings.cors_origins, origin) ? origin : NULL;
 }
 
 bool cors_check(struct request *r) {
@@ -37,7 +38,7 @@ void cors_headers(const struct request *r, struct MHD_Response *response) {
     return;
   }
   MHD_add_response_header(response, "Access-Control-Allow-Origin", origin);
-  MHD_add_response_header(response, "Access-Control-Expose-Headers", "Retry-After, WWW-Authenticate");
+  MHD_add_response_header(response, "Access-Control-Expose-Headers", "Link, Retry-After, WWW-Authenticate");
   if (strcmp(r->method, "OPTIONS") != 0) {
     return;
   }

@@ -7,11 +7,18 @@
 
 #include "server.h"
 
+#include "accept.h"
 #include "base/clock.h"
+#include "certificates.h"
+#include "connections.h"
 #include "cors.h"
+#include "quiesce.h"
+#include "strict.h"
+#include "turncredd/library_memory.h"
 #include "turncredd/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,17 +27,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PEM_MAX 262144 /* octets of a certificate or key file */
-
-enum phase { PHASE_ARRIVING, PHASE_ANSWERING, PHASE_IDLE };
-
-struct connection {
-  struct connection *next, **at;
-  struct generation *generation;
-  int fd;
-  enum phase phase;
-  int64_t since_ms;
-};
+/* Above 32 KiB libmicrohttpd maps a connection's memory, with keys and tokens in headers, and gives it back with it. */
+#define CONNECTION_MEMORY ((size_t)36864)
+#define BACKLOG 511 /* connections that wait to be accepted */
 
 /* A libmicrohttpd daemon with the certificates of one reload. */
 struct generation {
@@ -39,60 +38,49 @@ struct generation {
   struct MHD_Daemon *mhd;
   bool monitor;
   atomic_bool closing; /* it has been replaced, or the server stops */
-  char *certificate, *key, *client_ca;
-  struct connection *connections; /* under the server's lock */
-  char message[300];              /* what libmicrohttpd said while it started */
+  struct certificates certificates;
+  size_t connections;        /* under the lock of the listener's connections */
+  int quiesced_fd;           /* its listening socket, which nobody but its threads uses any more; -1: none */
+  pthread_mutex_t said_lock; /* workers speak at once */
+  char message[300];         /* what libmicrohttpd said first while it started */
 };
 
 struct server {
   struct daemon *daemon;
   const struct route *routes;
-  int https_fd, monitor_fd;
+  int https_fd, monitor_fd; /* monitor_fd -1: none is set, or its address cannot be had yet */
+  int64_t monitor_at_ms;    /* when it was tried last */
   struct generation *https, *monitor, *old;
-  pthread_mutex_t lock;
+  struct connections all[2]; /* of https, of monitor */
 };
 
 /* --- connections -------------------------------------------------------------------------- */
 
+#define MONITOR_CONNECTIONS 64
+
+static struct connection_limits limits_of(const struct settings *s, bool monitor) {
+  return (struct connection_limits){.all = (size_t)(monitor ? MONITOR_CONNECTIONS : s->connections),
+                                    .unproven_per_address =
+                                        (size_t)(monitor ? MONITOR_CONNECTIONS : s->connections_per_address),
+                                    .first_ms = s->first_request_timeout,
+                                    .request_ms = s->request_timeout,
+                                    .idle_ms = s->idle_timeout};
+}
+
+static struct connections *connections_of_generation(const struct generation *g) { return &g->server->all[g->monitor]; }
+
 static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
                           enum MHD_ConnectionNotificationCode code) {
   struct generation *g = cls;
-  struct connection *c = *context;
-  pthread_mutex_lock(&g->server->lock);
   if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
-    if ((c = calloc(1, sizeof *c)) && info) {
-      c->generation = g;
-      c->fd = info->connect_fd;
-      c->since_ms = clock_ms();
-      c->next = g->connections;
-      c->at = &g->connections;
-      if (c->next) {
-        c->next->at = &c->next;
-      }
-      g->connections = c;
-    }
-    *context = c;
-  } else if (c) {
-    *c->at = c->next;
-    if (c->next) {
-      c->next->at = c->at;
-    }
-    free(c);
+    struct reloadable *reloadable = reloadable_get(&g->server->daemon->reloadable);
+    struct connection_limits limits = limits_of(&reloadable->settings, g->monitor);
+    *context = connection_new(connections_of_generation(g), mhd, &g->connections, &limits);
+    reloadable_unref(reloadable);
+  } else {
+    connection_gone(connections_of_generation(g), *context);
     *context = NULL;
   }
-  pthread_mutex_unlock(&g->server->lock);
-}
-
-static void set_phase(struct generation *g, struct MHD_Connection *mhd, enum phase phase) {
-  const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-  struct connection *c = info ? info->socket_context : NULL;
-  pthread_mutex_lock(&g->server->lock);
-  if (c) {
-    c->phase = phase;
-    c->since_ms = clock_ms();
-  }
-  pthread_mutex_unlock(&g->server->lock);
 }
 
 /* --- requests ----------------------------------------------------------------------------- */
@@ -100,7 +88,7 @@ static void set_phase(struct generation *g, struct MHD_Connection *mhd, enum pha
 static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd) {
   struct generation *g = cls;
   struct request *r = calloc(1, sizeof *r);
-  set_phase(g, mhd, PHASE_ARRIVING);
+  connection_phase(connections_of_generation(g), mhd, CONNECTION_ARRIVING, 0);
   if (!r) {
     return NULL;
   }
@@ -114,11 +102,21 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *mhd) {
   return r;
 }
 
+/* Cleanses libmicrohttpd's own copy of a header that holds a password. Nobody needs it any more. */
+static enum MHD_Result cleanse_link(void *cls, enum MHD_ValueKind kind, const char *name, const char *value) {
+  (void)cls;
+  (void)kind;
+  if (!strcmp(name, "Link")) {
+    turncred_cleanse((char *)(uintptr_t)value, strlen(value));
+  }
+  return MHD_YES;
+}
+
 static void on_completed(void *cls, struct MHD_Connection *mhd, void **context, enum MHD_RequestTerminationCode code) {
   struct generation *g = cls;
   struct request *r = *context;
   (void)code;
-  set_phase(g, mhd, PHASE_IDLE);
+  connection_phase(connections_of_generation(g), mhd, CONNECTION_IDLE, r && r->caller);
   if (!r) {
     return;
   }
@@ -129,9 +127,10 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context, 
     turncred_cleanse(r->body, r->body_len);
     free(r->body);
   }
-  if (r->answer) {
-    turncred_cleanse(r->answer, r->answer_len);
-    free(r->answer);
+  request_forget(r);
+  if (r->response) {
+    MHD_get_response_headers(r->response, cleanse_link, NULL);
+    MHD_destroy_response(r->response);
   }
   directory_unref(r->directory);
   reloadable_unref(r->reloadable);
@@ -144,51 +143,89 @@ static void free_text(void *text) {
   free(text);
 }
 
-static enum MHD_Result queue(const struct generation *g, struct request *r) {
-  char number[24];
-  if (!r->answer) {
-    r->status = 500;
-    r->answer = strdup("");
+/* The answer as a response, which owns its text. Without an answer something has failed, and the text is a constant. */
+static struct MHD_Response *response_of(struct request *r) {
+  static char short_of_memory[] = "{\"error\":\"temporarily_unavailable\",\"error_description\":\"out of memory\"}",
+              failed[] = "{\"error\":\"server_error\"}";
+  struct MHD_Response *response;
+  if (r->answer) {
+    response = MHD_create_response_from_buffer_with_free_callback_cls(r->answer_len, r->answer, free_text, r->answer);
+    if (response) {
+      r->answer = NULL;
+    }
+    return response;
   }
-  struct MHD_Response *response =
-      r->answer ? MHD_create_response_from_buffer_with_free_callback_cls(r->answer_len, r->answer, free_text, r->answer)
-                : NULL;
+  char *text = r->no_memory ? short_of_memory : failed;
+  r->status = r->no_memory ? 503 : 500;
+  r->content_type = "application/json";
+  return MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_PERSISTENT);
+}
+
+/* Adds a header for each value of Link. */
+static bool add_links(struct request *r, struct MHD_Response *response) {
+  for (char *line = r->link, *end; line && (end = strchr(line, '\n')); line = end + 1) {
+    *end = '\0';
+    bool added = MHD_add_response_header(response, "Link", line) == MHD_YES;
+    *end = '\n';
+    if (!added) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/* Adds the headers. False: out of memory; an answer that lacks one (no-store) must not go out. */
+static bool add_headers(const struct generation *g, struct request *r, struct MHD_Response *response) {
+  char number[24];
+  snprintf(number, sizeof number, "%lld", (long long)r->retry_after);
+  const struct {
+    const char *name, *value; /* NULL: not in this answer */
+  } headers[] = {
+      {"Content-Type", r->content_type},
+      {"Cache-Control", "no-store"},
+      {"Pragma", "no-cache"},
+      {"X-Content-Type-Options", "nosniff"},
+      {"WWW-Authenticate", *r->www_authenticate ? r->www_authenticate : NULL},
+      {"Allow", *r->allow ? r->allow : NULL},
+      {"Retry-After", r->retry_after ? number : NULL},
+      {"Connection", r->close || atomic_load(&g->closing) ? "close" : NULL},
+  };
+  for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
+    if (headers[i].value && MHD_add_response_header(response, headers[i].name, headers[i].value) != MHD_YES) {
+      return false;
+    }
+  }
+  cors_headers(r, response);
+  return add_links(r, response);
+}
+
+static enum MHD_Result queue(const struct generation *g, struct request *r) {
+  enum MHD_Result result = MHD_NO;
+  struct MHD_Response *response = response_of(r);
   if (!response) {
     return MHD_NO;
   }
-  r->answer = NULL;
-  if (r->content_type) {
-    MHD_add_response_header(response, "Content-Type", r->content_type);
+  if (add_headers(g, r, response)) {
+    if (r->status >= 100 && r->status < 600) {
+      metric_count(&r->daemon->metrics.answers[r->status / 100]);
+    }
+    result = MHD_queue_response(r->connection, r->status, response);
   }
-  MHD_add_response_header(response, "Cache-Control", "no-store");
-  MHD_add_response_header(response, "Pragma", "no-cache");
-  MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-  if (*r->www_authenticate) {
-    MHD_add_response_header(response, "WWW-Authenticate", r->www_authenticate);
+  if (r->link && !r->response) {
+    r->response = response;
+  } else {
+    MHD_destroy_response(response);
   }
-  if (*r->allow) {
-    MHD_add_response_header(response, "Allow", r->allow);
-  }
-  if (r->retry_after) {
-    snprintf(number, sizeof number, "%lld", (long long)r->retry_after);
-    MHD_add_response_header(response, "Retry-After", number);
-  }
-  if (atomic_load(&g->closing)) {
-    MHD_add_response_header(response, "Connection", "close");
-  }
-  cors_headers(r, response);
-  if (r->status >= 100 && r->status < 600) {
-    metric_count(&r->daemon->metrics.answers[r->status / 100]);
-  }
-  enum MHD_Result result = MHD_queue_response(r->connection, r->status, response);
-  MHD_destroy_response(response);
   return result;
 }
 
 /* Called when the header has arrived. Prepares an answer if the request is refused; finds its route otherwise. */
-static void begin(struct generation *g, struct request *r, const char *path) {
-  const char *length = request_header(r, "Content-Length");
-  if (r->bad_uri) {
+static void begin(struct generation *g, struct request *r, const char *path, const char *version) {
+  const char *length = request_header(r, "Content-Length"), *fault = strict_fault(r->connection, version);
+  if (fault) {
+    r->close = true;
+    request_error(r, 400, "invalid_request", "%s", fault);
+  } else if (r->bad_uri) {
     request_error(r, 400, "invalid_request", "the path holds NUL");
   } else if (!cors_check(r)) {
     return;
@@ -200,35 +237,70 @@ static void begin(struct generation *g, struct request *r, const char *path) {
   }
 }
 
-static void take_body(struct request *r, const char *data, size_t size) {
-  size_t max = (size_t)r->reloadable->settings.body_octets;
-  char *more = r->too_large || r->body_len + size > max ? NULL : malloc(r->body_len + size + 1);
+/* The room grows in steps, so that a body in many small parts is not copied for each of them. needed: at most max.
+ * False: out of memory. */
+static bool more_room(struct request *r, size_t needed, size_t max) {
+  size_t room = r->body_room ? r->body_room : 512;
+  while (room < needed) {
+    room *= 2;
+  }
+  room = room > max ? max : room;
+  char *more = malloc(room + 1);
   if (!more) {
-    r->too_large = true;
-    return;
+    return false;
   }
   if (r->body) {
     memcpy(more, r->body, r->body_len);
     turncred_cleanse(r->body, r->body_len);
     free(r->body);
   }
-  memcpy(more + r->body_len, data, size);
   r->body = more;
+  r->body_room = room;
+  return true;
+}
+
+static void take_body(struct request *r, const char *data, size_t size) {
+  size_t max = (size_t)r->reloadable->settings.body_octets;
+  if (r->no_memory || r->too_large || size > max || r->body_len > max - size) {
+    r->too_large = !r->no_memory;
+    return;
+  }
+  if (r->body_len + size > r->body_room && !more_room(r, r->body_len + size, max)) {
+    r->no_memory = true;
+    return;
+  }
+  memcpy(r->body + r->body_len, data, size);
   r->body_len += size;
-  more[r->body_len] = '\0';
+  r->body[r->body_len] = '\0';
+}
+
+/* Calls the handler, unless the server is about to end, which ends nothing that waits: libmicrohttpd would end the
+ * process. Either main sees the request in `pending` and waits for it, or the request sees `closed`. */
+static void handle(struct request *r) {
+  struct daemon *daemon = r->daemon;
+  atomic_fetch_add(&daemon->pending, 1);
+  if (atomic_load(&daemon->closed)) {
+    r->close = true;
+    r->retry_after = 1;
+    request_error(r, 503, "temporarily_unavailable", "turncredd is stopping");
+  } else {
+    r->route->run(r);
+  }
+  if (!r->suspended) {
+    atomic_fetch_sub(&daemon->pending, 1);
+  }
 }
 
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
                                   const char *version, const char *data, size_t *data_size, void **context) {
   struct generation *g = cls;
   struct request *r = *context;
-  (void)version;
   if (!r) {
     return MHD_NO; /* out of memory */
   }
   if (!r->method) {
     r->method = method;
-    begin(g, r, url);
+    begin(g, r, url, version);
     return r->status ? queue(g, r) : MHD_YES;
   }
   if (*data_size) {
@@ -238,12 +310,15 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
   }
   if (!r->handled) {
     r->handled = true;
-    set_phase(g, mhd, PHASE_ANSWERING);
-    if (r->too_large) {
+    connection_phase(connections_of_generation(g), mhd, CONNECTION_ANSWERING, 0);
+    library_memory_was_short(); /* what another request of this thread lacked is past */
+    if (r->no_memory) {
+      request_no_memory(r);
+    } else if (r->too_large) {
       request_error(r, 413, "too_large", "the body may have at most %lld octets",
                     (long long)r->reloadable->settings.body_octets);
-    } else {
-      r->route->run(r);
+    } else if (request_is_text(r)) {
+      handle(r);
     }
     if (r->suspended) {
       return MHD_YES;
@@ -257,25 +332,12 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
 static void on_message(void *cls, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 static void on_message(void *cls, const char *format, va_list args) {
   struct generation *g = cls;
-  if (!g->mhd) { /* later messages tell of clients that break off */
+  pthread_mutex_lock(&g->said_lock);
+  if (!*g->message) { /* later messages tell of clients that break off */
     vsnprintf(g->message, sizeof g->message, format, args);
+    g->message[strcspn(g->message, "\n")] = '\0';
   }
-  g->message[strcspn(g->message, "\n")] = '\0';
-}
-
-static char *read_pem(const char *path, const char *what, char *err, size_t cap) {
-  FILE *file = fopen(path, "re");
-  char *text = file ? calloc(1, PEM_MAX + 1) : NULL;
-  size_t n = text ? fread(text, 1, PEM_MAX, file) : 0;
-  if (file) {
-    fclose(file);
-  }
-  if (n && n < PEM_MAX) {
-    return text;
-  }
-  snprintf(err, cap, "%s: %s cannot be read, or is empty: %s", what, path, strerror(errno));
-  free(text);
-  return NULL;
+  pthread_mutex_unlock(&g->said_lock);
 }
 
 static void generation_free(struct generation *g) {
@@ -285,45 +347,94 @@ static void generation_free(struct generation *g) {
   if (g->mhd) {
     MHD_stop_daemon(g->mhd);
   }
-  if (g->key) {
-    turncred_cleanse(g->key, strlen(g->key));
-    free(g->key);
+  if (g->quiesced_fd >= 0) {
+    close(g->quiesced_fd);
   }
-  free(g->certificate);
-  free(g->client_ca);
+  pthread_mutex_destroy(&g->said_lock);
+  certificates_clear(&g->certificates);
   free(g);
 }
 
-static struct generation *generation_start(struct server *server, const struct reloadable *reloadable, bool monitor,
-                                           char *err, size_t cap) {
-  const struct settings *s = &reloadable->settings;
-  struct generation *g = calloc(1, sizeof *g);
-  struct MHD_OptionItem options[12];
+#define DESCRIPTORS_A_THREAD 4 /* of MHD: its epoll instances, and what wakes it */
+
+/* Are so many descriptors free? MHD must not find out: 1.0.1 closes the listening socket twice when it cannot start its
+ * first thread, and by then the number may belong to another thread's file. */
+static bool are_free(size_t descriptors) {
+  int *fds = calloc(descriptors, sizeof *fds);
   size_t n = 0;
+  while (fds && n < descriptors && (fds[n] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0) {
+    n++;
+  }
+  for (size_t i = 0; i < n; i++) {
+    close(fds[i]);
+  }
+  free(fds);
+  return n == descriptors;
+}
+
+/* Undoes what MHD did to the listening socket before it failed: it may have closed its duplicate, and where a
+ * descriptor or a thread was missing it has shut the socket down, for the generation in service too. */
+static void take_back(int listening, int duplicate) {
+  struct stat ours, its;
+  if (!fstat(listening, &ours) && !fstat(duplicate, &its) && ours.st_ino == its.st_ino && ours.st_dev == its.st_dev) {
+    close(duplicate);
+  }
+  if (listen(listening, BACKLOG)) {
+    log_line(LOG_ERR, "the listening socket is lost (%s): restart turncredd", strerror(errno));
+  }
+}
+
+/* A generation with its certificates, which nobody serves yet. NULL with the reason. */
+static struct generation *generation_new(struct server *server, const struct settings *s, bool monitor, char *err,
+                                         size_t cap) {
+  struct generation *g = calloc(1, sizeof *g);
   if (!g) {
     snprintf(err, cap, "out of memory");
     return NULL;
   }
   g->server = server;
   g->monitor = monitor;
+  g->quiesced_fd = -1;
+  pthread_mutex_init(&g->said_lock, NULL);
   atomic_init(&g->closing, false);
-  if (!monitor && (!(g->certificate = read_pem(s->tls_certificate, "tls_certificate", err, cap)) ||
-                   !(g->key = read_pem(s->tls_key, "tls_key", err, cap)) ||
-                   (*s->tls_client_ca && !(g->client_ca = read_pem(s->tls_client_ca, "tls_client_ca", err, cap))))) {
+  if (!monitor && certificates_read(&g->certificates, s, err, cap)) {
     generation_free(g);
     return NULL;
   }
-  int fd = dup(monitor ? server->monitor_fd : server->https_fd);
+  return g;
+}
+
+static struct generation *generation_start(struct server *server, const struct reloadable *reloadable, bool monitor,
+                                           char *err, size_t cap) {
+  const struct settings *s = &reloadable->settings;
+  struct generation *g = generation_new(server, s, monitor, err, cap);
+  struct MHD_OptionItem options[12];
+  size_t n = 0;
+  if (!g) {
+    return NULL;
+  }
+  size_t needed = DESCRIPTORS_A_THREAD * (monitor ? 1 : (size_t)s->threads + 1) + 1;
+  int listening = monitor ? server->monitor_fd : server->https_fd;
+  int fd = are_free(needed) ? fcntl(listening, F_DUPFD_CLOEXEC, 0) : -1;
+  if (fd < 0) {
+    snprintf(err, cap, "%s cannot be served: %zu more descriptors are needed (LimitNOFILE= of the unit, ulimit -n)",
+             monitor ? "monitor" : "https", needed);
+    generation_free(g); /* without a socket MHD would open one of its own, on any port */
+    return NULL;
+  }
+  /* Each thread has an equal part of MHD's limit, and connections do not come in equal parts: connections.c counts, and
+   * has room for those that are being ended. */
+  int64_t limit = 2 * (monitor ? MONITOR_CONNECTIONS : s->connections * s->threads) + 64;
   int64_t idle = s->idle_timeout > s->request_timeout ? s->idle_timeout : s->request_timeout;
   if (!monitor) {
-    options[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, g->certificate};
-    options[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, g->key};
+    options[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, g->certificates.certificate};
+    options[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, g->certificates.key};
     options[n++] =
         (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0,
-                                (void *)(uintptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:%SERVER_PRECEDENCE"};
+                                (void *)(uintptr_t)"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:%SERVER_PRECEDENCE"};
     options[n++] = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)s->threads, NULL};
-    if (g->client_ca) {
-      options[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_TRUST, 0, g->client_ca};
+    if (g->certificates.client_ca) {
+      options[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_TRUST, 0, g->certificates.client_ca};
     }
   }
   options[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
@@ -331,16 +442,16 @@ static struct generation *generation_start(struct server *server, const struct r
                    (monitor ? 0u : MHD_USE_TLS);
   struct MHD_Daemon *mhd = MHD_start_daemon(
       flags, 0, NULL, NULL, on_request, g, MHD_OPTION_EXTERNAL_LOGGER, on_message, g, MHD_OPTION_LISTEN_SOCKET, fd,
-      MHD_OPTION_CONNECTION_LIMIT, (unsigned)(monitor ? 64 : s->connections), MHD_OPTION_CONNECTION_TIMEOUT,
-      (unsigned)(idle / 1000 + 2), MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)32768, MHD_OPTION_URI_LOG_CALLBACK,
-      on_uri, g, MHD_OPTION_NOTIFY_COMPLETED, on_completed, g, MHD_OPTION_NOTIFY_CONNECTION, on_connection, g,
+      MHD_OPTION_CONNECTION_LIMIT, (unsigned)limit, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(idle / 1000 + 2),
+      MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, MHD_OPTION_URI_LOG_CALLBACK, on_uri, g,
+      MHD_OPTION_NOTIFY_COMPLETED, on_completed, g, MHD_OPTION_NOTIFY_CONNECTION, on_connection, g,
       MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
   if (!mhd) {
+    pthread_mutex_lock(&g->said_lock);
     snprintf(err, cap, "%s cannot be served (%s): check tls_certificate, tls_key and tls_client_ca",
              monitor ? "monitor" : "https", *g->message ? g->message : strerror(errno));
-    if (fd >= 0) {
-      close(fd);
-    }
+    pthread_mutex_unlock(&g->said_lock);
+    take_back(listening, fd);
     generation_free(g);
     return NULL;
   }
@@ -358,7 +469,7 @@ static int listen_on(const char *what, const char *address, char *err, size_t ca
   socklen_t len = addr.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
   if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) ||
       (addr.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off)) ||
-      bind(fd, (struct sockaddr *)&addr, len) || listen(fd, 511)) {
+      bind(fd, (struct sockaddr *)&addr, len) || listen(fd, BACKLOG)) {
     snprintf(err, cap, "%s: cannot listen on %s: %s", what, address, strerror(errno));
     if (fd >= 0) {
       close(fd);
@@ -366,6 +477,32 @@ static int listen_on(const char *what, const char *address, char *err, size_t ca
     return -1;
   }
   return fd;
+}
+
+#define MONITOR_AGAIN_MS 5000
+
+/* The address of the monitor may be taken: issuing goes on without it, and it is tried again. */
+static int open_monitor(struct server *server, const struct reloadable *reloadable, char *err, size_t cap) {
+  const char *address = reloadable->settings.monitor;
+  bool first = !server->monitor_at_ms;
+  if (!*address || server->monitor || (!first && clock_ms() - server->monitor_at_ms < MONITOR_AGAIN_MS)) {
+    return 0;
+  }
+  server->monitor_at_ms = clock_ms();
+  if (server->monitor_fd < 0 && (server->monitor_fd = listen_on("monitor", address, err, cap)) < 0) {
+    if (first) {
+      log_line(LOG_WARNING,
+               "%s; turncredd goes on without it, and tries again every %d s: find out who has the port (ss -ltnp), or "
+               "choose another",
+               err, MONITOR_AGAIN_MS / 1000);
+    }
+    return 0;
+  }
+  server->monitor = generation_start(server, reloadable, true, err, cap);
+  if (server->monitor && !first) {
+    log_line(LOG_INFO, "monitor: serves %s now", address);
+  }
+  return server->monitor ? 0 : -1;
 }
 
 int server_start(struct server **out, struct daemon *daemon, const struct route *routes,
@@ -379,16 +516,15 @@ int server_start(struct server **out, struct daemon *daemon, const struct route 
   server->daemon = daemon;
   server->routes = routes;
   server->monitor_fd = -1;
-  pthread_mutex_init(&server->lock, NULL);
+  connections_init(&server->all[0]);
+  connections_init(&server->all[1]);
+  accept_init();
   bool ok = (server->https_fd = listen_on("https", s->https, err, cap)) >= 0;
-  if (ok && *s->monitor) {
-    ok = (server->monitor_fd = listen_on("monitor", s->monitor, err, cap)) >= 0;
-  }
   if (ok) {
     ok = (server->https = generation_start(server, reloadable, false, err, cap)) != NULL;
   }
-  if (ok && *s->monitor) {
-    ok = (server->monitor = generation_start(server, reloadable, true, err, cap)) != NULL;
+  if (ok) {
+    ok = open_monitor(server, reloadable, err, cap) == 0;
   }
   if (!ok) {
     server_stop(server);
@@ -398,13 +534,11 @@ int server_start(struct server **out, struct daemon *daemon, const struct route 
   return 0;
 }
 
-/* Takes the listening socket away from a generation, whose connections go on. */
+/* Takes the listening socket away from a generation, whose connections go on. Its threads may still look at the
+ * descriptor: it is closed when they have ended. */
 static void retire(struct generation *g) {
   atomic_store(&g->closing, true);
-  int fd = MHD_quiesce_daemon(g->mhd);
-  if (fd >= 0) {
-    close(fd); /* a duplicate of the server's socket */
-  }
+  g->quiesced_fd = quiesce_daemon(g->mhd); /* a duplicate of the server's socket */
 }
 
 int server_reload(struct server *server, const struct reloadable *reloadable, char *err, size_t cap) {
@@ -419,63 +553,41 @@ int server_reload(struct server *server, const struct reloadable *reloadable, ch
   return 0;
 }
 
-/* Ends connections of a generation that take too long. Returns how many are not idle. Called under the lock. */
-static size_t end_slow(struct generation *g, const struct settings *s) {
-  size_t busy = 0;
-  int64_t now = clock_ms();
-  for (struct connection *c = g->connections; c; c = c->next) {
-    int64_t max = c->phase == PHASE_ARRIVING ? s->request_timeout
-                  : c->phase == PHASE_IDLE   ? s->idle_timeout
-                                             : INT64_MAX;
-    if (now - c->since_ms > max) {
-      shutdown(c->fd, SHUT_RDWR);
-    }
-    busy += c->phase != PHASE_IDLE;
+static size_t end_slow(struct server *server, bool monitor) {
+  struct reloadable *reloadable = reloadable_get(&server->daemon->reloadable);
+  struct connection_limits limits = limits_of(&reloadable->settings, monitor);
+  reloadable_unref(reloadable);
+  return connections_end_slow(&server->all[monitor], &limits);
+}
+
+static void try_monitor(struct server *server) {
+  char err[300];
+  struct reloadable *reloadable = server->monitor ? NULL : reloadable_get(&server->daemon->reloadable);
+  if (reloadable && open_monitor(server, reloadable, err, sizeof err)) {
+    log_line(LOG_WARNING, "%s", err);
   }
-  return busy;
+  reloadable_unref(reloadable);
 }
 
 void server_tick(struct server *server) {
-  struct reloadable *reloadable = reloadable_get(&server->daemon->reloadable);
-  struct generation *done = NULL;
-  pthread_mutex_lock(&server->lock);
-  end_slow(server->https, &reloadable->settings);
-  if (server->monitor) {
-    end_slow(server->monitor, &reloadable->settings);
-  }
+  try_monitor(server);
+  end_slow(server, false);
+  end_slow(server, true);
   for (struct generation **at = &server->old; *at;) {
     struct generation *g = *at;
-    end_slow(g, &reloadable->settings);
-    if (g->connections) {
+    if (connections_of(&server->all[0], &g->connections)) {
       at = &g->next;
       continue;
     }
     *at = g->next;
-    g->next = done;
-    done = g;
-  }
-  pthread_mutex_unlock(&server->lock);
-  for (struct generation *next; done; done = next) {
-    next = done->next;
-    generation_free(done);
+    generation_free(g);
     log_line(LOG_INFO, "the last connection with the old certificate has ended");
   }
-  reloadable_unref(reloadable);
 }
 
 void server_quiesce(struct server *server) { retire(server->https); }
 
-bool server_quiet(struct server *server) {
-  struct reloadable *reloadable = reloadable_get(&server->daemon->reloadable);
-  pthread_mutex_lock(&server->lock);
-  size_t busy = end_slow(server->https, &reloadable->settings);
-  for (struct generation *g = server->old; g; g = g->next) {
-    busy += end_slow(g, &reloadable->settings);
-  }
-  pthread_mutex_unlock(&server->lock);
-  reloadable_unref(reloadable);
-  return busy == 0;
-}
+bool server_quiet(struct server *server) { return end_slow(server, false) == 0; }
 
 void server_stop(struct server *server) {
   if (!server) {
@@ -493,6 +605,7 @@ void server_stop(struct server *server) {
   if (server->monitor_fd >= 0) {
     close(server->monitor_fd);
   }
-  pthread_mutex_destroy(&server->lock);
+  connections_clear(&server->all[0]);
+  connections_clear(&server->all[1]);
   free(server);
 }

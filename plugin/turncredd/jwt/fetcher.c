@@ -1,5 +1,5 @@
 /*
- * fetcher.c - the thread that fetches the portal's public keys from a URL
+ * fetcher.c - fetches the public keys of issuers from their URLs, each on a thread of its own
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -42,7 +42,15 @@ struct fetcher {
   atomic_bool stop;
 };
 
-int fetcher_init(void) { return curl_global_init(CURL_GLOBAL_DEFAULT) ? -1 : 0; }
+struct fetchers {
+  pthread_mutex_t lock; /* of the list; a fetcher has a lock of its own */
+  struct {
+    char issuer[CONF_NAME_MAX]; /* "": a free place, whose fetcher, if there is one, has nothing to fetch */
+    struct fetcher *fetcher;
+  } of[ISSUERS_MAX];
+};
+
+int fetchers_init(void) { return curl_global_init(CURL_GLOBAL_DEFAULT) ? -1 : 0; }
 
 /* --- one fetch ---------------------------------------------------------------------------- */
 
@@ -95,6 +103,11 @@ static bool set_up(CURL *curl, const struct source *source, struct fetcher *f, s
   return ok;
 }
 
+/* Whether the server closed the connection without TLS's close_notify, where only the end of the connection ends the
+ * answer, which curl takes for an error since 8. Of an answer with another status the status says more than that error;
+ * of a set of keys the JSON shows that it is complete. */
+static bool ended_by_closing(CURLcode code, long status) { return code == CURLE_RECV_ERROR && status != 0; }
+
 /* Fetches the keys of a source. NULL with a sentence in err. */
 static struct jwks *fetch(struct fetcher *f, const struct source *source, char *err, size_t cap) {
   char error[CURL_ERROR_SIZE] = "";
@@ -103,20 +116,23 @@ static struct jwks *fetch(struct fetcher *f, const struct source *source, char *
   struct body body = {malloc(JWKS_OCTETS_MAX), 0};
   CURL *curl = curl_easy_init();
   if (!curl || !body.text || !set_up(curl, source, f, &body, error)) {
-    snprintf(err, cap, "jwt_jwks: %.300s cannot be fetched: out of memory", source->url);
+    snprintf(err, cap, "jwks: %.300s cannot be fetched: out of memory", source->url);
   } else {
     CURLcode code = curl_easy_perform(curl);
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     if (code == CURLE_WRITE_ERROR) {
-      snprintf(err, cap, "jwt_jwks: %.300s is larger than %d octets", source->url, JWKS_OCTETS_MAX);
-    } else if (code != CURLE_OK) {
-      snprintf(err, cap, "jwt_jwks: %.300s cannot be fetched: %s", source->url,
-               *error ? error : curl_easy_strerror(code));
+      snprintf(err, cap, "jwks: %.300s is larger than %d octets", source->url, JWKS_OCTETS_MAX);
+    } else if (code != CURLE_OK && !ended_by_closing(code, status)) {
+      snprintf(err, cap, "jwks: %.300s cannot be fetched: %s", source->url, *error ? error : curl_easy_strerror(code));
     } else if (status != 200) {
-      snprintf(err, cap, "jwt_jwks: %.300s answers with status %ld%s", source->url, status,
+      snprintf(err, cap, "jwks: %.300s answers with status %ld%s", source->url, status,
                status / 100 == 3 ? "; redirects are not followed: name the final URL" : "");
     } else {
       jwks_parse(&keys, body.text, body.len, source->url, err, cap);
+    }
+    if (!keys && status == 200 && code == CURLE_RECV_ERROR) {
+      snprintf(err, cap, "jwks: %.300s cannot be fetched whole: %s", source->url,
+               *error ? error : curl_easy_strerror(code));
     }
   }
   curl_easy_cleanup(curl);
@@ -151,7 +167,7 @@ static void log_result(struct fetcher *f, const struct source *source, bool fetc
     log_line(LOG_WARNING, "%s (keys in force stay)", err);
   }
   if (fetched && *last_error) {
-    log_line(LOG_INFO, "jwt_jwks: %s is fetched again", source->url);
+    log_line(LOG_INFO, "jwks: %s is fetched again", source->url);
   }
 }
 
@@ -206,9 +222,9 @@ static void *run(void *arg) {
   return NULL;
 }
 
-/* --- the callers' side -------------------------------------------------------------------- */
+/* --- one issuer --------------------------------------------------------------------------- */
 
-struct fetcher *fetcher_start(void) {
+static struct fetcher *start(void) {
   struct fetcher *f = calloc(1, sizeof *f);
   pthread_condattr_t attr;
   if (!f) {
@@ -223,18 +239,20 @@ struct fetcher *fetcher_start(void) {
   if (!pthread_create(&f->thread, NULL, run, f)) {
     return f;
   }
+  pthread_cond_destroy(&f->wake);
+  pthread_mutex_destroy(&f->lock);
   free(f);
   return NULL;
 }
 
-void fetcher_stop(struct fetcher *f) {
-  if (!f) {
-    return;
-  }
+static void end(struct fetcher *f) {
   pthread_mutex_lock(&f->lock);
   atomic_store(&f->stop, true);
   pthread_cond_signal(&f->wake);
   pthread_mutex_unlock(&f->lock);
+}
+
+static void join(struct fetcher *f) {
   pthread_join(f->thread, NULL);
   jwks_unref(f->keys);
   pthread_cond_destroy(&f->wake);
@@ -242,11 +260,12 @@ void fetcher_stop(struct fetcher *f) {
   free(f);
 }
 
-void fetcher_configure(struct fetcher *f, const struct settings *s) {
-  struct source source = {.interval_ms = s->jwt_jwks_interval};
-  if (*s->jwt_issuer && settings_is_url(s->jwt_jwks)) {
-    snprintf(source.url, sizeof source.url, "%s", s->jwt_jwks);
-    snprintf(source.ca, sizeof source.ca, "%s", s->jwt_jwks_ca);
+/* issuer NULL: there is nothing to fetch. */
+static void configure(struct fetcher *f, const struct issuer *issuer) {
+  struct source source = {.interval_ms = issuer ? issuer->jwks_interval : 0};
+  if (issuer) {
+    snprintf(source.url, sizeof source.url, "%s", issuer->jwks);
+    snprintf(source.ca, sizeof source.ca, "%s", issuer->jwks_ca);
   }
   pthread_mutex_lock(&f->lock);
   if (strcmp(source.url, f->source.url) != 0) {
@@ -261,30 +280,136 @@ void fetcher_configure(struct fetcher *f, const struct settings *s) {
   pthread_mutex_unlock(&f->lock);
 }
 
-struct jwks *fetcher_keys(struct fetcher *f) {
-  pthread_mutex_lock(&f->lock);
-  struct jwks *keys = jwks_ref(f->keys);
-  pthread_mutex_unlock(&f->lock);
+/* --- all issuers -------------------------------------------------------------------------- */
+
+struct fetchers *fetchers_new(void) {
+  struct fetchers *all = calloc(1, sizeof *all);
+  if (all) {
+    pthread_mutex_init(&all->lock, NULL);
+  }
+  return all;
+}
+
+void fetchers_stop(struct fetchers *all) {
+  if (!all) {
+    return;
+  }
+  for (size_t i = 0; i < ISSUERS_MAX; i++) { /* all at once: each may be in the middle of a fetch */
+    if (all->of[i].fetcher) {
+      end(all->of[i].fetcher);
+    }
+  }
+  for (size_t i = 0; i < ISSUERS_MAX; i++) {
+    if (all->of[i].fetcher) {
+      join(all->of[i].fetcher);
+    }
+  }
+  pthread_mutex_destroy(&all->lock);
+  free(all);
+}
+
+/* The place of an issuer; "": a free one. -1: there is none. Called under the lock. */
+static int place_of(const struct fetchers *all, const char *issuer) {
+  for (int i = 0; i < ISSUERS_MAX; i++) {
+    if (!strcmp(all->of[i].issuer, issuer)) {
+      return i;
+    }
+  }
+  return -1;
+}
+
+static bool fetches(const struct settings *s, const char *name) {
+  for (size_t i = 0; i < s->issuer_count; i++) {
+    if (!strcmp(s->issuers[i].name, name)) {
+      return issuer_has_url(&s->issuers[i]);
+    }
+  }
+  return false;
+}
+
+int fetchers_configure(struct fetchers *all, const struct settings *s) {
+  int rc = 0;
+  pthread_mutex_lock(&all->lock);
+  for (size_t i = 0; i < ISSUERS_MAX; i++) {
+    if (*all->of[i].issuer && !fetches(s, all->of[i].issuer)) {
+      all->of[i].issuer[0] = '\0';
+      configure(all->of[i].fetcher, NULL);
+    }
+  }
+  for (size_t i = 0; i < s->issuer_count; i++) {
+    const struct issuer *issuer = &s->issuers[i];
+    int place = place_of(all, issuer->name);
+    place = place < 0 ? place_of(all, "") : place; /* as many places as sections: there is one */
+    if (!issuer_has_url(issuer)) {
+      continue;
+    }
+    if (!all->of[place].fetcher && !(all->of[place].fetcher = start())) {
+      rc = -1;
+      continue;
+    }
+    snprintf(all->of[place].issuer, sizeof all->of[place].issuer, "%s", issuer->name);
+    configure(all->of[place].fetcher, issuer);
+  }
+  pthread_mutex_unlock(&all->lock);
+  return rc;
+}
+
+/* The fetcher of an issuer, locked. NULL: none fetches from the issuer's URL. A reload may have given the place, or the
+ * name, to another issuer, whose keys must not check this one's tokens. */
+static struct fetcher *lock_fetcher(struct fetchers *all, const struct issuer *issuer) {
+  pthread_mutex_lock(&all->lock);
+  int place = place_of(all, issuer->name);
+  struct fetcher *f = place < 0 ? NULL : all->of[place].fetcher;
+  if (f) {
+    pthread_mutex_lock(&f->lock);
+    if (strcmp(f->source.url, issuer->jwks) != 0) {
+      pthread_mutex_unlock(&f->lock);
+      f = NULL;
+    }
+  }
+  pthread_mutex_unlock(&all->lock);
+  return f;
+}
+
+struct jwks *fetchers_keys(struct fetchers *all, const struct issuer *issuer) {
+  struct fetcher *f = lock_fetcher(all, issuer);
+  struct jwks *keys = NULL;
+  if (f) {
+    keys = jwks_ref(f->keys);
+    pthread_mutex_unlock(&f->lock);
+  }
   return keys;
 }
 
-bool fetcher_hurry(struct fetcher *f) {
-  pthread_mutex_lock(&f->lock);
+bool fetchers_hurry(struct fetchers *all, const struct issuer *issuer) {
+  struct fetcher *f = lock_fetcher(all, issuer);
+  if (!f) {
+    return false;
+  }
   int64_t now = clock_ms();
   bool soon = f->fetching || f->next_ms <= now;
-  if (!soon && *f->source.url && now - f->tried_ms >= HURRY_MS) {
+  if (!soon && now - f->tried_ms >= HURRY_MS) {
     f->next_ms = now;
     pthread_cond_signal(&f->wake);
     soon = true;
   }
-  soon = soon && *f->source.url;
   pthread_mutex_unlock(&f->lock);
   return soon;
 }
 
-int64_t fetcher_age(struct fetcher *f) {
-  pthread_mutex_lock(&f->lock);
-  int64_t age = f->fetched_ms ? (clock_ms() - f->fetched_ms) / 1000 : -1;
-  pthread_mutex_unlock(&f->lock);
-  return age;
+size_t fetchers_ages(struct fetchers *all, struct fetcher_age ages[ISSUERS_MAX]) {
+  size_t n = 0;
+  pthread_mutex_lock(&all->lock);
+  for (size_t i = 0; i < ISSUERS_MAX; i++) {
+    struct fetcher *f = *all->of[i].issuer ? all->of[i].fetcher : NULL;
+    if (f) {
+      pthread_mutex_lock(&f->lock);
+      ages[n].seconds = f->fetched_ms ? (clock_ms() - f->fetched_ms) / 1000 : -1;
+      pthread_mutex_unlock(&f->lock);
+      snprintf(ages[n].issuer, sizeof ages[n].issuer, "%s", all->of[i].issuer);
+      n++;
+    }
+  }
+  pthread_mutex_unlock(&all->lock);
+  return n;
 }

@@ -11,6 +11,7 @@
 #include "issue_record.h"
 #include "issuing/tag_key.h"
 #include "pg/pg.h"
+#include "refused.h"
 #include "reserve_file.h"
 #include "turncredd/log.h"
 
@@ -31,9 +32,11 @@
 #define PAUSE_MS 20      /* between transactions that are not full: a small one costs as much as a full one */
 #define RETRY_MIN_MS 200 /* pause after a failure, doubled with each further one */
 #define RETRY_MAX_MS 5000
-#define DATABASE_MS 5000  /* a database that is silent for so long is away */
-#define AT_START_MS 2000  /* the same at a start that can use sealed files instead */
-#define CALLERS "callers" /* name of the sealed file */
+#define BRIEF_MS 10000 /* an outage so short may be a restart: it is tried often, and requests may wait for its end */
+#define RETRY_BRIEF_MS 1000 /* longest pause meanwhile */
+#define DATABASE_MS 5000    /* a database that is silent for so long is away */
+#define AT_START_MS 2000    /* the same at a start that can use sealed files instead */
+#define CALLERS "callers"   /* name of the sealed file */
 
 struct delivery {
   struct delivery_config config;
@@ -43,15 +46,20 @@ struct delivery {
   pthread_mutex_t lock;
   struct directory *directory; /* under lock */
   atomic_bool connected, stop;
+  atomic_bool settled;                /* reserves have been brought once, or are as the file has them */
+  atomic_int_least64_t away_since_ms; /* when the database was first found away; 0: it is there */
   struct store_reader *reader;
   int64_t delivered_at_ms;
   int64_t directory_at_ms;           /* when the directory was loaded; 0: not yet, or load it at once */
   int64_t sealed_at_ms;              /* when the callers were sealed; 0: not yet */
   struct reserve_file *reserve_file; /* NULL: no sealed files are kept */
-  bool stream_open;                  /* the database knows the journal's stream on this connection */
-  char refused[300];                 /* why this database is not used although it answers; "": it failed, see db */
+  struct refused *set_aside;         /* entries that the database refuses for good */
+  size_t batch;       /* entries of the next transaction: fewer while one that is refused is looked for */
+  atomic_bool replay; /* entries that are set aside are to be tried again */
+  bool stream_open;   /* the database knows the journal's stream on this connection */
+  char refused[300];  /* why this database is not used although it answers; "": it failed, see db */
   /* what was logged last, so that nothing is logged again and again */
-  char last_error[300], last_used_up[700], last_tag_error[600], last_sealing_error[300];
+  char last_error[PG_LINE], last_used_up[700], last_tag_error[600], last_sealing_error[300];
 };
 
 void delivery_wake(struct delivery *d) {
@@ -70,6 +78,15 @@ struct directory *delivery_directory(struct delivery *d) {
 }
 
 bool delivery_connected(struct delivery *d) { return atomic_load(&d->connected); }
+
+static bool briefly_away(struct delivery *d) {
+  int64_t since = atomic_load(&d->away_since_ms);
+  return since && clock_ms() - since < BRIEF_MS;
+}
+
+bool delivery_reserves(struct delivery *d) {
+  return delivery_connected(d) || !atomic_load(&d->settled) || briefly_away(d);
+}
 
 static void take_directory(struct delivery *d, struct directory *fresh) {
   pthread_mutex_lock(&d->lock);
@@ -140,6 +157,11 @@ static bool load_directory(struct delivery *d) {
   bool changed = !directory_equal(d->directory, fresh);
   if (changed) {
     log_line(LOG_INFO, "callers: %zu", directory_callers(fresh));
+    if (directory_bad_uris(fresh)) {
+      log_line(LOG_WARNING,
+               "%zu URIs of realms are no TURN URIs (RFC 7065) and are not handed out; turncredctl doctor names them",
+               directory_bad_uris(fresh));
+    }
     take_directory(d, fresh);
   } else {
     directory_unref(fresh);
@@ -234,6 +256,15 @@ static bool fill_reserves(struct delivery *d) {
   return true;
 }
 
+/* Are there realms and keys, by which reserves are brought? */
+static bool is_loaded(struct delivery *d) {
+  const struct store_snapshot *snapshot = store_acquire(d->reader);
+  if (snapshot) {
+    store_release(d->reader);
+  }
+  return snapshot && d->directory;
+}
+
 /* While the database is away: fills reserves that run low from the file. */
 static void fill_reserves_from_file(struct delivery *d) {
   size_t n = 0;
@@ -243,7 +274,10 @@ static void fill_reserves_from_file(struct delivery *d) {
     struct need need;
     find_need(d, realm, &need);
     if (*need.kid && reserve_left(d->config.reserve, realm, need.kid) < reserve_file_part(d->reserve_file)) {
-      reserve_add(d->config.reserve, realm, need.kid, reserve_file_take(d->reserve_file, realm, need.kid));
+      uint64_t count = reserve_file_take(d->reserve_file, realm, need.kid);
+      if (count) {
+        reserve_add(d->config.reserve, realm, need.kid, count);
+      }
     }
   }
 }
@@ -276,16 +310,36 @@ static void collect(struct delivery *d) {
   d->delivered_at_ms = clock_ms();
 }
 
+/* The database has refused a batch of count entries. Finds the entry that it refuses by halves, and sets it aside.
+ * False: delivering has failed. */
+static bool take_refusal(struct delivery *d, size_t count) {
+  if (!strcmp(d->db.sqlstate, "TC003")) { /* the database was restored, or its row was removed */
+    d->stream_open = false;
+    return d->db.conn && open_journal(d);
+  }
+  if (!refused_for_good(&d->db)) {
+    return false;
+  }
+  if (count > 1) {
+    d->batch = count / 2;
+    return true;
+  }
+  return refused_set_aside(d->set_aside, &d->db, d->refused, sizeof d->refused);
+}
+
 /* Delivers one transaction, so that callers and reserves do not wait for the end of a long journal. */
 static bool deliver(struct delivery *d) {
+  size_t count = 0;
   if (!d->stream_open && !open_journal(d)) {
     return false;
   }
   if (!journal_waiting(d->config.journal)) {
     return true;
   }
-  collect(d);
-  char *batch = issue_record_batch(d->config.journal, BATCH);
+  if (d->batch == BATCH) {
+    collect(d);
+  }
+  char *batch = issue_record_batch(d->config.journal, d->batch, &count);
   if (!batch) {
     return true;
   }
@@ -295,13 +349,29 @@ static bool deliver(struct delivery *d) {
   PGresult *r = pg_query(&d->db, "SELECT turncred.journal_deliver($1, $2::jsonb)", &p);
   free(batch);
   if (!r) {
-    return false;
+    return take_refusal(d, count);
   }
   uint64_t number = strtoull(PQgetvalue(r, 0, 0), NULL, 10);
   PQclear(r);
   atomic_fetch_add(&d->config.metrics->delivered, journal_delivered(d->config.journal, number));
+  d->batch = 2 * d->batch < BATCH ? 2 * d->batch : BATCH;
   return true;
 }
+
+static bool replay(struct delivery *d) {
+  if (!atomic_exchange(&d->replay, false) || refused_replay(d->set_aside, &d->db)) {
+    return true;
+  }
+  atomic_store(&d->replay, true);
+  return false;
+}
+
+void delivery_replay(struct delivery *d) {
+  atomic_store(&d->replay, true);
+  delivery_wake(d);
+}
+
+size_t delivery_set_aside(const struct delivery *d) { return refused_count(d->set_aside); }
 
 /* --- the thread --------------------------------------------------------------------------- */
 
@@ -344,7 +414,7 @@ static bool work(struct delivery *d) {
   if ((due || !d->directory_at_ms) && !load_directory(d)) {
     return false;
   }
-  return deliver(d) && fill_reserves(d);
+  return deliver(d) && replay(d) && fill_reserves(d);
 }
 
 /* Waits ms milliseconds, until the database is tried again. */
@@ -352,7 +422,11 @@ static void wait_to_retry(struct delivery *d, uint32_t ms) {
   int64_t now, end = clock_ms() + ms;
   while (!atomic_load(&d->stop) && (now = clock_ms()) < end) {
     struct pollfd fds[2] = {{d->stop_fd, POLLIN, 0}, {d->wake_fd, POLLIN, 0}};
+    bool loaded = is_loaded(d);
     fill_reserves_from_file(d);
+    if (loaded) {
+      atomic_store(&d->settled, true);
+    }
     poll(fds, 2, (int)(end - now));
     drain(d->wake_fd);
   }
@@ -377,6 +451,8 @@ static void *run(void *arg) {
     d->db.connect_ms = d->db.silence_ms = DATABASE_MS;
     atomic_store(&d->connected, ok);
     if (ok) {
+      atomic_store(&d->away_since_ms, 0);
+      atomic_store(&d->settled, true);
       if (*d->last_error) {
         log_line(LOG_INFO, "database: the journal is being delivered again");
       }
@@ -385,12 +461,16 @@ static void *run(void *arg) {
       wait_for_work(d, journal_waiting(d->config.journal) ? 0 : d->config.poll_ms);
       continue;
     }
+    if (!atomic_load(&d->away_since_ms)) {
+      atomic_store(&d->away_since_ms, clock_ms());
+    }
     log_failure(d);
     if (d->reserve_file && !d->directory) {
       directory_from_disk(d);
     }
     wait_to_retry(d, delay);
-    delay = delay * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : delay * 2;
+    uint32_t most = briefly_away(d) ? RETRY_BRIEF_MS : RETRY_MAX_MS;
+    delay = delay * 2 > most ? most : delay * 2;
   }
   return NULL;
 }
@@ -406,12 +486,21 @@ int delivery_start(struct delivery **out, const struct delivery_config *config, 
   d->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   pthread_mutex_init(&d->lock, NULL);
   atomic_init(&d->connected, false);
+  atomic_init(&d->settled, false);
+  atomic_init(&d->away_since_ms, 0);
   atomic_init(&d->stop, false);
   pg_init(&d->db, d->stop_fd);
   bool sealing = config->folder.path != NULL;
   d->db.connect_ms = d->db.silence_ms = sealing ? AT_START_MS : DATABASE_MS;
   if (sealing) {
     d->reserve_file = reserve_file_open(&d->config.folder, config->token_reserve);
+  }
+  d->batch = BATCH;
+  atomic_init(&d->replay, true);
+  if (refused_open(&d->set_aside, config->state_dir, config->journal, config->instance, config->journal_entries, err,
+                   cap)) {
+    delivery_free(d);
+    return -1;
   }
   d->reader = store_reader_new(config->store);
   if (d->wake_fd < 0 || d->stop_fd < 0 || !d->reader || (sealing && !d->reserve_file) ||
@@ -450,6 +539,7 @@ void delivery_free(struct delivery *d) {
   }
   directory_unref(d->directory);
   reserve_file_free(d->reserve_file);
+  refused_free(d->set_aside);
   pthread_mutex_destroy(&d->lock);
   close(d->wake_fd);
   close(d->stop_fd);

@@ -22,6 +22,8 @@ struct delivery;
 /* The texts and the parts named here live as long as the delivery. */
 struct delivery_config {
   const char *conninfo, *instance;
+  const char *state_dir;  /* the folder set-aside in it keeps entries that the database refuses for good */
+  size_t journal_entries; /* so many entries may be set aside */
   uint32_t poll_ms;       /* milliseconds between two loads of the callers */
   bool listen;            /* a notification makes them loaded at once */
   uint64_t token_reserve; /* tokens reserved at a time under each key */
@@ -44,9 +46,16 @@ void delivery_free(struct delivery *delivery);
 /* Tells the thread that there are entries, that a reserve runs low, or that there is a new snapshot.
  * Any thread may call it. */
 void delivery_wake(struct delivery *delivery);
+/* Lets the thread try again to deliver entries that are set aside. Any thread may call it. */
+void delivery_replay(struct delivery *delivery);
+/* How many entries of the journal the database has refused for good. */
+size_t delivery_set_aside(const struct delivery *delivery);
 /* The newest directory, with a reference for the caller. NULL: none has been loaded yet. */
 struct directory *delivery_directory(struct delivery *delivery);
 /* Is the journal being delivered, or is the database away? */
 bool delivery_connected(struct delivery *delivery);
+/* May tokens under a key that has none be reserved in a moment? So it is while the database is there, for a while after
+ * it was found away (it may restart), and after a start until it is known whether it is there. */
+bool delivery_reserves(struct delivery *delivery);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "directory.h"
 
+#include "base/turn_uri.h"
 #include "core/turncred.h"
 
 #include <errno.h>
@@ -21,7 +22,7 @@ struct directory {
   PGresult *callers_result, *realms_result; /* texts point into them */
   struct caller *callers;
   struct realm_info *realms;
-  size_t caller_count, realm_count;
+  size_t caller_count, realm_count, bad_uris;
   void **blocks; /* memory of lists and octets */
   size_t block_count;
 };
@@ -48,10 +49,15 @@ const char *scope_name(enum scope scope) {
 static const char *const sql[] = {
     "SELECT name, encode(key_sha256, 'hex'), encode(cert_sha256, 'hex'), cert_subject,"
     " array_to_string(scopes, E'\\n'), array_to_string(realms, E'\\n'),"
-    " extract(epoch FROM not_after)::bigint FROM turncred.caller ORDER BY name COLLATE \"C\"",
+    /* every expression has a value for every row: one that fails would fail the load of all callers */
+    " CASE WHEN isfinite(not_after) THEN floor(extract(epoch FROM not_after))::bigint"
+    " WHEN not_after > '2000-01-01' THEN 253402300799 WHEN not_after < '2000-01-01' THEN -62135596800 END"
+    " FROM turncred.caller ORDER BY name COLLATE \"C\"",
     "SELECT name, server_name, array_to_string(CASE WHEN uris = '{}' THEN"
-    " ARRAY['turn:' || server_name || '?transport=udp', 'turn:' || server_name || '?transport=tcp']"
-    " ELSE uris END, E'\\n'), at_rest = 'plain', kek_id, foreign_caller FROM turncred.realm"
+    " ARRAY['turn:' || host || '?transport=udp', 'turn:' || host || '?transport=tcp']"
+    " ELSE uris END, E'\\n'), at_rest = 'plain', kek_id, foreign_caller FROM turncred.realm,"
+    " LATERAL (SELECT CASE WHEN server_name LIKE '%:%' THEN '[' || btrim(server_name, '[]') || ']' ELSE server_name END"
+    " AS host) named"
     " ORDER BY name COLLATE \"C\""};
 
 /* Memory that is freed with the directory. NULL: out of memory. */
@@ -84,14 +90,18 @@ static char *const *list(struct directory *d, const char *text) {
   return out;
 }
 
-/* The 32 octets in a field of hexadecimal digits. NULL: the field is null or damaged. */
-static const uint8_t *octets(struct directory *d, const PGresult *r, int row, int field) {
-  uint8_t *out = PQgetisnull(r, row, field) ? NULL : block(d, 32);
-  size_t len;
-  if (out && turncred_hex_decode(PQgetvalue(r, row, field), (size_t)PQgetlength(r, row, field), out, 32, &len)) {
-    return NULL;
+/* Points *out to the 32 octets in a field of hexadecimal digits; null of the database becomes NULL. False: out of
+ * memory. A caller whose key or certificate is damaged gets octets that nothing matches, never none: a caller without a
+ * pinned certificate is opened by every certificate of its subject. */
+static bool octets(struct directory *d, const PGresult *r, int row, int field, const uint8_t **out) {
+  uint8_t *octets = PQgetisnull(r, row, field) ? NULL : block(d, 32);
+  size_t len = 0;
+  *out = octets;
+  if (octets && (turncred_hex_decode(PQgetvalue(r, row, field), (size_t)PQgetlength(r, row, field), octets, 32, &len) ||
+                 len != 32)) {
+    memset(octets, 0, 32);
   }
-  return out;
+  return octets || PQgetisnull(r, row, field);
 }
 
 static bool take_callers(struct directory *d) {
@@ -103,8 +113,9 @@ static bool take_callers(struct directory *d) {
   for (int i = 0; i < n; i++) {
     struct caller *c = &d->callers[d->caller_count++];
     c->name = PQgetvalue(r, i, 0);
-    c->key = octets(d, r, i, 1);
-    c->cert = octets(d, r, i, 2);
+    if (!octets(d, r, i, 1, &c->key) || !octets(d, r, i, 2, &c->cert)) {
+      return false;
+    }
     c->subject = PQgetisnull(r, i, 3) ? NULL : PQgetvalue(r, i, 3);
     char *const *words = list(d, PQgetvalue(r, i, 4));
     if (!words || !(c->realms = list(d, PQgetvalue(r, i, 5)))) {
@@ -117,9 +128,34 @@ static bool take_callers(struct directory *d) {
         }
       }
     }
-    c->not_after = strtoll(PQgetvalue(r, i, 6), NULL, 10);
+    c->not_after = PQgetisnull(r, i, 6) ? 0 : strtoll(PQgetvalue(r, i, 6), NULL, 10);
+    if (!PQgetisnull(r, i, 6) && !c->not_after) { /* 0 means none */
+      c->not_after = -1;
+    }
   }
   return true;
+}
+
+/* The URIs in a text, in their one spelling. Those that browsers refuse are left out: one would cost the others. NULL:
+ * out of memory. */
+static char *const *uri_list(struct directory *d, const char *text) {
+  char *const *words = list(d, text);
+  size_t count = 0, n = 0;
+  while (words && words[count]) {
+    count++;
+  }
+  char **out = words ? block(d, (count + 1) * sizeof *out) : NULL;
+  for (size_t i = 0; out && i < count; i++) {
+    char uri[TURN_URI_TEXT], why[200];
+    if (turn_uri_canonical(words[i], uri, why, sizeof why)) {
+      d->bad_uris++;
+    } else if (!(out[n] = block(d, strlen(uri) + 1))) {
+      return NULL;
+    } else {
+      strcpy(out[n++], uri);
+    }
+  }
+  return out;
 }
 
 static bool take_realms(struct directory *d) {
@@ -135,7 +171,7 @@ static bool take_realms(struct directory *d) {
     realm->plain = *PQgetvalue(r, i, 3) == 't';
     realm->kek_id = PQgetisnull(r, i, 4) ? NULL : PQgetvalue(r, i, 4);
     realm->foreign_caller = PQgetisnull(r, i, 5) ? NULL : PQgetvalue(r, i, 5);
-    if (!(realm->uris = list(d, PQgetvalue(r, i, 2)))) {
+    if (!(realm->uris = uri_list(d, PQgetvalue(r, i, 2)))) {
       return false;
     }
   }
@@ -152,9 +188,7 @@ int directory_load(struct directory **out, struct pg *db, char *err, size_t cap)
   int rc = 0;
   if (!(d->callers_result = pg_query(db, sql[0], NULL)) || !(d->realms_result = pg_query(db, sql[1], NULL))) {
     rc = EIO;
-    bool old = !strcmp(db->sqlstate, "42P01") || !strcmp(db->sqlstate, "42703");
-    snprintf(err, cap, "%s%s", db->line,
-             old ? ": this program needs turncred schema 3; run turncredctl schema upgrade" : "");
+    snprintf(err, cap, "%s", db->line);
   } else if (!take_callers(d) || !take_realms(d)) {
     rc = ENOMEM;
     snprintf(err, cap, "out of memory");
@@ -169,16 +203,24 @@ int directory_load(struct directory **out, struct pg *db, char *err, size_t cap)
 
 /* --- as text ------------------------------------------------------------------------------ */
 
+/* NULL: out of memory, or a text is not UTF-8. A row or a field that is missing would be a caller, or a limit of one.
+ */
 static json_t *rows_json(const PGresult *r) {
   json_t *rows = json_array();
-  for (int i = 0; i < PQntuples(r); i++) {
+  bool ok = rows != NULL;
+  for (int i = 0; ok && i < PQntuples(r); i++) {
     json_t *row = json_array();
-    for (int f = 0; f < PQnfields(r); f++) {
-      json_array_append_new(row, PQgetisnull(r, i, f) ? json_null() : json_string(PQgetvalue(r, i, f)));
+    ok = row != NULL;
+    for (int f = 0; ok && f < PQnfields(r); f++) {
+      ok = !json_array_append_new(row, PQgetisnull(r, i, f) ? json_null() : json_string(PQgetvalue(r, i, f)));
     }
-    json_array_append_new(rows, row);
+    ok = !json_array_append_new(rows, row) && ok;
   }
-  return rows;
+  if (ok) {
+    return rows;
+  }
+  json_decref(rows);
+  return NULL;
 }
 
 char *directory_text(const struct directory *d) {
@@ -204,7 +246,8 @@ static PGresult *rows_of(const json_t *rows, int fields) {
     ok = ok && json_array_size(row) == (size_t)fields;
     json_array_foreach(row, f, value) {
       const char *text = json_string_value(value);
-      ok = ok && PQsetvalue(r, (int)i, (int)f, (char *)text, text ? (int)strlen(text) : -1);
+      ok = ok && (text || json_is_null(value)) &&
+           PQsetvalue(r, (int)i, (int)f, (char *)text, text ? (int)strlen(text) : -1);
     }
   }
   if (ok) {
@@ -310,6 +353,7 @@ const struct realm_info *directory_realms(const struct directory *d, size_t *cou
 }
 
 size_t directory_callers(const struct directory *d) { return d->caller_count; }
+size_t directory_bad_uris(const struct directory *d) { return d->bad_uris; }
 
 bool caller_may(const struct caller *caller, const char *realm) {
   for (char *const *r = caller->realms; *r; r++) {

@@ -65,6 +65,8 @@ const struct caller *directory_by_cert(const struct directory *directory, const 
 const struct realm_info *directory_realm(const struct directory *directory, const char *name);
 /* All realms, *count of them. */
 const struct realm_info *directory_realms(const struct directory *directory, size_t *count);
+/* How many URIs of realms no browser takes, so that they are left out. */
+size_t directory_bad_uris(const struct directory *directory);
 size_t directory_callers(const struct directory *directory);
 
 /* May the caller issue for the realm? */

@@ -7,7 +7,6 @@
 
 #include "issue_record.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -15,19 +14,19 @@
 #include <string.h>
 #include <time.h>
 
-int issue_record_add(struct journal *journal, const struct issue_record *record, journal_done_fn done, void *arg) {
+char *issue_record_text(const struct issue_record *record) {
   struct timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
   json_int_t us = (json_int_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-  json_t *object = json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:s}", "t", us, "realm", record->realm, "kind",
+  json_t *object = json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:s}", "t", us, "realm", record->realm, "kind",
                              record->kind, "kid", record->kid, "fp", record->fingerprint, "sub", record->subject, "exp",
-                             (json_int_t)record->expiry, "caller", record->caller);
+                             (json_int_t)record->expiry, "caller", record->caller, "provider", record->provider);
   char *json = object ? json_dumps(object, JSON_COMPACT) : NULL;
   json_decref(object);
-  /* without the first brace: the journal begins the object with its number */
-  int rc = json ? journal_add(journal, json + 1, strlen(json + 1), done, arg) : ENOMEM;
-  free(json);
-  return rc;
+  if (json) { /* without the first brace: the journal begins the object with its number */
+    memmove(json, json + 1, strlen(json));
+  }
+  return json;
 }
 
 struct batch {
@@ -41,7 +40,7 @@ static void append(uint64_t number, const char *octets, size_t len, void *arg) {
   fwrite(octets, 1, len, batch->out);
 }
 
-char *issue_record_batch(struct journal *journal, size_t max) {
+char *issue_record_batch(struct journal *journal, size_t max, size_t *count) {
   char *text = NULL;
   size_t size = 0;
   struct batch batch = {open_memstream(&text, &size), 0};
@@ -50,6 +49,7 @@ char *issue_record_batch(struct journal *journal, size_t max) {
   }
   journal_read(journal, max, append, &batch);
   fputc(']', batch.out);
+  *count = batch.count;
   if (!fclose(batch.out) && batch.count) {
     return text;
   }

@@ -89,10 +89,27 @@ static PGresult *put(struct pusher *p, const struct push *push) {
   pg_text(&params, push->client_address);
   pg_text(&params, p->instance);
   pg_text(&params, push->caller);
+  pg_text(&params, push->provider); /* the functions that record take it from the transaction's setting */
+#define PROVIDER " FROM set_config('turncred.provider', $11, true)"
+  if (push->max_bps || push->max_allocations) {
+    pg_text(&params, *push->user ? push->user : NULL);
+    pg_int(&params, push->max_bps);
+    pg_int(&params, push->max_allocations);
+    return pg_query(&p->db,
+                    "SELECT turncred.credential_push_limited($1, $12, $2, $3::bytea, $4, $5::bytea, $6::bytea,"
+                    " to_timestamp($7::bigint), $8, $13::bigint, $14::integer, $9, $10), true" PROVIDER,
+                    &params);
+  }
+  if (*push->user) {
+    pg_text(&params, push->user);
+  }
   return pg_query(&p->db,
-                  "SELECT turncred.credential_push_recorded($1, $2, $3::bytea, $4, $5::bytea, $6::bytea,"
-                  " to_timestamp($7::bigint), $8, $9, $10), true",
+                  *push->user ? "SELECT turncred.credential_push_recorded_of($1, $12, $2, $3::bytea, $4, $5::bytea,"
+                                " $6::bytea, to_timestamp($7::bigint), $8, $9, $10), true" PROVIDER
+                              : "SELECT turncred.credential_push_recorded($1, $2, $3::bytea, $4, $5::bytea, $6::bytea,"
+                                " to_timestamp($7::bigint), $8, $9, $10), true" PROVIDER,
                   &params);
+#undef PROVIDER
 }
 
 static PGresult *take_back(struct pusher *p, const struct push *push) {
@@ -134,16 +151,19 @@ static bool carry_out(struct pusher *p, struct push *push) {
   return true;
 }
 
-/* Changes of transactions below this one are in force on all live servers. 0: not known. */
-static uint64_t progress(struct pusher *p) {
+/* Changes of transactions below this one are in force on all live servers: those that have not stopped, and were heard
+ * of lately. 0: not known. The row as JSON has stopped_at or, in an older schema, nothing. */
+static uint64_t progress(struct pusher *p, int64_t silent_ms) {
   uint64_t least = 0;
   PGresult *r = NULL;
   if (p->db.conn) {
+    struct pg_params params = {0};
+    pg_int(&params, silent_ms);
     r = pg_query(&p->db,
                  "SELECT coalesce(min(progress::text::numeric), 18446744073709551615)"
-                 " FROM turncred.instance WHERE kind = 'server'"
-                 " AND last_seen > now() - interval '60 s'",
-                 NULL);
+                 " FROM turncred.instance i WHERE kind = 'server' AND to_jsonb(i)->>'stopped_at' IS NULL"
+                 " AND last_seen > now() - $1::bigint * interval '1 ms'",
+                 &params);
   }
   if (r) {
     least = strtoull(PQgetvalue(r, 0, 0), NULL, 10);
@@ -154,7 +174,7 @@ static uint64_t progress(struct pusher *p) {
 
 /* Finishes the pushes that all live servers have, and those that are late. */
 static void finish_waiting(struct pusher *p) {
-  uint64_t least = progress(p);
+  uint64_t least = progress(p, p->waiting->silent_ms);
   for (struct push **at = &p->waiting; *at;) {
     struct push *push = *at;
     bool done = push->xid < least;

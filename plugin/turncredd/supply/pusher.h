@@ -3,12 +3,14 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * A push is done when every server that reported anything in the last minute has reported the change. A database that
- * does not answer costs a push one time-out at most: the pushes that wait behind it fail together with it.
+ * A push is done when every server that has not stopped, and reported anything lately, has reported the change. A
+ * database that does not answer costs a push one time-out at most: the pushes that wait behind it fail together with
+ * it.
  */
 #ifndef TURNCREDD_PUSHER_H
 #define TURNCREDD_PUSHER_H
 
+#include "base/conf.h"
 #include "core/turncred.h"
 
 #include <stdbool.h>
@@ -29,15 +31,19 @@ struct push {
   enum push_kind kind;
   char realm[TURNCRED_REALM_MAX + 1];
   char username[TURNCRED_USERNAME_MAX + 1];
+  char user[TURNCRED_USERNAME_MAX + 1];       /* whose credential it is; "": the username is the user id */
   char kek_id[65];                            /* "": octets are not sealed */
   uint8_t octets[TURNCRED_CREDENTIAL_SEALED]; /* the sealed long-term keys, or the MD5 and the SHA-256 one */
   int64_t expiry;
   char client_address[64];
+  int64_t max_bps, max_allocations; /* 0: as the realm has it */
   char caller[65];
+  char provider[CONF_NAME_MAX]; /* whose access token the user showed; "": none */
   uint32_t wait_ms;
+  int64_t silent_ms; /* a server that has not reported for so long is not waited for */
   void (*done)(struct push *push, enum push_result result, void *arg); /* called on the pusher's thread */
   void *arg;
-  char text[256]; /* the database's error */
+  char text[PG_LINE]; /* the database's error */
   /* for the pusher alone */
   struct push *next;
   uint64_t xid;

@@ -18,7 +18,8 @@
 struct key_reserve {
   UT_hash_handle hh;
   uint64_t left;
-  char name[]; /* REALM/KID; the name of a realm has no slash */
+  bool refused; /* no more can be reserved: nobody waits */
+  char name[];  /* REALM/KID; the name of a realm has no slash */
 };
 
 struct reserve {
@@ -92,7 +93,7 @@ bool reserve_take_within(struct reserve *reserve, const char *realm, const char 
     until.tv_nsec -= 1000000000;
   }
   pthread_mutex_lock(&reserve->lock);
-  while (!(r = find(reserve, realm, kid)) && rc != ETIMEDOUT) {
+  while ((!(r = find(reserve, realm, kid)) || (!r->left && !r->refused)) && rc != ETIMEDOUT) {
     rc = pthread_cond_timedwait(&reserve->added, &reserve->lock, &until);
   }
   bool ok = take(reserve, r, low);
@@ -137,6 +138,7 @@ bool reserve_add(struct reserve *reserve, const char *realm, const char *kid, ui
   }
   if (r) {
     r->left += count;
+    r->refused = !count;
   }
   pthread_cond_broadcast(&reserve->added);
   pthread_mutex_unlock(&reserve->lock);

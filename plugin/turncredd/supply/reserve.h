@@ -20,8 +20,8 @@ struct reserve *reserve_new(uint64_t block);
 void reserve_free(struct reserve *reserve); /* NULL is allowed */
 /* Takes one token. False: none is reserved. *low: more should be reserved. */
 bool reserve_take(struct reserve *reserve, const char *realm, const char *kid, bool *low);
-/* The same, but it waits up to ms milliseconds for the first tokens of a key that the reserve does not know yet, so
- * that no request is refused because of a rotation. */
+/* The same, but it waits up to ms milliseconds for tokens where none are left, unless no more can be reserved: no
+ * request is refused because of a rotation, or because the database restarts. */
 bool reserve_take_within(struct reserve *reserve, const char *realm, const char *kid, uint32_t ms, bool *low);
 /* Gives back a token that was not signed after all. */
 void reserve_return(struct reserve *reserve, const char *realm, const char *kid);
@@ -29,8 +29,8 @@ void reserve_return(struct reserve *reserve, const char *realm, const char *kid)
 uint64_t reserve_wanted(struct reserve *reserve, const char *realm, const char *kid);
 /* How many tokens are left under the key. */
 uint64_t reserve_left(struct reserve *reserve, const char *realm, const char *kid);
-/* Adds count tokens, and wakes those who wait for them. count 0: the database has none for this key, so that nobody
- * waits for it any longer. False: out of memory; the tokens are lost, which is safe. */
+/* Adds count tokens, and wakes those who wait for them. count 0: the database has none for this key, and nobody waits
+ * for it until there are some. False: out of memory; the tokens are lost, which is safe. */
 bool reserve_add(struct reserve *reserve, const char *realm, const char *kid, uint64_t count);
 
 #endif

@@ -90,14 +90,18 @@ void reserve_file_add(struct reserve_file *file, const char *realm, const char *
   const char *other;
   json_t *value, *kept = json_object();
   json_int_t left = left_of(file, realm, kid);
+  bool ok = kept != NULL;
   name_of(realm, "", name, sizeof name);
   json_object_foreach(file->left, other, value) {
-    if (strncmp(other, name, strlen(name)) != 0) {
-      json_object_set(kept, other, value);
+    if (ok && strncmp(other, name, strlen(name)) != 0) {
+      ok = !json_object_set(kept, other, value);
     }
   }
   name_of(realm, kid, name, sizeof name);
-  json_object_set_new(kept, name, json_integer(left + (json_int_t)count));
+  if (!ok || json_object_set_new(kept, name, json_integer(left + (json_int_t)count))) {
+    json_decref(kept); /* out of memory: these tokens are lost, which is safe */
+    return;
+  }
   json_decref(file->left);
   file->left = kept;
   save(file);
@@ -113,10 +117,13 @@ uint64_t reserve_file_take(struct reserve_file *file, const char *realm, const c
     return 0;
   }
   name_of(realm, kid, name, sizeof name);
-  json_object_set_new(file->left, name, json_integer(left - part));
+  /* what is handed out is taken off first: nothing is handed out twice */
+  if (json_object_set_new(file->left, name, json_integer(left - part))) {
+    return 0;
+  }
   if (save(file)) {
     return (uint64_t)part;
   }
-  json_object_set_new(file->left, name, json_integer(left));
+  json_object_set_new(file->left, name, json_integer(left)); /* without memory fewer are left, which is safe */
   return 0;
 }

@@ -30,7 +30,7 @@ certificates() {
   cd "$TC_DIR/tls" || return
   for name in ca otherca; do
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=$name" \
-      -keyout $name.key -out $name.pem
+      -addext keyUsage=critical,keyCertSign,cRLSign -keyout $name.key -out $name.pem
   done 2>/dev/null
   certificate server ca /CN=127.0.0.1
   certificate client ca /O=Test/CN=portal
@@ -41,7 +41,7 @@ certificates() {
 certificate() {
   openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "$3" -keyout "$1.key" -out "$1.csr" 2>/dev/null
   openssl x509 -req -in "$1.csr" -CA "$2.pem" -CAkey "$2.key" -CAcreateserial -days 2 -out "$1.pem" \
-    -extfile <(echo 'subjectAltName=IP:127.0.0.1') 2>/dev/null
+    -extfile <(printf '%s\n' subjectAltName=IP:127.0.0.1 authorityKeyIdentifier=keyid) 2>/dev/null
 }
 
 # daemon_conf NAME: what every test daemon has
@@ -62,16 +62,24 @@ subject_rate = 0
 CONF
 }
 
-# daemon_start NAME [LINE...]: "-name" takes a line away, all others are added (and replace)
+# issuer NAME JWKS [LINE...]: the lines of a section, in the array ISSUER; daemon_start takes sections last
+issuer() {
+  ISSUER=("[issuer $1]" 'url = https://portal.test' 'audience = https://issuer.test' "jwks = $2")
+  [[ " ${*:3}" == *' realms = '* ]] || ISSUER+=('realms = *')
+  ISSUER+=("${@:3}")
+}
+
+# daemon_start NAME [LINE...]: "-name" takes a line away, all others are added (and replace; those of sections do not)
 daemon_start() {
-  local name=$1 line dir=$TC_DIR/daemons/$1
+  local name=$1 line section='' dir=$TC_DIR/daemons/$1
   shift
   mkdir -p "$dir/state"
   [[ -f $dir/port ]] || { free_port >"$dir/port" && free_port >"$dir/monitor"; }
   printf '%s' "${BATS_TEST_NAME-}" >"$dir/test"
   daemon_conf "$name" >"$dir/conf"
   for line in "$@"; do
-    sed -i "/^${line%% =*} =/d" "$dir/conf"
+    [[ $line != \[* ]] || section=1
+    [[ $section ]] || sed -i "/^${line%% =*} =/d" "$dir/conf"
     [[ $line == -* ]] && sed -i "/^${line#-} =/d" "$dir/conf" || printf '%s\n' "$line" >>"$dir/conf"
   done
   daemon_run "$name"

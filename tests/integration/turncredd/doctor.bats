@@ -47,10 +47,10 @@ broken() {
 asked_and_found() { doctor && found "$@"; }
 healthy() { wait_for "${1:-15}" is_healthy >/dev/null || { jq -r '.[] | select(.result != "ok")' "$TC_DIR/out"; return 1; }; }
 is_healthy() { doctor && jq -e 'all(.[]; .result == "ok")' "$TC_DIR/out" >/dev/null; }
-# until_days DAYS: a new certificate for turncredd, which takes it at a reload
+# until_days DAYS [EXTENSION]: a new certificate for turncredd, which takes it at a reload
 until_days() {
   openssl x509 -req -in "$TC_DIR/tls/server.csr" -CA "$TC_DIR/tls/ca.pem" -CAkey "$TC_DIR/tls/ca.key" -CAcreateserial -days "$1" \
-    -out "$TC_DIR/tls/server.pem" -extfile <(echo 'subjectAltName=IP:127.0.0.1') 2>/dev/null
+    -out "$TC_DIR/tls/server.pem" -extfile <(printf '%s\n' subjectAltName=IP:127.0.0.1 "${2-authorityKeyIdentifier=keyid}") 2>/dev/null
 }
 
 @test "all is well: each check says so" {
@@ -184,15 +184,22 @@ window() {
   sql "UPDATE turncred.instance SET last_seen = now(), kek_ids = '{main}', refused_rows = 2 WHERE id = 'gone'"
   broken FAILED instances '"gone" could not use 2 rows' 'its log'
   "$TC_CTL" server forget gone --json
-  # a real one that is stopped
+  # a real one that says goodbye, and one that is killed
   daemon_start stopped
   wait_for 10 known issuer-stopped
   daemon_stop stopped
+  doctor
+  found ok instances 'issuer "issuer-stopped" has stopped in an orderly way'
+  daemon_run stopped
+  wait_for 10 reports_again issuer-stopped
+  daemon_kill stopped
+  rm "$TC_DIR/daemons/stopped/pid"
   sql "UPDATE turncred.instance SET last_seen = now() - interval '2 minutes' WHERE id = 'issuer-stopped'"
   broken FAILED instances 'issuer "issuer-stopped" was last heard of'
   "$TC_CTL" server forget issuer-stopped --json
   healthy
 }
+reports_again() { [ "$(sql "SELECT stopped_at IS NULL FROM turncred.instance WHERE id = '$1'")" = t ]; }
 known() { [ "$(sql "SELECT count(*) FROM turncred.instance WHERE id = '$1'")" = 1 ]; }
 
 @test "housekeeping: expired rows are still there, no partition is made ahead" {
@@ -232,7 +239,7 @@ known() { [ "$(sql "SELECT count(*) FROM turncred.instance WHERE id = '$1'")" = 
   "$TC_CTL" server forget tls --json
 }
 
-reload_until() { until_days "$1" && kill -HUP "$(daemon_pid main)"; }
+reload_until() { until_days "$@" && kill -HUP "$(daemon_pid main)"; }
 @test "turncredd: unreachable, not ready, certificates" {
   reload_until 400
   LIMIT=10 broken ok certificate "127.0.0.1:$(<"$TC_DIR/daemons/main/port") is good until"
@@ -240,6 +247,9 @@ reload_until() { until_days "$1" && kill -HUP "$(daemon_pid main)"; }
   LIMIT=10 broken warning certificate 'ends' 'renew the certificate'
   reload_until 2
   LIMIT=10 broken FAILED certificate 'ends' 'renew the certificate'
+  # OpenSSL's own programs take it
+  reload_until 400 authorityKeyIdentifier=none
+  LIMIT=10 broken warning certificate 'Python 3.13.*refuse.*: Missing Authority Key Identifier' 'keyUsage keyCertSign'
   doctor --issuer 127.0.0.1:1
   [ "$rc" -eq 1 ]
   found FAILED issuer '127.0.0.1:1: ' 'turncredd runs'
@@ -252,3 +262,38 @@ reload_until() { until_days "$1" && kill -HUP "$(daemon_pid main)"; }
   found FAILED issuer 'answers 503 to GET /readyz' 'its log'
 }
 unready_listens() { curl -s --cacert "$TC_DIR/tls/ca.pem" -o /dev/null "https://127.0.0.1:$(<"$TC_DIR/daemons/unready/port")/healthz"; }
+
+# with_hosts COMMAND...: knows names with several addresses, of which 127.0.0.1 alone has servers
+with_hosts() {
+  printf '%s\n' '127.0.0.2 two.test' '127.0.0.1 two.test' '127.0.0.2 none.test' '127.0.0.3 none.test' >"$TC_DIR/hosts"
+  LD_PRELOAD=libnss_wrapper.so NSS_WRAPPER_HOSTS=$TC_DIR/hosts "$@"
+}
+
+@test "a server or an issuer that answers at one address of its name and not at another is a warning" {
+  local port http
+  port=$(server_port main)
+  http=$(<"$TC_DIR/daemons/main/port")
+  with_hosts doctor --server "turn:two.test:$port?transport=tcp" --server "none.test:$port"
+  [ "$rc" -eq 1 ]
+  found warning server "two.test:$port.* at 127.0.0.1:$port answers over TCP for realm .*; but 127.0.0.2:$port.*Connection refused" 'out of DNS'
+  found FAILED server "none.test:$port over UDP: 127.0.0.2:$port.*refused; 127.0.0.3:$port.*refused" 'port is open'
+  with_hosts doctor --server "two.test:$port" --issuer "https://127.0.0.1:$http/" --issuer "none.test:$http"
+  found warning server "two.test:$port at 127.0.0.1:$port answers over UDP"
+  found ok issuer 'https://127.0.0.1.* is ready'
+  found FAILED issuer "none.test:$http: 127.0.0.2:$http.*refused; 127.0.0.3:$http.*refused"
+  # the certificate is for 127.0.0.1, which this name is not
+  with_hosts doctor --issuer "two.test:$http"
+  found FAILED issuer "two.test:$http: .*127.0.0.1:$http: .*certificate"
+}
+
+@test "servers that cannot be are refused before anything is asked" {
+  local option
+  for option in "--server 127.0.0.1:99999" "--server 127.0.0.1:0" "--tls-server 127.0.0.1:65536" "--issuer 127.0.0.1:70000" \
+    "--server turn://127.0.0.1" "--server https://127.0.0.1" "--tls-server turn:127.0.0.1" "--issuer turn:127.0.0.1"; do
+    # shellcheck disable=SC2086
+    doctor $option
+    [ "$rc" -eq 2 ] || echo "exit code $rc: $option"
+    [ "$rc" -eq 2 ]
+    grep -q -- "${option%% *}" "$TC_DIR/err"
+  done
+}

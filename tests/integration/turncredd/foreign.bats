@@ -134,12 +134,20 @@ signed_with_a2() { token_for turn.alpha.test >/dev/null && [ "$(value .kid)" = a
   [ "$(value .token_endpoint)" = https://issuer.test:8443/oauth2/token ]
   [ "$(value '.grant_types_supported | join(" ")')" = client_credentials ]
   [ "$(value '.token_endpoint_auth_methods_supported | join(" ")')" = 'client_secret_basic client_secret_post tls_client_auth self_signed_tls_client_auth' ]
+  # without an issuer it has no token of users to tell about
+  [ "$(value 'has("introspection_endpoint") or has("introspection_endpoint_auth_methods_supported")')" = false ]
   DAEMON=plain call 404 GET /.well-known/oauth-authorization-server && has_error not_found public_url
-  daemon_start open 'public_url = https://issuer.test' 'jwt_issuer = https://p.test' 'jwt_audience = x' 'public_exchange = yes' \
-    "jwt_jwks = https://127.0.0.1:1/"
+  issuer portal https://127.0.0.1:1/
+  daemon_start open 'public_url = https://issuer.test' "${ISSUER[@]}"
   DAEMON=open call 200 GET /.well-known/oauth-authorization-server
   [ "$(value '.grant_types_supported | join(" ")')" = 'client_credentials urn:ietf:params:oauth:grant-type:token-exchange' ]
   [ "$(value '.token_endpoint_auth_methods_supported | index("none") != null')" = true ]
+  [ "$(value .introspection_endpoint)" = https://issuer.test/oauth2/introspect ]
+  [ "$(value '.introspection_endpoint_auth_methods_supported | join(" ")')" = 'Bearer tls_client_auth self_signed_tls_client_auth' ]
+  # as it says: a key, and no password of a client
+  CALLER=portal DAEMON=open call 200 POST /oauth2/introspect -d 'token=x&realm=turn.test' && [ "$(value .active)" = false ]
+  printf 'user = "portal:%s"\n' "$(key_of portal)" >"$TC_DIR/basic"
+  CALLER='' DAEMON=open call 401 POST /oauth2/introspect -K "$TC_DIR/basic" -d 'token=x&realm=turn.test'
   sed 's,^public_url = .*,public_url = https://issuer.test/path,' "$TC_DIR/daemons/open/conf" >"$TC_DIR/try.conf"
   run "$TC_DAEMON" --config "$TC_DIR/try.conf" --check
   [ "$status" -eq 2 ] && [[ $output == *public_url* ]]

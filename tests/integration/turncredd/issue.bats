@@ -22,7 +22,7 @@ setup_file() {
   caller_add late derived turn.test --not-after 2020-01-01
   caller_add portal derived turn.test --certificate "$TC_DIR/tls/client.pem"
   server_start main
-  daemon_start main
+  daemon_start main 'push_wait = 8s'
   synced
 }
 setup() { daemon_ready; }
@@ -50,6 +50,32 @@ teardown_file() { daemon_down; }
   probe main --transport tcp
 }
 
+@test "rest, with another separator and with either order: what is made lets in" {
+  local kind
+  for kind in separator either; do
+    realm_add "$kind.test" "mechanisms='{rest}'" "origins='{https://$kind.test}'"
+    key_add "$kind.test" r rest
+  done
+  sql "UPDATE turncred.key SET separator = '|', username_format = 'timestamp:user-id' WHERE realm = 'separator.test'" \
+    "UPDATE turncred.key SET username_format = 'either' WHERE realm = 'either.test'"
+  caller_add forms rest separator.test,either.test
+  for kind in separator either; do
+    CALLER=forms wait_for 10 call_json 201 POST "/v1/realms/$kind.test/credentials" '{"user": "sip:alice@ims.example", "kind": "rest"}'
+    has_form "$kind" sip:alice@ims.example
+    probe main --origin "https://$kind.test" --allocate-only
+    CALLER=forms call 200 GET "/?service=turn&username=bob&realm=$kind.test"
+    has_form "$kind" bob
+    probe main --origin "https://$kind.test" --allocate-only
+  done
+}
+# has_form KEY USER: the answer's user name is written as the key says
+has_form() {
+  case $1 in
+  separator) [[ $(value .username) =~ ^[0-9]+\|${2//[.]/[.]}$ ]] ;;
+  either) [[ $(value .username) =~ ^([0-9]+:${2//[.]/[.]}|${2//[.]/[.]}:[0-9]+)$ ]] ;;
+  esac
+}
+
 @test "pushed by POST: makes a password, 200 when the live server has it" {
   CALLER=pcscf call_json 200 POST /v1/realms/turn.test/credentials '{"user": "bob", "kind": "pushed", "ttl": 300}'
   [ "$(value .in_force)" = true ]
@@ -74,6 +100,48 @@ teardown_file() { daemon_down; }
   jq '.password = "another-0ne_of-22-octets"' "$TC_DIR/carol" >"$TC_DIR/answer" && probe main --expect-error 401
   CALLER=pcscf call 404 DELETE /v1/realms/turn.test/credentials/carol
 }
+
+@test "devices: a username for each, one user; one goes alone, a revocation takes all" {
+  local path=/v1/realms/turn.test/credentials i
+  for i in 1 2; do
+    CALLER=pcscf call_json 200 POST $path '{"user": "ines", "username": "ines~'$i'", "kind": "pushed", "ttl": 300}'
+    [ "$(value .username)" = "ines~$i" ]
+    cp "$TC_DIR/answer" "$TC_DIR/ines$i"
+  done
+  CALLER=pcscf call_json 200 PUT "$path/phone-of-ines" '{"user": "ines", "password": "Vb3q-7Lm0p_Xw9Zk2RtY5u", "ttl": 300}'
+  jq '.password = .iceServers[0].credential' "$TC_DIR/answer" >"$TC_DIR/ines3"
+  for i in 1 2 3; do cp "$TC_DIR/ines$i" "$TC_DIR/answer" && probe main; done
+  # a username is one user's
+  CALLER=pcscf call_json 400 POST $path '{"user": "jan", "username": "ines~1", "kind": "pushed"}'
+  [[ $(value .error_description) == *"is another user's"* ]]
+  CALLER=pcscf call_json 400 PUT "$path/ines~1" '{"password": "Vb3q-7Lm0p_Xw9Zk2RtY5u"}'
+  CALLER=pcscf call_json 400 POST $path '{"user": "jan", "username": "jan~1"}'
+  has_error invalid_request username
+  for i in '"a b"' '""' '7' '"a\u0000b"'; do
+    CALLER=pcscf call_json 400 POST $path "{\"user\": \"jan\", \"kind\": \"pushed\", \"username\": $i}"
+    CALLER=pcscf call_json 400 PUT "$path/jan" "{\"password\": \"Vb3q-7Lm0p_Xw9Zk2RtY5u\", \"user\": $i}"
+  done
+  CALLER=pcscf call 200 DELETE "$path/ines~1"
+  cp "$TC_DIR/ines1" "$TC_DIR/answer" && probe main --expect-error 401
+  cp "$TC_DIR/ines2" "$TC_DIR/answer" && probe main
+  [ "$(sql "SELECT count(*) FROM turncred.issue_log WHERE subject = 'ines' AND kind = 'pushed'")" = 3 ]
+  "$TC_CTL" revoke user turn.test ines --json >/dev/null
+  for i in 2 3; do cp "$TC_DIR/ines$i" "$TC_DIR/answer" && probe main --expect-error 401; done
+  CALLER=pcscf call_json 403 POST $path '{"user": "ines", "username": "ines~4", "kind": "pushed"}'
+  "$TC_CTL" unrevoke user turn.test ines --json >/dev/null
+  # revoked by the name of a device: its user is
+  until_200 POST $path '{"user": "ines", "username": "ines~5", "kind": "pushed"}'
+  CALLER=pcscf call 200 DELETE "$path/ines~5?revoke=true"
+  CALLER=pcscf call_json 403 POST $path '{"user": "ines", "kind": "pushed"}'
+  "$TC_CTL" unrevoke user turn.test ines --json >/dev/null
+  # and by hand
+  "$TC_CTL" credential push turn.test tablet --user kim --json >"$TC_DIR/answer"
+  [ "$(value .user_id)" = kim ]
+  jq '.kind = "pushed"' "$TC_DIR/answer" >"$TC_DIR/kim" && cp "$TC_DIR/kim" "$TC_DIR/answer" && probe main
+  [ "$("$TC_CTL" credential list turn.test --user kim --json | jq -r '.[].username')" = tablet ]
+}
+until_200() { wait_for 10 answers_200 "$@"; }
+answers_200() { CALLER=pcscf call_json 200 "$@"; }
 
 @test "a client that knows GET and POST alone deletes by POST, and by nothing else" {
   CALLER=pcscf call_json 200 POST /v1/realms/turn.test/credentials '{"user": "bruno", "kind": "pushed", "ttl": 300}'
@@ -151,7 +219,7 @@ logged() { [ "$(sql "SELECT count(*) > 0 FROM turncred.issue_log WHERE realm = '
   wait_for 3 other_is_in
   "$TC_CTL" caller remove other --json
   wait_for 3 other_is_out
-  [ "$("$TC_CTL" caller list --json | jq -r 'map(.name) | join(" ")')" = 'all late narrow pcscf portal' ]
+  [ "$("$TC_CTL" caller list --json | jq -r 'map(.name) | join(" ")')" = 'all forms late narrow pcscf portal' ]
 }
 other_is_in() { call_json 201 POST /v1/realms/turn.test/credentials '{"user": "x"}' --cert "$TC_DIR/tls/other.pem" --key "$TC_DIR/tls/other.key" >/dev/null; }
 other_is_out() { call_json 401 POST /v1/realms/turn.test/credentials '{"user": "x"}' --cert "$TC_DIR/tls/other.pem" --key "$TC_DIR/tls/other.key" >/dev/null; }
@@ -197,9 +265,10 @@ lifted() {
   call_json 201 POST /v1/realms/turn.test/credentials '{"user": "frank"}'
   cp "$TC_DIR/answer" "$TC_DIR/before"
   # shellcheck disable=SC2086
-  "$TC_CTL" revoke $how --json
+  "$TC_CTL" revoke $how --wait 20s --json
+  [[ $how == kid* ]] || since=$EPOCHSECONDS # d1 signs no REST credential
   # shellcheck disable=SC2086
-  "$TC_CTL" unrevoke $how --json
+  "$TC_CTL" unrevoke $how --wait 20s --json
   for kind in derived rest; do
     wait_for 5 call_json 201 POST /v1/realms/turn.test/credentials '{"user": "frank", "kind": "'$kind'", "ttl": 60}'
     probe main
@@ -208,7 +277,8 @@ lifted() {
     [ "$(value '.expires_at - now <= 7201')" = true ]
   done
   call 200 GET '/?service=turn&username=frank&realm=turn.test'
-  [ "$(value '.username | split(":")[1] | tonumber > now + 7190')" = true ]
+  # it outlives every credential from before the lifting, however long ago that was
+  [ "$(value ".username | split(\":\")[1] | tonumber > $since + 7200")" = true ]
   call_json 200 POST /v1/realms/turn.test/credentials '{"user": "frank", "kind": "pushed", "ttl": 60}'
   probe main
   printf 'user = "all:%s"\n' "$(key_of all)" >"$TC_DIR/basic"
@@ -219,6 +289,7 @@ lifted() {
 
 @test "credentials issued after a revocation was lifted work: user, key, realm" {
   export CALLER=all
+  local since
   call_json 201 POST /v1/realms/turn.test/credentials '{"user": "frank", "ttl": 60}'
   [ "$(value .ttl)" = 60 ]
   lifted 'user turn.test frank'

@@ -12,6 +12,8 @@ Writes its port to DIR/port, a line for each request to DIR/hits. DIR/mode, read
   endless       octets without end, without Content-Length
   slow          an octet every half second
   silent        takes the request and says nothing
+  closing       no Content-Length: the answer ends with the connection, without TLS's close_notify
+  half          the same after half of the set
   garbage       200 with what is no JSON
   empty         a set without keys
   missing       404
@@ -52,7 +54,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             body += b" " * 300000
         self.send_response(404 if mode == "missing" else 200)
         self.send_header("Content-Type", "application/jwk-set+json")
-        if mode not in ("endless", "slow"):
+        if mode not in ("endless", "slow", "closing", "half"):
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if mode == "endless":
@@ -64,7 +66,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.wfile.flush()
                 time.sleep(0.5)
         else:
-            self.wfile.write(body)
+            self.wfile.write(body[: len(body) // 2] if mode == "half" else body)
 
     def log_message(self, *args):
         pass

@@ -2,12 +2,16 @@
 """What life.bats does to turncredd: life.py FUNCTION ARGUMENT..."""
 
 import collections
+import contextlib
 import http.client
 import json
 import os
 import pathlib
+import select
+import signal
 import socket
 import ssl
+import subprocess
 import sys
 import threading
 import time
@@ -78,7 +82,7 @@ def slow_clients(port):
     drip = connect(post + b"Content-Length: 1000\r\n\r\n")
     start = time.monotonic()
     dripped = 0
-    while time.monotonic() - start < 4:  # an octet now and then does not help
+    while time.monotonic() - start < 20:  # an octet now and then does not help
         try:
             drip.sendall(b"a")
             dripped += 1
@@ -88,11 +92,90 @@ def slow_clients(port):
     else:
         raise AssertionError("a dripping client is kept")
     for sock in silent, header, body:
-        assert gone(sock, 3)
+        assert gone(sock, 20)
     idle = connect(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
     assert idle.recv(4000).startswith(b"HTTP/1.1 200")
-    assert gone(idle, 5)
+    assert gone(idle, 20)
     print("ok", dripped)
+
+
+def silent_crowd(port):
+    """Many silent ones at once keep nobody out, as long as they stay."""
+    address = ("127.0.0.1", int(port))
+    silent = [socket.create_connection(address) for _ in range(50)]
+    with tls().wrap_socket(socket.create_connection(address, 20), server_hostname="127.0.0.1") as other:
+        other.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert other.recv(4000).startswith(b"HTTP/1.1 200")
+    closed, _, _ = select.select(silent, [], [], 0)
+    assert not closed, f"{len(closed)} were cut off before"
+
+
+ROUNDS, DEVICES = 8, 60
+
+
+def stops(program, folder, key_file):
+    """Stops the daemon of that folder while idle connections ask again, at one instant or another: a request is answered,
+    refused, or not taken, and the daemon ends by itself with 0."""
+    folder, key, context, seen = pathlib.Path(folder), pathlib.Path(key_file).read_text().strip(), tls(), collections.Counter()
+    address = ("127.0.0.1", int((folder / "port").read_text()))
+
+    def connect():
+        return context.wrap_socket(socket.create_connection(address, 30), server_hostname="127.0.0.1")
+
+    def ask(sock, user):
+        body = json.dumps({"user": user})
+        sock.sendall(f"POST /v1/realms/turn.test/credentials HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
+                     f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+
+    def answer(sock):
+        r = http.client.HTTPResponse(sock)
+        r.begin()
+        r.read()
+        return r.status
+
+    def began():
+        """A connection with its first answer; None while the daemon is not ready."""
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            sock = connect()
+            ask(sock, "first")
+            if answer(sock) == 201:
+                return sock
+        return time.sleep(0.05)
+
+    def asked_again(sock, user):
+        try:
+            ask(sock, user)
+            return True
+        except OSError:
+            return False
+
+    def what_came(sock):
+        try:
+            return answer(sock)
+        except (OSError, http.client.HTTPException):
+            return "closed"
+
+    for n in range(ROUNDS):
+        with (folder / "log").open("ab") as log:
+            daemon = subprocess.Popen([program, "--config", folder / "conf"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            end, devices = time.monotonic() + 80, []
+            while len(devices) < DEVICES:
+                device = began()
+                devices += [device] if device else []
+                assert daemon.poll() is None and time.monotonic() < end, daemon.poll()
+            daemon.send_signal(signal.SIGTERM)
+            sent = []
+            for device in devices:
+                sent.append(asked_again(device, "second"))
+                time.sleep(0.0002)  # the stop takes some milliseconds
+            seen.update(what_came(device) if was else "closed" for device, was in zip(devices, sent))
+            code = daemon.wait(80)
+            assert code == 0, f"round {n}: {code}, {dict(seen)}"
+        finally:
+            daemon.kill()
+    print(dict(seen))
+    assert set(seen) <= {201, 503, "closed"} and seen[201], seen
 
 
 def systemd(path):

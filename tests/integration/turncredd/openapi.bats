@@ -49,6 +49,9 @@ basic() { printf 'user = "%s:%s"\n' "$1" "$(key_of "$1")" >"$TC_DIR/basic"; }
   call 202 POST "$base/dora?action=delete"
   sql "DELETE FROM turncred.instance WHERE id = 'asleep'"
   call_json 400 POST $base '{}'
+  call_json 200 POST /v1/realms/turn.test/batch '{"requests": [{"user": "alice"}, {"user": "b c"}, {"user": "dora", "kind": "pushed"}]}'
+  [ "$(value '[.results[].status] | join(" ")')" = '201 400 200' ]
+  call_json 400 POST /v1/realms/turn.test/batch '{}'
   call_json 400 PUT $base/bob '{}'
   call_json 404 POST /v1/realms/none/credentials '{"user": "alice"}'
   call_json 404 PUT /v1/realms/none/credentials/bob "$pass"
@@ -60,6 +63,7 @@ basic() { printf 'user = "%s:%s"\n' "$1" "$(key_of "$1")" >"$TC_DIR/basic"; }
   call 400 GET '/?service=turn' && call 400 POST '/?service=turn'
   call 404 GET '/?service=turn&realm=none' && call 404 POST '/?service=turn&realm=none'
   call 200 GET /metrics && call 200 GET /healthz && call 200 GET /readyz
+  call 400 GET '/healthz?%ff' && call 400 GET '/readyz?x=%ff'
   CALLER=narrow call_json 403 POST $base '{"user": "alice"}'
   CALLER=narrow call_json 403 PUT $base/bob "$pass"
   CALLER=narrow call 403 DELETE $base/bob
@@ -78,10 +82,15 @@ basic() { printf 'user = "%s:%s"\n' "$1" "$(key_of "$1")" >"$TC_DIR/basic"; }
   as_foreign 404 "$stun_key&kid=x"
   DAEMON=tight as_foreign 200 "$stun_key" && DAEMON=tight as_foreign 429 "$stun_key"
   call_json 401 POST $base '{"user": "alice"}'
+  call_json 401 POST /v1/realms/turn.test/batch '{"requests": [{"user": "alice"}]}'
   call_json 401 PUT $base/bob "$pass"
   call 401 DELETE $base/bob
   call 401 POST "$base/bob?action=delete"
   call 401 GET '/?service=turn' && call 401 POST '/?service=turn' && call 401 GET /metrics
+  CALLER=all call 200 POST /oauth2/introspect -d 'token=x&realm=turn.test'
+  CALLER=all call 400 POST /oauth2/introspect -d token=x
+  CALLER=limited call 403 POST /oauth2/introspect -d 'token=x&realm=turn.test'
+  call 401 POST /oauth2/introspect -d 'token=x&realm=turn.test'
   basic all
   call 200 POST /oauth2/token -K "$TC_DIR/basic" "${token[@]}"
   call 401 POST /oauth2/token "${token[@]}"
@@ -114,6 +123,8 @@ basic() { printf 'user = "%s:%s"\n' "$1" "$(key_of "$1")" >"$TC_DIR/basic"; }
   wait_for 15 listens
   call 503 GET /readyz
   CALLER=all call_json 503 POST $base '{"user": "alice"}'
+  CALLER=all call 503 POST /oauth2/introspect -d 'token=x&realm=turn.test'
+  CALLER=all call_json 503 POST /v1/realms/turn.test/batch '{"requests": [{"user": "alice"}]}'
   openapi --all
 }
 as_foreign() { call "$1" GET "$2" --cert "$TC_DIR/tls/client.pem" --key "$TC_DIR/tls/client.key"; }

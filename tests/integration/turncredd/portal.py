@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A portal's authorization server: keys, their JWKS, and access tokens made with PyJWT.
 
-  portal.py keys DIR                        makes rsa.pem, rsa2.pem, ec.pem, jwks.json
+  portal.py keys DIR                        makes rsa.pem, rsa2.pem, ec.pem, ed.pem, jwks.json
+  portal.py jwks DIR NAME=KID...            prints a set of these keys, without alg; KID empty: without kid
   portal.py token DIR [NAME=VALUE...]       claims; key=, alg=, typ=, kid= change the header;
                                             NAME= without a value leaves the claim out
+  portal.py tokens DIR COUNT [NAME=VALUE...]  as many, each for another user, one a line
 """
 
 import base64
+import functools
 import json
 import pathlib
 import sys
@@ -15,7 +18,7 @@ import time
 
 import jwt
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 
 def b64(number, size):
@@ -23,6 +26,10 @@ def b64(number, size):
 
 
 def jwk(name, key):
+    if isinstance(key, (ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey)):
+        curve = "Ed25519" if isinstance(key, ed25519.Ed25519PrivateKey) else "Ed448"
+        octets = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        return {"kty": "OKP", "crv": curve, "kid": name, "x": base64.urlsafe_b64encode(octets).rstrip(b"=").decode()}
     public = key.public_key().public_numbers()
     if isinstance(key, rsa.RSAPrivateKey):
         return {"kty": "RSA", "kid": name, "use": "sig", "n": b64(public.n, key.key_size // 8), "e": b64(public.e, 3)}
@@ -34,6 +41,8 @@ def make_keys(folder):
         "rsa": rsa.generate_private_key(65537, 2048),
         "ec": ec.generate_private_key(ec.SECP256R1()),
         "rsa2": rsa.generate_private_key(65537, 2048),
+        "ed": ed25519.Ed25519PrivateKey.generate(),
+        "ed448": ed448.Ed448PrivateKey.generate(),
         "small": rsa.generate_private_key(65537, 1024),
     }
     for name, key in keys.items():
@@ -44,6 +53,23 @@ def make_keys(folder):
         )
     (folder / "jwks.json").write_text(json.dumps({"keys": [jwk(n, keys[n]) for n in ("rsa", "ec", "small")]}))
     (folder / "jwks2.json").write_text(json.dumps({"keys": [jwk("rsa2", keys["rsa2"])]}))
+
+
+def print_jwks(folder, names):
+    keys = []
+    for pair in names:
+        name, kid = pair.split("=")
+        entry = jwk(kid, serialization.load_pem_private_key((folder / f"{name}.pem").read_bytes(), None))
+        entry.pop("alg", None)
+        if not kid:
+            del entry["kid"]
+        keys.append(entry)
+    print(json.dumps({"keys": keys}))
+
+
+@functools.lru_cache
+def key_of(path):
+    return serialization.load_pem_private_key(path.read_bytes(), None)
 
 
 def token(folder, changes):
@@ -63,18 +89,20 @@ def token(folder, changes):
         where = header if name in header else claims
         if value and name in ("exp", "nbf", "iat"):
             value = now + int(value)
-        elif value.startswith("["):
+        elif value.startswith(("[", "{")):
             value = json.loads(value)
-        if value == "":
+        if value == "" and name == "typ":
+            where[name] = None  # PyJWT would write its own
+        elif value == "":
             where.pop(name)
         else:
             where[name] = value
     alg, name = header.pop("alg"), header.pop("key")
     if alg == "none":
         return jwt.encode(claims, None, algorithm="none", headers=header)
-    secret = (folder / f"{name}.pem").read_bytes()
+    secret = key_of(folder / f"{name}.pem")
     if alg.startswith("HS"):  # the public key as if it were a secret; PyJWT itself refuses to
-        public = serialization.load_pem_private_key(secret, None).public_key()
+        public = secret.public_key()
         secret = base64.b64encode(
             public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
         )
@@ -85,5 +113,10 @@ if __name__ == "__main__":
     directory = pathlib.Path(sys.argv[2])
     if sys.argv[1] == "keys":
         make_keys(directory)
+    elif sys.argv[1] == "jwks":
+        print_jwks(directory, sys.argv[3:])
+    elif sys.argv[1] == "tokens":
+        for number in range(int(sys.argv[3])):
+            print(token(directory, [*sys.argv[4:], f"sub=user{number}"]))
     else:
         print(token(directory, sys.argv[3:]))

@@ -21,10 +21,10 @@ setup_file() {
   mkdir -p "$TC_DIR/jwt"
   portal keys
   server_start main
-  daemon_start main "jwt_issuer = https://portal.test" "jwt_audience = https://issuer.test" \
-    "jwt_jwks = $TC_DIR/jwt/jwks.json" 'subject_tokens = 0'
-  daemon_start open "jwt_issuer = https://portal.test" "jwt_audience = https://issuer.test" \
-    "jwt_jwks = $TC_DIR/jwt/jwks.json" 'public_exchange = yes' 'cors_origins = https://portal.test https://b.test'
+  issuer portal "$TC_DIR/jwt/jwks.json"
+  daemon_start main 'subject_tokens = 0' "${ISSUER[@]}"
+  issuer portal "$TC_DIR/jwt/jwks.json" 'realms = turn.test'
+  daemon_start open 'cors_origins = https://portal.test https://b.test' "${ISSUER[@]}"
   daemon_start plain
   synced
   wait_for 5 tagged
@@ -66,10 +66,33 @@ exchange() {
   [ $(($(wc -c <"$TC_DIR/octets"))) = $((2 + 12 + 34 + 16)) ]
   [ "$(header Cache-Control)" = no-store ]
   [ "$(header Pragma)" = no-cache ]
-  [ "$(value '.iceServers[0].credential.accessToken')" = "$(value .access_token)" ]
+  # no browser takes a token as an RTCIceServer: some throw, others send the kid as an ordinary username
+  [ "$(value .iceServers)" = null ]
+  [ "$(value '.uris[0]')" = 'turn:turn.test-server?transport=udp' ]
   probe main
   # opened by another implementation
   /usr/bin/python3 "$BATS_TEST_DIRNAME/independent.py" opens_token "$(value .access_token)" "$(value .key)"
+}
+
+@test "the request of RFC 7635 itself: aud, alg and token_type; a session key of 32 octets lets in" {
+  local ask=(grant_type=client_credentials aud=turn.test-server subject=alice token_type=pop timestamp=1361471629)
+  export AS=portal
+  token 200 "${ask[@]}" alg=HMAC-SHA-256-128
+  [ "$(value .alg)" = HMAC-SHA-256-128 ] && [ "$(value .key | base64 -d | wc -c)" = 32 ]
+  probe main
+  /usr/bin/python3 "$BATS_TEST_DIRNAME/independent.py" opens_token "$(value .access_token)" "$(value .key)"
+  token 200 "${ask[@]}" alg=HMAC-SHA-1
+  [ "$(value .alg)" = HMAC-SHA-1 ] && [ "$(value .key | base64 -d | wc -c)" = 20 ]
+  token 400 "${ask[@]}" alg=HMAC-SHA-512 && has_error invalid_request 'alg: must be HMAC-SHA-1'
+  token 400 "${ask[@]}" token_type=bearer && has_error invalid_request twice
+  token 400 grant_type=client_credentials aud=turn.test-server token_type=bearer && has_error invalid_request 'token_type: must be pop'
+  token 200 "${ask[@]}" audience=turn.test-server
+  token 400 "${ask[@]}" audience=twin-server && has_error invalid_target aud
+  token 400 grant_type=implicit aud=turn.test-server && has_error unsupported_grant_type 'from its portal'
+  portal token >"$TC_DIR/jwt/token"
+  AS=exchanger token 200 $GRANT $TYPE aud=turn.test-server alg=HMAC-SHA-256-128 "subject_token=$(<"$TC_DIR/jwt/token")"
+  [ "$(value .key | base64 -d | wc -c)" = 32 ]
+  probe main
 }
 
 @test "client authentication: Basic, body, certificate; wrong ones get invalid_client" {
@@ -121,7 +144,7 @@ exchange() {
   probe main --transport tcp
   wait_for 5 logged
 }
-logged() { [ "$(sql "SELECT count(*) FROM turncred.issue_log WHERE kind = 'token' AND subject = '491711234567' AND caller = 'exchanger' AND fingerprint ~ '^[0-9a-f]{32}$'")" = 1 ]; }
+logged() { [ "$(sql "SELECT count(*) FROM turncred.issue_log WHERE kind = 'token' AND subject = '491711234567' AND caller = 'exchanger' AND provider = 'portal' AND fingerprint ~ '^[0-9a-f]{32}$'")" = 1 ]; }
 
 @test "subject tokens that are refused: nothing is issued, the daemon lives" {
   local before
@@ -132,9 +155,12 @@ logged() { [ "$(sql "SELECT count(*) FROM turncred.issue_log WHERE kind = 'token
   exchange 400 exp= && has_error invalid_request exp
   exchange 400 nbf=60 && has_error invalid_request nbf
   exchange 400 iat=60 && has_error invalid_request iat
-  exchange 400 iss=https://evil.test && has_error invalid_request iss
+  exchange 400 iss=https://evil.test && has_error invalid_request 'iss is "https://evil.test", and this service wants "https://portal.test" .url of .issuer portal..'
+  exchange 400 iss=https://portal.test/ && has_error invalid_request 'they differ in the slash at the end'
   exchange 400 iss= && has_error invalid_request iss
-  exchange 400 aud=https://other.test && has_error invalid_request aud
+  exchange 400 'aud=["https://other.test", "x"]' && has_error invalid_request 'aud is ."https://other.test","x"., and this service wants "https://issuer.test" .audience of .issuer portal..'
+  # of what a stranger has written alg, typ and iss alone are repeated
+  exchange 400 key=rsa2 aud=https://evil.test && has_error invalid_request 'signature is wrong under the key of its kid .*jwks.$'
   exchange 400 aud= && has_error invalid_request aud
   exchange 400 sub= && has_error invalid_request 'names the user'
   exchange 400 typ=JWT && has_error invalid_request typ
@@ -144,10 +170,10 @@ logged() { [ "$(sql "SELECT count(*) FROM turncred.issue_log WHERE kind = 'token
   exchange 400 alg=PS256 && has_error invalid_request algorithm
   exchange 400 key=rsa2 && has_error invalid_request signature
   exchange 400 key=rsa2 kid=rsa2 && has_error invalid_request 'key set'
-  exchange 400 kid=ec && has_error invalid_request 'key set'
-  exchange 400 key=ec kid=rsa alg=ES256 && has_error invalid_request 'key set'
+  exchange 400 kid=ec && has_error invalid_request 'another algorithm'
+  exchange 400 key=ec kid=rsa alg=ES256 && has_error invalid_request 'another algorithm'
   exchange 400 key=small kid=small && has_error invalid_request 'key set'
-  exchange 400 kid= && has_error invalid_request 'key set'
+  exchange 400 key=rsa2 kid= && has_error invalid_request 'it names no kid, and its signature is wrong under each of the 1 keys'
   # a key that the token brings along is not looked at
   /usr/bin/python3 "$BATS_TEST_DIRNAME/independent.py" jwt_with_its_key >"$TC_DIR/jwt/token"
   token 400 $GRANT $TYPE audience=turn.test-server "subject_token=$(<"$TC_DIR/jwt/token")" && has_error invalid_request signature
@@ -172,20 +198,98 @@ all_delivered() { [ "$(curl -s "http://127.0.0.1:$(<"$TC_DIR/daemons/main/monito
   exchange 400
   echo '{"keys": []}' >"$TC_DIR/jwt/jwks.json"
   kill -HUP "$(daemon_pid main)"
-  daemon_log_has main 'jwt_jwks: .*settings in force stay'
+  daemon_log_has main 'jwks: .*settings in force stay'
   exchange 200 key=rsa2 kid=rsa2
   cp "$TC_DIR/jwt/kept.json" "$TC_DIR/jwt/jwks.json"
   kill -HUP "$(daemon_pid main)"
   wait_for 5 old_key
 }
+
+# set NAME=KID...: the portal's set from now on
+set_jwks() {
+  portal jwks "$@" >"$TC_DIR/jwt/jwks.json"
+  : >"$TC_DIR/daemons/main/log"
+  kill -HUP "$(daemon_pid main)"
+  daemon_log_has main 'have been read again'
+}
+
+@test "all keys that fit a kid are tried, those without a kid too, and a token without kid gets all of its kind" {
+  local n twins=() many=()
+  export AS=exchanger
+  cp "$TC_DIR/jwt/jwks.json" "$TC_DIR/jwt/kept.json"
+  set_jwks rsa2=one rsa=one ec=one
+  exchange 200 kid=one
+  exchange 200 kid=one key=rsa2
+  exchange 200 kid=one key=ec alg=ES256
+  exchange 400 kid=other && has_error invalid_request 'key set'
+  set_jwks rsa2=two rsa=
+  exchange 200 kid=whatever
+  exchange 200 kid=
+  exchange 200 kid= key=rsa2
+  exchange 400 kid=two && has_error invalid_request 'signature is wrong'
+  for n in {1..8}; do twins+=(rsa2=one); done
+  set_jwks "${twins[@]}" rsa=one
+  exchange 400 kid=one && has_error invalid_request 'under the first 8 of 9 keys that fit'
+  for n in {1..64}; do many+=("ed=e$n"); done
+  set_jwks "${many[@]}" rsa=rsa rsa2=rsa2
+  daemon_log_has main 'more than 64 usable keys: the last 2 are left out'
+  exchange 400 && has_error invalid_request 'key set'
+  cp "$TC_DIR/jwt/kept.json" "$TC_DIR/jwt/jwks.json"
+  kill -HUP "$(daemon_pid main)"
+  wait_for 5 old_key
+}
+
+@test "PS256 and EdDSA where they are allowed, and a list with commas" {
+  export AS=exchanger DAEMON=modern
+  portal jwks rsa=rsa ed=ed ed448=ed448 >"$TC_DIR/jwt/modern.json"
+  printf '\xef\xbb\xbf' | cat - "$TC_DIR/jwt/modern.json" >"$TC_DIR/jwt/marked.json"
+  issuer portal "$TC_DIR/jwt/marked.json" 'algorithms = PS256,PS512, EdDSA'
+  daemon_start modern 'subject_tokens = 0' "${ISSUER[@]}"
+  exchange 200 alg=PS256
+  exchange 200 alg=PS512
+  exchange 200 alg=EdDSA key=ed kid=ed
+  exchange 200 alg=EdDSA key=ed448 kid=ed448
+  exchange 400 alg=EdDSA key=ed kid=ed448 && has_error invalid_request 'signature is wrong'
+  exchange 400 alg=PS384 && has_error invalid_request algorithm
+  exchange 400 && has_error invalid_request algorithm
+  daemon_stop modern
+  "$TC_CTL" server forget issuer-modern
+}
+
+@test "a set that is none says which of its faults it has" {
+  local conf=$TC_DIR/try.conf want text
+  sed "s,^jwks = .*,jwks = $TC_DIR/jwt/bad.json," "$TC_DIR/daemons/main/conf" >"$conf"
+  while IFS='|' read -r text want; do
+    printf '%s' "$text" >"$TC_DIR/jwt/bad.json"
+    run "$TC_DAEMON" --config "$conf" --check
+    [ "$status" -eq 2 ] && [[ $output == *"$want"* ]] || { echo "$text: $output" && return 1; }
+  done <<'FAULTS'
+[{"kty":"RSA"}]|it is a list; a set is {"keys": [...]}
+{"kty":"RSA","n":"x","e":"AQAB"}|it is one key; a set is
+{"keys":[],"keys":[]}|duplicate object key
+{"keys":{}}|it has no list "keys"
+{"keys":[|it is not JSON: line 1
+|it is not JSON
+{"keys":[{"kty":"oct","k":"AAAA"},{"kty":"RSA","use":"enc","n":"AQAB","e":"AQAB"}]}|holds no RSA key
+FAULTS
+  rm "$TC_DIR/jwt/bad.json"
+  run "$TC_DAEMON" --config "$conf" --check
+  [[ $output == *'cannot be read: No such file'* ]]
+}
+
 new_key() { exchange 200 key=rsa2 kid=rsa2 >/dev/null; }
 old_key() { exchange 200 >/dev/null; }
 
-@test "a public client exchanges where that is allowed, from allowed origins alone" {
+@test "a user exchanges its own token, for the realms of its issuer, from allowed origins alone" {
   local AS=
-  exchange 401 && has_error invalid_client
   export DAEMON=open
   exchange 200
+  for realm in twin.test twin2.test plainer.test; do
+    token 400 $GRANT $TYPE "realm=$realm" "subject_token=$(<"$TC_DIR/jwt/token")" && has_error invalid_target 'not open to users of the'
+  done
+  # a caller does not get further than the issuer, nor the issuer's users with a caller further than it
+  AS=portal token 400 $GRANT $TYPE realm=twin.test "subject_token=$(<"$TC_DIR/jwt/token")" && has_error invalid_target
+  AS=narrow token 400 $GRANT $TYPE realm=turn.test "subject_token=$(<"$TC_DIR/jwt/token")" && has_error unauthorized_client exchange
   ORIGIN=https://portal.test exchange 200
   [ "$(header Access-Control-Allow-Origin)" = https://portal.test ]
   ORIGIN=https://evil.test exchange 403 && has_error origin_not_allowed

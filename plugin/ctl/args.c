@@ -103,6 +103,9 @@ static enum ctl_exit take_option(struct ctl *ctl, int argc, char **argv, int *i)
   if (!strcmp(option->name, "json")) {
     ctl->json = true;
   }
+  if (!strcmp(option->name, "csv")) {
+    ctl->csv = true;
+  }
   if (!strcmp(option->name, "help")) {
     ctl->help = true;
   }
@@ -217,6 +220,11 @@ enum ctl_exit ctl_get_int(const struct ctl *ctl, const char *name, int64_t min, 
                     (long long)max);
   }
   return CTL_OK;
+}
+
+enum ctl_exit ctl_get_limits(const struct ctl *ctl, struct ctl_limits *limits) {
+  enum ctl_exit rc = ctl_get_int(ctl, "max-bps", 0, INT64_MAX, &limits->max_bps);
+  return rc ? rc : ctl_get_int(ctl, "max-allocations", 0, INT32_MAX, &limits->max_allocations);
 }
 
 /* Whether text is a duration; *out gets it in seconds. */

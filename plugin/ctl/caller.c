@@ -17,6 +17,8 @@
 #include <string.h>
 #include <time.h>
 
+#define NOT_AFTER SQL_SECONDS("not_after")
+
 /* The option's value "a,b" as PostgreSQL's literal of a text[]; the caller frees *out. */
 static enum ctl_exit array_of(const struct ctl *ctl, const char *option, char **out) {
   struct pg_array array = {0};
@@ -96,7 +98,7 @@ static const struct ctl_column columns[] = {
 #define CALLER_MEMBERS                                                                                                 \
   "name, CASE WHEN key_sha256 IS NOT NULL THEN 'key' WHEN cert_sha256 IS NOT NULL THEN "                               \
   "'certificate ' || encode(cert_sha256, 'hex') ELSE 'subject ' || cert_subject END AS proof, "                        \
-  "scopes, realms, extract(epoch FROM not_after)::bigint AS not_after"
+  "scopes, realms, " NOT_AFTER " AS not_after"
 
 enum ctl_exit cmd_caller_add(struct ctl *ctl) {
   struct proof proof = {0};

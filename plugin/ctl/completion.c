@@ -30,6 +30,8 @@ static const char completion[] =
     "  esac\n"
     "  if [[ $cur == -* ]]; then words=\"$_turncredctl_global ${_turncredctl_options[$best]}\"\n"
     "  elif [[ -n $best ]]; then words=''; fi\n"
+    "  # the first operand of these two is a word\n"
+    "  [[ $cur != -* && $line =~ ^(un)?revoke$ ]] && words='user token kid realm'\n"
     "  mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
     "}\n"
     "complete -o bashdefault -o default -F _turncredctl turncredctl\n";

@@ -10,18 +10,25 @@
 #include "change.h"
 #include "issuing/mint.h"
 #include "keyring.h"
+#include "values.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#define EXPIRY SQL_SECONDS("expiry")
+#define PUSHED_AT SQL_SECONDS("pushed_at")
+
 static const struct ctl_column push_columns[] = {
     {"username", "username", CTL_TEXT},
+    {"user_id", "user", CTL_TEXT},
     {"password", "password", CTL_TEXT},
     {"realm", "realm", CTL_TEXT},
     {"expires_at", "expires at", CTL_TIME},
     {"client_address", "client address", CTL_TEXT},
+    {"max_bps", "max bps", CTL_TEXT},
+    {"max_allocations", "max allocations", CTL_TEXT},
     {"in_force", "in force everywhere", CTL_TEXT},
     {"late", "late", CTL_TEXT},
     {NULL, NULL, CTL_TEXT},
@@ -69,36 +76,18 @@ static enum ctl_exit read_expiry(struct ctl *ctl, const json_t *realm, int64_t *
   return rc;
 }
 
-/* --client-address as PostgreSQL spells it, since the sealed row is bound to that text; "": none.
- * The caller frees *out. */
+/* --client-address in its one spelling, since the sealed row is bound to that text; "": none. The caller frees *out. */
 static enum ctl_exit client_address(struct ctl *ctl, char **out) {
-  const char *given = ctl_get(ctl, "client-address");
-  struct pg_params p = {0};
-  *out = NULL;
-  if (!given || !*given) {
-    return (*out = strdup("")) ? CTL_OK : ctl_fail(ctl, CTL_INTERNAL, "out of memory");
-  }
-  pg_text(&p, given);
-  enum ctl_exit rc = ctl_connect(ctl);
-  if (rc) {
-    return rc;
-  }
-  PGresult *r = pg_query(ctl->db, "SELECT host($1::inet)", &p);
-  if (!r && ctl->db->error == PG_REFUSED) {
-    return ctl_fail(ctl, CTL_USAGE, "--client-address: \"%s\" is not an IPv4 or IPv6 address", given);
-  }
-  if (!r) {
-    return ctl_db_error(ctl);
-  }
-  *out = strdup(PQgetvalue(r, 0, 0));
-  PQclear(r);
-  return *out ? CTL_OK : ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+  char address[IP_TEXT];
+  enum ctl_exit rc = ctl_get_address(ctl, "client-address", address);
+  *out = rc ? NULL : strdup(address);
+  return rc || *out ? rc : ctl_fail(ctl, CTL_INTERNAL, "out of memory");
 }
 
 /* Stores the long-term keys of the password, sealed under kek, or plain where kek is NULL. *xid
  * gets the transaction, which the caller frees. */
 static enum ctl_exit push(struct ctl *ctl, const uint8_t *kek, const struct turncred_credential_row *row,
-                          const char *password, char **xid) {
+                          const struct ctl_limits *limits, const char *password, char **xid) {
   uint8_t octets[TURNCRED_CREDENTIAL_SEALED];
   struct pg_params p = {0};
   enum turncred_err err = mint_pushed(NULL, kek, row, password, octets);
@@ -116,11 +105,15 @@ static enum ctl_exit push(struct ctl *ctl, const uint8_t *kek, const struct turn
   }
   pg_time(&p, row->expiry);
   pg_text(&p, row->client_address);
-  enum ctl_exit rc =
-      ctl_value(ctl,
-                kek ? "SELECT turncred.credential_push($1, $2, $3, $4, to_timestamp($5::bigint), $6)"
-                    : "SELECT turncred.credential_push_plain($1, $2, $3, $4, to_timestamp($5::bigint), $6)",
-                &p, xid);
+  pg_text(&p, row->user_id);
+  pg_int(&p, limits->max_bps);
+  pg_int(&p, limits->max_allocations);
+  enum ctl_exit rc = ctl_value(ctl,
+                               kek ? "SELECT turncred.credential_push_limited($1, $7, $2, $3, $4, NULL, NULL, "
+                                     "to_timestamp($5::bigint), $6, $8::bigint, $9::integer)"
+                                   : "SELECT turncred.credential_push_limited($1, $7, $2, NULL, NULL, $3, $4, "
+                                     "to_timestamp($5::bigint), $6, $8::bigint, $9::integer)",
+                               &p, xid);
   turncred_cleanse(octets, sizeof octets);
   return rc;
 }
@@ -143,12 +136,7 @@ static enum ctl_exit read_policy(struct ctl *ctl, const char *realm, const char 
                   "the credential; change it with turncredctl realm set --mechanisms",
                   realm);
   }
-  if (!rc && !turncred_username_coturn_accepts(username, strlen(username))) {
-    rc = ctl_fail(ctl, CTL_REFUSED,
-                  "USERNAME: coturn refuses names with blanks, quotes or backslashes, and names "
-                  "that hold both \"union\" and \"select\"");
-  }
-  return rc;
+  return rc ? rc : ctl_check_user(ctl, "USERNAME", username, TURNCRED_USERNAME_MAX, true);
 }
 
 enum ctl_exit cmd_credential_push(struct ctl *ctl) {
@@ -160,6 +148,10 @@ enum ctl_exit cmd_credential_push(struct ctl *ctl) {
   enum ctl_exit rc = read_policy(ctl, realm, username, &policy);
   if (!rc) {
     rc = read_expiry(ctl, policy, &expiry);
+  }
+  struct ctl_limits limits = {0};
+  if (!rc) {
+    rc = ctl_get_limits(ctl, &limits);
   }
   if (!rc) {
     rc = client_address(ctl, &address);
@@ -175,13 +167,20 @@ enum ctl_exit cmd_credential_push(struct ctl *ctl) {
     rc = keyring_choose(ctl, ring, ctl_get(ctl, "kek-id"), json_string_value(json_object_get(policy, "kek_id")),
                         &kek_id);
   }
-  if (!rc) {
-    struct turncred_credential_row row = {kek_id, realm, username, expiry, address};
-    rc = push(ctl, ring ? kek_ring_find(ring, kek_id) : NULL, &row, password, &xid);
+  const char *user = ctl_get(ctl, "user");
+  if (!rc && user && strcmp(user, username)) {
+    rc = ctl_refuse_too_new(ctl, 7, "a credential with a user id of its own", "{server}");
   }
   if (!rc) {
-    json_t *record = json_pack("{s:s, s:s, s:I, s:s}", "username", username, "realm", realm, "expires_at",
-                               (json_int_t)expiry, "client_address", address);
+    struct turncred_credential_row row = {kek_id, realm,   username,
+                                          expiry, address, user && strcmp(user, username) ? user : NULL};
+    rc = push(ctl, ring ? kek_ring_find(ring, kek_id) : NULL, &row, &limits, password, &xid);
+  }
+  if (!rc) {
+    json_t *record = json_pack("{s:s, s:s, s:s, s:I, s:s, s:I, s:I}", "username", username, "user_id",
+                               ctl_has(ctl, "user") ? ctl_get(ctl, "user") : username, "realm", realm, "expires_at",
+                               (json_int_t)expiry, "client_address", address, "max_bps", (json_int_t)limits.max_bps,
+                               "max_allocations", (json_int_t)limits.max_allocations);
     /* a password from a file is not printed */
     if (!ctl_has(ctl, "password-file")) {
       json_object_set_new(record, "password", json_string(password));
@@ -200,10 +199,13 @@ enum ctl_exit cmd_credential_list(struct ctl *ctl) {
   static const struct ctl_column columns[] = {
       {"realm", "REALM", CTL_TEXT},
       {"username", "USERNAME", CTL_TEXT},
+      {"user_id", "USER", CTL_TEXT},
       {"expires_at", "EXPIRES AT", CTL_TIME},
       {"client_address", "CLIENT ADDRESS", CTL_TEXT},
       {"pushed_at", "PUSHED AT", CTL_TIME},
       {"is_sealed", "SEALED", CTL_TEXT},
+      {"max_bps", "MAX BPS", CTL_TEXT},
+      {"max_allocations", "MAX ALLOCATIONS", CTL_TEXT},
       {NULL, NULL, CTL_TEXT},
   };
   struct pg_params p = {0};
@@ -217,12 +219,13 @@ enum ctl_exit cmd_credential_list(struct ctl *ctl) {
     rc = ctl_need_realm(ctl, ctl_operand(ctl, 0));
   }
   if (!rc) {
-    rc = ctl_rows(ctl,
-                  "SELECT realm, username, extract(epoch FROM expiry)::bigint AS expires_at, "
-                  "client_address, extract(epoch FROM pushed_at)::bigint AS pushed_at, is_sealed, "
-                  "kek_id FROM turncred.credential_list WHERE ($1::text IS NULL OR realm = $1) AND "
-                  "($2::text IS NULL OR username = $2) ORDER BY realm, username LIMIT $3::bigint",
-                  &p, &list);
+    rc = ctl_rows(
+        ctl,
+        "SELECT realm, username, user_id, " EXPIRY " AS expires_at, "
+        "client_address, " PUSHED_AT " AS pushed_at, is_sealed, "
+        "kek_id, max_bps, max_allocations FROM turncred.credential_list WHERE ($1::text IS NULL OR realm = $1) AND "
+        "($2::text IS NULL OR user_id = $2) ORDER BY realm, username LIMIT $3::bigint",
+        &p, &list);
   }
   if (!rc && (int64_t)json_array_size(list) > limit) {
     json_array_remove(list, (size_t)limit);

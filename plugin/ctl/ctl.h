@@ -24,7 +24,8 @@ enum ctl_exit {
   CTL_DATABASE = 3, /* cannot connect, or the database failed */
   CTL_PROBE = 4,    /* a step of the probe failed */
   CTL_LATE = 5,     /* done, but not every instance has reported the change in time */
-  CTL_INTERNAL = 6  /* out of memory, OpenSSL failed */
+  CTL_INTERNAL = 6, /* out of memory, OpenSSL failed */
+  CTL_LOST = 7      /* import coturn: what works with coturn today would not work afterwards */
 };
 
 struct ctl;
@@ -49,6 +50,11 @@ struct ctl_command {
 extern const struct ctl_command ctl_commands[]; /* ends with a NULL name */
 extern const struct ctl_option ctl_global_options[];
 
+/* Messages that are the reason for something, and not for standard error yet. */
+struct ctl_said {
+  char text[1024];
+};
+
 #define CTL_VALUES_MAX 64
 #define CTL_OPERANDS_MAX 64
 
@@ -63,11 +69,12 @@ struct ctl {
   size_t value_count;
   const char *operands[CTL_OPERANDS_MAX];
   size_t operand_count;
-  bool json, help;
+  bool json, csv, help;
   /* from option, environment or configuration file; NULL: nothing names it */
   char *database, *kek;
   bool settings_read;
   struct pg *db;
+  struct ctl_said *said; /* NULL: messages go to standard error */
 };
 
 /* --- args.c --- */
@@ -87,6 +94,12 @@ const char *ctl_operand(const struct ctl *ctl, size_t n);
 /* Reads an option whose value is a whole number from min to max; *out stays if it is not given.
  * CTL_USAGE for anything else. */
 enum ctl_exit ctl_get_int(const struct ctl *ctl, const char *name, int64_t min, int64_t max, int64_t *out);
+/* --max-bps and --max-allocations of a key or a pushed credential; 0: as the realm has it. */
+struct ctl_limits {
+  int64_t max_bps, max_allocations;
+};
+/* What is not given stays as it is. */
+enum ctl_exit ctl_get_limits(const struct ctl *ctl, struct ctl_limits *limits);
 /* Whether text is a number from min to max in decimal digits alone, which *out gets. */
 bool ctl_number(const char *text, int64_t min, int64_t max, int64_t *out);
 /* The same for a duration in seconds with an optional unit: 90, 90s, 15m, 12h, 30d. */
@@ -109,7 +122,7 @@ struct ctl_column {
   const char *title;
   enum ctl_column_kind kind; /* times are UTC seconds in JSON */
 };
-/* Prints an array of objects as JSON or as a table, and releases it. */
+/* Prints an array of objects as JSON, as CSV (where the command has --csv) or as a table, and releases it. */
 enum ctl_exit ctl_print_list(const struct ctl *ctl, json_t *list, const struct ctl_column *columns);
 /* The same for one object, a line for each member. */
 enum ctl_exit ctl_print_record(const struct ctl *ctl, json_t *record, const struct ctl_column *columns);
@@ -159,7 +172,14 @@ enum ctl_exit cmd_revoke(struct ctl *ctl);
 enum ctl_exit cmd_unrevoke(struct ctl *ctl);
 enum ctl_exit cmd_revocation_list(struct ctl *ctl);
 enum ctl_exit cmd_server_list(struct ctl *ctl);
+enum ctl_exit cmd_server_drain(struct ctl *ctl);
+enum ctl_exit cmd_server_undrain(struct ctl *ctl);
 enum ctl_exit cmd_server_forget(struct ctl *ctl);
+enum ctl_exit cmd_session_list(struct ctl *ctl);
+enum ctl_exit cmd_session_show(struct ctl *ctl);
+enum ctl_exit cmd_session_end(struct ctl *ctl);
+enum ctl_exit cmd_usage(struct ctl *ctl);
+enum ctl_exit cmd_user_forget(struct ctl *ctl);
 enum ctl_exit cmd_maintain(struct ctl *ctl);
 enum ctl_exit cmd_caller_add(struct ctl *ctl);
 enum ctl_exit cmd_caller_list(struct ctl *ctl);

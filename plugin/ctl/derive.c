@@ -7,6 +7,7 @@
 
 #include "issuing/mint.h"
 #include "key_file.h"
+#include "values.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,35 +16,24 @@
 struct derivation {
   enum turncred_use use;
   enum turncred_alg alg;
-  enum turncred_username_format format;
+  struct turncred_rest_form form;
 };
 
 static enum ctl_exit read_derivation(struct ctl *ctl, struct derivation *d) {
-  *d = (struct derivation){TURNCRED_USE_DERIVED, TURNCRED_HMAC_SHA256, TURNCRED_USER_ID_TIMESTAMP};
+  *d = (struct derivation){.use = TURNCRED_USE_DERIVED, .alg = TURNCRED_HMAC_SHA256};
   const char *text = ctl_get(ctl, "kind");
   if (text && (turncred_use_parse(text, &d->use) || (d->use != TURNCRED_USE_DERIVED && d->use != TURNCRED_USE_REST))) {
     return ctl_fail(ctl, CTL_USAGE, "--kind: \"%s\" is not one of derived, rest", text);
   }
   bool rest = d->use == TURNCRED_USE_REST;
-  if (!rest && (ctl_has(ctl, "alg") || ctl_has(ctl, "username-format"))) {
-    return ctl_fail(ctl, CTL_USAGE, "--alg and --username-format belong to --kind rest");
+  if (!rest && (ctl_has(ctl, "alg") || ctl_has(ctl, "username-format") || ctl_has(ctl, "separator"))) {
+    return ctl_fail(ctl, CTL_USAGE, "--alg, --username-format and --separator belong to --kind rest");
   }
   if (rest) {
     d->alg = TURNCRED_HMAC_SHA1;
   }
-  text = ctl_get(ctl, "alg");
-  if (text && (turncred_alg_parse(text, &d->alg) || d->alg < TURNCRED_HMAC_SHA1)) {
-    return ctl_fail(ctl, CTL_USAGE, "--alg: \"%s\" is not one of sha1, sha256, sha384, sha512", text);
-  }
-  text = ctl_get(ctl, "username-format");
-  if (rest) {
-    d->format = TURNCRED_TIMESTAMP_USER_ID;
-  }
-  if (text && turncred_username_format_parse(text, &d->format)) {
-    return ctl_fail(ctl, CTL_USAGE, "--username-format: \"%s\" is not one of timestamp:user-id, user-id:timestamp",
-                    text);
-  }
-  return CTL_OK;
+  enum ctl_exit rc = key_file_rest_alg(ctl, &d->alg);
+  return rc ? rc : key_file_form(ctl, d->use, &d->form);
 }
 
 /* The realm and the expiry, in UTC seconds, of the command line. */
@@ -73,6 +63,9 @@ enum ctl_exit cmd_credential_derive(struct ctl *ctl) {
   int64_t expiry = 0;
   enum ctl_exit rc = read_derivation(ctl, &d);
   if (!rc) {
+    rc = ctl_check_user(ctl, "--user", ctl_get(ctl, "user"), TURNCRED_USER_ID_MAX, true);
+  }
+  if (!rc) {
     rc = read_realm_and_expiry(ctl, &realm, &expiry);
   }
   if (rc) {
@@ -87,9 +80,8 @@ enum ctl_exit cmd_credential_derive(struct ctl *ctl) {
     return rc;
   }
   struct turncred_ws *ws = turncred_ws_new(1);
-  enum turncred_err err =
-      ws ? mint_password(ws, &key, d.format, ctl_get(ctl, "user"), realm, expiry, username, password)
-         : TURNCRED_NO_MEMORY;
+  enum turncred_err err = ws ? mint_password(ws, &key, &d.form, ctl_get(ctl, "user"), realm, expiry, username, password)
+                             : TURNCRED_NO_MEMORY;
   bool bad_user = err == TURNCRED_BAD_USERNAME || err == TURNCRED_NO_SPACE;
   if (!err) {
     err = turncred_long_term_md5(ws, username, strlen(username), realm, password, md5);

@@ -5,52 +5,22 @@
  */
 #include "config.h"
 
+#include "doctor.h"
 #include "keyring.h"
 #include "migrate.h"
-#include "readyz.h"
 #include "store/store.h"
-#include "turn/error_text.h"
-#include "turn/probe.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#define SILENT SQL_AGE("last_seen")
+
 #define CLOCK_OFFSET_MAX 2 /* seconds; tokens allow 5 */
-#define SOON (7 * 86400)   /* seconds before its end at which a key is worth a warning */
-#define CERTIFICATE_SOON (21 * 86400)
 #define SNAPSHOT_AGE_MAX 60
 #define SILENT_MAX 60
 #define RESERVED_HIGH 3000000000LL /* of 2^32 tokens under one key */
-#define PROBE_TIMEOUT_MS 5000
-
-struct doctor {
-  json_t *findings;
-  int64_t failed, warned;
-};
-
-/* How a check ended. */
-enum grade { FINE, WARN, FAIL };
-
-/* Adds a finding. remedy: what to do; "": nothing. */
-static void add_finding(struct doctor *d, const char *check, enum grade grade, const char *remedy, const char *format,
-                        ...) __attribute__((format(printf, 5, 6)));
-
-static void add_finding(struct doctor *d, const char *check, enum grade grade, const char *remedy, const char *format,
-                        ...) {
-  static const char *const names[] = {"ok", "warning", "FAILED"};
-  char text[768];
-  va_list args;
-  va_start(args, format);
-  vsnprintf(text, sizeof text, format, args);
-  va_end(args);
-  d->warned += grade == WARN;
-  d->failed += grade == FAIL;
-  json_array_append_new(d->findings, json_pack("{s:s, s:s, s:s, s:s}", "check", check, "result", names[grade],
-                                               "finding", text, "remedy", remedy));
-}
 
 static const char *text_of(const json_t *row, const char *member) {
   const char *text = json_string_value(json_object_get(row, member));
@@ -64,9 +34,16 @@ static json_int_t number_of(const json_t *row, const char *member) {
 /* connected: whether db has a connection. */
 static void check_database(const struct pg *db, struct doctor *d, bool connected) {
   if (connected) {
+    const char *encoding = PQparameterStatus(db->conn, "server_encoding");
     add_finding(d, "database", FINE, "", "PostgreSQL %s answers", PQparameterStatus(db->conn, "server_version"));
+    if (!encoding || strcmp(encoding, "UTF8") != 0) {
+      add_finding(d, "database", FAIL, "CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0, and move with pg_dump",
+                  "its encoding is %s: names of users in other letters cannot be recorded, pushed or revoked",
+                  encoding ? encoding : "unknown");
+    }
   } else {
-    add_finding(d, "database", FAIL, "start PostgreSQL, or name the right database with --database",
+    add_finding(d, "database", FAIL,
+                *db->remedy ? db->remedy : "start PostgreSQL, or name the right database with --database",
                 "no connection: %.600s", db->text);
   }
 }
@@ -195,23 +172,28 @@ static enum ctl_exit check_realms(struct ctl *ctl, struct doctor *d) {
                "FILTER "
                "(WHERE k.state = 'active'), 0) AS reserved, count(k.kid) FILTER (WHERE m.use <> 'token' AND "
                "k.state <> 'disabled' AND coalesce(k.not_before, now()) <= now() AND "
-               "coalesce(k.accept_until, 'infinity') > now()) AS crowd FROM turncred.realm r CROSS JOIN "
+               "coalesce(k.accept_until, 'infinity') > now()) AS crowd, count(k.kid) FILTER (WHERE k.imported AND "
+               "k.state <> 'disabled' AND coalesce(k.accept_until, 'infinity') > now()) AS imported, r.keys_tried "
+               "FROM turncred.realm r CROSS JOIN "
                "unnest(r.mechanisms) "
                "m(use) LEFT JOIN turncred.key_list k ON k.realm = r.name AND k.use = m.use WHERE m.use <> "
-               "'pushed' GROUP BY r.name, m.use ORDER BY r.name, m.use",
+               "'pushed' GROUP BY r.name, r.keys_tried, m.use ORDER BY r.name, m.use",
                NULL, &rows);
   size_t fine = 0;
   json_array_foreach(rows, i, row) {
     const char *realm = text_of(row, "name"), *use = text_of(row, "use");
     double remaining = strtod(text_of(row, "remaining"), NULL);
     bool open = !strncmp(text_of(row, "remaining"), "inf", 3) || !strncmp(text_of(row, "remaining"), "Inf", 3);
-    if (!number_of(row, "signing")) {
+    if (!number_of(row, "signing") && number_of(row, "imported")) {
+      add_finding(d, "keys", WARN, "turncredctl key add; or key set KID --state active, to sign with an imported one",
+                  "realm \"%s\": %s keys were imported and are accepted, but nothing here signs %s", realm, use, use);
+    } else if (!number_of(row, "signing")) {
       add_finding(d, "keys", FAIL, "turncredctl key add, or key set --state active",
                   "realm \"%s\" offers %s, but no %s key signs now", realm, use, use);
-    } else if (number_of(row, "crowd") > STORE_DERIVED_KEYS_MAX) {
-      add_finding(d, "keys", FAIL, "turncredctl key disable, or key set --accept-until",
-                  "realm \"%s\" has %lld %s keys that are accepted, but servers try only the newest %d", realm,
-                  (long long)number_of(row, "crowd"), use, STORE_DERIVED_KEYS_MAX);
+    } else if (number_of(row, "crowd") > number_of(row, "keys_tried")) {
+      add_finding(d, "keys", FAIL, "turncredctl realm set --keys-tried, key disable, or key set --accept-until",
+                  "realm \"%s\" has %lld %s keys that are accepted, but servers try only the newest %lld", realm,
+                  (long long)number_of(row, "crowd"), use, (long long)number_of(row, "keys_tried"));
     } else if (!open && remaining < SOON) {
       add_finding(d, "keys", WARN, "turncredctl key rotate",
                   "the last %s key of realm \"%s\" stops signing in %.0f hours", use, realm, remaining / 3600);
@@ -233,22 +215,46 @@ static enum ctl_exit check_realms(struct ctl *ctl, struct doctor *d) {
   return rc;
 }
 
+/* An instance whose program is older than the schema. */
+static void check_software(struct doctor *d, const json_t *row) {
+  if (number_of(row, "known") < number_of(row, "newest")) {
+    add_finding(d, "instances", WARN, "upgrade it, or turncredctl server forget if it is gone for good",
+                "%s \"%s\" (turncred %s) knows schema %lld, the database has %lld: it cannot use what is newer",
+                text_of(row, "kind"), text_of(row, "id"), text_of(row, "version"), (long long)number_of(row, "known"),
+                (long long)number_of(row, "newest"));
+  }
+}
+
+/* True: the instance has said goodbye, and nobody waits for it. */
+static bool has_stopped(struct doctor *d, const json_t *row) {
+  if (!*text_of(row, "stopped_at")) {
+    return false;
+  }
+  add_finding(d, "instances", FINE, "", "%s \"%s\" has stopped in an orderly way", text_of(row, "kind"),
+              text_of(row, "id"));
+  return true;
+}
+
 static enum ctl_exit check_instances(struct ctl *ctl, struct doctor *d) {
   json_t *rows = NULL, *row;
   size_t i, servers = 0;
-  enum ctl_exit rc =
-      ctl_rows(ctl,
-               "SELECT id, kind, (to_jsonb(i)->>'clock_offset_ms')::bigint AS clock, progress > "
-               "coalesce((SELECT max(xid) FROM turncred.change WHERE at < now() "
-               "- interval '10 seconds'), '0'::xid8) AS current, snapshot_age, refused_rows, "
-               "database_state, greatest(0, extract(epoch FROM now() - last_seen))::bigint AS silent, "
-               "(SELECT "
-               "string_agg(DISTINCT k.kek_id, ', ') FROM turncred.key k WHERE k.kek_id IS NOT NULL AND NOT "
-               "k.kek_id = ANY (i.kek_ids)) AS lacks FROM turncred.instance i ORDER BY kind DESC, id",
-               NULL, &rows);
+  enum ctl_exit rc = ctl_rows(
+      ctl,
+      "SELECT id, kind, version, j->>'stopped_at' AS stopped_at, (j->>'clock_offset_ms')::bigint AS clock, progress > "
+      "coalesce((SELECT max(xid) FROM turncred.change WHERE at < now() "
+      "- interval '10 seconds'), '0'::xid8) AS current, snapshot_age, refused_rows, "
+      "database_state, " SILENT " AS silent, "
+      "(SELECT string_agg(DISTINCT k.kek_id, ', ') FROM turncred.key k WHERE k.kek_id IS NOT NULL AND NOT k.kek_id = "
+      "ANY (i.kek_ids)) AS lacks, (SELECT max(version) FROM turncred.migration) AS newest, "
+      "CASE WHEN (j->>'software_at')::timestamptz = last_seen THEN (j->>'schema_known')::int "
+      "ELSE 3 END AS known FROM turncred.instance i, to_jsonb(i) j ORDER BY kind DESC, id",
+      NULL, &rows);
   json_array_foreach(rows, i, row) {
     const char *id = text_of(row, "id");
     int64_t before = d->failed + d->warned;
+    if (has_stopped(d, row)) {
+      continue;
+    }
     servers += !strcmp(text_of(row, "kind"), "server");
     if (number_of(row, "silent") > SILENT_MAX) {
       add_finding(d, "instances", FAIL, "start the instance, or turncredctl server forget",
@@ -277,6 +283,7 @@ static enum ctl_exit check_instances(struct ctl *ctl, struct doctor *d) {
       add_finding(d, "instances", FAIL, "give the instance the file and reload it",
                   "\"%s\" does not hold key encryption key %s", id, text_of(row, "lacks"));
     }
+    check_software(d, row);
     if (d->failed + d->warned == before) {
       add_finding(d, "instances", FINE, "", "%s \"%s\" is current", text_of(row, "kind"), id);
     }
@@ -286,6 +293,35 @@ static enum ctl_exit check_instances(struct ctl *ctl, struct doctor *d) {
     add_finding(d, "instances", WARN, "start a turnserver with auth-module= and look at its log",
                 "no TURN server has reported to this database");
   }
+  return rc;
+}
+
+static enum ctl_exit check_values(struct ctl *ctl, struct doctor *d) {
+  json_t *rows = NULL, *row;
+  size_t i;
+  enum ctl_exit rc = ctl_unusable_values(ctl, false, &rows);
+  json_array_foreach(rows, i, row) {
+    add_finding(d, "values", WARN, "turncredctl realm set", "%s", text_of(row, "what"));
+  }
+  json_decref(rows);
+  return rc;
+}
+
+/* Checks that no issuer keeps entries that this database has refused. */
+static enum ctl_exit check_journals(struct ctl *ctl, struct doctor *d) {
+  json_t *rows = NULL, *row;
+  size_t i;
+  enum ctl_exit rc =
+      ctl_rows(ctl,
+               "SELECT instance, (to_jsonb(j)->>'set_aside')::bigint AS set_aside FROM turncred.journal j "
+               "WHERE (to_jsonb(j)->>'set_aside')::bigint > 0 ORDER BY instance",
+               NULL, &rows);
+  json_array_foreach(rows, i, row) {
+    add_finding(d, "journals", FAIL, "see SET ASIDE in turncredd(8): replay them with a reload, or remove the files",
+                "\"%s\" has set %lld issues aside, which this database refused; revoking a user does not find them",
+                text_of(row, "instance"), (long long)number_of(row, "set_aside"));
+  }
+  json_decref(rows);
   return rc;
 }
 
@@ -302,7 +338,8 @@ static enum ctl_exit check_housekeeping(struct ctl *ctl, struct doctor *d) {
     return rc;
   }
   if (number_of(row, "expired") || !number_of(row, "ahead")) {
-    add_finding(d, "housekeeping", WARN, "run turncredctl maintain daily, from a timer",
+    add_finding(d, "housekeeping", WARN,
+                "run turncredctl maintain daily: systemctl enable --now turncred-maintain.timer",
                 "%lld credentials that ran out two days ago are still stored; %s", (long long)number_of(row, "expired"),
                 number_of(row, "ahead") ? "partitions are made ahead" : "no partition is made ahead");
   } else {
@@ -312,78 +349,20 @@ static enum ctl_exit check_housekeeping(struct ctl *ctl, struct doctor *d) {
   return CTL_OK;
 }
 
-static void check_certificate(struct doctor *d, const char *server, int64_t until) {
-  int64_t left = until - time(NULL);
-  char text[32];
-  ctl_time_text(until, text, sizeof text);
-  if (until && left < CERTIFICATE_SOON) {
-    add_finding(d, "certificate", left < SOON ? FAIL : WARN, "renew the certificate and reload the server",
-                "the certificate of %s ends %s", server, text);
-  } else if (until) {
-    add_finding(d, "certificate", FINE, "", "the certificate of %s is good until %s", server, text);
-  }
-}
-
-/* Checks that the server challenges an Allocate of a user that does not exist, and refuses it. */
-static void check_server(struct doctor *d, const char *server, enum turn_protocol protocol, const char *ca_file) {
-  struct turn_probe_options options = {.server = server,
-                                       .protocol = protocol,
-                                       .tls = {.ca_file = ca_file},
-                                       .allocate_only = true,
-                                       .timeout_ms = PROBE_TIMEOUT_MS};
-  struct turn_probe_report *report = calloc(1, sizeof *report);
-  if (!report) {
-    return;
-  }
-  snprintf(options.credential.username, sizeof options.credential.username, "turncredctl-doctor");
-  snprintf(options.credential.password, sizeof options.credential.password, "none");
-  turn_probe(&options, report);
-  const struct turn_probe_step *last = report->count ? &report->steps[report->count - 1] : NULL;
-  if (report->ok) {
-    add_finding(d, "server", FAIL, "switch lt-cred-mech and the module on",
-                "%s lets anybody in: it took a user that does not exist", server);
-  } else if (report->code == 401) {
-    add_finding(d, "server", FINE, "",
-                "%s answers over %s for realm \"%s\"%s%s, and refuses users without a credential", server,
-                turn_protocol_name(protocol), report->realm, report->offers_tokens ? " and offers tokens for " : "",
-                report->server_name);
-  } else if (last && report->outcome == TURN_OK && !strcmp(last->name, "challenge")) {
-    add_finding(d, "server", FAIL, "switch lt-cred-mech and the module on, at once",
-                "%s over %s lets anybody in, without any credential: it is an open relay", server,
-                turn_protocol_name(protocol));
-  } else {
-    add_finding(d, "server", FAIL,
-                report->code ? turn_error_text(report->code)->remedy : "see whether it runs and the port is open",
-                "%s over %s: %s", server, turn_protocol_name(protocol), last ? last->detail : "");
-  }
-  check_certificate(d, server, report->certificate_until);
-  free(report);
-}
-
-static void check_issuer(struct doctor *d, const char *server, const char *ca_file) {
-  int status = 0;
-  int64_t until = 0;
-  char text[512] = "";
-  if (readyz(server, ca_file, PROBE_TIMEOUT_MS, &status, &until, text, sizeof text)) {
-    add_finding(d, "issuer", FAIL, "see whether turncredd runs and the port is open", "%s: %s", server, text);
-  } else if (status == 200) {
-    add_finding(d, "issuer", FINE, "", "%s is ready", server);
-  } else {
-    add_finding(d, "issuer", FAIL, "see its log, which says what it lacks", "%s answers %d to GET /readyz", server,
-                status);
-  }
-  check_certificate(d, server, until);
-}
-
 enum ctl_exit cmd_doctor(struct ctl *ctl) {
   static const struct ctl_column columns[] = {
       {"check", "CHECK", CTL_TEXT},   {"result", "RESULT", CTL_TEXT}, {"finding", "FINDING", CTL_TEXT},
       {"remedy", "REMEDY", CTL_TEXT}, {NULL, NULL, CTL_TEXT},
   };
+  /* what a member of turncred_admin can see */
+  static enum ctl_exit (*const contents[])(struct ctl *, struct doctor *) = {
+      check_keys, check_realms, check_values, check_instances, check_journals, check_housekeeping};
   struct doctor d = {.findings = json_array()};
-  const char *server;
   bool usable = false;
-  enum ctl_exit rc = ctl_connect(ctl);
+  enum ctl_exit rc = doctor_check_options(ctl);
+  if (!rc) {
+    rc = ctl_connect(ctl);
+  }
   if (rc && rc != CTL_DATABASE) {
     json_decref(d.findings);
     return rc;
@@ -400,26 +379,11 @@ enum ctl_exit cmd_doctor(struct ctl *ctl) {
   if (!rc && connected) {
     rc = check_clock(ctl, &d);
   }
-  if (!rc && usable) {
-    rc = check_keys(ctl, &d);
+  for (size_t i = 0; !rc && usable && i < sizeof contents / sizeof *contents; i++) {
+    rc = contents[i](ctl, &d);
   }
-  if (!rc && usable) {
-    rc = check_realms(ctl, &d);
-  }
-  if (!rc && usable) {
-    rc = check_instances(ctl, &d);
-  }
-  if (!rc && usable) {
-    rc = check_housekeeping(ctl, &d);
-  }
-  for (size_t i = 0; !rc && (server = ctl_get_nth(ctl, "server", i)); i++) {
-    check_server(&d, server, TURN_UDP, NULL);
-  }
-  for (size_t i = 0; !rc && (server = ctl_get_nth(ctl, "tls-server", i)); i++) {
-    check_server(&d, server, TURN_TLS, ctl_get(ctl, "ca-file"));
-  }
-  for (size_t i = 0; !rc && (server = ctl_get_nth(ctl, "issuer", i)); i++) {
-    check_issuer(&d, server, ctl_get(ctl, "ca-file"));
+  if (!rc) {
+    doctor_check_servers(ctl, &d);
   }
   if (rc) {
     json_decref(d.findings);

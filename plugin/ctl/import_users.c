@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "base/utf8.h"
 #include "import.h"
 #include "pg/array.h"
 
@@ -14,19 +15,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define USERS_AT_ONCE 500 /* fewer rows than the change feed calls bulk */
+#define EXPIRY SQL_SECONDS("c.expiry")
 
-/* Cuts blanks at the end: some columns of coturn's tables are char(n), which PostgreSQL pads. */
-static void trim(char *text) {
-  for (size_t len = strlen(text); len && text[len - 1] == ' ';) {
-    text[--len] = '\0';
-  }
-}
+#define USERS_AT_ONCE 500 /* fewer rows than the change feed calls bulk */
 
 /* Users are written in batches, one statement for each batch. */
 struct user {
-  const char *realm, *name, *kek_id; /* in memory of the source, which outlives the batch */
+  char realm[TURNCRED_REALM_MAX + 1], name[TURNCRED_USERNAME_MAX + 1];
+  const char *kek_id; /* in memory of the ring or of im->realms */
+  enum import_use use;
   uint8_t md5[TURNCRED_LONG_TERM_MD5];
+  bool exists, write;
 };
 struct batch {
   struct user users[USERS_AT_ONCE];
@@ -40,8 +39,8 @@ static bool same_user(const struct import *im, const struct user *user, const PG
   bool is_sealed = !PQgetisnull(r, i, 1);
   const char *hex = PQgetvalue(r, i, is_sealed ? 1 : 2);
   const uint8_t *kek = im->ring ? kek_ring_find(im->ring, PQgetvalue(r, i, 0)) : NULL;
-  struct turncred_credential_row row = {PQgetvalue(r, i, 0), user->realm, user->name,
-                                        strtoll(PQgetvalue(r, i, 3), NULL, 10), PQgetvalue(r, i, 4)};
+  struct turncred_credential_row row = {
+      PQgetvalue(r, i, 0), user->realm, user->name, strtoll(PQgetvalue(r, i, 3), NULL, 10), PQgetvalue(r, i, 4), NULL};
   bool open = is_sealed ? kek && !turncred_hex_decode(hex, strlen(hex), sealed, sizeof sealed, &len) &&
                               !turncred_credential_unseal(NULL, kek, &row, sealed, len, plain)
                         : !turncred_hex_decode(hex, strlen(hex), plain, sizeof plain, &len);
@@ -54,7 +53,7 @@ static bool same_user(const struct import *im, const struct user *user, const PG
 static enum ctl_exit add_user(const struct ctl *ctl, const struct import *im, const struct user *user,
                               struct pg_array values[5]) {
   uint8_t plain[TURNCRED_CREDENTIAL_PLAIN] = {0}, sealed[TURNCRED_CREDENTIAL_SEALED], nonce[12];
-  struct turncred_credential_row row = {user->kek_id, user->realm, user->name, 0, ""};
+  struct turncred_credential_row row = {user->kek_id, user->realm, user->name, 0, "", NULL};
   pg_array_text(&values[0], user->realm);
   pg_array_text(&values[1], user->name);
   pg_array_text(&values[2], user->kek_id);
@@ -72,23 +71,33 @@ static enum ctl_exit add_user(const struct ctl *ctl, const struct import *im, co
   return good ? CTL_OK : ctl_fail(ctl, CTL_INTERNAL, "a credential could not be sealed");
 }
 
-/* Writes the users of the arrays realm, username, kek_id, sealed, md5. */
-static enum ctl_exit write_users(struct ctl *ctl, struct pg_array values[5]) {
+/* Writes the users of the batch from first to before end that are to be written. */
+static enum ctl_exit write_users(struct ctl *ctl, const struct import *im, const struct batch *batch, size_t first,
+                                 size_t end) {
+  struct pg_array values[5] = {0};
   struct pg_params p = {0};
-  for (int i = 0; i < 5; i++) {
-    const char *text = pg_array_end(&values[i]);
-    if (!text) {
-      return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
-    }
-    pg_text(&p, text);
+  enum ctl_exit rc = CTL_OK;
+  for (size_t i = first; !rc && i < end; i++) {
+    rc = batch->users[i].write ? add_user(ctl, im, &batch->users[i], values) : CTL_OK;
   }
-  return ctl_run(ctl,
+  for (int i = 0; !rc && i < 5; i++) {
+    const char *text = pg_array_end(&values[i]);
+    pg_text(&p, text);
+    rc = text ? CTL_OK : ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+  }
+  if (!rc) {
+    rc = ctl_run(ctl,
                  "INSERT INTO turncred.credential (realm, username, kek_id, sealed, md5) SELECT * "
                  "FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bytea[]) ON "
                  "CONFLICT (realm, username) DO UPDATE SET kek_id = excluded.kek_id, sealed = "
                  "excluded.sealed, md5 = excluded.md5, sha256 = NULL, expiry = NULL, "
-                 "client_address = '', pushed_at = now()",
+                 "client_address = '', user_id = NULL, pushed_at = now()",
                  &p, NULL);
+  }
+  for (int i = 0; i < 5; i++) {
+    pg_array_clear(&values[i]);
+  }
+  return rc;
 }
 
 /* The credentials that users of the batch have already, in the order of the batch. */
@@ -107,7 +116,7 @@ static enum ctl_exit query_users(struct ctl *ctl, const struct batch *batch, PGr
   if (!rc) {
     *out = pg_query(ctl->db,
                     "SELECT c.kek_id, encode(c.sealed, 'hex'), encode(c.md5, 'hex'), "
-                    "coalesce(extract(epoch FROM c.expiry)::bigint, 0), c.client_address, c.username IS NOT "
+                    "coalesce(" EXPIRY ", 0), c.client_address, c.username IS NOT "
                     "NULL, turncred.is_revoked('user', u.realm, u.name) OR turncred.is_revoked('realm', "
                     "u.realm, '') FROM unnest($1::text[], $2::text[]) WITH ORDINALITY u(realm, name, n) LEFT "
                     "JOIN turncred.credential c ON c.realm = u.realm AND c.username = u.name ORDER BY u.n",
@@ -121,130 +130,203 @@ static enum ctl_exit query_users(struct ctl *ctl, const struct batch *batch, PGr
   return rc;
 }
 
-/* Reports the users of the batch, writes those that are new or changed, and empties the batch. */
-static enum ctl_exit flush_users(struct ctl *ctl, struct import *im, struct batch *batch) {
-  struct pg_array values[5] = {0};
-  PGresult *r = NULL;
+static struct import_row row_of(const struct user *user) {
+  return (struct import_row){"user", user->realm, user->name, user->use};
+}
+
+/* Decides which users of the batch are written, and reports the others. Returns how many are. */
+static size_t judge_users(struct import *im, struct batch *batch, const PGresult *r) {
   size_t wanted = 0;
-  enum ctl_exit rc = batch->count ? query_users(ctl, batch, &r) : CTL_OK;
-  for (size_t i = 0; !rc && i < batch->count; i++) {
+  for (size_t i = 0; i < batch->count; i++) {
+    struct user *user = &batch->users[i];
+    const struct import_row row = row_of(user);
+    user->exists = *PQgetvalue(r, (int)i, 5) == 't';
+    bool revoked = *PQgetvalue(r, (int)i, 6) == 't';
+    bool same = user->exists && same_user(im, user, r, (int)i);
+    user->write = !revoked && !same;
+    wanted += user->write;
+    if (revoked) {
+      import_note(im, &row, "skip", "the user is revoked here");
+    } else if (same) {
+      import_note(im, &row, "same", "%s", "");
+    }
+  }
+  return wanted;
+}
+
+/* Writes users first to before end of the batch as one row, and reports them. *refused: none of them is written, and
+ * none is reported unless there is only one. */
+static enum ctl_exit try_users(struct ctl *ctl, struct import *im, const struct batch *batch, size_t first, size_t end,
+                               bool *refused) {
+  struct import_attempt attempt;
+  enum ctl_exit rc = import_attempt(ctl, &attempt);
+  if (!rc) {
+    rc = import_attempted(ctl, &attempt, write_users(ctl, im, batch, first, end), refused);
+  }
+  for (size_t i = first; !rc && i < end && (!*refused || end - first == 1); i++) {
     const struct user *user = &batch->users[i];
-    bool exists = *PQgetvalue(r, (int)i, 5) == 't';
-    if (*PQgetvalue(r, (int)i, 6) == 't') {
-      import_note(im, "user", user->realm, user->name, "skip", "the user is revoked here");
-      continue;
+    const struct import_row row = row_of(user);
+    if (user->write) {
+      import_note(im, &row,
+                  *refused       ? "skip"
+                  : user->exists ? "update"
+                                 : "add",
+                  "%s",
+                  *refused                     ? attempt.said.text
+                  : user->use == IMPORT_UNUSED ? "this coturn does not take the user, as turnserver.conf has it"
+                                               : "");
     }
-    bool same = exists && same_user(im, user, r, (int)i);
-    import_note(im, "user", user->realm, user->name, same ? "same" : exists ? "update" : "add", "%s", "");
-    wanted += !same;
-    if (!same) {
-      rc = add_user(ctl, im, user, values);
-    }
   }
-  if (!rc && wanted && im->apply) {
-    rc = write_users(ctl, values);
-  }
-  for (int i = 0; i < 5; i++) {
-    pg_array_clear(&values[i]);
-  }
+  return rc;
+}
+
+/* Writes those users of the batch that are new or changed, reports all of them, and empties the batch. */
+static enum ctl_exit flush_users(struct ctl *ctl, struct import *im, struct batch *batch) {
+  PGresult *r = NULL;
+  bool refused = false;
+  enum ctl_exit rc = batch->count ? query_users(ctl, batch, &r) : CTL_OK;
+  size_t wanted = rc || !batch->count ? 0 : judge_users(im, batch, r);
   PQclear(r);
+  if (!rc && wanted) {
+    rc = try_users(ctl, im, batch, 0, batch->count, &refused);
+  }
+  /* one of them is bad: each on its own */
+  for (size_t i = 0; !rc && refused && batch->count > 1 && i < batch->count; i++) {
+    bool bad = false;
+    rc = batch->users[i].write ? try_users(ctl, im, batch, i, i + 1, &bad) : CTL_OK;
+  }
   turncred_cleanse(batch->users, sizeof batch->users);
   batch->count = 0;
   return rc;
 }
 
-/* Puts a user into the batch, or reports why the user is skipped. hex: the long-term key. */
-static enum ctl_exit import_user(struct ctl *ctl, struct import *im, struct batch *batch, const char *realm,
-                                 const char *name, char *hex) {
-  uint8_t md5[64];
+/* Why coturn itself lets nobody in with this row; NULL: it does. hex: the long-term key, of which coturn takes the
+ * first 32 digits. */
+static const char *dead_user(const char *name, const char *hex) {
+  size_t digits = strspn(hex, "0123456789abcdefABCDEF");
+  if (!*name) {
+    return "no name is left: coturn takes the octet AD out of names in turnserver.conf (RFC 4013), and refuses an "
+           "empty one";
+  }
+  if (!turncred_username_coturn_accepts(name, strlen(name))) {
+    return "coturn itself refuses this name in a request";
+  }
+  if (digits == 64 && !hex[64]) {
+    return "hmackey is a SHA-256 key, which clients of this coturn cannot use: set the password anew";
+  }
+  return digits < 32 ? "hmackey is not 32 hexadecimal digits (MD5 of user:realm:password)" : NULL;
+}
+
+/* Puts a user into the batch, or reports why the user is skipped. */
+static enum ctl_exit import_user(struct ctl *ctl, struct import *im, struct batch *batch, struct import_row row,
+                                 const char *hex) {
   size_t len = 0;
-  const char *kek_id = NULL;
-  json_t *entry = import_target(im, "user", &realm, name);
-  if (!entry || !import_can_store(im, "user", realm, name, entry, &kek_id)) {
+  const char *kek_id = NULL, *dead = dead_user(row.name, hex);
+  if (dead) {
+    row.use = IMPORT_UNUSED;
+    import_note(im, &row, "skip", "%s", dead);
     return CTL_OK;
   }
-  trim(hex);
-  if (!*name || strlen(name) > TURNCRED_USERNAME_MAX || !turncred_username_coturn_accepts(name, strlen(name))) {
-    import_note(im, "user", realm, name, "skip", "coturn itself refuses this name in a request");
+  json_t *entry = import_target(im, &row);
+  if (!entry) {
     return CTL_OK;
   }
-  if (turncred_hex_decode(hex, strlen(hex), md5, sizeof md5, &len) || len != 16) {
-    import_note(im, "user", realm, name, "skip",
-                len == 32 ? "hmackey is a SHA-256 key, which clients of this coturn cannot use: set the "
-                            "password anew"
-                          : "hmackey is not 32 hexadecimal digits (MD5 of user:realm:password)");
-    return CTL_OK;
+  if (strlen(row.name) > TURNCRED_USERNAME_MAX) {
+    import_note(im, &row, "skip", "the name is longer than %d octets (RFC 8489 section 14.3)", TURNCRED_USERNAME_MAX);
+  } else if (!utf8_is(row.name, strlen(row.name))) {
+    import_note(im, &row, "skip",
+                "the name is not UTF-8, which RFC 8489 demands; if clients do send these octets, give the user another "
+                "name");
+  } else if (import_can_store(im, &row, entry, &kek_id)) {
+    import_need_mechanism(im, &row, entry, "pushed");
+    struct user *user = &batch->users[batch->count++];
+    snprintf(user->realm, sizeof user->realm, "%s", row.realm);
+    snprintf(user->name, sizeof user->name, "%s", row.name);
+    user->kek_id = kek_id;
+    user->use = row.use;
+    turncred_hex_decode(hex, 32, user->md5, sizeof user->md5, &len);
   }
-  import_need_mechanism(im, "user", realm, entry, "pushed");
-  struct user *user = &batch->users[batch->count++];
-  user->realm = realm;
-  user->name = name;
-  user->kek_id = kek_id;
-  memcpy(user->md5, md5, sizeof user->md5);
-  turncred_cleanse(md5, sizeof md5);
   return batch->count == USERS_AT_ONCE ? flush_users(ctl, im, batch) : CTL_OK;
 }
 
-/* The user= lines of turnserver.conf, from the last to the first: of two lines with one name coturn
- * takes the last. */
-static enum ctl_exit import_conf_users(struct ctl *ctl, struct import *im, struct batch *batch) {
+/* A user whose key turnserver.conf gives: in each realm that coturn serves. */
+static enum ctl_exit import_keyed_user(struct ctl *ctl, struct import *im, struct batch *batch, const char *name,
+                                       const char *hex) {
   enum ctl_exit rc = CTL_OK;
-  for (size_t i = im->conf.count; !rc && i-- > 0;) {
-    struct turnserver_line *line = &im->conf.lines[i];
-    char hex[33] = "", where[32];
-    const char *realm = im->default_realm;
-    if (line->secret) {
-      continue;
+  const char *realm;
+  json_t *ignored;
+  json_object_foreach(im->served, realm, ignored) {
+    if (!rc && (!im->default_realm || strcmp(realm, im->default_realm))) {
+      rc = import_user(ctl, im, batch, (struct import_row){"user", realm, name, import_user_use(im)}, hex);
     }
-    snprintf(where, sizeof where, "line %u", line->number);
-    const char *wrong = realm ? turnserver_user_key(line->value, realm, hex)
-                              : "the user belongs to the server's default realm: name that "
-                                "realm with --default-realm";
-    if (wrong) {
-      import_note(im, "user", realm ? realm : "", where, "skip", "%s", wrong);
-    } else if (json_object_get(im->conf_users, line->value)) {
-      import_note(im, "user", realm, line->value, "skip", "a later line gives this user again");
-    } else if (!json_object_set_new(im->conf_users, line->value, json_true())) {
-      rc = import_user(ctl, im, batch, realm, line->value, hex);
-    }
-    turncred_cleanse(hex, sizeof hex);
   }
   return rc;
 }
 
-/* Whether turnserver.conf has the user too, which coturn looks up before it asks its database. */
-static bool hidden_by_conf(struct import *im, const char *realm, const char *name) {
-  bool hidden =
-      im->default_realm && (!*realm || !strcmp(realm, im->default_realm)) && json_object_get(im->conf_users, name);
-  if (hidden) {
-    import_note(im, "user", im->default_realm, name, "skip",
-                "turnserver.conf has this user too, and coturn takes the user from there");
+/* Imports one user= line, unless a later one names the user again. */
+static enum ctl_exit import_conf_user(struct ctl *ctl, struct import *im, struct batch *batch,
+                                      struct turnserver_line *line) {
+  char hex[33] = "", where[32];
+  const char *realm = im->default_realm;
+  bool keyed = turnserver_user_has_key(line->value);
+  struct import_row row = {"user", realm ? realm : "", where, import_user_use(im)};
+  struct import_row dead = {"user", row.realm, where, IMPORT_UNUSED};
+  snprintf(where, sizeof where, "%s %u", line->argument ? "argument" : "line", line->number);
+  const char *wrong = realm ? turnserver_user_key(line->value, realm, hex) : NULL;
+  enum ctl_exit rc = CTL_OK;
+  if (!realm) {
+    import_note(im, &row, "skip",
+                "the user belongs to the server's default realm: name that realm with --default-realm");
+  } else if (wrong) {
+    import_note(im, &dead, "skip", "%s", wrong);
+  } else if (json_object_get(im->conf_users, line->value)) {
+    dead.name = line->value;
+    import_note(im, &dead, "skip", "a later line gives this user again");
+  } else {
+    json_object_set_new(im->conf_users, line->value, json_true()); /* fails for names that are not UTF-8: no harm */
+    row.name = line->value;
+    rc = import_user(ctl, im, batch, row, hex);
+    rc = !rc && keyed ? import_keyed_user(ctl, im, batch, line->value, hex) : rc;
   }
-  return hidden;
+  turncred_cleanse(hex, sizeof hex);
+  return rc;
+}
+
+/* A row of turnusers_lt. */
+static enum ctl_exit import_user_row(struct ctl *ctl, struct import *im, const char *const *row, int64_t n) {
+  (void)n;
+  struct import_row user = {"user", row[0], row[1], import_row_use(im, import_user_use(im), row[0])};
+  if (json_object_get(im->conf_users, row[1])) {
+    user.use = IMPORT_UNUSED;
+    user.realm = *user.realm || !im->default_realm ? user.realm : im->default_realm;
+    if (im->default_realm && !strcmp(user.realm, im->default_realm)) {
+      import_note(im, &user, "skip", "turnserver.conf has this user too, and coturn takes the user from there");
+      return CTL_OK;
+    }
+  }
+  return import_user(ctl, im, im->users, user, row[2]);
 }
 
 enum ctl_exit import_users(struct ctl *ctl, struct import *im) {
-  struct batch *batch = calloc(1, sizeof *batch);
-  PGresult *r = NULL;
-  if (!batch) {
+  im->users = calloc(1, sizeof *im->users);
+  if (!im->users) {
     return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
   }
-  enum ctl_exit rc = import_conf_users(ctl, im, batch);
-  if (!rc) {
-    rc = flush_users(ctl, im, batch); /* names of these users are in im->conf, of others in r */
+  enum ctl_exit rc = CTL_OK;
+  /* from the last line to the first: of two lines with one name coturn takes the last */
+  for (size_t i = im->conf.count; !rc && i-- > 0;) {
+    rc = im->conf.lines[i].secret ? CTL_OK : import_conf_user(ctl, im, im->users, &im->conf.lines[i]);
   }
   if (!rc) {
-    rc = import_query(ctl, im, "SELECT trim(realm), name, hmackey FROM turnusers_lt ORDER BY 1, 2", &r);
-  }
-  for (int i = 0; !rc && i < PQntuples(r); i++) {
-    if (!hidden_by_conf(im, PQgetvalue(r, i, 0), PQgetvalue(r, i, 1))) {
-      rc = import_user(ctl, im, batch, PQgetvalue(r, i, 0), PQgetvalue(r, i, 1), PQgetvalue(r, i, 2));
-    }
+    rc = flush_users(ctl, im, im->users); /* before the rows that these users hide */
   }
   if (!rc) {
-    rc = flush_users(ctl, im, batch);
+    rc = source_read(ctl, im, SOURCE_USERS, import_user_row);
   }
-  PQclear(r);
-  free(batch);
+  if (!rc) {
+    rc = flush_users(ctl, im, im->users);
+  }
+  free(im->users);
+  im->users = NULL;
   return rc;
 }

@@ -9,8 +9,8 @@
 #include "issuing/lifetime.h"
 #include "issuing/mint.h"
 #include "keyring.h"
+#include "values.h"
 
-#include <arpa/inet.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -195,8 +195,8 @@ enum ctl_exit cmd_token_issue(struct ctl *ctl) {
   if (!rc && mac_key_len != 20 && mac_key_len != 32) {
     rc = ctl_fail(ctl, CTL_USAGE, "--session-key-octets: 20 or 32");
   }
-  if (!rc && !*subject) {
-    rc = ctl_fail(ctl, CTL_USAGE, "USER: name the user of the token");
+  if (!rc) {
+    rc = ctl_check_user(ctl, "USER", subject, TURNCRED_USER_ID_MAX, false);
   }
   if (!rc) {
     rc = read_policy(ctl, realm, "token", &policy);
@@ -228,8 +228,8 @@ enum ctl_exit cmd_token_issue(struct ctl *ctl) {
                             json_pack("{s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:s, s:s, s:s}", "access_token", token,
                                       "token_type", "pop", "expires_in", (json_int_t)lifetime, "expires_at",
                                       (json_int_t)expiry, "kid", key.kid, "key", mac_key, "alg",
-                                      mac_key_len == 20 ? "HMAC-SHA-1" : "HMAC-SHA-256", "realm", realm, "server_name",
-                                      policy.server_name, "fingerprint", made.fingerprint),
+                                      mac_key_len == 20 ? "HMAC-SHA-1" : "HMAC-SHA-256-128", "realm", realm,
+                                      "server_name", policy.server_name, "fingerprint", made.fingerprint),
                             token_columns);
       turncred_cleanse(mac_key, sizeof mac_key);
     }
@@ -250,41 +250,40 @@ static const struct ctl_column credential_columns[] = {
     {NULL, NULL, CTL_TEXT},
 };
 
-static json_t *uris_of(const struct ctl *ctl) {
-  json_t *uris = json_array();
+/* The URIs of --uri in their one spelling; *uris is released by the caller. */
+static enum ctl_exit uris_of(const struct ctl *ctl, json_t **uris) {
   const char *uri;
-  for (size_t i = 0; (uri = ctl_get_nth(ctl, "uri", i)); i++) {
-    json_array_append_new(uris, json_string(uri));
+  char canonical[CTL_VALUE];
+  enum ctl_exit rc = CTL_OK;
+  *uris = json_array();
+  for (size_t i = 0; !rc && (uri = ctl_get_nth(ctl, "uri", i)); i++) {
+    rc = ctl_canonical(ctl, "uri", uri, canonical);
+    json_array_append_new(*uris, json_string(canonical));
   }
-  return uris;
+  return rc;
 }
 
 /* The user id of a derived credential: USER, or "USER|ADDRESS" in a realm that binds addresses. */
 static enum ctl_exit user_id_of(struct ctl *ctl, const struct policy *policy, enum turncred_use use, const char *user,
                                 char *out, size_t cap) {
-  const char *given = ctl_get(ctl, "client-address");
-  char text[INET6_ADDRSTRLEN];
-  uint8_t address[16];
-  if (use != TURNCRED_USE_DERIVED || !policy->bind_address) {
-    if (given) {
-      return ctl_fail(ctl, CTL_USAGE, "--client-address: only for derived credentials of a realm with bind-address");
-    }
-    return (size_t)snprintf(out, cap, "%s", user) < cap
-               ? CTL_OK
-               : ctl_fail(ctl, CTL_USAGE, "USER: longer than %d octets", TURNCRED_USER_ID_MAX);
+  bool given = ctl_has(ctl, "client-address"), bound = use == TURNCRED_USE_DERIVED && policy->bind_address;
+  char address[IP_TEXT];
+  enum ctl_exit rc = ctl_check_user(ctl, "USER", user, TURNCRED_USER_ID_MAX, true);
+  if (!rc && given && !bound) {
+    rc = ctl_fail(ctl, CTL_USAGE, "--client-address: only for derived credentials of a realm with bind-address");
   }
-  if (!given) {
-    return ctl_fail(ctl, CTL_USAGE,
-                    "--client-address: the realm binds credentials to the client's address; give "
-                    "that address");
+  if (!rc) {
+    rc = ctl_get_address(ctl, "client-address", address);
   }
-  int family = strchr(given, ':') ? AF_INET6 : AF_INET;
-  if (inet_pton(family, given, address) != 1 || !inet_ntop(family, address, text, sizeof text)) {
-    return ctl_fail(ctl, CTL_USAGE, "--client-address: \"%s\" is not an IPv4 or IPv6 address", given);
+  if (!rc && bound && !*address) {
+    rc = ctl_fail(ctl, CTL_USAGE,
+                  "--client-address: the realm binds credentials to the client's address; give "
+                  "that address");
   }
-  return (size_t)snprintf(out, cap, "%s|%s", user, text) < cap
-             ? CTL_OK
-             : ctl_fail(ctl, CTL_USAGE, "USER: too long with the address behind it");
+  if (!rc && (size_t)snprintf(out, cap, bound ? "%s|%s" : "%s%s", user, address) >= cap) {
+    rc = ctl_fail(ctl, CTL_USAGE, "USER: too long with the address behind it");
+  }
+  return rc;
 }
 
 /* USERNAME and password of a derived or REST credential. */
@@ -295,7 +294,7 @@ static enum ctl_exit make_password(struct ctl *ctl, const struct stored_key *key
   enum turncred_err err =
       ws ? turncred_key_init(&ready, key->use, key->alg, key->derivation, key->k, key->k_len) : TURNCRED_NO_MEMORY;
   if (!err) {
-    err = mint_password(ws, &ready, key->username_format, user_id, key->realm, expiry, username, password);
+    err = mint_password(ws, &ready, &key->form, user_id, key->realm, expiry, username, password);
   }
   turncred_ws_free(ws);
   turncred_key_clear(&ready);
@@ -314,10 +313,14 @@ enum ctl_exit cmd_credential_issue(struct ctl *ctl) {
   char username[TURNCRED_USERNAME_MAX + 1], password[TURNCRED_PASSWORD_MAX];
   char user_id[TURNCRED_USERNAME_MAX + 1];
   int64_t lifetime = 0, expiry = 0;
+  json_t *uris = NULL;
   if (keyring_use_parse(kind, &use) || use == TURNCRED_USE_TOKEN) {
     return ctl_fail(ctl, CTL_USAGE, "--kind: \"%s\" is not one of derived, rest", kind);
   }
-  enum ctl_exit rc = read_policy(ctl, realm, kind, &policy);
+  enum ctl_exit rc = *user ? uris_of(ctl, &uris) : ctl_fail(ctl, CTL_USAGE, "USER: name the user of the credential");
+  if (!rc) {
+    rc = read_policy(ctl, realm, kind, &policy);
+  }
   if (!rc) {
     rc = read_lifetime(ctl, &policy, &lifetime);
   }
@@ -342,9 +345,10 @@ enum ctl_exit cmd_credential_issue(struct ctl *ctl) {
     rc = ctl_print_record(ctl,
                           json_pack("{s:s, s:s, s:s, s:I, s:I, s:o}", "username", username, "password", password,
                                     "realm", realm, "ttl", (json_int_t)lifetime, "expires_at", (json_int_t)expiry,
-                                    "uris", uris_of(ctl)),
+                                    "uris", json_incref(uris)),
                           credential_columns);
   }
   turncred_cleanse(password, sizeof password);
+  json_decref(uris);
   return rc;
 }

@@ -7,6 +7,7 @@
 
 #include "base/secret.h"
 #include "change.h"
+#include "key_file.h"
 #include "keyring.h"
 
 #include <openssl/rand.h>
@@ -15,12 +16,17 @@
 #include <string.h>
 #include <time.h>
 
+#define NOT_BEFORE SQL_SECONDS("not_before")
+#define SIGN_UNTIL SQL_SECONDS("sign_until")
+#define ACCEPT_UNTIL SQL_SECONDS("accept_until")
+#define CREATED_AT SQL_SECONDS("created_at")
+
 #define KEY_COLUMNS                                                                                                    \
-  "realm, kid, use, alg, derivation, username_format, state, "                                                         \
-  "extract(epoch FROM not_before)::bigint AS not_before, "                                                             \
-  "extract(epoch FROM sign_until)::bigint AS sign_until, "                                                             \
-  "extract(epoch FROM accept_until)::bigint AS accept_until, allow_zero_iv, subject_tag, "                             \
-  "tokens_reserved, is_sealed, kek_id, extract(epoch FROM created_at)::bigint AS created_at"
+  "realm, kid, use, alg, CASE WHEN use = 'token' THEN derivation END AS derivation, "                                  \
+  "CASE WHEN use = 'rest' THEN username_format END AS username_format, separator, state, " NOT_BEFORE                  \
+  " AS not_before, " SIGN_UNTIL " AS sign_until, " ACCEPT_UNTIL " AS accept_until, "                                   \
+  "allow_zero_iv, subject_tag, imported, tokens_reserved, is_sealed, kek_id, max_bps, "                                \
+  "max_allocations, " CREATED_AT " AS created_at"
 
 static const struct ctl_column record_columns[] = {
     {"realm", "realm", CTL_TEXT},
@@ -29,6 +35,7 @@ static const struct ctl_column record_columns[] = {
     {"alg", "algorithm", CTL_TEXT},
     {"derivation", "derivation", CTL_TEXT},
     {"username_format", "username format", CTL_TEXT},
+    {"separator", "separator", CTL_TEXT},
     {"state", "state", CTL_TEXT},
     {"not_before", "not before", CTL_TIME},
     {"sign_until", "sign until", CTL_TIME},
@@ -37,6 +44,9 @@ static const struct ctl_column record_columns[] = {
     {"kek_id", "kek id", CTL_TEXT},
     {"subject_tag", "subject tag", CTL_TEXT},
     {"allow_zero_iv", "allow zero IV", CTL_TEXT},
+    {"imported", "imported", CTL_TEXT},
+    {"max_bps", "max bps", CTL_TEXT},
+    {"max_allocations", "max allocations", CTL_TEXT},
     {"tokens_reserved", "tokens reserved", CTL_TEXT},
     {"created_at", "created at", CTL_TIME},
     {"in_force", "in force everywhere", CTL_TEXT},
@@ -114,11 +124,9 @@ static enum ctl_exit read_kind(const struct ctl *ctl, struct stored_key *key) {
   if (text && turncred_derivation_parse(text, &key->derivation)) {
     return ctl_fail(ctl, CTL_USAGE, "--derivation: \"%s\" is not one of none, hkdf-sha256", text);
   }
-  text = ctl_get(ctl, "username-format");
-  key->username_format = key->use == TURNCRED_USE_REST ? TURNCRED_TIMESTAMP_USER_ID : TURNCRED_USER_ID_TIMESTAMP;
-  if (text && turncred_username_format_parse(text, &key->username_format)) {
-    return ctl_fail(ctl, CTL_USAGE, "--username-format: \"%s\" is not one of user-id:timestamp, timestamp:user-id",
-                    text);
+  enum ctl_exit rc = key_file_form(ctl, key->use, &key->form);
+  if (rc) {
+    return rc;
   }
   if (key->use != TURNCRED_USE_REST && !turncred_key_length(key->use, key->alg, key->derivation)) {
     return ctl_fail(ctl, CTL_USAGE, "--use %s does not go with --alg %s and --derivation %s",
@@ -143,38 +151,19 @@ static enum ctl_exit read_kind(const struct ctl *ctl, struct stored_key *key) {
 static enum ctl_exit read_octets(const struct ctl *ctl, struct stored_key *key) {
   size_t need = turncred_key_length(key->use, key->alg, key->derivation);
   const char *from = ctl_get(ctl, "from");
-  char text[512];
   if (from) {
-    if (secret_read(from, "--from", key->k, sizeof key->k, &key->k_len, text, sizeof text)) {
-      return ctl_fail(ctl, CTL_USAGE, "%s", text);
-    }
-    if (need ? key->k_len != need : !key->k_len) {
-      size_t got = key->k_len;
-      keyring_clear(key);
-      return need ? ctl_fail(ctl, CTL_REFUSED,
-                             "--from: the file holds %zu octets, exactly %zu raw octets are needed (no "
-                             "base64, no newline); nothing is padded or cut",
-                             got, need)
-                  : ctl_fail(ctl, CTL_REFUSED, "--from: the file is empty; a secret has 1 to %d octets",
-                             TURNCRED_KEY_MAX);
-    }
-    if (key->use == TURNCRED_USE_REST && key->k[key->k_len - 1] == '\n') {
-      return ctl_fail(ctl, CTL_REFUSED,
-                      "--from: the secret ends with a newline, which would be part of it; write the file "
-                      "with printf %%s");
-    }
-    return CTL_OK;
+    return key_file_octets(ctl, "--from", from, key->use, key->alg, key->derivation, key->k, &key->k_len);
   }
   if (key->use == TURNCRED_USE_REST) {
     /* 64 hexadecimal digits, since other programs take the secret as text */
-    uint8_t random[TURNCRED_KEY_MAX / 2];
-    char hex[TURNCRED_KEY_MAX + 1];
+    uint8_t random[32];
+    char hex[2 * sizeof random + 1];
     if (RAND_priv_bytes(random, sizeof random) != 1) {
       return ctl_fail(ctl, CTL_INTERNAL, "the random number generator failed");
     }
     turncred_hex_encode(random, sizeof random, hex, sizeof hex);
-    memcpy(key->k, hex, TURNCRED_KEY_MAX);
-    key->k_len = TURNCRED_KEY_MAX;
+    memcpy(key->k, hex, sizeof hex - 1);
+    key->k_len = sizeof hex - 1;
     turncred_cleanse(random, sizeof random);
     turncred_cleanse(hex, sizeof hex);
     return CTL_OK;
@@ -227,6 +216,9 @@ static enum ctl_exit read_new_key(struct ctl *ctl, struct stored_key *key, struc
   const char *realm = ctl_operand(ctl, 0), *kid = ctl_operand(ctl, 1);
   int64_t now = time(NULL);
   enum ctl_exit rc = read_kind(ctl, key);
+  if (!rc) {
+    rc = ctl_get_limits(ctl, &key->limits);
+  }
   if (!rc) {
     rc = ctl_get_time(ctl, "not-before", now, &window->not_before);
   }
@@ -406,6 +398,20 @@ enum ctl_exit cmd_key_set(struct ctl *ctl) {
     pg_time(&p, value);
     at += (size_t)snprintf(sql + at, sizeof sql - at, "%s%s = to_timestamp($%d::bigint)", at > start ? ", " : "",
                            times[i].column, p.count);
+  }
+  struct ctl_limits limits = {0};
+  enum ctl_exit rc = ctl_get_limits(ctl, &limits);
+  if (rc) {
+    return rc;
+  }
+  if (ctl_has(ctl, "max-bps")) {
+    pg_int(&p, limits.max_bps);
+    at += (size_t)snprintf(sql + at, sizeof sql - at, "%smax_bps = $%d::bigint", at > start ? ", " : "", p.count);
+  }
+  if (ctl_has(ctl, "max-allocations")) {
+    pg_int(&p, limits.max_allocations);
+    at += (size_t)snprintf(sql + at, sizeof sql - at, "%smax_allocations = $%d::integer", at > start ? ", " : "",
+                           p.count);
   }
   if (at == start) {
     return ctl_fail(ctl, CTL_USAGE, "nothing to set; see turncredctl key set --help");

@@ -6,7 +6,6 @@
 #include "config.h"
 
 #include "keyring.h"
-#include "store/store.h"
 
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
@@ -59,7 +58,7 @@ enum ctl_exit keyring_choose(const struct ctl *ctl, const struct kek_ring *ring,
 /* Fills *key from row i of the query in keyring_rows(); k_len is 0 if no key of ring opens the row.
  * false: the row has a name that this program does not know. */
 static bool read_row(const PGresult *r, int i, const struct kek_ring *ring, struct stored_key *key) {
-  uint8_t octets[TURNCRED_WRAPPED_MAX];
+  uint8_t octets[TURNCRED_SECRET_MAX];
   size_t len = 0;
   memset(key, 0, sizeof *key);
   snprintf(key->realm, sizeof key->realm, "%s", PQgetvalue(r, i, 0));
@@ -68,11 +67,13 @@ static bool read_row(const PGresult *r, int i, const struct kek_ring *ring, stru
   snprintf(key->state, sizeof key->state, "%s", PQgetvalue(r, i, 3));
   if (turncred_use_parse(PQgetvalue(r, i, 4), &key->use) || turncred_alg_parse(PQgetvalue(r, i, 5), &key->alg) ||
       turncred_derivation_parse(PQgetvalue(r, i, 6), &key->derivation) ||
-      turncred_username_format_parse(PQgetvalue(r, i, 7), &key->username_format)) {
+      turncred_username_format_parse(PQgetvalue(r, i, 7), &key->form.order) || PQgetlength(r, i, 12) != 1) {
     return false;
   }
+  key->form.separator = *PQgetvalue(r, i, 12);
   key->subject_tag = *PQgetvalue(r, i, 8) == 't';
   key->allow_zero_iv = *PQgetvalue(r, i, 9) == 't';
+  key->limits = (struct ctl_limits){strtoll(PQgetvalue(r, i, 13), NULL, 10), strtoll(PQgetvalue(r, i, 14), NULL, 10)};
   bool sealed = !PQgetisnull(r, i, 10);
   const char *hex = PQgetvalue(r, i, sealed ? 10 : 11);
   if (turncred_hex_decode(hex, strlen(hex), octets, sizeof octets, &len)) {
@@ -80,7 +81,11 @@ static bool read_row(const PGresult *r, int i, const struct kek_ring *ring, stru
   }
   const uint8_t *kek = sealed && ring ? kek_ring_find(ring, key->kek_id) : NULL;
   struct turncred_key_row row = {key->kek_id, key->realm, key->kid, key->use, key->alg, key->derivation};
-  if (!sealed && len <= sizeof key->k) {
+  if (!sealed && key->use == TURNCRED_USE_REST) {
+    if (turncred_rest_secret(key->alg, octets, len, key->k, &key->k_len)) {
+      key->k_len = 0;
+    }
+  } else if (!sealed && len <= sizeof key->k) {
     memcpy(key->k, octets, len);
     key->k_len = len;
   } else if (kek && turncred_key_unseal(NULL, kek, &row, octets, len, key->k, sizeof key->k, &key->k_len)) {
@@ -101,7 +106,8 @@ enum ctl_exit keyring_rows(struct ctl *ctl, const struct kek_ring *ring, const c
   }
   snprintf(sql, sizeof sql,
            "SELECT realm, kid, kek_id, state, use, alg, derivation, username_format, subject_tag, "
-           "allow_zero_iv, encode(wrapped, 'hex'), encode(plain, 'hex') FROM turncred.key k WHERE "
+           "allow_zero_iv, encode(wrapped, 'hex'), encode(plain, 'hex'), separator, max_bps, max_allocations FROM "
+           "turncred.key k WHERE "
            "%s",
            condition);
   PGresult *r = pg_query(ctl->db, sql, params);
@@ -145,8 +151,8 @@ enum ctl_exit keyring_signer(struct ctl *ctl, const char *realm, enum turncred_u
                       "realm = $1 AND use = $2 AND ($3::text IS NULL OR kid = $3) AND state = "
                       "'active' AND coalesce(not_before, now()) <= now() AND "
                       "coalesce(sign_until, 'infinity') > now() AND "
-                      "coalesce(accept_until, 'infinity') > now() ORDER BY not_before DESC NULLS "
-                      "LAST, kid COLLATE \"C\" LIMIT 1",
+                      "coalesce(accept_until, 'infinity') > now() ORDER BY greatest(not_before, "
+                      "created_at) DESC, kid COLLATE \"C\" LIMIT 1",
                       &p, &rows, &count);
   }
   if (!rc && !count && kid) {
@@ -177,9 +183,33 @@ enum ctl_exit keyring_signer(struct ctl *ctl, const char *realm, enum turncred_u
   return rc;
 }
 
+bool keyring_published(const uint8_t *octets, size_t len) {
+  /* examples/etc/turnserver.conf, testsqldbsetup.sql, testredisdbsetup.sh, testmongosetup.sh */
+  static const char *const texts[] = {"logen",
+                                      "bloody9",
+                                      "north",
+                                      "library",
+                                      "01234567890123456789012345678901",
+                                      "1234567890123456",
+                                      "12345678901234567890123456789012"};
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    size_t n = strlen(texts[i]);
+    /* the keys end with a newline there */
+    if (!memcmp(octets, texts[i], len < n ? len : n) && (len == n || (len == n + 1 && octets[n] == '\n'))) {
+      return true;
+    }
+  }
+  return false;
+}
+
 enum ctl_exit keyring_refuse_reuse(struct ctl *ctl, const struct kek_ring *ring, const struct stored_key *key) {
   struct stored_key *rows = NULL;
   size_t count = 0;
+  if (keyring_published(key->k, key->k_len)) {
+    return ctl_fail(
+        ctl, CTL_REFUSED,
+        "these octets stand in coturn's own examples, so anybody can make credentials with them: take others");
+  }
   enum ctl_exit rc = keyring_rows(ctl, ring, "true", NULL, &rows, &count);
   for (size_t i = 0; !rc && i < count; i++) {
     const struct stored_key *other = &rows[i];
@@ -187,11 +217,12 @@ enum ctl_exit keyring_refuse_reuse(struct ctl *ctl, const struct kek_ring *ring,
       continue;
     }
     bool same_use = other->use == key->use && other->alg == key->alg && other->derivation == key->derivation &&
-                    other->username_format == key->username_format;
+                    other->form.order == key->form.order && other->form.separator == key->form.separator;
     if (!same_use || !strcmp(other->realm, key->realm)) {
       rc = ctl_fail(ctl, CTL_REFUSED,
                     "key \"%s\" of realm \"%s\" (%s, %s) has the same octets: one key serves one "
-                    "use, one algorithm and one order of username",
+                    "use, one algorithm and one form of username (a rest secret that signs both orders: "
+                    "--username-format either)",
                     other->kid, other->realm, turncred_use_name(other->use), turncred_alg_name(other->alg));
     }
   }
@@ -209,19 +240,22 @@ enum ctl_exit keyring_refuse_crowd(struct ctl *ctl, const struct stored_key *key
   pg_text(&p, turncred_use_name(key->use));
   pg_text(&p, key->kid);
   enum ctl_exit rc = ctl_row(ctl,
-                             "SELECT count(*), to_char(min(accept_until) AT TIME ZONE 'UTC', "
+                             "SELECT count(*), (SELECT keys_tried FROM turncred.realm WHERE name = $1) AS tried, "
+                             "to_char(min(accept_until) AT TIME ZONE 'UTC', "
                              "'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS first FROM turncred.key WHERE realm = $1 "
                              "AND use = $2 AND kid <> $3 AND state <> 'disabled' AND "
                              "coalesce(accept_until, 'infinity') > now()",
                              &p, &row);
   const char *first = rc ? NULL : json_string_value(json_object_get(row, "first"));
-  if (!rc && json_integer_value(json_object_get(row, "count")) >= STORE_DERIVED_KEYS_MAX) {
+  json_int_t count = json_integer_value(json_object_get(row, "count"));
+  if (!rc && count && count >= json_integer_value(json_object_get(row, "tried"))) {
     rc = ctl_fail(ctl, CTL_REFUSED,
-                  "realm \"%s\" has %d %s keys that are accepted, and servers try no more: what "
-                  "the oldest of them signed would be refused before its time\n  remedy: wait until "
+                  "realm \"%s\" has %lld %s keys that are accepted, and servers try no more: what "
+                  "the oldest of them signed would be refused before its time\n  remedy: have servers try more "
+                  "(turncredctl realm set %s --keys-tried N); wait until "
                   "%s, when the first of them is done; or end one and what it signed: turncredctl "
                   "key disable, or key set --accept-until",
-                  key->realm, STORE_DERIVED_KEYS_MAX, turncred_use_name(key->use),
+                  key->realm, (long long)count, turncred_use_name(key->use), key->realm,
                   first ? first : "one of them is retired and its accept-until over");
   }
   json_decref(row);
@@ -233,6 +267,7 @@ enum ctl_exit keyring_insert(struct ctl *ctl, const struct kek_ring *ring, const
   uint8_t wrapped[TURNCRED_WRAPPED_MAX];
   size_t len = 0;
   struct pg_params p = {0};
+  const char separator[2] = {(char)(key->form.separator ? key->form.separator : ':'), '\0'};
   struct turncred_key_row row = {kek_id, key->realm, key->kid, key->use, key->alg, key->derivation};
   if (kek_id &&
       turncred_key_seal(kek_ring_find(ring, kek_id), &row, key->k, key->k_len, wrapped, sizeof wrapped, &len)) {
@@ -243,7 +278,7 @@ enum ctl_exit keyring_insert(struct ctl *ctl, const struct kek_ring *ring, const
   pg_text(&p, turncred_use_name(key->use));
   pg_text(&p, turncred_alg_name(key->alg));
   pg_text(&p, turncred_derivation_name(key->derivation));
-  pg_text(&p, turncred_username_format_name(key->username_format));
+  pg_text(&p, turncred_username_format_name(key->form.order));
   pg_text(&p, kek_id);
   if (kek_id) {
     pg_octets(&p, wrapped, len);
@@ -261,12 +296,17 @@ enum ctl_exit keyring_insert(struct ctl *ctl, const struct kek_ring *ring, const
   pg_time(&p, window->accept_until);
   pg_text(&p, key->allow_zero_iv ? "t" : "f");
   pg_text(&p, has_subject_tag ? key->subject_tag ? "t" : "f" : NULL);
+  pg_text(&p, separator);
+  pg_text(&p, key->imported ? "t" : "f");
+  pg_int(&p, key->limits.max_bps);
+  pg_int(&p, key->limits.max_allocations);
   return ctl_run(ctl,
                  "INSERT INTO turncred.key (realm, kid, use, alg, derivation, username_format, "
                  "kek_id, wrapped, plain, state, not_before, sign_until, accept_until, "
-                 "allow_zero_iv, subject_tag) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, "
+                 "allow_zero_iv, subject_tag, separator, imported, max_bps, max_allocations) "
+                 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, "
                  "to_timestamp($11::bigint), to_timestamp($12::bigint), to_timestamp($13::bigint), "
-                 "$14::boolean, $15::boolean)",
+                 "$14::boolean, $15::boolean, $16, $17::boolean, $18::bigint, $19::integer)",
                  &p, NULL);
 }
 

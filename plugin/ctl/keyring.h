@@ -20,8 +20,10 @@ struct stored_key {
   enum turncred_use use;
   enum turncred_alg alg;
   enum turncred_derivation derivation;
-  enum turncred_username_format username_format;
+  struct turncred_rest_form form; /* rest; of others the order user-id:timestamp */
   bool subject_tag, allow_zero_iv;
+  bool imported; /* whoever made it elsewhere goes on signing with it */
+  struct ctl_limits limits;
   uint8_t k[TURNCRED_KEY_MAX];
   size_t k_len; /* 0: no key of the ring opens the row */
 };
@@ -50,12 +52,13 @@ enum ctl_exit keyring_rows(struct ctl *ctl, const struct kek_ring *ring, const c
 /* The key with which issuers sign now in this realm, or the key kid if it is not NULL, opened. */
 enum ctl_exit keyring_signer(struct ctl *ctl, const char *realm, enum turncred_use use, const char *kid,
                              struct stored_key *key);
+/* True if the octets, a secret or a K, stand in coturn's own examples: anybody knows them. */
+bool keyring_published(const uint8_t *octets, size_t len);
 /* Refuses octets that another key already has for another purpose, in any realm whose keys ring
  * opens. */
 enum ctl_exit keyring_refuse_reuse(struct ctl *ctl, const struct kek_ring *ring, const struct stored_key *key);
-/* Derived and rest credentials do not name their key: servers try STORE_DERIVED_KEYS_MAX of a
- * realm. Refuses this one beside so many others, which would shut out what the oldest one signed.
- */
+/* Derived and rest credentials do not name their key: servers try keys_tried of a realm. Refuses this one
+ * beside so many others, which would shut out what the oldest one signed. */
 enum ctl_exit keyring_refuse_crowd(struct ctl *ctl, const struct stored_key *key);
 /* Adds the row, sealed under kek_id, or plain if kek_id is NULL. has_subject_tag: key->subject_tag
  * is given; else the realm decides. */

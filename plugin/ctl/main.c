@@ -9,12 +9,14 @@
 #include "core/turncred.h"
 #include "ctl.h"
 #include "pg/pg.h"
+#include "values.h"
 
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The command line names no command: shows all commands, or those whose first word it has. */
 static enum ctl_exit show_commands(struct ctl *ctl) {
@@ -36,6 +38,19 @@ static enum ctl_exit show_commands(struct ctl *ctl) {
   return ctl_fail(ctl, CTL_USAGE, "there is no command \"%s\"; see turncredctl --help", topic);
 }
 
+/* Half of an answer, or of what is to be written, is worse than none: without memory for JSON the command ends. What it
+ * has begun in the database is rolled back with the connection. */
+static void *allocate_or_end(size_t size) {
+  static const char message[] = "turncredctl: out of memory\n";
+  void *memory = malloc(size);
+  if (!memory) {
+    ssize_t done = write(STDERR_FILENO, message, sizeof message - 1);
+    (void)done;
+    _exit(CTL_INTERNAL);
+  }
+  return memory;
+}
+
 /* What jansson frees may hold passwords and session keys. */
 static void cleanse_and_free(void *p) {
   if (p) {
@@ -47,7 +62,7 @@ static void cleanse_and_free(void *p) {
 int main(int argc, char **argv) {
   struct ctl ctl;
   secret_harden();
-  json_set_alloc_funcs(malloc, cleanse_and_free);
+  json_set_alloc_funcs(allocate_or_end, cleanse_and_free);
   signal(SIGPIPE, SIG_IGN); /* a peer that hangs up is an error like any other */
   enum ctl_exit rc = ctl_parse(&ctl, ctl_commands, ctl_global_options, argc, argv);
   if (rc) {
@@ -64,7 +79,10 @@ int main(int argc, char **argv) {
     ctl_help(&ctl);
     return CTL_OK;
   }
-  rc = ctl.command->run(&ctl);
+  rc = ctl_need_utf8(&ctl);
+  if (!rc) {
+    rc = ctl.command->run(&ctl);
+  }
   if (ctl.db) {
     pg_close(ctl.db);
   }

@@ -26,7 +26,8 @@ enum ctl_exit cmd_maintain(struct ctl *ctl) {
   if (!rc) {
     rc = ctl_rows(ctl,
                   "SELECT action, object FROM turncred.maintain_partitions(make_interval(secs => "
-                  "$1::bigint), make_interval(secs => $2::bigint))",
+                  "$1::bigint), make_interval(secs => $2::bigint)) UNION ALL "
+                  "SELECT action, object FROM turncred.maintain_usage()",
                   &p, &list);
   }
   for (int i = 0; !rc && i < PURGE_BATCHES_MAX; i++) {

@@ -50,7 +50,7 @@ static void put_operands(const char *operands) {
   for (const char *word = operands; word && *word;) {
     size_t len = strcspn(word, " ");
     if (*word == '[') {
-      printf(" Op Ar %.*s", (int)len - 2, word + 1);
+      printf(" Oo Ar %.*s Oc", (int)len - 2, word + 1); /* Op would enclose the rest of the line */
     } else {
       printf(" Ar %.*s", (int)len, word);
     }
@@ -142,7 +142,7 @@ static const char guide[] =
     ".Xr pg_dump 1\n"
     "and the key encryption key are all that a restore needs.\n"
     "Restore into an empty database of a cluster that has the roles turncred_owner,\n"
-    "turncred_server, turncred_issuer and turncred_admin (pg_dumpall \\-\\-roles\\-only).\n"
+    "turncred_server, turncred_issuer, turncred_admin and turncred_auditor (pg_dumpall \\-\\-roles\\-only).\n"
     "Servers notice that the database lost history, load all rows anew, and keep the revocations\n"
     "that they knew until those run out.\n"
     "Issue those revocations again all the same, since a server that was down has not seen them.\n";
@@ -167,10 +167,11 @@ static const char tail[] =
     ".It 3\nthe database cannot be reached, lacks the schema, or denies a right\n"
     ".It 4\na step of the probe failed\n"
     ".It 5\ndone, but not every server and issuer has reported the change in time\n"
-    ".It 6\nout of memory, or a fault of the system\n.El\n"
+    ".It 6\nout of memory, or a fault of the system\n"
+    ".It 7\nimport coturn: something that works with coturn today would not work afterwards\n.El\n"
     ".Sh EXAMPLES\nFrom nothing to a relayed datagram:\n"
     ".Bd -literal -offset indent\n"
-    "runuser -u postgres \\-\\- createdb turncred\n"
+    "runuser -u postgres \\-\\- createdb \\-E UTF8 \\-T template0 turncred\n"
     "runuser -u postgres \\-\\- turncredctl schema upgrade \\-\\-database dbname=turncred\n"
     "runuser -u postgres \\-\\- psql -d turncred -c 'CREATE ROLE root LOGIN IN ROLE "
     "turncred_admin'\n"
@@ -195,7 +196,7 @@ enum ctl_exit cmd_manual(struct ctl *ctl) {
   for (const struct ctl_command *c = ctl->commands; c->name; c++) {
     printf(".Ss %s\n.Nm\n.Cm %s", c->name, c->name);
     put_operands(c->operands);
-    printf("%s\n.Pp\n%s.\n", c->options && c->options->name ? " Op Ar options" : "", c->summary);
+    printf("%s\n.Pp\n%s.\n", c->options && c->options->name ? " Oo Ar options Oc" : "", c->summary);
     if (c->details) {
       put_details(c->details);
     }

@@ -7,6 +7,8 @@
 
 #include "migrate.h"
 
+#include "sql.h"
+
 #include "base/fail.h"
 #include "core/turncred.h"
 
@@ -21,7 +23,7 @@
 #define LOCK "1953853027, 0" /* advisory lock of migrations */
 
 static int fail_sql(const struct pg *db, const char *what, char *err, size_t cap) {
-  return fail_with(EIO, err, cap, "%s: %s", what, db->text);
+  return fail_with(EIO, err, cap, "%s: %s%s%s", what, db->text, *db->remedy ? "\n  remedy: " : "", db->remedy);
 }
 
 const char *schema_dir(void) {
@@ -219,6 +221,20 @@ static int record(struct pg *db, const struct schema_migration *m, char *err, si
   return rows == 1 ? 0 : fail_with(EINVAL, err, cap, "%s: does not record itself in turncred.migration", m->file);
 }
 
+/* One upgrade at a time. Anybody can hold this lock (there is no table yet that could be locked), but not unseen. */
+static int lock(struct pg *db, const char *file, char *err, size_t cap) {
+  char holders[600];
+  int rc = run(db, "SET LOCAL lock_timeout = '60s'", file, err, cap);
+  if (rc || !(rc = run(db, "SELECT pg_advisory_xact_lock(" LOCK ")", file, err, cap)) ||
+      strcmp(db->sqlstate, "55P03")) {
+    return rc;
+  }
+  pg_run(db, "ROLLBACK", NULL, NULL);
+  ctl_lock_holders(db, holders, sizeof holders);
+  return fail_with(EBUSY, err, cap, "%s: another upgrade has been running for 60 s, or this session keeps its lock: %s",
+                   file, holders);
+}
+
 static int apply(struct pg *db, const char *dir, const struct schema_migration *m, bool *done, char *err, size_t cap) {
   char *sql = NULL;
   int rc = read_sql(dir, m->file, &sql, err, cap);
@@ -228,7 +244,7 @@ static int apply(struct pg *db, const char *dir, const struct schema_migration *
   *done = false;
   rc = run(db, "BEGIN", m->file, err, cap);
   if (rc == 0) {
-    rc = run(db, "SELECT pg_advisory_xact_lock(" LOCK ")", m->file, err, cap);
+    rc = lock(db, m->file, err, cap);
   }
   if (rc == 0) {
     int meanwhile = applied_meanwhile(db, m->version, err, cap);
@@ -253,12 +269,27 @@ static int apply(struct pg *db, const char *dir, const struct schema_migration *
   return run(db, "COMMIT", m->file, err, cap);
 }
 
+/* EPROTONOSUPPORT unless the database is in UTF8. */
+static int need_utf8(struct pg *db, char *err, size_t cap) {
+  const char *encoding = PQparameterStatus(db->conn, "server_encoding");
+  if (encoding && !strcmp(encoding, "UTF8")) {
+    return 0;
+  }
+  return fail_with(EPROTONOSUPPORT, err, cap,
+                   "this database is in the encoding %s, and names of users need UTF8: CREATE DATABASE ... ENCODING "
+                   "'UTF8' TEMPLATE template0, and move what is in this one with pg_dump",
+                   encoding ? encoding : "(unknown)");
+}
+
 int schema_upgrade(struct pg *db, const char *dir, schema_applied_fn applied, void *arg, char *err, size_t err_cap) {
   struct schema_status status;
   if (!dir) {
     dir = schema_dir();
   }
-  int rc = schema_status(db, dir, &status, err, err_cap);
+  int rc = need_utf8(db, err, err_cap);
+  if (!rc) {
+    rc = schema_status(db, dir, &status, err, err_cap);
+  }
   if (rc) {
     return rc;
   }

@@ -41,7 +41,7 @@ const char *schema_dir(void);
 int schema_status(struct pg *db, const char *dir, struct schema_status *out, char *err, size_t err_cap);
 void schema_status_clear(struct schema_status *status);
 /* Applies what is missing, up to the highest file. Nothing to do is success. A database newer than
- * the files is refused with EPROTONOSUPPORT. */
+ * the files, or in another encoding than UTF8, is refused with EPROTONOSUPPORT. */
 int schema_upgrade(struct pg *db, const char *dir, schema_applied_fn applied, void *arg, char *err, size_t err_cap);
 
 #endif

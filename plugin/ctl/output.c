@@ -113,12 +113,65 @@ static void cell_of(const json_t *row, const struct ctl_column *column, char *ou
   }
 }
 
+/* Would a spreadsheet take the text for a formula? A number with its sign, such as a telephone number, is none. */
+static bool looks_like_formula(const char *text) {
+  static const char *const begins[] = {"=", "@", "+", "-", "\uFF1D", "\uFF20", "\uFF0B", "\uFF0D"};
+  for (size_t i = 0; i < sizeof begins / sizeof *begins; i++) {
+    if (!strncmp(text, begins[i], strlen(begins[i]))) {
+      return !strchr("+-", *text) || text[1 + strspn(text + 1, "0123456789")] != '\0';
+    }
+  }
+  return false;
+}
+
+/* A text of RFC 4180, without control characters: names of users come from outside. */
+static void put_csv_text(const char *text) {
+  fputs(looks_like_formula(text) ? "\"'" : "\"", stdout);
+  for (; *text; text++) {
+    if (*text == '"') {
+      putchar('"');
+    }
+    putchar((unsigned char)*text < 0x20 || *text == 0x7F ? '?' : *text);
+  }
+  putchar('"');
+}
+
+/* A field of RFC 4180. Numbers and times are as they are, without units. */
+static void put_csv(const json_t *row, const struct ctl_column *column, bool last) {
+  const json_t *value = json_object_get(row, column->member);
+  if (json_is_string(value)) {
+    put_csv_text(json_string_value(value));
+  } else if (value && !json_is_null(value)) {
+    char cell[CELL_MAX] = "";
+    ctl_cell(value, column->kind == CTL_SECONDS ? CTL_TEXT : column->kind, cell, sizeof cell);
+    fputs(cell, stdout);
+  }
+  fputs(last ? "\r\n" : ",", stdout);
+}
+
+static enum ctl_exit print_csv(const struct ctl *ctl, json_t *list, const struct ctl_column *columns) {
+  size_t i;
+  json_t *row;
+  for (const struct ctl_column *c = columns; c->member; c++) {
+    printf("%s%s", c->member, c[1].member ? "," : "\r\n");
+  }
+  json_array_foreach(list, i, row) {
+    for (const struct ctl_column *c = columns; c->member; c++) {
+      put_csv(row, c, !c[1].member);
+    }
+  }
+  return finish(ctl, list);
+}
+
 enum ctl_exit ctl_print_list(const struct ctl *ctl, json_t *list, const struct ctl_column *columns) {
   if (!list) {
     return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
   }
   if (ctl->json) {
     return print_json(ctl, list);
+  }
+  if (ctl->csv) {
+    return print_csv(ctl, list, columns);
   }
   size_t count = 0, i;
   while (columns[count].member) {
@@ -187,6 +240,10 @@ enum ctl_exit ctl_print_record(const struct ctl *ctl, json_t *record, const stru
 /* --- messages on standard error --- */
 
 __attribute__((format(printf, 2, 0))) static void put_message(const struct ctl *ctl, const char *format, va_list args) {
+  if (ctl->said) {
+    vsnprintf(ctl->said->text, sizeof ctl->said->text, format, args);
+    return;
+  }
   fprintf(stderr, "turncredctl%s%s: ", ctl->command ? " " : "", ctl->command ? ctl->command->name : "");
   vfprintf(stderr, format, args);
   fputc('\n', stderr);

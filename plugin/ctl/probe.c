@@ -23,6 +23,9 @@ static json_t *steps_json(const struct turn_probe_report *r) {
     json_t *one =
         json_pack("{s:s, s:b, s:f, s:i, s:o}", "step", s->name, "ok", s->ok, "ms", (double)s->us / 1000,
                   "retransmissions", (int)s->retransmissions, "detail", json_stringn(s->detail, strlen(s->detail)));
+    if (s->passed_over) {
+      json_object_set_new(one, "passed_over", json_true());
+    }
     if (s->code) {
       json_object_set_new(one, "code", json_integer(s->code));
     }
@@ -66,8 +69,11 @@ static enum ctl_exit print_table(const struct ctl *ctl, const struct turn_probe_
   for (size_t i = 0; i < r->count; i++) {
     const struct turn_probe_step *s = &r->steps[i];
     json_array_append_new(list,
-                          json_pack("{s:s, s:s, s:f, s:o}", "step", s->name, "result", s->ok ? "ok" : "FAILED", "ms",
-                                    (double)s->us / 1000, "detail", json_stringn(s->detail, strlen(s->detail))));
+                          json_pack("{s:s, s:s, s:f, s:o}", "step", s->name, "result",
+                                    s->ok            ? "ok"
+                                    : s->passed_over ? "passed over"
+                                                     : "FAILED",
+                                    "ms", (double)s->us / 1000, "detail", json_stringn(s->detail, strlen(s->detail))));
   }
   return ctl_print_list(ctl, list, columns);
 }
@@ -104,16 +110,53 @@ static bool find_protocol(const char *name, enum turn_protocol *out) {
   return false;
 }
 
-static enum ctl_exit read_options(const struct ctl *ctl, struct turn_probe_options *o) {
-  const char *transport = ctl_get(ctl, "transport"), *family = ctl_get(ctl, "family");
-  int64_t count = 1, bytes = 100, keep = 0, refresh = 0, lifetime = 0, timeout = 0;
-  if (!find_protocol(transport ? transport : "udp", &o->protocol)) {
+/* Reads an option that names addresses; without the option nothing happens. */
+static enum ctl_exit read_target(const struct ctl *ctl, const char *option, struct turn_target *out) {
+  const char *text = ctl_get(ctl, option);
+  char error[512];
+  if (text && turn_target_parse(text, out, error, sizeof error)) {
+    return ctl_fail(ctl, CTL_USAGE, "--%s: %s", option, error);
+  }
+  if (text && out->is_uri && strcmp(option, "server")) {
+    return ctl_fail(ctl, CTL_USAGE, "--%s: write ADDRESS or ADDRESS:PORT", option);
+  }
+  return CTL_OK;
+}
+
+/* Reads --server, --transport, --peer-address, --local-address. A URI says the transport, too. */
+static enum ctl_exit read_targets(const struct ctl *ctl, struct turn_probe_options *o) {
+  const char *transport = ctl_get(ctl, "transport");
+  enum ctl_exit rc = read_target(ctl, "server", &o->server);
+  if (!rc) {
+    rc = read_target(ctl, "peer-address", &o->peer);
+  }
+  if (!rc) {
+    rc = read_target(ctl, "local-address", &o->local);
+  }
+  if (rc) {
+    return rc;
+  }
+  o->protocol = o->server.is_uri ? o->server.protocol : TURN_UDP;
+  if (transport && !find_protocol(transport, &o->protocol)) {
     return ctl_fail(ctl, CTL_USAGE, "--transport: \"%s\" is not one of udp, tcp, dtls, tls", transport);
   }
+  if (o->server.is_uri && o->protocol != o->server.protocol) {
+    return ctl_fail(ctl, CTL_USAGE, "--transport %s: the URI in --server says %s", transport,
+                    turn_protocol_name(o->server.protocol));
+  }
+  return CTL_OK;
+}
+
+static enum ctl_exit read_options(const struct ctl *ctl, struct turn_probe_options *o) {
+  const char *family = ctl_get(ctl, "family");
+  int64_t count = 1, bytes = 100, keep = 0, refresh = 0, lifetime = 0, timeout = 0;
   if (family && strcmp(family, "4") && strcmp(family, "6")) {
     return ctl_fail(ctl, CTL_USAGE, "--family: \"%s\" is not one of 4, 6", family);
   }
-  enum ctl_exit rc = ctl_get_int(ctl, "count", 1, 1000000, &count);
+  enum ctl_exit rc = read_targets(ctl, o);
+  if (!rc) {
+    rc = ctl_get_int(ctl, "count", 1, 1000000, &count);
+  }
   if (!rc) {
     rc = ctl_get_int(ctl, "data-bytes", 4, 1400, &bytes);
   }
@@ -132,12 +175,9 @@ static enum ctl_exit read_options(const struct ctl *ctl, struct turn_probe_optio
   if (rc) {
     return rc;
   }
-  o->server = ctl_get(ctl, "server");
   o->tls.name = ctl_get(ctl, "tls-name");
   o->tls.ca_file = ctl_get(ctl, "ca-file");
   o->tls.insecure = ctl_has(ctl, "insecure");
-  o->peer_address = ctl_get(ctl, "peer-address");
-  o->local_address = ctl_get(ctl, "local-address");
   o->eager = ctl_has(ctl, "eager");
   o->announce = ctl_has(ctl, "announce");
   o->origin = ctl_get(ctl, "origin");

@@ -8,6 +8,7 @@
 #include "probe_credential.h"
 
 #include "base/secret.h"
+#include "key_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,26 +111,51 @@ enum ctl_exit probe_credential_from_json(const struct ctl *ctl, const char *what
   return rc;
 }
 
+/* The password of out->username under the TURN REST secret of --secret-file. */
+static enum ctl_exit rest_password(const struct ctl *ctl, struct turn_credential *out) {
+  enum turncred_alg alg = TURNCRED_HMAC_SHA1;
+  struct turncred_key key = {0};
+  uint8_t k[TURNCRED_KEY_MAX];
+  size_t len = 0;
+  enum ctl_exit rc = key_file_rest_alg(ctl, &alg);
+  if (!rc) {
+    rc = key_file_octets(ctl, "--secret-file", ctl_get(ctl, "secret-file"), TURNCRED_USE_REST, alg,
+                         TURNCRED_DERIVATION_NONE, k, &len);
+  }
+  enum turncred_err err =
+      rc ? TURNCRED_OK : turncred_key_init(&key, TURNCRED_USE_REST, alg, TURNCRED_DERIVATION_NONE, k, len);
+  if (!rc && !err) {
+    err = turncred_rest_password(NULL, &key, out->username, strlen(out->username), out->password);
+  }
+  turncred_key_clear(&key);
+  turncred_cleanse(k, sizeof k);
+  return err ? ctl_core_error(ctl, "--user", err) : rc;
+}
+
 enum ctl_exit probe_credential_from_options(const struct ctl *ctl, struct turn_credential *out) {
   const char *json = ctl_get(ctl, "credential"), *kid = ctl_get(ctl, "kid");
   const char *user = ctl_get(ctl, "user");
   bool token = kid || ctl_has(ctl, "token-file") || ctl_has(ctl, "key-file");
-  bool plain = user || ctl_has(ctl, "password-file");
+  bool plain = user || ctl_has(ctl, "password-file") || ctl_has(ctl, "secret-file");
   char text[512];
   memset(out, 0, sizeof *out);
   if ((json != NULL) + token + plain != 1) {
     return ctl_fail(ctl, CTL_USAGE,
                     "give one credential: --credential FILE, or --kid, --token-file and "
-                    "--key-file, or --user and --password-file");
+                    "--key-file, or --user and --password-file or --secret-file");
   }
   if (json) {
     return probe_credential_from_json(ctl, "--credential", json, out);
   }
   if (plain) {
-    if (!user || !ctl_has(ctl, "password-file")) {
-      return ctl_fail(ctl, CTL_USAGE, "--user and --password-file go together");
+    bool secret = ctl_has(ctl, "secret-file");
+    if (!user || secret == ctl_has(ctl, "password-file")) {
+      return ctl_fail(ctl, CTL_USAGE, "--user and one of --password-file, --secret-file go together");
     }
     enum ctl_exit rc = copy_name(ctl, "--user", "the name", user, out->username, sizeof out->username);
+    if (!rc && secret) {
+      return rest_password(ctl, out);
+    }
     if (!rc && secret_read_line(ctl_get(ctl, "password-file"), "--password-file", out->password, sizeof out->password,
                                 text, sizeof text)) {
       rc = ctl_fail(ctl, CTL_USAGE, "%s", text);

@@ -8,7 +8,6 @@
 #include "readyz.h"
 
 #include "base/clock.h"
-#include "turn/transport.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -53,27 +52,23 @@ static int read_status(struct turn_transport *t, int64_t deadline, int *status) 
   return *status >= 100 && *status <= 599 ? 0 : EBADMSG;
 }
 
-int readyz(const char *server, const char *ca_file, uint32_t timeout_ms, int *status, int64_t *certificate_until,
-           char *text, size_t cap) {
+int readyz(const struct turn_address *address, const char *host, const char *ca_file, uint32_t timeout_ms,
+           struct readyz *out, char *text, size_t cap) {
   struct turn_transport t = {.fd = -1};
-  struct sockaddr_storage addr;
-  socklen_t len = 0;
-  char host[256], request[512];
+  char request[512];
   int64_t deadline = clock_ms() + timeout_ms;
-  turn_host(server, host, sizeof host);
   struct turn_tls_options tls = {.name = host, .ca_file = ca_file};
-  int err = turn_resolve(server, "443", SOCK_STREAM, &addr, &len, text, cap);
-  if (!err) {
-    err = turn_transport_open(&t, TURN_TLS, (struct sockaddr *)&addr, len, NULL, 0, &tls, deadline, text, cap);
-  }
+  int err = turn_transport_open(&t, TURN_TLS, (const struct sockaddr *)&address->addr, address->len, NULL, 0, &tls,
+                                deadline, text, cap);
   if (err) {
     return err;
   }
-  *certificate_until = turn_tls_not_after(t.tls);
+  out->certificate_until = turn_tls_not_after(t.tls);
+  out->certificate_fault = turn_tls_strict_fault(t.tls);
   snprintf(request, sizeof request, "GET /readyz HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", host);
   err = turn_transport_send(&t, (const uint8_t *)request, strlen(request), deadline);
   if (!err) {
-    err = read_status(&t, deadline, status);
+    err = read_status(&t, deadline, &out->status);
   }
   turn_transport_close(&t);
   if (err) {

@@ -6,14 +6,18 @@
 #ifndef TURNCRED_CTL_READYZ_H
 #define TURNCRED_CTL_READYZ_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "turn/target.h"
 
-/* Asks server, HOST[:PORT] with the default port 443, for GET /readyz, within timeout_ms. ca_file:
- * certificates to trust; NULL: the system's. *status gets the status code of the answer,
- * *certificate_until the end of the server's certificate in UTC seconds. 0, or an errno value with
- * a sentence in text. */
-int readyz(const char *server, const char *ca_file, uint32_t timeout_ms, int *status, int64_t *certificate_until,
-           char *text, size_t cap);
+struct readyz {
+  int status;                    /* the code of the answer */
+  int64_t certificate_until;     /* when the server's certificate ends, UTC seconds */
+  const char *certificate_fault; /* for a reader with strict checks, or NULL: turn_tls_strict_fault() */
+};
+
+/* Asks the turncredd at an address for GET /readyz, within timeout_ms. host: the name in the request and in the
+ * certificate. ca_file: certificates to trust; NULL: the system's. 0, or an errno value with a sentence in text.
+ */
+int readyz(const struct turn_address *address, const char *host, const char *ca_file, uint32_t timeout_ms,
+           struct readyz *out, char *text, size_t cap);
 
 #endif

@@ -7,10 +7,14 @@
 
 #include "change.h"
 #include "pg/array.h"
+#include "values.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define CREATED_AT SQL_SECONDS("created_at")
+#define UPDATED_AT SQL_SECONDS("updated_at")
 
 /* Options of realm add and realm set, and the columns that they set. */
 enum kind { TEXT, NUMBER, DURATION, YESNO, WORDS /* a,b,c */, REPEATED };
@@ -29,7 +33,9 @@ static const struct setting {
     {"default-ttl", "default_ttl", "integer", DURATION},
     {"user-quota", "user_quota", "integer", NUMBER},
     {"total-quota", "total_quota", "integer", NUMBER},
+    {"quota-scope", "quota_scope", "text", TEXT},
     {"max-bps", "max_bps", "bigint", NUMBER},
+    {"keys-tried", "keys_tried", "integer", NUMBER},
     {"at-rest", "at_rest", "text", TEXT},
     {"kek-id", "kek_id", "text", TEXT},
     {"subject-tag", "subject_tag", "boolean", YESNO},
@@ -37,19 +43,23 @@ static const struct setting {
     {"guest-kid", "guest_kids", "text[]", REPEATED},
     {"listen-address", "listen_addresses", "inet[]", REPEATED},
     {"origin", "origins", "text[]", REPEATED},
+    {"allowed-peers", "allowed_peers", "text[]", WORDS},
+    {"denied-peers", "denied_peers", "text[]", WORDS},
     {"uri", "uris", "text[]", REPEATED},
     {"foreign-caller", "foreign_caller", "text", TEXT},
+    {"offer-tokens", "offer_tokens", "text", TEXT},
+    {"usage", "usage", "text", TEXT},
+    {"retention-days", "retention_days", "integer", NUMBER},
 };
 #define SETTINGS (sizeof settings / sizeof *settings)
 
 #define REALM_COLUMNS                                                                                                  \
   "name, server_name, mechanisms, expiry_token, expiry_derived, expiry_rest, expiry_pushed, "                          \
-  "grace_seconds, max_ttl, default_ttl, user_quota, total_quota, max_bps, at_rest, kek_id, "                           \
+  "grace_seconds, max_ttl, default_ttl, user_quota, total_quota, quota_scope, max_bps, keys_tried, at_rest, kek_id, "  \
   "subject_tag, bind_address, guest_kids, "                                                                            \
   "(SELECT coalesce(array_agg(host(a)), '{}') FROM unnest(listen_addresses) a) AS "                                    \
-  "listen_addresses, origins, uris, foreign_caller, extract(epoch FROM created_at)::bigint AS "                        \
-  "created_at, "                                                                                                       \
-  "extract(epoch FROM updated_at)::bigint AS updated_at"
+  "listen_addresses, origins, allowed_peers, denied_peers, uris, foreign_caller, offer_tokens, usage, "                \
+  "retention_days, " CREATED_AT " AS created_at, " UPDATED_AT " AS updated_at"
 
 static const struct ctl_column record_columns[] = {
     {"name", "name", CTL_TEXT},
@@ -64,7 +74,9 @@ static const struct ctl_column record_columns[] = {
     {"default_ttl", "default ttl", CTL_SECONDS},
     {"user_quota", "user quota", CTL_TEXT},
     {"total_quota", "total quota", CTL_TEXT},
+    {"quota_scope", "quota scope", CTL_TEXT},
     {"max_bps", "max bps", CTL_TEXT},
+    {"keys_tried", "keys tried", CTL_TEXT},
     {"at_rest", "at rest", CTL_TEXT},
     {"kek_id", "kek id", CTL_TEXT},
     {"subject_tag", "subject tag", CTL_TEXT},
@@ -72,24 +84,34 @@ static const struct ctl_column record_columns[] = {
     {"guest_kids", "guest kids", CTL_TEXT},
     {"listen_addresses", "listen addresses", CTL_TEXT},
     {"origins", "origins", CTL_TEXT},
+    {"allowed_peers", "allowed peers", CTL_TEXT},
+    {"denied_peers", "denied peers", CTL_TEXT},
     {"uris", "uris", CTL_TEXT},
     {"foreign_caller", "foreign caller", CTL_TEXT},
+    {"offer_tokens", "offer tokens", CTL_TEXT},
+    {"usage", "usage", CTL_TEXT},
+    {"retention_days", "retention days", CTL_TEXT},
     {"created_at", "created at", CTL_TIME},
     {"updated_at", "updated at", CTL_TIME},
     {NULL, NULL, CTL_TEXT},
 };
 
-/* The option's values as PostgreSQL's array literal, every item quoted; the caller frees it. NULL:
- * out of memory. */
-static char *array_literal(const struct ctl *ctl, const struct setting *s) {
+/* The option's values, in their one spelling, as PostgreSQL's array literal, every item quoted. *out gets it, which the
+ * caller frees. */
+static enum ctl_exit array_literal(const struct ctl *ctl, const struct setting *s, char **out) {
   struct pg_array array = {0};
   const char *value;
-  for (size_t n = 0; (value = ctl_get_nth(ctl, s->option, n)); n++) {
+  char canonical[CTL_VALUE];
+  enum ctl_exit rc = CTL_OK;
+  *out = NULL;
+  for (size_t n = 0; !rc && (value = ctl_get_nth(ctl, s->option, n)); n++) {
     char *copy = strdup(value), *rest = copy, *word;
     /* an empty value stands for an empty list */
-    while (copy && (word = s->kind == WORDS ? strsep(&rest, ",") : rest)) {
-      if (*word || (s->kind == WORDS && *value)) {
-        pg_array_text(&array, word);
+    while (copy && !rc && (word = s->kind == WORDS ? strsep(&rest, ",") : rest)) {
+      *canonical = '\0';
+      rc = *value ? ctl_canonical(ctl, s->option, word, canonical) : CTL_OK;
+      if (!rc && (*word || (s->kind == WORDS && *value))) {
+        pg_array_text(&array, canonical);
       }
       if (s->kind != WORDS) {
         break;
@@ -98,10 +120,10 @@ static char *array_literal(const struct ctl *ctl, const struct setting *s) {
     array.failed |= !copy;
     free(copy);
   }
-  const char *text = pg_array_end(&array);
-  char *out = text ? strdup(text) : NULL;
+  const char *text = rc ? NULL : pg_array_end(&array);
+  *out = text ? strdup(text) : NULL;
   pg_array_clear(&array);
-  return out;
+  return rc || *out ? rc : ctl_fail(ctl, CTL_INTERNAL, "out of memory");
 }
 
 /* Adds the setting's value to params. *owned gets memory that params points to; the caller frees
@@ -137,9 +159,7 @@ static enum ctl_exit add_value(const struct ctl *ctl, const struct setting *s, s
     break;
   case WORDS:
   case REPEATED:
-    if (!(*owned = array_literal(ctl, s))) {
-      rc = ctl_fail(ctl, CTL_INTERNAL, "out of memory");
-    }
+    rc = array_literal(ctl, s, owned);
     pg_text(params, *owned);
     break;
   }
@@ -160,7 +180,7 @@ static enum ctl_exit print_realm(struct ctl *ctl, const char *name) {
 /* Adds the realm that operand 0 names (fresh), or changes the settings that options name. */
 static enum ctl_exit write_realm(struct ctl *ctl, bool fresh) {
   struct pg_params p = {0};
-  char *owned[SETTINGS] = {0}, sql[4096], names[1024] = "", values[1024] = "";
+  char *owned[SETTINGS] = {0}, sql[4096], names[1536] = "", values[1536] = "";
   const char *name = ctl_operand(ctl, 0);
   size_t n = 0, v = 0;
   enum ctl_exit rc = CTL_OK;

@@ -11,6 +11,10 @@
 #include <string.h>
 #include <time.h>
 
+#define REVOKED_AT SQL_SECONDS("revoked_at")
+#define UNTIL SQL_SECONDS("until")
+#define LIFTED_AT SQL_SECONDS("lifted_at")
+
 static const struct ctl_column columns[] = {
     {"kind", "kind", CTL_TEXT},
     {"realm", "realm", CTL_TEXT},
@@ -132,9 +136,8 @@ enum ctl_exit cmd_revocation_list(struct ctl *ctl) {
   pg_text(&p, ctl_has(ctl, "all") ? "t" : "f");
   enum ctl_exit rc =
       ctl_rows(ctl,
-               "SELECT kind, realm, name, extract(epoch FROM revoked_at)::bigint AS revoked_at, "
-               "extract(epoch FROM until)::bigint AS until, extract(epoch FROM lifted_at)::bigint AS "
-               "lifted_at, revoked_by, reason, lifted_at IS NULL AND (until IS NULL OR until > now()) AS "
+               "SELECT kind, realm, name, " REVOKED_AT " AS revoked_at, " UNTIL " AS until, " LIFTED_AT
+               " AS lifted_at, revoked_by, reason, lifted_at IS NULL AND (until IS NULL OR until > now()) AS "
                "active FROM turncred.revocation WHERE ($1::text IS NULL OR realm = $1) AND ($2::boolean OR "
                "(lifted_at IS NULL AND (until IS NULL OR until > now()))) ORDER BY revoked_at DESC, realm, "
                "kind, name",

@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define EXPIRY SQL_SECONDS("expiry")
+
 #define ROWS_AT_ONCE 500
 
 struct rewrap {
@@ -82,8 +84,12 @@ static enum ctl_exit rewrap_keys(struct ctl *ctl, struct rewrap *w) {
 /* Row i of the query in rewrap_credentials(). */
 static enum ctl_exit rewrap_credential(struct ctl *ctl, struct rewrap *w, const PGresult *r, int i) {
   const char *kek_id = PQgetvalue(r, i, 2), *expiry = PQgetvalue(r, i, 3);
-  struct turncred_credential_row row = {kek_id, PQgetvalue(r, i, 0), PQgetvalue(r, i, 1), strtoll(expiry, NULL, 10),
-                                        PQgetvalue(r, i, 4)};
+  struct turncred_credential_row row = {kek_id,
+                                        PQgetvalue(r, i, 0),
+                                        PQgetvalue(r, i, 1),
+                                        strtoll(expiry, NULL, 10),
+                                        PQgetvalue(r, i, 4),
+                                        PQgetisnull(r, i, 6) ? NULL : PQgetvalue(r, i, 6)};
   uint8_t sealed[TURNCRED_CREDENTIAL_SEALED], plain[TURNCRED_CREDENTIAL_PLAIN], nonce[12];
   size_t len = 0;
   const char *hex = PQgetvalue(r, i, 5);
@@ -128,13 +134,14 @@ static enum ctl_exit rewrap_credentials(struct ctl *ctl, struct rewrap *w) {
     if ((rc = ctl_begin(ctl))) {
       break;
     }
-    PGresult *r = pg_query(ctl->db,
-                           "SELECT realm, username, kek_id, coalesce(extract(epoch FROM "
-                           "expiry)::bigint, 0), client_address, encode(sealed, 'hex') FROM "
-                           "turncred.credential WHERE kek_id <> $1 AND ($2::text IS NULL OR realm "
-                           "= $2) AND (realm, username) > ($3, $4) ORDER BY realm, username LIMIT "
-                           "$5::bigint FOR UPDATE",
-                           &p);
+    PGresult *r =
+        pg_query(ctl->db,
+                 "SELECT realm, username, kek_id, coalesce(" EXPIRY ", 0), client_address, encode(sealed, 'hex'), "
+                 "to_jsonb(c) ->> 'user_id' FROM "
+                 "turncred.credential c WHERE kek_id <> $1 AND ($2::text IS NULL OR realm "
+                 "= $2) AND (realm, username) > ($3, $4) ORDER BY realm, username LIMIT "
+                 "$5::bigint FOR UPDATE",
+                 &p);
     if (!r) {
       rc = ctl_db_error(ctl);
     }

@@ -11,13 +11,16 @@
  */
 #include "config.h"
 
-#include "base/secret.h"
+#include "key_file.h"
 #include "keyring.h"
+#include "pg/array.h"
 
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define ACCEPT_UNTIL SQL_SECONDS("k.accept_until")
 
 #define WAIT_SECONDS 60
 #define SLACK_SECONDS (TURNCRED_AHEAD_SLACK + 2 * TURNCRED_SKEW)
@@ -72,7 +75,8 @@ static enum ctl_exit find_unfinished(struct ctl *ctl, struct rotation *r) {
                              "AND n.use = $2 AND n.state = 'published' AND o.realm = $1 AND o.kid = $3 AND "
                              "n.created_at >= o.created_at AND n.not_before > coalesce(o.not_before, "
                              "'-infinity') AND n.alg = o.alg AND n.derivation = o.derivation AND "
-                             "n.username_format = o.username_format AND coalesce(n.accept_until, 'infinity') "
+                             "NOT n.imported AND n.username_format = o.username_format AND n.separator = o.separator "
+                             "AND coalesce(n.accept_until, 'infinity') "
                              "> now() ORDER BY n.created_at DESC LIMIT 1",
                              &p, &row);
   if (row) {
@@ -86,16 +90,10 @@ static enum ctl_exit find_unfinished(struct ctl *ctl, struct rotation *r) {
 /* The octets of --from, or new ones; refuses a rest key without --from. */
 static enum ctl_exit new_octets(struct ctl *ctl, const struct rotation *r, struct stored_key *key) {
   const char *from = ctl_get(ctl, "from");
-  char text[512];
   size_t need = turncred_key_length(key->use, key->alg, key->derivation);
   if (from) {
-    if (secret_read(from, "--from", key->k, sizeof key->k, &key->k_len, text, sizeof text)) {
-      return ctl_fail(ctl, CTL_USAGE, "%s", text);
-    }
-    if (need ? key->k_len != need : !key->k_len) {
-      return ctl_fail(ctl, CTL_REFUSED, "--from: holds %zu octets, exactly %zu are needed", key->k_len, need);
-    }
-    return keyring_refuse_reuse(ctl, r->ring, key);
+    enum ctl_exit rc = key_file_octets(ctl, "--from", from, key->use, key->alg, key->derivation, key->k, &key->k_len);
+    return rc ? rc : keyring_refuse_reuse(ctl, r->ring, key);
   }
   if (key->use == TURNCRED_USE_REST) {
     return ctl_fail(ctl, CTL_USAGE, "a rest secret is shared with other programs: give the new one with --from");
@@ -105,8 +103,8 @@ static enum ctl_exit new_octets(struct ctl *ctl, const struct rotation *r, struc
                                                  : ctl_fail(ctl, CTL_INTERNAL, "the random number generator failed");
 }
 
-/* Refuses a key encryption key that an instance lacks, unless --without names the instance: it
- * could not open the new key. */
+/* Refuses a key encryption key that an instance lacks, unless --without names the instance: it could not open the new
+ * key. One that has stopped reads the files when it starts. */
 static enum ctl_exit refuse_without_kek(struct ctl *ctl, const struct rotation *r, const char *kek_id) {
   struct pg_params p = {0};
   json_t *rows = NULL, *row;
@@ -116,7 +114,10 @@ static enum ctl_exit refuse_without_kek(struct ctl *ctl, const struct rotation *
     return CTL_OK;
   }
   pg_text(&p, kek_id);
-  rc = ctl_rows(ctl, "SELECT id FROM turncred.instance WHERE kek_ids <> '{}' AND NOT $1 = ANY (kek_ids)", &p, &rows);
+  rc = ctl_rows(ctl,
+                "SELECT id FROM turncred.instance i WHERE kek_ids <> '{}' AND NOT $1 = ANY (kek_ids) AND "
+                "to_jsonb(i)->>'stopped_at' IS NULL",
+                &p, &rows);
   json_array_foreach(rows, i, row) {
     const char *id = json_string_value(json_object_get(row, "id"));
     bool passed = false;
@@ -169,10 +170,11 @@ static enum ctl_exit publish(struct ctl *ctl, struct rotation *r) {
   }
   /* newer than the old key, and not in the future of a server whose clock is slow */
   if (!rc) {
-    rc = ctl_value(ctl,
-                   "SELECT extract(epoch FROM greatest(now() - interval '10 minutes', not_before + "
-                   "interval '1 second'))::bigint FROM turncred.key WHERE realm = $1 AND kid = $2",
-                   &p, &not_before);
+    rc = ctl_value(
+        ctl,
+        "SELECT extract(epoch FROM greatest(now() - interval '10 minutes', CASE WHEN not_before < '9999-12-31' "
+        "THEN not_before + interval '1 second' END))::bigint FROM turncred.key WHERE realm = $1 AND kid = $2",
+        &p, &not_before);
   }
   if (!rc) {
     struct key_window window = {.not_before = strtoll(not_before, NULL, 10)};
@@ -213,33 +215,63 @@ static enum ctl_exit set_state(struct ctl *ctl, const struct rotation *r, const 
   return ctl_run(ctl, "UPDATE turncred.key SET state = $3 WHERE realm = $1 AND kid = $2", &p, NULL);
 }
 
-/* Retires every older active key of this use: it signs no more, and servers accept it for max_ttl,
- * until the last credential under it has run out. */
+/* The kids that --also names, as PostgreSQL's array literal. Refuses one that the realm does not have. */
+static enum ctl_exit read_also(struct ctl *ctl, const struct rotation *r, struct pg_array *array) {
+  const char *kid;
+  enum ctl_exit rc = CTL_OK;
+  for (size_t i = 0; !rc && (kid = ctl_get_nth(ctl, "also", i)); i++) {
+    struct pg_params p = {0};
+    char *there = NULL;
+    pg_text(&p, r->realm);
+    pg_text(&p, turncred_use_name(r->use));
+    pg_text(&p, kid);
+    pg_array_text(array, kid);
+    rc = ctl_value(ctl, "SELECT 1 FROM turncred.key WHERE realm = $1 AND use = $2 AND kid = $3", &p, &there);
+    if (!rc && !there) {
+      rc = ctl_fail(ctl, CTL_REFUSED, "--also: realm \"%s\" has no %s key \"%s\"", r->realm, turncred_use_name(r->use),
+                    kid);
+    }
+    free(there);
+  }
+  return rc;
+}
+
+/* Retires every older active key of this use, and those of --also: it signs no more, and servers accept it for max_ttl,
+ * until the last credential under it has run out. Keys that were imported stay, since others sign with them. */
 static enum ctl_exit retire(struct ctl *ctl, const struct rotation *r, json_t **retired) {
   struct pg_params p = {0};
+  struct pg_array also = {0};
+  enum ctl_exit rc = read_also(ctl, r, &also);
+  const char *kids = pg_array_end(&also);
   pg_text(&p, r->realm);
   pg_text(&p, turncred_use_name(r->use));
   pg_text(&p, r->fresh);
   pg_int(&p, SLACK_SECONDS);
-  enum ctl_exit rc = ctl_run(ctl,
-                             "UPDATE turncred.key k SET state = 'retired', sign_until = least(k.sign_until, now() + "
-                             "interval '1 second'), accept_until = least(k.accept_until, now() + make_interval(secs => "
-                             "r.max_ttl + $4::bigint)) FROM turncred.realm r, turncred.key n WHERE r.name = $1 AND "
-                             "k.realm "
-                             "= $1 AND n.realm = $1 AND n.kid = $3 AND k.use = $2 AND k.kid <> n.kid AND k.state = "
-                             "'active' "
-                             "AND coalesce(k.not_before, '-infinity') <= n.not_before AND k.username_format = "
-                             "n.username_format",
-                             &p, NULL);
+  pg_text(&p, kids);
+  if (!rc && !kids) {
+    rc = ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+  }
+  if (!rc) {
+    rc = ctl_run(ctl,
+                 "UPDATE turncred.key k SET state = 'retired', sign_until = least(k.sign_until, now() + interval '1 "
+                 "second'), accept_until = least(k.accept_until, now() + make_interval(secs => r.max_ttl + "
+                 "$4::bigint)) FROM turncred.realm r, turncred.key n WHERE r.name = $1 AND k.realm = $1 AND n.realm = "
+                 "$1 AND n.kid = $3 AND k.use = $2 AND k.kid <> n.kid AND (k.kid = ANY ($5::text[]) OR (k.state = "
+                 "'active' AND NOT k.imported AND greatest(k.not_before, k.created_at) <= greatest(n.not_before, "
+                 "n.created_at) AND k.username_format = n.username_format AND k.separator = n.separator))",
+                 &p, NULL);
+  }
+  pg_array_clear(&also);
   if (rc) {
     return rc;
   }
   p.count = 3;
-  return ctl_rows(ctl,
-                  "SELECT k.kid, extract(epoch FROM k.accept_until)::bigint AS accept_until FROM "
-                  "turncred.key k WHERE k.realm = $1 AND k.use = $2 AND k.kid <> $3 AND k.state = "
-                  "'retired' AND k.accept_until > now() ORDER BY k.accept_until DESC",
-                  &p, retired);
+  return ctl_rows(
+      ctl,
+      "SELECT k.kid, " ACCEPT_UNTIL " AS accept_until FROM "
+      "turncred.key k WHERE k.realm = $1 AND k.use = $2 AND k.kid <> $3 AND k.state = "
+      "'retired' AND k.accept_until > now() ORDER BY k.accept_until DESC, greatest(k.not_before, k.created_at) DESC",
+      &p, retired);
 }
 
 static enum ctl_exit report(struct ctl *ctl, const struct rotation *r, json_t *retired, json_t *late, bool complete) {
@@ -333,6 +365,11 @@ enum ctl_exit cmd_key_rotate(struct ctl *ctl) {
   }
   if (!rc) {
     rc = keyring_signer(ctl, r.realm, r.use, NULL, &r.old);
+  }
+  if (!rc) { /* before anything changes */
+    struct pg_array also = {0};
+    rc = read_also(ctl, &r, &also);
+    pg_array_clear(&also);
   }
   if (!rc && ctl_has(ctl, "finish")) {
     /* the newest active key is the new key: only the old keys are left to retire */

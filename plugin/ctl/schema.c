@@ -9,6 +9,7 @@
 #include "sql.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 static const struct ctl_column columns[] = {
     {"version", "VERSION", CTL_TEXT},      {"name", "NAME", CTL_TEXT},
@@ -66,6 +67,33 @@ static void applied(const struct schema_migration *migration, void *arg) {
   json_array_append_new(arg, json_pack("{s:i, s:s}", "version", migration->version, "name", migration->name));
 }
 
+enum ctl_exit ctl_unusable_values(struct ctl *ctl, bool credentials, json_t **rows) {
+  char *there = NULL;
+  enum ctl_exit rc =
+      ctl_value(ctl, "SELECT 1 WHERE to_regprocedure('turncred.unusable_values(boolean)') IS NOT NULL", NULL, &there);
+  bool older = !there;
+  free(there);
+  if (rc || older) {
+    *rows = rc ? NULL : json_array();
+    return rc;
+  }
+  return ctl_rows(ctl,
+                  credentials ? "SELECT what FROM turncred.unusable_values(true)"
+                              : "SELECT what FROM turncred.unusable_values()",
+                  NULL, rows);
+}
+
+static enum ctl_exit note_unusable(struct ctl *ctl) {
+  json_t *rows = NULL, *row;
+  size_t i;
+  enum ctl_exit rc = ctl_unusable_values(ctl, true, &rows);
+  json_array_foreach(rows, i, row) {
+    ctl_note(ctl, "%s; it stays as it is: change it when you can", json_string_value(json_object_get(row, "what")));
+  }
+  json_decref(rows);
+  return rc;
+}
+
 enum ctl_exit cmd_schema_upgrade(struct ctl *ctl) {
   static const struct ctl_column done[] = {
       {"version", "APPLIED", CTL_TEXT}, {"name", "NAME", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
@@ -83,5 +111,7 @@ enum ctl_exit cmd_schema_upgrade(struct ctl *ctl) {
   if (!json_array_size(list) && !ctl->json) {
     ctl_note(ctl, "nothing to do: the schema is current");
   }
-  return ctl_print_list(ctl, list, done);
+  rc = note_unusable(ctl);
+  enum ctl_exit printed = ctl_print_list(ctl, list, done);
+  return rc ? rc : printed;
 }

@@ -8,6 +8,7 @@
  */
 #include "config.h"
 
+#include "base/conf.h"
 #include "ctl.h"
 
 #include <errno.h>
@@ -36,10 +37,11 @@ static enum ctl_exit read_file(struct ctl *ctl, const char *path, bool named) {
     }
     return ctl_fail(ctl, CTL_USAGE, "configuration file %s: %s", path, strerror(errno));
   }
-  char line[1024];
+  char line[1024], why[300] = "";
+  bool password;
   enum ctl_exit rc = CTL_OK;
   for (unsigned n = 1; !rc && fgets(line, sizeof line, f); n++) {
-    char *name = trim(line), *equals = strchr(name, '=');
+    char *name = trim(n == 1 ? conf_behind_mark(line) : line), *equals = strchr(name, '=');
     if (!*name || *name == '#') {
       continue;
     }
@@ -54,6 +56,8 @@ static enum ctl_exit read_file(struct ctl *ctl, const char *path, bool named) {
                     "configuration file %s, line %u: \"%s\" is not a setting; settings are "
                     "database = CONNINFO and kek = PATH",
                     path, n, name);
+    } else if (slot == &ctl->database && conf_conninfo(trim(equals + 1), &password, why, sizeof why)) {
+      rc = ctl_fail(ctl, CTL_USAGE, "configuration file %s, line %u: database %s", path, n, why);
     } else if (!*slot && !(*slot = strdup(trim(equals + 1)))) {
       rc = ctl_fail(ctl, CTL_INTERNAL, "out of memory");
     }

@@ -42,11 +42,21 @@ enum ctl_exit ctl_connect(struct ctl *ctl) {
   }
   pg_init(ctl->db, -1);
   pg_no_limits(ctl->db);
+  ctl->db->group = "turncred_admin";
   if (pg_connect(ctl->db, ctl->database, "turncredctl")) {
     return ctl_fail(ctl, CTL_DATABASE,
-                    "cannot connect to the database: %s\n  remedy: name it with --database, "
+                    "cannot connect to the database: %s\n  remedy: %s%sname it with --database, "
                     "TURNCRED_DATABASE, the configuration file or libpq's PG* variables",
-                    ctl->db->text);
+                    ctl->db->text, ctl->db->remedy, *ctl->db->remedy ? "; or " : "");
+  }
+  /* with ALTER ROLE ... SET row_security = off PostgreSQL would refuse instead of showing what the role may see */
+  pg_run(ctl->db, "SET row_security = on", NULL, NULL);
+  if (ctl_has(ctl, "even-if-old")) {
+    pg_run(ctl->db, "SET turncred.even_if_old = on", NULL, NULL);
+  }
+  /* nobody who keeps a lock makes an operator wait without end */
+  if (pg_run(ctl->db, "SET lock_timeout = '10s'", NULL, NULL)) {
+    return ctl_db_error(ctl);
   }
   return CTL_OK;
 }
@@ -68,13 +78,28 @@ static const struct {
     {"realm_kek_id_form", "--kek-id: 1 to 64 of letters, digits, '.', '_', '-'"},
     {"realm_guest_kids_form", "--guest-kid: write REALM/KID"},
     {"realm_origins_form", "--origin: 1 to 255 octets without blanks"},
+    {"realm_keys_tried_range", "--keys-tried: 1 to 256"},
+    {"realm_allowed_peers_count", "--allowed-peers: 1024 networks at the most"},
+    {"realm_denied_peers_count", "--denied-peers: 1024 networks at the most"},
+    {"realm_offer_tokens_known", "--offer-tokens: one of always, shown"},
+    {"realm_quota_scope_known", "--quota-scope: one of server, fleet"},
+    {"realm_quota_scope_usage",
+     "--quota-scope fleet counts the sessions that servers record: set --usage to totals, user or address, too"},
+    {"realm_usage_known", "--usage: one of off, totals, user, address"},
+    {"realm_retention_days_range", "--retention-days: 1 to 36500"},
+    {"key_tried",
+     "the realm has as many keys of this use that are accepted as servers try: raise that with turncredctl "
+     "realm set --keys-tried, or end another key and what it signed with key disable or key set "
+     "--accept-until"},
     {"key_pkey", "the realm has a key with this KID already; choose another KID"},
     {"key_realm_fkey", "the realm does not exist; add it with turncredctl realm add"},
     {"key_kid_length", "KID: 1 to 508 octets"},
     {"key_kid_characters", "KID: no blanks, quotes or backslashes (coturn refuses such names)"},
     {"key_alg_for_use", "--alg: does not go with --use"},
     {"key_derivation_known", "--derivation: hkdf-sha256 goes with --use token only"},
-    {"key_username_format_known", "--username-format: timestamp:user-id goes with --use rest only"},
+    {"key_username_format_known", "--username-format: timestamp:user-id and either go with --use rest only"},
+    {"key_separator_form",
+     "--separator: one visible ASCII character, no letter, digit, sign or quote; --use rest only"},
     {"key_plain_once", "another key of the realm has these octets already"},
     {"key_allow_zero_iv_cbc_only", "--allow-zero-iv: A256CBC-HS512 only"},
     {"key_windows_order", "--not-before, --sign-until, --accept-until: they must come in this order"},
@@ -91,6 +116,34 @@ static const struct {
     {"revocation_reason_length", "--reason: at most 1000 octets"},
 };
 
+void ctl_lock_holders(struct pg *db, char *out, size_t cap) {
+  PGresult *holders =
+      pg_query(db,
+               "SELECT coalesce(string_agg(DISTINCT format('pid %s (role %s, program \"%s\")', a.pid, a.usename,"
+               " a.application_name), ', '), 'nobody any more') FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+               " LEFT JOIN pg_class c ON c.oid = l.relation AND c.relnamespace = to_regnamespace('turncred')"
+               " WHERE l.granted AND l.pid <> pg_backend_pid() AND (c.oid IS NOT NULL AND l.mode NOT IN"
+               " ('AccessShareLock', 'SIReadLock') OR l.locktype = 'advisory' AND l.classid = 1953853027)",
+               NULL);
+  snprintf(out, cap, "%s", holders ? PQgetvalue(holders, 0, 0) : db->text);
+  PQclear(holders);
+}
+
+/* A lock did not come in time: says who holds one, unless the schema has said so. */
+static enum ctl_exit lock_error(struct ctl *ctl) {
+  char text[sizeof ctl->db->text], holders[600];
+  snprintf(text, sizeof text, "%s", ctl->db->text);
+  if (strstr(text, "pg_terminate_backend")) {
+    return ctl_fail(ctl, CTL_REFUSED, "%s", text);
+  }
+  ctl_rollback(ctl);
+  ctl_lock_holders(ctl->db, holders, sizeof holders);
+  return ctl_fail(ctl, CTL_REFUSED,
+                  "somebody else is changing this at this moment (%s); who holds a lock: %s\n  remedy: try again, or "
+                  "end that session: SELECT pg_terminate_backend(PID)",
+                  text, holders);
+}
+
 enum ctl_exit ctl_db_error(struct ctl *ctl) {
   const struct pg *db = ctl->db;
   for (size_t i = 0; db->error == PG_REFUSED && i < sizeof rules / sizeof *rules; i++) {
@@ -99,30 +152,15 @@ enum ctl_exit ctl_db_error(struct ctl *ctl) {
     }
   }
   if (!strcmp(db->sqlstate, "55P03")) {
-    return ctl_fail(ctl, CTL_REFUSED, "somebody else is changing this realm at this moment; try again");
+    return lock_error(ctl);
   }
   if (!strcmp(db->sqlstate, "40001") || !strcmp(db->sqlstate, "40P01")) {
     return ctl_fail(ctl, CTL_DATABASE, "%s: nothing was changed; try again", db->text);
   }
-  switch (db->error) {
-  case PG_REFUSED:
+  if (db->error == PG_REFUSED) {
     return ctl_fail(ctl, CTL_REFUSED, "%s", db->text);
-  case PG_DENIED:
-    return ctl_fail(ctl, CTL_DATABASE,
-                    "%s\n  remedy: connect as a member of turncred_admin (GRANT turncred_admin TO "
-                    "...)",
-                    db->text);
-  case PG_MISSING:
-    return ctl_fail(ctl, CTL_DATABASE,
-                    "%s\n  remedy: this database lacks the turncred schema or has an old one; run "
-                    "turncredctl schema upgrade",
-                    db->text);
-  case PG_LOST:
-  case PG_FAILED:
-  case PG_OK:
-    break;
   }
-  return ctl_fail(ctl, CTL_DATABASE, "database: %s", db->text);
+  return ctl_fail(ctl, CTL_DATABASE, "database: %s%s%s", db->text, *db->remedy ? "\n  remedy: " : "", db->remedy);
 }
 
 enum ctl_exit ctl_run(struct ctl *ctl, const char *sql, const struct pg_params *params, int64_t *rows) {
@@ -183,6 +221,23 @@ enum ctl_exit ctl_row(struct ctl *ctl, const char *sql, const struct pg_params *
   *out = json_incref(json_array_get(list, 0));
   json_decref(list);
   return rc;
+}
+
+enum ctl_exit ctl_refuse_too_new(struct ctl *ctl, int needs, const char *what, const char *kinds) {
+  struct pg_params p = {0};
+  char *there = NULL;
+  enum ctl_exit rc =
+      ctl_value(ctl, "SELECT 1 WHERE to_regprocedure('turncred.refuse_too_new(integer, text, text[])') IS NOT NULL",
+                NULL, &there);
+  bool asks = there;
+  free(there);
+  if (rc || !asks) {
+    return rc;
+  }
+  pg_int(&p, needs);
+  pg_text(&p, what);
+  pg_text(&p, kinds);
+  return ctl_run(ctl, "SELECT turncred.refuse_too_new($1, $2, $3)", &p, NULL);
 }
 
 enum ctl_exit ctl_need_realm(struct ctl *ctl, const char *realm) {

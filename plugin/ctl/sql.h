@@ -11,6 +11,19 @@
 #include "ctl.h"
 #include "pg/pg.h"
 
+/* In SQL, the seconds since 1970 of a time, and those from a time until now. Each has a value for every row, whatever
+ * constraints are missing: an expression that fails would fail the list of all rows. An infinite time becomes the end
+ * of the year 9999 or the beginning of the year 1, as in store/rows.c. */
+#define SQL_SECONDS(time)                                                                                              \
+  "CASE WHEN isfinite(" time ") THEN extract(epoch FROM " time ")::bigint WHEN " time                                  \
+  " > '2000-01-01' THEN 253402300799 WHEN " time " < '2000-01-01' THEN -62135596800 END"
+#define SQL_AGE(time)                                                                                                  \
+  "CASE WHEN isfinite(" time ") THEN greatest(0, extract(epoch FROM now() - " time "))::bigint WHEN " time             \
+  " > '2000-01-01' THEN 0 WHEN " time " < '2000-01-01' THEN 62135596800 END"
+
+/* Writes a list of the sessions that hold a lock on the schema's tables, or of an upgrade, into out. */
+void ctl_lock_holders(struct pg *db, char *out, size_t cap);
+
 /* CTL_USAGE if a connection string from the command line holds a password. NULL is fine. */
 enum ctl_exit ctl_refuse_password(const struct ctl *ctl, const char *what, const char *conninfo);
 /* Connects to the database, unless that is done. */
@@ -28,6 +41,11 @@ enum ctl_exit ctl_value(struct ctl *ctl, const char *sql, const struct pg_params
 enum ctl_exit ctl_rows(struct ctl *ctl, const char *sql, const struct pg_params *params, json_t **out);
 /* Like ctl_rows, one object; NULL: no row. */
 enum ctl_exit ctl_row(struct ctl *ctl, const char *sql, const struct pg_params *params, json_t **out);
+/* CTL_REFUSED, with names, if a server or issuer of the last day cannot use what schema `needs` brought; what names it,
+ * kinds is an array of server and issuer. A schema that does not know its programs refuses nobody. */
+enum ctl_exit ctl_refuse_too_new(struct ctl *ctl, int needs, const char *what, const char *kinds);
+#define CTL_EVEN_IF_OLD_OPTION                                                                                         \
+  {"even-if-old", NULL, 0, "although a server or issuer that reports to this database is too old to use it"}
 /* CTL_REFUSED unless the realm exists. */
 enum ctl_exit ctl_need_realm(struct ctl *ctl, const char *realm);
 
@@ -46,6 +64,11 @@ enum ctl_exit ctl_wait(struct ctl *ctl, const char *xid, int64_t seconds, const 
 enum ctl_exit ctl_print_when_in_force(struct ctl *ctl, const char *xid, json_t *record,
                                       const struct ctl_column *columns);
 #define CTL_WAIT_OPTION                                                                                                \
-  { "wait", "DURATION", 0, "longest wait for instances to report the change (default 5s); 0: do not wait" }
+  {"wait", "DURATION", 0, "longest wait for instances to report the change (default 5s); 0: do not wait"}
+
+/* --- schema.c --- */
+/* Objects with the member what: values that are older than today's rules and break them, also names of pushed
+ * credentials if credentials. Empty where the schema is older than these rules. */
+enum ctl_exit ctl_unusable_values(struct ctl *ctl, bool credentials, json_t **rows);
 
 #endif

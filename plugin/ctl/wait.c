@@ -61,8 +61,8 @@ enum ctl_exit ctl_wait(struct ctl *ctl, const char *xid, int64_t seconds, const 
   *late = NULL;
   pg_time(&p, silent);
   enum ctl_exit rc = ctl_value(ctl,
-                               "SELECT count(*) FROM turncred.instance WHERE $1::bigint IS NULL OR last_seen "
-                               "> now() - make_interval(secs => $1::bigint)",
+                               "SELECT count(*) FROM turncred.instance i WHERE to_jsonb(i)->>'stopped_at' IS NULL AND "
+                               "($1::bigint IS NULL OR last_seen > now() - make_interval(secs => $1::bigint))",
                                &p, &count);
   *alive = count ? strtoll(count, NULL, 10) : 0;
   free(count);

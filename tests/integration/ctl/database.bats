@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # turncredctl on a database of its own, as an operator who is a member of turncred_admin: schema,
 # realms, keys, issuing, pushing, revoking. What it seals is opened here by Python's
-# cryptography, following DESIGN alone.
+# cryptography, following the documented formats alone.
 # SPDX-License-Identifier: BSD-3-Clause
 
 load ../lib
@@ -97,7 +97,9 @@ refused() {
   refused 2 '--max-ttl' realm set other --max-ttl 400d
   refused 2 '--user-quota' realm set other --user-quota -1
   refused 2 'yes or no' realm set other --subject-tag maybe
-  refused 1 'inet' realm set other --listen-address nonsense
+  refused 2 'no packet is sent to it' realm set other --listen-address 0.0.0.0
+  refused 2 'no client can reach' realm set other --uri 'turn:[::]:3478'
+  refused 2 'not an IPv4 or IPv6 address' realm set other --listen-address nonsense
   refused 1 'already chooses' realm set other --listen-address 127.0.0.1
   refused 1 'guest-kid' realm set other --guest-kid nothing
   refused 2 'nothing to set' realm set other
@@ -126,9 +128,10 @@ refused() {
 --use derived
 --use rest
 --use rest --alg sha256 --username-format user-id:timestamp
+--use rest --username-format either --separator @
 LINES
   ctl key list ims.example
-  [ "$(value length)" = 7 ]
+  [ "$(value length)" = 8 ]
   [ "$(value '[.[].state] | unique | join(" ")')" = active ]
 }
 
@@ -136,12 +139,13 @@ LINES
   head -c 32 /dev/urandom >"$TC_DIR/k"
   ctl key add other imported --from "$TC_DIR/k"
   ctl key add other stdin --use derived --from - <<<"$(printf %s 0123456789abcdef0123456789abcdef)" && false
-  grep -q '33 octets, exactly 32' "$TC_DIR/err"
+  grep -q '33 octets, but sha256 with derivation none needs exactly 32' "$TC_DIR/err"
   printf %s 0123456789abcdef0123456789abcdef | ctl key add other stdin --use derived --from -
   refused 1 'holds 31' key add other short --from <(head -c 31 /dev/urandom)
-  refused 2 'more than 64' key add other long --from <(head -c 65 /dev/urandom)
+  refused 1 'holds 65' key add other long --from <(head -c 65 /dev/urandom)
+  refused 2 'more than 1025' key add other long --use rest --from <(head -c 2000 /dev/urandom)
   refused 1 'newline' key add other nl --use rest --from <(echo secret)
-  refused 1 'is empty' key add other empty --use rest --from /dev/null
+  refused 1 'holds 0 octets; a secret has 1 to 1024' key add other empty --use rest --from /dev/null
   # one K serves one use, one algorithm, one order
   refused 1 'imported.*same octets' key add other again --from "$TC_DIR/k"
   refused 1 'imported.*same octets' key add ims.example again --use derived --from "$TC_DIR/k"
@@ -355,6 +359,46 @@ LINES
   sql "INSERT INTO turncred.credential (realm, username, md5, expiry) SELECT 'plain.example', 'old' || i, decode(md5('x'), 'hex'), now() - interval '1 hour' FROM generate_series(1, 1200) i"
   ctl maintain
   [ "$(value '.[] | select(.action == "purge") | .object')" = '1200 expired credentials and revocations' ]
+}
+
+@test "row_security = off of the role or the database is no obstacle" {
+  sql 'ALTER ROLE op SET row_security = off'
+  ctl key list
+  ctl doctor || [ $? = 1 ]
+  sql 'ALTER ROLE op RESET row_security'
+}
+
+@test "values have one spelling, or are refused with the remedy" {
+  ctl realm add values.test --mechanisms token,derived,pushed --uri 'TURN:Turn.Example.org?transport=UDP' --origin https://App.example.org:443/ \
+    --listen-address ::ffff:192.0.2.9
+  [ "$(value '.uris[0] + " " + .origins[0] + " " + .listen_addresses[0]')" = \
+    'turn:turn.example.org?transport=udp https://app.example.org 192.0.2.9' ]
+  refused 2 'uri: "turn://turn.example.org": a TURN URI has no //' realm set values.test --uri turn://turn.example.org
+  refused 2 'uri: "turn:turn.example.org:99999": the port is a number' realm set values.test --uri turn:turn.example.org:99999
+  refused 2 'origin: "https://[*].example.org": patterns' realm set values.test --origin 'https://*.example.org'
+  refused 2 'listen-address: "10.0.0.0/8": one address is wanted, not a network' realm set values.test --listen-address 10.0.0.0/8
+  ctl realm set values.test --uri ''
+  [ "$(value '.uris | length')" = 0 ]
+  ctl realm set values.test --allowed-peers 2001:DB8::/32,::ffff:192.0.2.7/128 --denied-peers 10.0.0.0/8 --denied-peers ::ffff:127.0.0.0/104
+  [ "$(value '[.allowed_peers, .denied_peers] | tojson')" = '[["2001:db8::/32","192.0.2.7"],["10.0.0.0/8","127.0.0.0/8"]]' ]
+  ctl realm list
+  [ "$(value '.[] | select(.name == "values.test") | .allowed_peers | tojson')" = '["2001:db8::/32","192.0.2.7"]' ]
+  "$CTL" realm show values.test | grep -q 'allowed peers *2001:db8::/32'
+  refused 2 'allowed-peers: "192.0.2.1/24": bits are set behind the prefix: the network is 192.0.2.0/24' realm set values.test --allowed-peers 10.0.0.0/8,192.0.2.1/24
+  refused 2 'denied-peers: "10.0.0.0-10.255.255.255": write a range as networks' realm set values.test --denied-peers 10.0.0.0-10.255.255.255
+  refused 2 'denied-peers: "": ' realm set values.test --denied-peers 10.0.0.0/8,,192.0.2.0/24
+  refused 1 'allowed-peers: 1024 networks at the most' realm set values.test \
+    --allowed-peers "$(seq -s, -f '2001:db8::%.0f' 1000 2024)"
+  ctl realm set values.test --allowed-peers '' --denied-peers ''
+  [ "$(value '[.allowed_peers, .denied_peers] | tojson')" = '[[],[]]' ]
+  ctl credential push values.test bob --client-address ::ffff:127.0.0.1 --wait 0
+  [ "$(value .client_address)" = 127.0.0.1 ]
+  refused 2 'client-address: "fe80::1%eth0": it has a zone id' credential push values.test bob --client-address fe80::1%eth0
+  refused 1 'USERNAME: it holds the control character U[+]0085' credential push values.test $'a\u0085b'
+  refused 1 'USER: it holds both "union" and "select"' credential issue values.test credit-union-select
+  refused 1 'USER: it holds the format character U[+]202E' token issue values.test $'a\u202eb'
+  refused 2 'operand 2 is not UTF-8' credential push values.test $'jos\xe9'
+  refused 2 'reason: the value is not UTF-8' revoke user values.test bob --reason $'caf\xe9'
 }
 
 @test "connection: configuration file, refused password, no database" {

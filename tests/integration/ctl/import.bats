@@ -28,7 +28,7 @@ INSERT INTO turnusers_lt VALUES ('turn.test', 'gorst', md5('gorst:turn.test:hero
 INSERT INTO turn_secret VALUES ('turn.test', 'logen'), ('', '$long'), ('turn.test', '');
 INSERT INTO oauth_key VALUES ('good', '$(head -c 32 /dev/urandom | base64 -w0)', 0, 0, 'A256GCM', 'turn.test'),
   ('north', '$(head -c 33 /dev/urandom | base64 -w0)', 0, 0, 'A256GCM', 'turn.test'), ('short', 'QUJD', 0, 0, 'A256GCM', 'turn.test'),
-  ('empty', '', 0, 0, 'A256GCM', 'turn.test'), ('zero', '!!', 0, 0, '', 'turn.test'), ('old', '$(head -c 32 /dev/urandom | base64 -w0)', 1000, 1000, '', 'turn.test'),
+  ('empty', '', 0, 0, 'A256GCM', 'turn.test'), ('zero', '!!', 0, 0, 'a256gcm', 'turn.test'), ('old', '$(head -c 32 /dev/urandom | base64 -w0)', 1000, 1000, 'A256GCM', 'turn.test'),
   ('exotic', '$(head -c 32 /dev/urandom | base64 -w0)', 0, 0, 'AEAD', 'turn.test');
 INSERT INTO turn_realm_option VALUES ('turn.test', 'user-quota', '7'), ('turn.test', 'max-bps', 'many'), ('turn.test', 'performance', '1');
 INSERT INTO turn_origin_to_realm VALUES ('https://a.example', 'turn.test')"
@@ -36,10 +36,11 @@ INSERT INTO turn_origin_to_realm VALUES ('https://a.example', 'turn.test')"
 teardown() { turncred_check; }
 teardown_file() { turncred_down; }
 
+# import OPTION...: 7, since the database has keys that coturn takes and nobody should
 import() {
   local rc=0
   "$CTL" import coturn "dbname=coturn" --json "$@" >"$TC_DIR/out" 2>"$TC_DIR/err" || rc=$?
-  [ "$rc" = 1 ] || {
+  [ "$rc" = 7 ] || {
     echo "exit code $rc"
     cat "$TC_DIR/err"
     return 1
@@ -78,7 +79,7 @@ dump() { PGDATABASE=coturn pg_dump --inserts | grep -v "^.\(un\)\?restrict" | so
   [ "$(action option max-bps)" = skip ]
   [ "$(action option performance)" = skip ]
   # no secret in the report
-  ! grep -q "logen\|$long" "$TC_DIR/out"
+  run ! grep -q "logen\|$long" "$TC_DIR/out"
 }
 
 @test "with --apply the rows are there, sealed; a second import changes nothing" {
@@ -89,7 +90,7 @@ dump() { PGDATABASE=coturn pg_dump --inserts | grep -v "^.\(un\)\?restrict" | so
   [ "$(sql "SELECT user_quota || ' ' || origins[1] FROM turncred.realm WHERE name = 'turn.test'")" = '7 https://a.example' ]
   import --add-realms --default-realm turn.test --truncate --apply
   [ "$(jq '[.[] | select(.action == "add")] | length' "$TC_DIR/out")" = 0 ]
-  [ "$(jq '[.[] | select(.action == "same")] | length' "$TC_DIR/out")" = 7 ]
+  [ "$(jq '[.[] | select(.action == "same")] | length' "$TC_DIR/out")" = 9 ]
   # a user whose password changed there
   PGDATABASE=coturn sql "UPDATE turnusers_lt SET hmackey = md5('gorst:turn.test:changed') WHERE name = 'gorst'"
   import --default-realm turn.test --truncate --apply
@@ -167,4 +168,73 @@ CONF
   rc=0
   "$CTL" import coturn "dbname=coturn password=x" >/dev/null 2>&1 || rc=$?
   [ "$rc" = 2 ]
+}
+
+# spelled LINE: the import of a turnserver.conf with this line finds coturn's users, with this line's password alone
+spelled() {
+  printf 'realm=turn.test\nlt-cred-mech\n%s\n' "$1" >"$TC_DIR/spelled.conf"
+  local ours="host=$PGHOST dbname=turncred user=postgres"
+  env -u PGHOST -u PGUSER -u PGDATABASE TURNCRED_DATABASE="$ours" \
+    "$CTL" import coturn --turnserver-conf "$TC_DIR/spelled.conf" --add-realms --json >"$TC_DIR/out" 2>"$TC_DIR/err" || true
+  [[ $(action user ninefingers) == @(add|same) ]] || {
+    echo "$1"
+    cat "$TC_DIR/err"
+    return 1
+  }
+}
+
+@test "psql-userdb in nine spellings, with its password" {
+  local hba=$TC_DIR/pg/data/pg_hba.conf where=${PGHOST//\//%2F}
+  sed -i '1i local coturn dbuser,turnuser,spaced,odd scram-sha-256' "$hba"
+  PGDATABASE=coturn sql "CREATE ROLE dbuser LOGIN PASSWORD 'pw'" "CREATE ROLE turnuser LOGIN PASSWORD 'pw'" \
+    "CREATE ROLE spaced LOGIN PASSWORD 'two words'" "CREATE ROLE odd LOGIN PASSWORD E'pa:ss\\\\word'" \
+    'GRANT SELECT ON ALL TABLES IN SCHEMA public TO dbuser, turnuser, spaced, odd' 'SELECT pg_reload_conf()'
+  spelled "psql-userdb=\"postgresql://dbuser:pw@$where/coturn\""
+  spelled "psql-userdb=\"host=$PGHOST dbname=coturn user=spaced password='two words'\""
+  spelled "psql-userdb=\"host=$PGHOST dbname=coturn user=odd password=pa:ss\\\\word\""
+  spelled "psql-userdb = \"host=$PGHOST dbname=coturn user=dbuser password=pw\""
+  spelled "psql-userdb \"host=$PGHOST dbname=coturn user=dbuser password=pw\""
+  spelled "  psql-userdb=\"host=$PGHOST dbname=coturn user=dbuser password=pw\""
+  spelled "psql-userdb=\"host=$PGHOST dbname=coturn user=dbuser password = pw\""
+  spelled "psql-userdb=\"host=$PGHOST dbname=coturn user=turnuser password=pw\""
+  spelled "sql-userdb=host=$PGHOST dbname=coturn user=dbuser password=pw connect_timeout=30"
+  run ! spelled "psql-userdb=\"host=$PGHOST dbname=coturn user=dbuser password=wrong\""
+  grep -q 'password authentication failed' "$TC_DIR/err"
+  run ! grep -q 'pw\|two words\|pa:ss' "$TC_DIR/out" "$TC_DIR/err"
+}
+
+@test "a command line of coturn's: its secret, its realm, the file that it names" {
+  printf 'realm=of.the.file\nuser=bob:pw\n' >"$TC_DIR/named.conf"
+  printf '%s\0' /usr/bin/turnserver -c "$TC_DIR/named.conf" -r turn.test --static-auth-se=on-the-command-line -n1 \
+    --user-quota 5 -vz --user=carol:pw >"$TC_DIR/cmdline"
+  run -7 --separate-stderr "$CTL" import coturn --turnserver-cmdline "$TC_DIR/cmdline" --json "dbname=coturn"
+  # shellcheck disable=SC2154 # run sets it
+  [[ $stderr == *"no-auth: coturn lets in everybody"* ]]
+  printf '%s\n' turnserver -c "$TC_DIR/named.conf" --realm turn.test --static-auth-secret on-the-command-line >"$TC_DIR/cmdline"
+  "$CTL" import coturn --turnserver-cmdline "$TC_DIR/cmdline" --json >"$TC_DIR/out" 2>"$TC_DIR/err"
+  [ "$(action secret 'secret of argument 6')" = add ]
+  [ "$(jq -r '.[] | select(.name == "bob") | "\(.realm) \(.action) \(.used)"' "$TC_DIR/out")" = 'turn.test add false' ]
+  run ! grep -q on-the-command-line "$TC_DIR/out" "$TC_DIR/err"
+  run -2 "$CTL" import coturn
+  [[ $output == *--turnserver-conf* ]]
+}
+
+@test "one row that the database refuses among 1200, a realm that it refuses, a table that the role may not read" {
+  PGDATABASE=postgres sql 'DROP DATABASE IF EXISTS large' 'CREATE DATABASE large'
+  PGDATABASE=large sql 'CREATE TABLE turnusers_lt (realm varchar(127), name varchar(512), hmackey char(128))' \
+    "INSERT INTO turnusers_lt SELECT 'large.test', 'user' || i, md5('x') FROM generate_series(1, 1200) i" \
+    "INSERT INTO turnusers_lt VALUES ('large.test', E'user7\\u0085', md5('x')), ('a/b', 'of-slash', md5('x')),
+      ('', 'user8', md5('x')), ('', 'user1', md5('x')), ('large.test', repeat('n', 511), md5('x'))" \
+    'CREATE TABLE turn_secret (realm varchar(127), value varchar(256))' "INSERT INTO turn_secret VALUES ('large.test', 'x')" \
+    'CREATE TABLE oauth_key (kid varchar(128))' 'DROP ROLE IF EXISTS reader' 'CREATE ROLE reader LOGIN' \
+    'GRANT SELECT ON turnusers_lt TO reader'
+  sed -i '1i local large reader trust' "$TC_DIR/pg/data/pg_hba.conf"
+  sql 'SELECT pg_reload_conf()'
+  run -7 --separate-stderr "$CTL" import coturn "dbname=large user=reader" --add-realms --default-realm large.test --json --apply
+  printf '%s' "$output" >"$TC_DIR/out"
+  [ "$(sql "SELECT count(*) FROM turncred.credential WHERE realm = 'large.test'")" = 1200 ]
+  [ "$(jq -r '[.[] | select(.lost) | .kind + " " + (.name | .[:8])] | sort | join(",")' "$TC_DIR/out")" = \
+    'realm a/b,table turn_sec,user nnnnnnnn,user of-slash,user user7'$'\u0085' ]
+  [[ $(jq -r '.[] | select(.name == "oauth_key") | .reason' "$TC_DIR/out") == *'no column "ikm_key"'* ]]
+  [[ $(jq -r '.[] | select(.name == "turn_secret") | .reason' "$TC_DIR/out") == *'permission denied'* ]]
 }

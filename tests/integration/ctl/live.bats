@@ -173,6 +173,10 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
   ctl realm set turn.test --default-ttl 2h
   wait_for 10 listed ".current and (.progress | tonumber) > $before"
   ctl realm set turn.test --default-ttl 1h
+  # what the server is: coturn and its series say it, the module which schemas it knows
+  newest=$(sql 'SELECT max(version) FROM turncred.migration')
+  version=$(sed -n 's/^AC_INIT(\[turncred\], \[\([^]]*\)\].*/\1/p' "$TC_TOP/configure.ac")
+  listed ".schema_known == $newest and .series == \"$version\" and .version == \"$version\" and (.coturn | startswith(\"coturn-4.\")) and (.abi | test(\"^CAU[0-9T]$\"))"
   # the list shows a server that lags
   sql "INSERT INTO turncred.instance (id, kind, progress, last_seen, snapshot_age, database_state)
        VALUES ('old', 'server', '3', now() - interval '1 hour', 3600, 'no route to host')"
@@ -215,6 +219,39 @@ listed() { ctl server list && jq -e ".[] | select(.id == \"main\") | $1" "$TC_DI
   probe "$TC_DIR/derived"
 }
 
+@test "the newest key signs, whatever its name; imported keys and coturn's samples do not" {
+  ctl realm add order.test --mechanisms token,derived,rest --at-rest plain
+  ctl key add order.test zzz
+  ctl key add order.test aaa
+  ctl key add order.test mmm --not-before now
+  ctl token issue order.test alice
+  [ "$(value .kid)" = mmm ]
+  ctl key add order.test bbb
+  ctl token issue order.test alice
+  [ "$(value .kid)" = bbb ]
+  # a not-before that lies in the future counts from then on, one in the past does not make a key newer
+  ctl key set order.test zzz --not-before 2020-01-01T00:00:00Z
+  ctl token issue order.test alice
+  [ "$(value .kid)" = bbb ]
+  sql "UPDATE turncred.key SET state = 'published', imported = true WHERE kid = 'zzz'"
+  sql "UPDATE turncred.key SET imported = true WHERE kid = 'aaa'"
+  ctl key rotate order.test --kid next
+  [ "$(sql "SELECT string_agg(kid || ' ' || state, ', ' ORDER BY kid) FROM turncred.key WHERE realm = 'order.test' AND use = 'token'")" = \
+    'aaa active, bbb retired, mmm retired, next active, zzz published' ]
+  run -1 "$CTL" key rotate order.test --also nobody
+  [[ $output == *'--also'*'nobody'* ]]
+  ctl key rotate order.test --also aaa --also zzz
+  [ "$(sql "SELECT string_agg(state, ' ' ORDER BY kid) FROM turncred.key WHERE kid IN ('aaa', 'zzz')")" = 'retired retired' ]
+  local sample
+  for sample in north logen bloody9 library; do
+    run -1 "$CTL" key add order.test --use rest --from <(printf %s "$sample")
+    [[ $output == *"coturn's own examples"* ]]
+  done
+  run -1 "$CTL" key add order.test --from <(printf %s 12345678901234567890123456789012)
+  [[ $output == *"coturn's own examples"* ]]
+  ctl realm remove order.test --with-contents
+}
+
 @test "renewal over key rotations: a user keeps its tag, another user stays another" {
   local before
   "$CTL" token issue turn.test alice --json >"$TC_DIR/first"
@@ -255,6 +292,25 @@ LINES
   "$CTL" token issue turn.test alice --json >"$TC_DIR/second"
   probe "$TC_DIR/first" --renew "$TC_DIR/second" --expect-error 441
   [ "$(sql "SELECT count(*) FROM turncred.key WHERE use = 'tag'")" = 1 ]
+}
+
+@test "a key of subject tags that cannot be made or read: nothing is issued, and the error names the remedy" {
+  ctl realm add tags.test --mechanisms token
+  ctl key add tags.test g1
+  sql "ALTER TABLE turncred.key ADD CONSTRAINT no_tags CHECK (use <> 'tag') NOT VALID"
+  run ! ctl token issue tags.test alice
+  grep -q no_tags "$TC_DIR/err"
+  sql 'ALTER TABLE turncred.key DROP CONSTRAINT no_tags'
+  ctl token issue tags.test alice
+  sql "UPDATE turncred.key SET kek_id = 'elsewhere' WHERE realm = 'tags.test' AND use = 'tag'"
+  run ! ctl token issue tags.test alice
+  grep -q 'sealed under key encryption key "elsewhere".*give its file' "$TC_DIR/err"
+  sql "UPDATE turncred.key SET kek_id = 'main', wrapped = set_byte(wrapped, 20, get_byte(wrapped, 20) # 1) WHERE realm = 'tags.test' AND use = 'tag'"
+  run ! ctl token issue tags.test alice
+  grep -q 'does not open under key encryption key "main".*altered' "$TC_DIR/err"
+  [ "$(sql "SELECT count(*) FROM turncred.issue_log WHERE realm = 'tags.test'")" = 1 ]
+  ctl key remove tags.test subject-tag --now
+  ctl token issue tags.test alice
 }
 
 @test "issuers make the key of subject tags when they first need it, and all issuers use the same key" {
@@ -322,7 +378,8 @@ login_until_stopped() {
   echo "$(wc -l <"$TC_DIR/logins") logins"
   [ "$(wc -l <"$TC_DIR/logins")" -ge 10 ]
   not grep -v ' 0 0 null$' "$TC_DIR/logins"
-  # servers try four derived keys: one more would shut out what the oldest signed
+  # servers try four derived keys, say: one more would shut out what the oldest signed
+  ctl realm set turn.test --keys-tried 4
   probe "$TC_DIR/oldest" --allocate-only
   local rc=0
   ctl key rotate turn.test --use derived --wait 20s || rc=$?
@@ -373,6 +430,9 @@ login_until_stopped() {
   cp "$TC_DIR/out" "$TC_DIR/token"
   ctl credential push turn.test frank --wait 10s
   cp "$TC_DIR/out" "$TC_DIR/frank"
+  # the user id is sealed in with the password: a rewrap that forgets it makes a row that nobody can open
+  ctl credential push turn.test gina-phone --user gina --wait 10s
+  cp "$TC_DIR/out" "$TC_DIR/gina"
   ctl kek generate "$TC_DIR/kek/second"
   local rc=0
   "$CTL" kek rewrap second --kek "$TC_DIR/kek" --json >"$TC_DIR/out" 2>"$TC_DIR/err" || rc=$?
@@ -387,9 +447,11 @@ login_until_stopped() {
   synced
   probe "$TC_DIR/token"
   probe "$TC_DIR/frank"
+  probe "$TC_DIR/gina"
   restart_with_kek "$TC_DIR/kek/second"
   probe "$TC_DIR/token"
   probe "$TC_DIR/frank"
+  probe "$TC_DIR/gina"
   [ "$(sql 'SELECT refused_rows FROM turncred.instance')" = 0 ]
 }
 restart_with_kek() {
@@ -563,9 +625,21 @@ found() {
   doctor
   found FAILED '"keyless" offers derived, but no'
   ctl realm remove keyless
-  # keys that another program added: a fifth one is not tried
+  # imported keys are accepted, and nothing here signs with them: a warning, until one of its own signs
+  ctl realm add moved --mechanisms rest --at-rest plain
+  sql "SELECT turncred.key_add_plain('moved', 'm1', 'rest', 'sha1', 'north-wind-and-the-sun', 'none', 'timestamp:user-id', 'published')" >/dev/null
+  sql "UPDATE turncred.key SET imported = true WHERE realm = 'moved'"
+  doctor_or_not
+  found warning '"moved": rest keys were imported and are accepted, but nothing here signs'
+  run ! found FAILED '"moved"'
+  sql "UPDATE turncred.key SET imported = false WHERE realm = 'moved'"
+  doctor_or_not
+  found FAILED '"moved" offers rest, but no rest key signs now'
+  ctl realm remove moved --with-contents
+  # keys that another program added: more than servers try
   ctl realm add crowded --mechanisms derived --at-rest plain
   sql "SELECT turncred.key_add_plain('crowded', 'c' || n, 'derived', 'sha256', sha256(n::text::bytea)) FROM generate_series(1, 5) n" >/dev/null
+  ctl realm set crowded --keys-tried 4
   doctor
   found FAILED '"crowded" has 5 derived keys that are accepted'
   sql "SELECT turncred.key_set_state('crowded', 'c1', 'disabled')" >/dev/null
@@ -573,12 +647,16 @@ found() {
   run ! found FAILED crowded
   # key set does not let a key back in beside four others, either
   run -1 "$CTL" key set crowded c1 --state active
-  [[ $output == *'has 4 derived keys that are accepted'*'key disable'* ]]
+  [[ $output == *'as many keys of this use'*'key disable'* ]]
   [ "$(sql "SELECT state FROM turncred.key WHERE kid = 'c1'")" = disabled ]
   ctl key set crowded c2 --accept-until now
   ctl key set crowded c1 --state retired
   run -1 "$CTL" key set crowded c2 --accept-until open
-  [[ $output == *'has 4 derived keys that are accepted'* ]]
+  [[ $output == *'as many keys of this use'* ]]
+  run -1 "$CTL" key add crowded c6 --use derived
+  [[ $output == *'has 4 derived keys that are accepted'*'--keys-tried'* ]]
+  ctl realm set crowded --keys-tried 5
+  ctl key add crowded c6 --use derived
   ctl key set crowded c1 --sign-until now
   ctl realm remove crowded --with-contents
   unset TURNCRED_KEK

@@ -224,6 +224,18 @@ decodes_to_vector() {
   refused "$CTL" token
 }
 
+@test "configuration file: a value that libpq cannot read names its line; a byte order mark is none of it" {
+  printf '# head\ndatabase = "host=/nonexistent dbname=x"\n' >quoted.conf
+  refused "$CTL" realm list --config quoted.conf
+  grep -q 'quoted.conf, line 2: database stands in quotes' err
+  printf 'database = host=/nonexistent dbname=x # here\n' >comment.conf
+  refused "$CTL" realm list --config comment.conf
+  grep -q 'comment.conf, line 1: database is not a libpq connection string.*comments on lines of their own' err
+  printf '\xef\xbb\xbfdatabase = host=/nonexistent dbname=x\r\n' >mark.conf
+  run "$CTL" realm list --config mark.conf
+  [ "$status" -eq 3 ] && [[ $output == *'/nonexistent'* ]]
+}
+
 @test "kek generate: 32 octets, mode 0600, never over a file" {
   umask 000
   "$CTL" kek generate main --json >made
@@ -275,6 +287,8 @@ decodes_to_vector() {
 
 @test "the manual names every command and option, and is sound" {
   "$CTL" manual >page
+  # operands and options that can be left out are so apart from each other
+  mandoc -T ascii page | col -b | grep -qF 'key add REALM [KID] [options]'
   "$CTL" --help >all
   sed -n 's/^  *--\([a-z-]*\).*/\1/p' all >options
   "$CTL" completion bash | grep -o -- '--[a-z-]*' | sort -u | sed 's/^--//' | grep . >>options

@@ -17,7 +17,10 @@ setup_file() {
   server_start_plain "$STOCK" open user=bob:not-a-secret
   server_start_plain "$STOCK" full user=bob:not-a-secret user-quota=2
   server_start_plain "$STOCK" strict user=bob:not-a-secret -allow-loopback-peers
+  server_start_plain "$STOCK" rest use-auth-secret static-auth-secret=north-wind-and-the-sun
   server_start_plain "$STOCK" anybody -lt-cred-mech no-auth
+  printf '%s\n' '127.0.0.2 two.test' '127.0.0.1 two.test' '127.0.0.2 none.test' '127.0.0.3 none.test' \
+    '::1 dual.test' '127.0.0.1 dual.test' >"$TC_DIR/hosts"
 }
 teardown() { turncred_check; }
 teardown_file() { turncred_down; }
@@ -30,6 +33,10 @@ probe() {
     set -- "$@" --user bob --password-file "$TC_DIR/right"
   "$CTL" probe --server "127.0.0.1:$(server_port "$server")" --json "$@" >"$TC_DIR/out" 2>"$TC_DIR/err"
 }
+# with_hosts COMMAND...: knows the names of $TC_DIR/hosts, which have several addresses
+with_hosts() { LD_PRELOAD=libnss_wrapper.so NSS_WRAPPER_HOSTS=$TC_DIR/hosts "$@"; }
+# as_bob OPTION...: the probe as it is, in $TC_DIR/out and $TC_DIR/err
+as_bob() { "$CTL" probe --user bob --password-file "$TC_DIR/right" --json "$@" >"$TC_DIR/out" 2>"$TC_DIR/err"; }
 value() { jq -r "$1" "$TC_DIR/out"; }
 
 not() { ! "$@"; } # errexit does not look at "!"
@@ -75,6 +82,20 @@ fails() {
 @test "a wrong password is 401 at allocate" {
   fails 401 allocate 'wrong password' open --user bob --password-file "$TC_DIR/wrong"
   fails 401 allocate 'unknown user' open --user carol --password-file "$TC_DIR/right"
+}
+
+@test "--secret-file makes the password of a TURN REST user name, whatever its form" {
+  local expiry name
+  expiry=$(($(date +%s) + 600))
+  printf north-wind-and-the-sun >"$TC_DIR/secret"
+  for name in "$expiry:alice" "$expiry" "$expiry:" "alice:$expiry" "00$expiry:josé"; do
+    "$CTL" probe --server "127.0.0.1:$(server_port rest)" --user "$name" --secret-file "$TC_DIR/secret" --allocate-only >/dev/null
+  done
+  printf north-wind-and-the-moon >"$TC_DIR/secret"
+  fails 401 allocate 'wrong password' rest --user "$expiry:alice" --secret-file "$TC_DIR/secret"
+  printf north-wind-and-the-sun >"$TC_DIR/secret"
+  fails 401 allocate 'wrong password' rest --user "$expiry:alice" --secret-file "$TC_DIR/secret" --alg sha256 # coturn has SHA-1 alone
+  fails 401 allocate expired rest --user "$((expiry - 1200)):alice" --secret-file "$TC_DIR/secret"
 }
 
 @test "--expect-error turns the verdict round" {
@@ -194,4 +215,112 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.1", '"$po
   rc=0
   "$CTL" probe --server 127.0.0.1:1 --credential - <<<'{"access_token": "?"}' 2>"$TC_DIR/err" || rc=$?
   [ "$rc" = 2 ]
+}
+
+@test "each address of a name is tried, and the one that works is named" {
+  local port transport
+  port=$(server_port open)
+  for transport in udp tcp; do
+    with_hosts as_bob --server "two.test:$port" --transport $transport
+    [ "$(value .ok)" = true ]
+    [ "$(value .server)" = "127.0.0.1:$port" ]
+    [ "$(value '[.steps[] | select(.passed_over) | .ok] | join(" ")')" = false ]
+    grep -q "127.0.0.2:$port" "$TC_DIR/out"
+    # IPv6 first, on a server that has none, on a machine that may have none
+    with_hosts as_bob --server "turn:dual.test:$port?transport=$transport" --count 3
+    [ "$(value .server)" = "127.0.0.1:$port" ]
+    value '.steps[-1].step' | grep -qx release
+  done
+  with_hosts "$CTL" probe --server "two.test:$port" --user bob --password-file "$TC_DIR/right" >"$TC_DIR/out"
+  grep -Eq '^(connect|challenge) +passed over ' "$TC_DIR/out"
+}
+
+@test "a name without an address that works: each one and its reason" {
+  local port transport rc
+  port=$(server_port open)
+  for transport in udp tcp; do
+    rc=0
+    with_hosts as_bob --server "none.test:$port" --transport $transport --timeout 2s || rc=$?
+    [ "$rc" = 4 ]
+    grep -q "none of its 2 addresses answers: .*127.0.0.2:$port.*: Connection refused; .*127.0.0.3:$port.*: Connection refused" "$TC_DIR/err"
+  done
+}
+
+@test "a wrong password is no reason to try another address" {
+  printf '%s\n' '127.0.0.1 twice.test' '127.0.0.2 twice.test' >>"$TC_DIR/hosts"
+  with_hosts "$CTL" probe --server "twice.test:$(server_port open)" --user bob --password-file "$TC_DIR/wrong" \
+    --expect-error 401 --json >"$TC_DIR/out"
+  [ "$(value '[.steps[].step] | join(" ")')" = 'connect challenge allocate' ]
+}
+
+@test "servers as they stand in iceServers" {
+  local port
+  port=$(server_port open)
+  as_bob --server "turn:127.0.0.1:$port" && [ "$(value .transport)" = udp ]
+  as_bob --server "turn:127.0.0.1:$port?transport=udp" && [ "$(value .transport)" = udp ]
+  as_bob --server "turn:127.0.0.1:$port?transport=tcp" && [ "$(value .transport)" = tcp ]
+  as_bob --server "TURN:127.0.0.1:$port?transport=TCP" --transport tcp && [ "$(value .transport)" = tcp ]
+  as_bob --server "stun:127.0.0.1:$port" && [ "$(value .transport)" = udp ]
+  as_bob --server "turn:127%2E0.0.1:$port"
+  # a host that is called like a scheme
+  printf '127.0.0.1 turn\n' >>"$TC_DIR/hosts"
+  with_hosts as_bob --server "turn:$port"
+}
+
+@test "servers, ports and addresses that cannot be are refused before anything is sent" {
+  local rc option
+  for option in "--server 127.0.0.1:99999" "--server 127.0.0.1:65536" "--server 127.0.0.1:0" "--server [::1]:70000" \
+    "--server turn:127.0.0.1:070000" "--server turn://127.0.0.1" "--server turn:127.0.0.1?transport=sctp" \
+    "--server turn:bob@127.0.0.1" "--server turn:127.0.0.1?transport=tcp --transport udp" "--server turns:127.0.0.1 --transport dtls" \
+    "--server 127.0.0.1 --peer-address 127.0.0.1:99999" "--server 127.0.0.1 --peer-address turn:127.0.0.1" \
+    "--server 127.0.0.1 --local-address 127.0.0.1:65536" "--server http://127.0.0.1"; do
+    rc=0
+    # shellcheck disable=SC2086
+    as_bob $option || rc=$?
+    [ "$rc" = 2 ] || echo "exit code $rc: $option"
+    [ "$rc" = 2 ]
+    grep -q -- '--server\|--peer-address\|--local-address' "$TC_DIR/err"
+  done
+  # the port that 99999 was taken for, modulo 65536
+  not as_bob --server 127.0.0.1:99999
+  grep -q 'port "99999": a port is a number from 1 to 65535' "$TC_DIR/err"
+}
+
+@test "the peer has the family of the relayed address, whichever way leads to the server" {
+  local port way
+  if ! /usr/bin/python3 -c 'import socket; socket.socket(socket.AF_INET6).bind(("::1", 0))' 2>/dev/null; then
+    # a machine without IPv6, such as many containers: what is left
+    port=$(server_port open)
+    as_bob --server "127.0.0.1:$port" --family 4 --count 3
+    value .peer | grep -q '^127.0.0.1:'
+    not as_bob --server "127.0.0.1:$port" --family 6
+    not as_bob --server "127.0.0.1:$port" --peer-address '[::1]' --family 4
+    grep -q -- '--peer-address ::1: .*--family' "$TC_DIR/err"
+    return
+  fi
+  server_start_plain "$STOCK" both user=bob:not-a-secret listening-ip=::1 relay-ip=::1
+  port=$(server_port both)
+  for way in '127.0.0.1' '[::1]'; do
+    as_bob --server "$way:$port"
+    value .relayed | grep -q '^127.0.0.1:'
+    value .peer | grep -q '^127.0.0.1:'
+    as_bob --server "$way:$port" --family 4 --count 3
+    as_bob --server "$way:$port" --family 6 --count 3
+    value .relayed | grep -q '^\[::1\]:'
+    value .peer | grep -q '^\[::1\]:'
+    # a peer that is IPv6 alone asks for such a relayed address
+    as_bob --server "$way:$port" --peer-address '[::1]'
+    value .relayed | grep -q '^\[::1\]:'
+    as_bob --server "$way:$port" --peer-address 127.0.0.1
+    not as_bob --server "$way:$port" --peer-address '[::1]' --family 4
+    grep -q -- '--peer-address ::1: .*--family' "$TC_DIR/err"
+  done
+  # both addresses of the name work: the first one is taken
+  with_hosts as_bob --server "turn:dual.test:$port"
+  [ "$(value .server)" = "[::1]:$port" ]
+  [ "$(value '[.steps[] | select(.passed_over)] | length')" = 0 ]
+}
+
+@test "a port whose old session is not gone yet: another one is taken" {
+  TC_PORT=$(server_port open) turn_step open a_port_of_an_old_session
 }

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Steps of probe.bats that need sockets of their own."""
+
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+
+from support import credentials, run_step, transport, turnclient
+
+HERE = "127.0.0.9"  # an address that no other test uses: its ports are taken here
+ready_r, ready_w = os.pipe()
+BOB = credentials.Credential("bob", password="not-a-secret")
+
+
+def hold(ports):
+    """A process that holds UDP ports of HERE until it is ended."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        held = []
+        for port in ports:
+            held.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            try:
+                held[-1].bind((HERE, port))
+            except OSError:
+                held.pop().close()
+        os.write(ready_w, b"x")
+        signal.pause()
+    finally:
+        os._exit(0)
+
+
+def a_port_of_an_old_session():
+    """Two ports are free, and an allocation is still there from one of them: whichever the kernel gives, probe works."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+        first, last = map(int, file.read().split())
+    old, new = last - 1, last
+    server = ("127.0.0.1", int(os.environ["TC_PORT"]))
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    size = min(limit - 64, 8000)
+    ports = range(first, last - 1)
+    chunks = [ports[i:i + size] for i in range(0, len(ports), size)]
+    children = [hold(chunk) for chunk in chunks]
+    try:
+        for _ in children:
+            os.read(ready_r, 1)
+        client = turnclient.Client(transport.connect("udp", server, local=(HERE, old)), BOB)
+        turnclient.need("allocate", client.allocate())
+        client.close()
+        for _ in range(40):
+            done = subprocess.run([os.environ["CTL"], "probe", "--server", "%s:%d" % server, "--local-address", HERE]
+                                  + ["--user", "bob", "--password-file", os.environ["TC_DIR"] + "/right", "--json"]
+                                  + ["--allocate-only"], capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout + done.stderr
+            steps = json.loads(done.stdout)["steps"]
+            over = [step for step in steps if step.get("passed_over")]
+            if over:
+                assert [s["code"] for s in over] == [437] and f"{HERE}:{old}" in steps[0]["detail"], over
+                assert steps[-1]["ok"] and f"{HERE}:{new}" in [s for s in steps if s["step"] == "connect"][-1]["detail"]
+                return
+        raise AssertionError("the kernel has never given the port of the old session")
+    finally:
+        for child in children:
+            os.kill(child, signal.SIGTERM)
+            os.waitpid(child, 0)
+
+
+if __name__ == "__main__":
+    run_step(globals())

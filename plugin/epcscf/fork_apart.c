@@ -9,7 +9,7 @@
  * or a time-out of http_client, another process finds that error, and closes the connection of a
  * client that did nothing wrong; at worst two processes free the same memory. Kamailio 5.8 and later
  * clear the pointers to this state in each new process (tls_threads_mode); this library does the same
- * for Kamailio 5.6: it notes the thread keys that libcrypto makes, and clears their values after fork.
+ * for Kamailio before 5.8: it notes the thread keys that libcrypto makes, and clears their values after fork.
  *
  *   LD_PRELOAD=.../epcscf_fork_apart.so kamailio -f kamailio.cfg
  */

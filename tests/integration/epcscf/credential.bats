@@ -37,6 +37,17 @@ teardown_file() { edge_down; }
   phones_step narrow kinds_that_the_domain_has_not
 }
 
+@test "several kinds in one request: the first that the domain has" {
+  phones_step main first_of_several_kinds
+  edge_start pushing 'realm:ims.test kinds "pushed"' 'realm:ims.test renew_pushed 100'
+  phones_step pushing first_that_the_domain_has
+}
+
+@test "who gets no credential is told why, and by this eP-CSCF alone" {
+  edge_start why 'realm:ims.test kinds "derived"' 'LISTEN_WS tcp:127.0.0.1:@PLAIN@' 'LISTEN_UDP udp:127.0.0.1:@PLAIN@'
+  phones_step why reasons
+}
+
 @test "401, wrong passwords and other refusals carry none" {
   phones_step main refusals
 }
@@ -70,10 +81,6 @@ teardown_file() { edge_down; }
   edge_start keeps 'realm:ims.test renew 50' 'realm:ims.test ttl 8'
   phones_step main new_at_every_registration
   phones_step keeps kept_for_a_part_of_its_life
-}
-
-@test "two devices of one subscriber share the pushed one, until the last has unregistered" {
-  phones_step main two_devices
 }
 
 @test "a registration that runs out takes the pushed credential along" {
@@ -118,7 +125,7 @@ by_certificate() { [ "$(sql "SELECT count(*) > 0 FROM turncred.issue_log WHERE c
   phones stranger <<'PY'
 async with phone("alice") as p:
     answer = await p.register("derived")
-    assert answer.status == 200 and not answer.all("Turn-Credential")
+    assert answer.status == 200 and not answer.credential()
 PY
   edge_log_has stranger 'turncredd does not answer'
 }
@@ -129,7 +136,7 @@ PY
   phones keyless <<'PY'
 async with phone("alice") as p:
     answer = await p.register("derived")
-    assert answer.status == 200 and not answer.all("Turn-Credential")
+    assert answer.status == 200 and not answer.credential()
 PY
 }
 
@@ -139,7 +146,8 @@ PY
   [ "$(pgrep -P "$pid" | wc -l)" -gt 5 ]
   run ! grep -aqFf "$TC_DIR/callers/edge" <(cat "/proc/$pid/cmdline" $(pgrep -P "$pid" | sed 's,.*,/proc/&/cmdline /proc/&/environ,'))
   run ! grep -hFf "$TC_DIR/callers/edge" "$TC_DIR"/edges/*/log
-  run ! grep -hE 'password=|[A-Za-z0-9_-]{43}' "$TC_DIR"/edges/*/log
-  # Kamailio logs the operands of an expression that it does not like
-  ! grep -hE 'conversion.*failed|substr out|pv_' "$TC_DIR/edges/main/log"
+  # Kamailio 6 logs the settings of TLS, with dots in the place of a password
+  run ! grep -hP "(?<!private_key_)password=|private_key_password='(?!\(null\)'|\.\.\.')|[A-Za-z0-9_-]{43}" "$TC_DIR"/edges/*/log
+  # Kamailio logs the operands of an expression that it does not like; of a header that is too long it logs the length
+  ! sed '/local buffer length exceeded \[[0-9]*\/[0-9]*\]!$/d' "$TC_DIR/edges/main/log" | grep -E 'conversion.*failed|substr out|pv_'
 }

@@ -10,7 +10,11 @@
 
 TC_KAMAILIO=${KAMAILIO:-/usr/sbin/kamailio}
 TC_EPCSCF=$TC_TOP/plugin/epcscf
-TC_PRELOAD=${TC_PRELOAD-$TC_BUILD/.libs/epcscf_fork_apart.so}
+# from 5.8 on Kamailio does by itself what the library does
+case $("$TC_KAMAILIO" -v 2>/dev/null) in
+'version: kamailio 5.'[0-7].*) TC_PRELOAD=${TC_PRELOAD-$TC_BUILD/.libs/epcscf_fork_apart.so} ;;
+*) TC_PRELOAD=${TC_PRELOAD-} ;;
+esac
 export TC_KAMAILIO TC_EPCSCF TC_PRELOAD
 
 edge_ready() {
@@ -33,11 +37,11 @@ edge_up() {
     for who in {alice,bob,carol,crowd-{1..48}}:ims.test alice:other.test; do subscriber "${who%:*}" "${who#*:}"; done
   } >"$TC_DIR/subscribers/subscriber"
 }
-# subscriber NAME DOMAIN: a line for db_text
+# subscriber NAME DOMAIN [DIGEST-NAME]: a line for db_text
 subscriber() {
-  local file=$TC_DIR/passwords/$1@$2
+  local file=$TC_DIR/passwords/${1//\//_}@$2
   openssl rand -hex 16 >"$file"
-  printf '%s:%s:%s\n' "$1" "$2" "$(printf '%s:%s:%s' "$1" "$2" "$(<"$file")" | md5sum | cut -d' ' -f1)"
+  printf '%s:%s:%s\n' "$1" "$2" "$(printf '%s:%s:%s' "${3:-$1}" "$2" "$(<"$file")" | md5sum | cut -d' ' -f1)"
 }
 
 # edge_start NAME [LINE...]: "-NAME" takes a setting away, "NAME VALUE" adds or replaces one,
@@ -49,7 +53,7 @@ edge_start() {
   free_port >"$dir/port"
   free_port >"$dir/plain"
   printf '%s' "${BATS_TEST_NAME-}" >"$dir/test"
-  cp "$TC_EPCSCF/kamailio.cfg" "$dir"
+  cp "$TC_EPCSCF/kamailio.cfg" "$TC_EPCSCF/edge.cfg" "$dir"
   edge_settings "$name" >"$dir/settings.cfg"
   edge_realms >"$dir/realms.cfg"
   sed "s,/etc/turncred/epcscf/chain.pem,$TC_DIR/tls/server.pem,; s,/etc/turncred/epcscf/key.pem,$TC_DIR/tls/server.key," \
@@ -88,7 +92,7 @@ edge_realms() {
 }
 edge_run() {
   local dir=$TC_DIR/edges/$1
-  (cd "$dir" && exec env LD_PRELOAD="$TC_PRELOAD" "$TC_KAMAILIO" -f "$dir/kamailio.cfg" -DD -E -m 64 -M 8 -Y "$dir/run" >>"$dir/log" 2>&1 </dev/null 3>&- 4>&-) &
+  (cd "$dir" && exec env LD_PRELOAD="$TC_PRELOAD" "$TC_KAMAILIO" -f "$dir/kamailio.cfg" -DD -E -m "${TC_SHM:-64}" -M 8 -Y "$dir/run" >>"$dir/log" 2>&1 </dev/null 3>&- 4>&-) &
   echo $! >"$dir/pid"
   disown
   wait_for "${TC_START_LIMIT:-30}" edge_listens "$1" && kill -0 "$(<"$dir/pid")" 2>/dev/null && return
@@ -123,3 +127,33 @@ phones_run() {
   TC_EDGE=$1 TC_PROBE_PORT=$(server_port main) PYTHONPATH=$TC_TOP/tests/integration/epcscf PYTHONDONTWRITEBYTECODE=1 \
     timeout 120 /usr/bin/python3 "${@:2}"
 }
+
+# registrar_start NAME [DEFINE...]: a registrar of somebody else with the same subscribers, registrar.cfg says how it is.
+# registrar_port NAME: where it listens, by UDP or by TC_REGISTRAR_BY
+registrar_start() {
+  local name=$1 dir=$TC_DIR/registrars/$1 define defines=()
+  shift
+  mkdir -p "$dir/run"
+  free_port >"$dir/port"
+  for define in "$@"; do defines+=(-A "$define"); done
+  (exec "$TC_KAMAILIO" -f "$TC_TOP/tests/integration/epcscf/registrar.cfg" -A "LISTEN=${TC_REGISTRAR_BY:-udp}:127.0.0.1:$(<"$dir/port")" \
+    -A "SUBSCRIBERS=\"text://$TC_DIR/subscribers\"" -A "CONTROL=\"unix:$dir/run/ctl\"" "${defines[@]}" \
+    -DD -E -m 32 -M 4 -Y "$dir/run" >>"$dir/log" 2>&1 </dev/null 3>&- 4>&-) &
+  echo $! >"$dir/pid"
+  disown
+  wait_for "${TC_START_LIMIT:-30}" registrar_listens "$name" && kill -0 "$(<"$dir/pid")" 2>/dev/null && return
+  cat "$dir/log"
+  return 1
+}
+registrar_listens() {
+  kill -0 "$(<"$TC_DIR/registrars/$1/pid")" 2>/dev/null || return 0
+  [[ -S $TC_DIR/registrars/$1/run/ctl && -n $(ss -Hlntu "( sport = :$(<"$TC_DIR/registrars/$1/port") )") ]]
+}
+registrar_port() { cat "$TC_DIR/registrars/$1/port"; }
+
+# before_registrar EDGE REGISTRAR [LINE...]: edge_start in the mode "edge"; its side of the network is @PLAIN@ by UDP
+before_registrar() {
+  edge_start "$1" -SUBSCRIBERS "EDGE_REGISTRAR \"sip:127.0.0.1:$(registrar_port "$2")\"" "EDGE_PATH \"127.0.0.1:@PLAIN@\"" \
+    "LISTEN_EDGE udp:127.0.0.1:@PLAIN@" "${@:3}"
+}
+registrars_down() { processes_stop registrars 20; }

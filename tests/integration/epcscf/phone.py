@@ -57,19 +57,32 @@ class Message:
 
     @property
     def branch(self):
+        """What finds the request of an answer; a CANCEL has the branch of its INVITE"""
         match = re.search(r"branch=([^;,\s]+)", self.get("Via") or "")
-        return match and match[1]
+        return match and match[1] + (" CANCEL" if self.get("CSeq").endswith(" CANCEL") else "")
 
     def credential(self):
         """The credential that the answer carries, checked against the grammar; None if there is none"""
-        values = self.all("Turn-Credential")
-        if not values:
+        found = self.turn_credential()
+        if not found or "error" in found:
             return None
-        assert len(values) == 1, values
-        found = parameters(values[0])
         assert found.keys() == TURN_CREDENTIAL[found["kind"]], found.keys()
         assert found["expires"].isdigit() and int(found["expires"]) > 0
         return found
+
+    def turn_credential(self):
+        """The parameters of the header; None without it"""
+        values = self.all("Turn-Credential")
+        assert len(values) < 2, values
+        found = parameters(values[0]) if values else None
+        if found and "error" in found:
+            wanted = {"error", "retry-after"} if found["error"] in ("unavailable", "too-often") else {"error"}
+            assert found.keys() == wanted and int(found.get("retry-after", "1")) > 0, found
+        return found
+
+    def why(self):
+        """The reason that the answer gives for having no credential; None if it gives none"""
+        return (self.turn_credential() or {}).get("error")
 
     def __repr__(self):
         return self.line
@@ -144,7 +157,8 @@ class Phone:
             lines.append(f"Contact: {contact if isinstance(contact, str) else self.contact_value()}")
         lines += [*headers, f"Content-Length: {len(body)}"]
         self.waiting[branch] = answer = asyncio.get_running_loop().create_future()
-        await self.write("\r\n".join(lines) + "\r\n\r\n" + body)
+        self.last_sent = "\r\n".join(lines) + "\r\n\r\n" + body
+        await self.write(self.last_sent)
         return await asyncio.wait_for(answer, 20)
 
     def contact_value(self):

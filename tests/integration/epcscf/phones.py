@@ -20,7 +20,7 @@ CTL = os.environ["TC_CTL"]
 
 
 def password_of(user, domain="ims.test"):
-    return (DIR / "passwords" / f"{user}@{domain}").read_text().strip()
+    return (DIR / "passwords" / f"{user.replace('/', '_')}@{domain}").read_text().strip()
 
 
 def phone(user, domain="ims.test", url=None, password=None):

@@ -1,0 +1,120 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-3-Clause
+# The eP-CSCF before somebody else's registrar: what the registrar accepted is the identity, and its answer brings the
+# credential, to the client alone.
+
+load ../lib
+load ../turncredd/daemon
+load epcscf
+
+setup_file() {
+  edge_up || return 0
+  daemon_start main 'push_wait = 1s'
+  registrar_start plain
+  registrar_start ims IMS
+  registrar_start open OPEN
+  before_registrar main plain 'TURNCREDD_PAUSE 3'
+  before_registrar ims ims 'EDGE_VISITED "visited.test"'
+  synced
+}
+setup() { edge_ready; }
+teardown() {
+  kill -CONT "$(daemon_pid main 2>/dev/null)" 2>/dev/null || true
+  turncred_check
+  daemon_check
+  edge_check
+}
+teardown_file() { registrars_down; edge_down; }
+
+@test "registered by the registrar, with a credential of turncredd in its answer that the TURN server takes" {
+  phones_step main registered_and_given
+}
+
+@test "no credential without the registrar's consent, and none under another name" {
+  phones_step main nothing_without_the_password
+}
+
+@test "a registrar that asks nobody for a password gives no identity, unless the operator trusts it" {
+  before_registrar open open
+  phones_step open registrar_that_asks_nobody
+  before_registrar trusting open 'EDGE_TRUSTS_REGISTRAR yes'
+  phones_step trusting registrar_that_is_trusted
+}
+
+@test "headers that a client writes in the place of its edge go no further" {
+  phones_step main forged_headers
+  phones_step ims forged_headers
+}
+
+@test "integrity-protected and P-Visited-Network-ID are the edge's own words" {
+  phones_step ims integrity
+}
+
+@test "the identity is the first P-Associated-URI" {
+  phones_step ims name_that_the_network_gives
+}
+
+@test "the end of a registration ends the pushed credential and the flow" {
+  phones_step main ends_of_registrations
+}
+
+@test "the network ends a registration: the reg event says so" {
+  phones_step ims ended_by_the_network "$TC_DIR/registrars/ims/run/ctl"
+}
+
+@test "a connection belongs to one subscriber" {
+  phones_step main one_subscriber_for_a_connection
+}
+
+@test "calls both ways, the registrar between" {
+  phones_step main calls_through_the_registrar
+  phones_step ims calls_through_the_registrar
+}
+
+@test "the registrar's network reaches phones by their Path alone" {
+  phones_step main stranger_in_the_network
+}
+
+@test "answers that come twice, late and in another order" {
+  local port
+  port=$(free_port)
+  before_registrar again plain "EDGE_REGISTRAR \"sip:127.0.0.1:$port\""
+  phones_step again answers_that_come_again "$port"
+}
+
+@test "turncredd hangs: who asks waits for a set time, nobody else at all" {
+  kill -STOP "$(daemon_pid main)"
+  phones_step main hung
+  sed "s/^/# /" "$TC_DIR/measured" >&3
+  kill -CONT "$(daemon_pid main)"
+  phones_step main credential_again
+}
+
+@test "the second registrar when the first is down" {
+  before_registrar two plain "EDGE_REGISTRAR \"sip:127.0.0.1:$(free_port)\"" "EDGE_REGISTRAR_2 \"sip:127.0.0.1:$(registrar_port plain)\"" \
+    'EDGE_REGISTRAR_WAIT 1000'
+  phones_step two registered_at_the_second
+}
+
+@test "TLS to the registrar, both ways, with certificates that are checked" {
+  local dir=$TC_DIR/tls-of-registrar by="EDGE_REGISTRAR \"sip:127.0.0.1:PORT;transport=tls\""
+  mkdir -p "$dir"
+  printf '%s\n' '[server:default]' method=TLSv1.2+ "certificate=$TC_DIR/tls/server.pem" "private_key=$TC_DIR/tls/server.key" \
+    '[client:default]' method=TLSv1.2+ verify_certificate=yes require_certificate=yes "ca_list=$TC_DIR/tls/ca.pem" >"$dir/tls.cfg"
+  TC_REGISTRAR_BY=tls registrar_start tls IMS "TLS_CONFIG=\"$dir/tls.cfg\""
+  by=${by/PORT/$(registrar_port tls)}
+  before_registrar tls tls "$by" 'LISTEN_EDGE tls:127.0.0.1:@PLAIN@' 'EDGE_PATH "127.0.0.1:@PLAIN@;transport=tls"' \
+    "TLS_CONFIG \"$dir/tls.cfg\""
+  phones_step tls registered_and_given
+  phones_step tls calls_through_the_registrar
+  sed "s,tls/ca.pem,tls/otherca.pem," "$dir/tls.cfg" >"$dir/stranger.cfg"
+  before_registrar stranger tls "$by" 'LISTEN_EDGE tls:127.0.0.1:@PLAIN@' 'EDGE_PATH "127.0.0.1:@PLAIN@;transport=tls"' \
+    "TLS_CONFIG \"$dir/stranger.cfg\"" 'EDGE_REGISTRAR_WAIT 3000'
+  phones_step stranger registrar_that_is_not_trusted
+}
+
+@test "more than a hundred connections end, and all their credentials, in both modes" {
+  phones_step main many
+  edge_start own
+  phones_step own many
+}

@@ -13,7 +13,7 @@ const { md5 } = await import(new URL('md5.mjs', page));
 const { authorization, challenge } = await import(new URL('digest.mjs', page));
 const { parameters, quoted } = await import(new URL('parameters.mjs', page));
 const { build, parse, respond } = await import(new URL('message.mjs', page));
-const { parseTurnCredential } = await import(new URL('turn-credential.mjs', page));
+const { parseTurnCredential, whyNoCredential } = await import(new URL('turn-credential.mjs', page));
 const { Registration, parseAddress } = await import(new URL('registration.mjs', page));
 const { explain, reasons } = await import(new URL('explain.mjs', page));
 
@@ -136,6 +136,14 @@ test('Turn-Credential: what is missing or wrong is named', () => {
     HEADER + '; kind=derived', HEADER.slice(0, -1)]) assert.throws(() => parseTurnCredential(bad), Error, bad);
 });
 
+test('Turn-Credential: why there is none', () => {
+  assert.equal(whyNoCredential(HEADER), null);
+  assert.equal(whyNoCredential('nonsense"'), null);
+  assert.match(whyNoCredential('error=forbidden'), /no TURN credentials are issued to this user$/);
+  assert.match(whyNoCredential('error=unavailable; retry-after=5'), /is away; try again in 5 s$/);
+  assert.equal(whyNoCredential('retry-after=x; error=new-reason'), 'the SIP edge says "new-reason"');
+});
+
 test('SIP addresses', () => {
   assert.deepEqual(parseAddress(' sip:alice@Example.org '), { user: 'alice', domain: 'example.org' });
   assert.deepEqual(parseAddress('+491711234567@ims.example'), { user: '+491711234567', domain: 'ims.example' });
@@ -245,6 +253,19 @@ test('registration: no answer, no connection, a refusal, a connection that ends,
   script.sockets[0].close();
   await lost;
   await assert.rejects(mine.another(), /register again/);
+});
+
+test('registration: a registration without a credential, and the reason', async () => {
+  let header = 'error=too-often; retry-after=7';
+  const script = { answer: () => [200, `Turn-Credential: ${header}`] };
+  const mine = new Registration({ ...US, ask: 'pushed, derived', Socket: edge(script) });
+  assert.equal(await mine.register(), null);
+  assert.match(mine.why, /too many credentials; try again in 7 s/);
+  header = HEADER;
+  assert.equal((await mine.another()).kind, 'derived');
+  assert.equal(mine.why, null);
+  assert.deepEqual(script.requests.map((r) => r.first('turn-credential-request')), ['pushed, derived', 'pushed; new, derived; new']);
+  mine.close();
 });
 
 test('registration: answers the edge that asks whether we are there', async () => {

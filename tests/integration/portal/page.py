@@ -31,6 +31,9 @@ class Page:
         self.driver.get(self.url + "/")
         self.until(lambda: self.text("call-state") == "Get a credential first." or self.id("sign-in").is_displayed())
 
+    def js(self, function, *arguments):
+        return self.driver.execute_script(f"return ({function})(...arguments)", *arguments)
+
     def id(self, name):
         return self.driver.find_element(By.ID, name)
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import pathlib
+import shutil
 import socket
 import ssl
 import subprocess
@@ -30,7 +31,7 @@ KAMAILIO = "/usr/sbin/kamailio"
 REALM = "portal.example"
 AUDIENCE = "https://turncredd.portal.example"
 PASSWORDS = {"alice": "wonderland & looking-glass", "bob": "correct horse battery"}
-SIP_PASSWORDS = {"alice": "white rabbit", "bob": "staple"}
+SIP_PASSWORDS = {"alice": "white rabbit", "bob": "staple", "carol": "sherry"}
 
 
 def daemon():
@@ -54,6 +55,19 @@ def no_edge():
     if not os.access(KAMAILIO, os.X_OK):
         return "kamailio is not installed"
     return None if (EDGE / "kamailio.cfg").exists() else "there is no plugin/epcscf"
+
+
+MODULES = pathlib.Path(os.environ.get("top_builddir") or os.environ.get("BUILDDIR") or TOP / "build") / "npm-provider"
+
+
+def no_provider():
+    """Why there is no OpenID Connect provider; None if there is one."""
+    if not shutil.which("node"):
+        return "node is not installed"
+    done = subprocess.run(
+        [TOP / "scripts" / "npm-modules", HERE / "provider", MODULES], capture_output=True, text=True, timeout=600
+    )
+    return f"npm cannot have oidc-provider: {done.stdout.strip()}" if done.returncode else None
 
 
 class Process:
@@ -92,8 +106,8 @@ class Process:
 
 
 class Place:
-    def __init__(self, ip="127.0.0.1", session="8h", edge=False, lines=()):
-        """lines: of portal.conf"""
+    def __init__(self, ip="127.0.0.1", session="8h", edge=False, lines=(), provider=False):
+        """lines: of portal.conf. provider: users sign in there, the portal has none"""
         self.ip, self.session = ip, session
         self.processes = {}
         self.turn = patched.Place(realm=REALM, ip=ip)
@@ -101,7 +115,10 @@ class Place:
             self.folder = pathlib.Path(self.turn.folder)
             self.turn.realm(REALM)
             self.certificates()
+            self.provider = f"https://{ip}:{server.free_port()}" if provider else None
             self.start_issuer()
+            if provider:
+                self.run_provider()
             self.turn.start()
             host, port = self.turn.server.address
             self.uris = [f"turn:{host}:{port}?transport={way}" for way in ("udp", "tcp")]
@@ -125,9 +142,10 @@ class Place:
 
     def certificates(self):
         key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-        self.openssl("req", "-x509", *key, "-days", "2", "-subj", "/CN=CA", "-keyout", "ca.key", "-out", "ca.pem")
+        self.openssl("req", "-x509", *key, "-days", "2", "-subj", "/CN=CA", "-addext", "keyUsage=critical,keyCertSign",
+                     "-keyout", "ca.key", "-out", "ca.pem")
         self.openssl("req", *key, "-subj", "/CN=test", "-keyout", "tls.key", "-out", "tls.csr")
-        (self.folder / "names").write_text(f"subjectAltName=IP:{self.ip}\n")
+        (self.folder / "names").write_text(f"subjectAltName=IP:{self.ip}\nauthorityKeyIdentifier=keyid\n")
         self.openssl(
             *"x509 -req -in tls.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out tls.pem".split(),
             *["-extfile", "names"],
@@ -165,10 +183,11 @@ class Place:
         self.portal = f"https://{self.ip}:{server.free_port()}"
         self.issuer = f"https://{self.ip}:{server.free_port()}"
         self.monitor = f"http://127.0.0.1:{server.free_port()}"
-        self.command("key", self.folder / "signing.pem")
-        self.portal_settings([])
-        jwks = self.command("--config", self.folder / "portal.conf", "jwks")
-        (self.folder / "jwks.json").write_text(jwks)
+        if not self.provider:
+            self.command("key", self.folder / "signing.pem")
+            self.portal_settings([])
+            jwks = self.command("--config", self.folder / "portal.conf", "jwks")
+            (self.folder / "jwks.json").write_text(jwks)
         (self.folder / "state").mkdir(exist_ok=True)
         (self.folder / "turncredd.conf").write_text(
             f"""database = {database.conninfo.replace("turn1", "issuer1")}
@@ -182,9 +201,14 @@ tls_certificate = {self.folder}/tls.pem
 tls_key = {self.folder}/tls.key
 push_wait = 1s
 subject_rate = 600
-jwt_issuer = {self.portal}
-jwt_audience = {AUDIENCE}
-jwt_jwks = {self.folder}/jwks.json
+cors_origins = {self.portal}
+
+[issuer portal]
+url = {self.provider or self.portal}
+audience = {AUDIENCE}
+jwks = {f"{self.provider}/jwks" if self.provider else f"{self.folder}/jwks.json"}
+jwks_ca = {self.folder}/ca.pem
+realms = *
 """
         )
         self.run_issuer()
@@ -193,6 +217,30 @@ jwt_jwks = {self.folder}/jwks.json
         command = [daemon(), "--config", str(self.folder / "turncredd.conf")]
         self.processes["turncredd"] = Process("turncredd", self.folder, command)
         self.processes["turncredd"].wait_for(lambda: self.status(self.monitor + "/readyz") == 200)
+
+    # --- the OpenID Connect provider ---------------------------------------------------------
+
+    def run_provider(self, **more):
+        """more: settings of provider.mjs. It makes new keys at each start."""
+        host, port = self.provider.split("//")[1].split(":")
+        settings = {
+            "issuer": self.provider,
+            "listen": {"host": host, "port": int(port)},
+            "certificate": str(self.folder / "tls.pem"),
+            "key": str(self.folder / "tls.key"),
+            "client": "portal",
+            "redirect_uri": self.portal + "/",
+            "resource": AUDIENCE,
+            **more,
+        }
+        (self.folder / "provider.json").write_text(json.dumps(settings))
+        program = MODULES / "provider.mjs"  # beside the modules that it imports
+        shutil.copy(HERE / "provider" / "provider.mjs", program)
+        command = ["node", str(program), str(self.folder / "provider.json")]
+        self.processes["provider"] = Process("provider", self.folder, command)
+        self.processes["provider"].wait_for(
+            lambda: self.status(self.provider + "/.well-known/openid-configuration") == 200
+        )
 
     # --- the eP-CSCF ------------------------------------------------------------------------
 
@@ -220,11 +268,32 @@ jwt_jwks = {self.folder}/jwks.json
             "/run/kamailio/epcscf_ctl": f"{folder}/run/ctl",
             "example.org": REALM,
         }
-        for name in ("kamailio.cfg", "settings.cfg", "realms.cfg", "tls.cfg"):
+        for name in ("kamailio.cfg", "edge.cfg", "settings.cfg", "realms.cfg", "tls.cfg"):
             text = (EDGE / name).read_text()
-            for old, new in changes.items() if name != "kamailio.cfg" else ():
+            for old, new in changes.items() if name not in ("kamailio.cfg", "edge.cfg") else ():
                 text = text.replace(old, new)
             (folder / name).write_text(text)
+
+    def before_registrar(self, *defines, settings=()):
+        """The eP-CSCF, anew, before a registrar with the same subscribers: tests/integration/epcscf/registrar.cfg, with
+        these defines. settings: lines of settings.cfg"""
+        for name in "edge", "registrar":
+            if name in self.processes:
+                self.processes.pop(name).stop()
+        folder = self.folder / "registrar"
+        (folder / "run").mkdir(parents=True, exist_ok=True)
+        self.registrar, inside = (f"{self.ip}:{server.free_port()}" for _ in "ab")
+        words = [f"LISTEN=udp:{self.registrar}", f'SUBSCRIBERS="text://{self.folder}/edge/subscribers"', f'CONTROL="unix:{folder}/run/ctl"',
+                 *defines]
+        command = [KAMAILIO, "-f", str(EDGE.parents[1] / "tests" / "integration" / "epcscf" / "registrar.cfg"), "-DD", "-E", "-m", "32",
+                   "-M", "4", "-Y", str(folder / "run"), *(w for word in words for w in ("-A", word))]
+        self.processes["registrar"] = Process("registrar", self.folder, command)
+        self.processes["registrar"].wait_for((folder / "run" / "ctl").exists)
+        path = self.folder / "edge" / "settings.cfg"
+        self.alone = getattr(self, "alone", None) or path.read_text()
+        lines = [f'EDGE_REGISTRAR "sip:{self.registrar}"', f"LISTEN_EDGE udp:{inside}", f'EDGE_PATH "{inside}"', *settings]
+        path.write_text(self.alone + "".join(f"#!define {line}\n" for line in lines))
+        self.run_edge()
 
     def run_edge(self):
         folder = self.folder / "edge"
@@ -243,22 +312,26 @@ jwt_jwks = {self.folder}/jwks.json
     # --- the portal -------------------------------------------------------------------------
 
     def portal_settings(self, lines):
+        users = f"""provider = {self.provider}
+provider_client = portal
+oauth4webapi = {MODULES}/node_modules/oauth4webapi/build/index.js
+""" if self.provider else f"""users = {self.folder}/users
+signing_keys = {self.folder}/signing.pem
+caller = portal
+caller_key = {self.folder}/caller-key
+session = {self.session}
+"""
         (self.folder / "portal.conf").write_text(
             f"""https = {self.portal.split("//")[1]}
 origin = {self.portal}
 tls_certificate = {self.folder}/tls.pem
 tls_key = {self.folder}/tls.key
-users = {self.folder}/users
-signing_keys = {self.folder}/signing.pem
 turncredd = {self.issuer}
 turncredd_ca = {self.folder}/ca.pem
-caller = portal
-caller_key = {self.folder}/caller-key
 audience = {AUDIENCE}
 realm = {REALM}
 turn_server = turn.{REALM}
-session = {self.session}
-"""
+{users}"""
             + "".join(line + "\n" for line in lines)
         )
 
@@ -275,7 +348,7 @@ session = {self.session}
 
     def start_portal(self, lines):
         self.portal_settings(lines)
-        for user, password in PASSWORDS.items():
+        for user, password in () if self.provider else PASSWORDS.items():
             self.set_password(user, password)
         command = [PORTAL, "--config", str(self.folder / "portal.conf"), "serve"]
         self.processes["portal"] = Process("portal", self.folder, command)

@@ -15,6 +15,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import place  # noqa: E402
+import both  # noqa: E402
 import browser  # noqa: E402
 import page  # noqa: E402
 
@@ -75,6 +76,13 @@ class Case(unittest.TestCase):
         return PAGE.text("call-error")
 
 
+class InBothBrowsers(both.Both, unittest.TestCase):
+    """The same in Firefox: test_page_firefox.py."""
+
+    def setUp(self):
+        self.page, self.place = PAGE, PLACE
+
+
 class SignIn(Case):
     def test_wrong_password(self):
         PAGE.open()
@@ -133,7 +141,7 @@ class Calls(Case):
         self.assertEqual({row.text.split()[1] for row in rows}, {"relay"})
         # the server saw what the page says
         self.assertIn("alice", PLACE.turn.server.log())
-        for width, scheme in ((1200, "light"), (1200, "dark"), (360, "light"), (360, "dark")):
+        for width, scheme in ((1280, "light"), (1280, "dark"), (360, "light"), (360, "dark")):
             PAGE.look(width, scheme)
             with self.subTest(width=width, scheme=scheme):
                 self.assertEqual(PAGE.driver.execute_script(AUDIT), [])
@@ -142,6 +150,7 @@ class Calls(Case):
         PAGE.id("hang-up").click()
         PAGE.until(lambda: PAGE.text("call-state") == "Call ended.")
         self.assertFalse(PAGE.shown("call-error"))
+        self.assertFalse(PAGE.shown("result"))
         self.assertEqual(PAGE.console(), [])
         # both are on record for the user, asked for by the portal
         PAGE.until(lambda: {("token", "alice", "portal"), ("derived", "alice", "portal")} <= set(PLACE.issued()))
@@ -265,9 +274,25 @@ class Sip(Case):
         self.assertEqual(PAGE.console(), [])
         PAGE.until(lambda: ("derived", "alice", "edge") in PLACE.issued())
 
+    def test_what_is_left_is_chosen(self):
+        """The registration ends, and its credential with it: the other one is chosen, and calls."""
+        self.registered()
+        PAGE.id("get-https").click()
+        PAGE.until(lambda: PAGE.shown("https"))
+        PAGE.driver.find_element(By.CSS_SELECTOR, "input[name=use][value=sip]").click()
+        PAGE.id("unregister").click()
+        PAGE.until(lambda: PAGE.text("sip-state") == "Not registered any more.")
+        self.assertTrue(PAGE.driver.find_element(By.CSS_SELECTOR, "input[name=use][value=https]").is_selected())
+        self.assertEqual(PAGE.text("call-state"), "Ready to call.")
+        self.assertFalse(PAGE.shown("result"))
+        PAGE.call()
+        self.connected()
+        PAGE.id("hang-up").click()
+
     def test_pushed_and_taken_back(self):
         shown = self.registered("bob", ask="pushed")
-        self.assertEqual((shown["Kind"], shown["Username"]), ("pushed", "bob"))
+        self.assertEqual(shown["Kind"], "pushed")
+        self.assertRegex(shown["Username"], "^bob~[0-9a-f]{16}$")  # bob's credential on this device
         PAGE.call("udp")
         self.connected()
         PAGE.id("hang-up").click()

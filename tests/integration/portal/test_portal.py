@@ -11,6 +11,7 @@ import os
 import pathlib
 import socket
 import ssl
+import subprocess
 import sys
 import time
 import unittest
@@ -311,6 +312,22 @@ class Settings(unittest.TestCase):
         done = PLACE.command("key", PLACE.folder / "signing.pem", check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn("never overwritten", done.stderr)
+
+    def test_help_and_options(self):
+        """Wherever --help stands, nothing else happens; an option that is none is named."""
+        for words in (["--help"], ["-h"], ["user", "--help"], ["serve", "--help"], ["--config", "/nowhere", "user", "-h"]):
+            done = subprocess.run([place.PORTAL, *words], capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stderr), (0, ""), words)
+            self.assertIn("user NAME", done.stdout)
+        done = subprocess.run([place.PORTAL, "user", "--nosuch"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("no option --nosuch", done.stderr)
+
+    def test_a_missing_module_is_named(self):
+        run = [sys.executable, "-S", str(place.PORTAL), "check"]  # -S: no packages of the distribution
+        done = subprocess.run(run, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"^portal: the Python module (jwt|cryptography) is missing: apt-get install ")
 
     def test_passwords_are_not_in_the_file(self):
         text = (PLACE.folder / "users").read_text()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The page: sign in, get a credential, call.
 
-import { Call, over } from './call.mjs';
+import { Call } from './call.mjs';
 import { reasons } from './explain.mjs';
 import * as portal from './portal.mjs';
 import { Registration, SipError, parseAddress } from './registration.mjs';
@@ -9,6 +9,7 @@ import { $, define, fail, hide, left, row, run } from './show.mjs';
 
 const credentials = { https: null, sip: null };
 let settings = null;
+let provider = null; // the module, where users sign in at an OpenID Connect provider
 let registration = null;
 let call = null;
 
@@ -16,8 +17,10 @@ let call = null;
 
 function signedIn(user) {
   hide('account', !user);
-  hide('sign-in', Boolean(user));
-  hide('signed-in', !user);
+  hide('sign-in', Boolean(user) || Boolean(provider));
+  hide('provider', Boolean(user) || !provider);
+  hide('signed-in', !user || Boolean(provider));
+  hide('signed-in-provider', !user || !provider);
   hide('step-2', !user);
   hide('step-3', !user);
   $('who').textContent = user || '';
@@ -56,10 +59,14 @@ $('sign-in').onsubmit = async (event) => {
   else $('title-2').focus();
 };
 
+const beginning = () => $(provider ? 'provider-sign-in' : 'user');
+
+$('provider-sign-in').onclick = () => run($('provider-sign-in'), 'sign-in-error', () => provider.signIn());
+
 $('sign-out').onclick = () => run($('sign-out'), 'sign-in-error', async () => {
-  await portal.signOut();
+  await (provider ?? portal).signOut();
   signedIn(null);
-  $('user').focus();
+  beginning().focus();
 });
 
 /** Runs an action of a button; an expired session brings the page back to sign-in instead of an error at the button. */
@@ -69,11 +76,27 @@ async function asked(question) {
   } catch (error) {
     if (error.status === 401) {
       signedIn(null);
-      fail('sign-in-error', 'You were signed out. Sign in again.');
-      $('user').focus();
+      const why = provider ? `Your token is not accepted any more: ${error.message}.` : 'You were signed out.';
+      fail('sign-in-error', `${why} Sign in again.`);
+      beginning().focus();
     }
     throw error;
   }
+}
+
+/** The page itself asks turncredd; the portal only serves the page. */
+async function useProvider() {
+  provider = await import('./provider.mjs');
+  provider.configure(settings);
+  $('provider-name').textContent = new URL(settings.provider.issuer).host;
+  $('who-asks').textContent = 'This page';
+  $('ways').textContent = 'There are two ways to a credential. A call needs one of them.';
+  hide('card-token');
+  signedIn(null);
+  const user = await provider.finish();
+  if (!user) return;
+  signedIn(user);
+  $('title-2').focus();
 }
 
 // --- 2 credentials ----------------------------------------------------------------------------
@@ -83,9 +106,16 @@ function take(way, credential) {
   credentials[way] = credential;
   const choice = document.querySelector(`input[name=use][value=${way}]`);
   choice.disabled = !credential;
-  if (credential) choice.checked = true;
-  else choice.checked = false;
+  choice.checked = Boolean(credential);
+  if (!credential) chooseWhatIsLeft();
+  if (call?.way === way && credential) renewCall(credential);
   if (!call) idle();
+}
+
+function chooseWhatIsLeft() {
+  const chosen = document.querySelector('input[name=use]:checked');
+  const other = document.querySelector('input[name=use]:enabled');
+  if (!chosen && other) other.checked = true;
 }
 
 function idle() {
@@ -96,29 +126,31 @@ function idle() {
 
 function describe(id, credential) {
   define(id, [
-    ['Username', credential.username],
-    ['Password', credential.password, { secret: true }],
+    ['Username', credential.username, { copy: true }],
+    ['Password', credential.password, { secret: true, copy: true }],
     ['Realm', credential.realm],
     ['Kind', credential.kind],
-    ['Servers', credential.iceServers[0].urls.join(' ')],
+    ['Servers', [credential.iceServers[0].urls].flat()],
     ['Runs out', left(credential.expiresAt), { id: `${id}-left` }],
   ]);
 }
 
-$('get-https').onclick = () => run($('get-https'), 'https-error', async () => {
-  const answer = await asked(portal.credential);
+async function getHttps() {
+  const answer = await asked((provider ?? portal).credential);
   if (!answer.iceServers?.[0]?.urls?.length) throw new Error('the realm names no TURN server (turncredctl realm set --uri)');
   const credential = { ...answer, expiresAt: answer.expires_at };
   describe('https', credential);
   take('https', credential);
-});
+}
+
+$('get-https').onclick = () => run($('get-https'), 'https-error', getHttps);
 
 $('get-token').onclick = () => run($('get-token'), 'token-error', async () => {
   const token = await asked(portal.token);
   define('token', [
-    ['Key id (USERNAME)', token.kid],
-    ['Access token', token.access_token],
-    ['Session key', token.key, { secret: true }],
+    ['Key id (USERNAME)', token.kid, { copy: true }],
+    ['Access token', token.access_token, { copy: true }],
+    ['Session key', token.key, { secret: true, copy: true }],
     ['Algorithm', token.alg],
     ['Server', token.server_name],
     ['Runs out', left(Date.now() / 1000 + token.expires_in)],
@@ -130,8 +162,8 @@ function showRegistered(on) {
   hide('registered', !on);
 }
 
-function takeSip(credential) {
-  if (!credential) throw new SipError('registered, but the SIP edge gave no credential: its issuer may be away. Try again in a moment');
+function takeSip(credential, { why }) {
+  if (!credential) throw new SipError(`registered, but the SIP edge gave no credential: ${why ?? 'it does not say why'}`);
   describe('sip', credential);
   take('sip', credential);
 }
@@ -153,7 +185,7 @@ $('register').onsubmit = (event) => {
       websocket: settings.sip.websocket, ...us, password: password.value, ask: ask.value,
     });
     mine.addEventListener('renewed', ({ credential }) => {
-      if (mine === registration && credential) takeSip(credential);
+      if (mine === registration && credential) takeSip(credential, mine);
     });
     mine.addEventListener('lost', () => mine === registration && edgeGone('The SIP edge closed the connection. Register again.'));
     mine.addEventListener('failed', ({ error }) => mine === registration && edgeGone(`The registration ran out: ${error.message}.`));
@@ -166,7 +198,7 @@ $('register').onsubmit = (event) => {
       showRegistered(true);
       $('sip-state').textContent = `Registered as sip:${us.user}@${us.domain}.`;
       password.value = '';
-      takeSip(credential);
+      takeSip(credential, mine);
     } catch (error) {
       if (mine !== registration) {
         $('sip-state').textContent = '';
@@ -177,7 +209,10 @@ $('register').onsubmit = (event) => {
   });
 };
 
-$('another').onclick = () => run($('another'), 'sip-error', async () => takeSip(await registration.another()));
+$('another').onclick = () => run($('another'), 'sip-error', async () => {
+  const mine = registration;
+  takeSip(await mine.another(), mine);
+});
 
 $('unregister').onclick = () => run($('unregister'), 'sip-error', async () => {
   const mine = registration;
@@ -220,16 +255,66 @@ $('call').onsubmit = (event) => {
     const way = event.target.elements.use.value;
     const credential = credentials[way];
     if (!credential) throw new Error('choose a credential');
-    begin(new Call(chosenServers(credential, event.target.elements.transport.value)), credential);
+    const transport = event.target.elements.transport.value;
+    begin(Object.assign(new Call(chosenServers(credential, transport)), { way, transport }), credential);
   });
 };
 
 $('hang-up').onclick = () => call?.hangUp();
 
+const CONNECTED = 'Connected: data goes through the relay, both ways.';
+
+/** Shows the relay addresses in use. */
+async function showPair(of) {
+  const pair = await of.pair().catch(() => null);
+  if (of !== call) return;
+  pair?.forEach((used, i) => ($(`relay-${'AB'[i]}`).textContent =
+    `${used.address}:${used.port}${used.over && ` over ${used.over}`}`));
+}
+
+// --- a credential does not outlive its time, a call does --------------------------------------
+
+// A third of the life is left, but never so little that Firefox gives up first: it refreshes 10 s before the end, gets 10 s
+// more under the policy strict, and ends what has no more than that.
+const before = (life) => Math.min(Math.max(life / 3, 20), life / 2, 120);
+const RETRY = 5; // seconds
+
+/** The call goes on under this credential, and asks for the next one in time. */
+function lives(of, credential) {
+  const life = credential.expiresAt - Date.now() / 1000;
+  of.expiresAt = credential.expiresAt;
+  of.renewAt = credential.expiresAt - before(life);
+}
+
+/** Gets the credential after this one, in the way that this one came. take() then hands it to the call. */
+async function renewInTime(of) {
+  of.renewAt = Date.now() / 1000 + RETRY;
+  try {
+    if (of.way === 'https') await getHttps();
+    else if (registration) takeSip(await registration.another());
+    else throw new Error('the page is not registered any more');
+  } catch (error) {
+    if (of === call) fail('call-error', `The call needs a new credential and got none: ${error.message}.`);
+  }
+}
+
+async function renewCall(credential) {
+  const of = call;
+  lives(of, credential);
+  runsOut(of);
+  try {
+    $('candidates').replaceChildren();
+    await of.renew(chosenServers(credential, of.transport));
+    if (of === call) fail('call-error');
+  } catch (error) {
+    if (of === call) fail('call-error', `The call did not take the new credential: ${error.message}.`);
+  }
+}
+
 function begin(next, credential) {
   call?.hangUp();
   call = next;
-  next.expiresAt = credential.expiresAt;
+  lives(next, credential);
   $('candidates').replaceChildren();
   for (const id of ['relay-A', 'relay-B']) $(id).textContent = '…';
   for (const id of ['round-trip', 'a-to-b', 'b-to-a']) $(id).textContent = '–';
@@ -237,18 +322,17 @@ function begin(next, credential) {
   hide('hang-up', false);
   hide('result');
   $('hang-up').focus();
-  $('runs-out').textContent = left(next.expiresAt);
+  runsOut(next);
   state('Asking the TURN server for two relay addresses…');
 
-  next.addEventListener('candidate', ({ end, candidate }) => {
+  next.addEventListener('candidate', ({ end, candidate, over }) => {
+    if (next !== call) return;
     hide('result', false);
-    row('candidates', [end, candidate.type, `${candidate.address}:${candidate.port}`, over(candidate)]);
+    row('candidates', [end, candidate.type, `${candidate.address}:${candidate.port}`, over]);
   });
-  next.addEventListener('open', async () => {
-    state('Connected: data goes through the relay, both ways.', 'good');
-    const pair = await next.pair();
-    pair?.forEach((used, i) => ($(`relay-${'AB'[i]}`).textContent =
-      `${used.address}:${used.port}${used.over && ` over ${used.over}`}`));
+  next.addEventListener('open', () => {
+    state(CONNECTED, 'good');
+    showPair(next);
   });
   next.addEventListener('counted', () => {
     const { A, B } = next.counts;
@@ -258,10 +342,14 @@ function begin(next, credential) {
   next.addEventListener('roundtrip', ({ last }) => {
     const sorted = [...next.roundTrips].sort((a, b) => a - b);
     $('round-trip').textContent = `${last.toFixed(1)} ms, median ${sorted[sorted.length >> 1].toFixed(1)}`;
-    if (next === call && next.opened) state('Connected: data goes through the relay, both ways.', 'good');
+    if (next !== call || !next.opened) return;
+    next.silent = false;
+    state(CONNECTED, 'good');
+    showPair(next); // a renewed call changes to other relay addresses
   });
   next.addEventListener('quiet', ({ seconds }) => {
     // the text appears once, not every second
+    next.silent = true;
     if (seconds >= next.quietSeconds && $('call-state').className !== 'state bad') state('Nothing comes through the relay any more…', 'bad');
   });
   next.addEventListener('ended', ({ why }) => ended(next, why));
@@ -274,6 +362,7 @@ function ended(which, why) {
   const focused = document.activeElement === $('hang-up');
   hide('hang-up');
   hide('start', false);
+  hide('result'); // the figures of a call that is over are nobody's
   if (focused) $('start').focus();
   if (!why) {
     state('Call ended.');
@@ -293,9 +382,17 @@ function tick(id, expiresAt) {
   $(id).classList.toggle('over', expiresAt <= Date.now() / 1000);
 }
 
+/** When the credential of a call runs out; unknown while nothing comes through: it may have been revoked. */
+function runsOut(of) {
+  if (of.silent) $('runs-out').textContent = 'it may have been revoked';
+  else tick('runs-out', of.expiresAt);
+}
+
 setInterval(() => {
   for (const way of ['https', 'sip']) if (credentials[way]) tick(`${way}-left`, credentials[way].expiresAt);
-  if (call) tick('runs-out', call.expiresAt);
+  if (!call) return;
+  runsOut(call);
+  if (call.opened && call.renewAt <= Date.now() / 1000) renewInTime(call);
 }, 1000);
 
 (async () => {
@@ -304,7 +401,8 @@ setInterval(() => {
     settings = await portal.settings();
     hide('sip-missing', Boolean(settings.sip));
     showRegistered(false);
-    signedIn((await portal.session()).user);
+    if (settings.provider) await useProvider();
+    else signedIn((await portal.session()).user);
   } catch (error) {
     fail('sign-in-error', `${error.message}.`);
   }

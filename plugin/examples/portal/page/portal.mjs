@@ -9,18 +9,19 @@ export class PortalError extends Error {
   }
 }
 
-async function call(path, options) {
+/** who: the program behind the path, for messages. */
+export async function call(path, options, who = 'the portal') {
   let response;
   let members;
   try {
     response = await fetch(path, { credentials: 'same-origin', cache: 'no-store', redirect: 'error', ...options });
   } catch {
-    throw new PortalError(0, 'the portal does not answer: is it up, and is this device online?');
+    throw new PortalError(0, `${who} does not answer: is it up, and is this device online?`);
   }
   try {
     members = await response.json();
   } catch {
-    throw new PortalError(response.status, `the portal's answer cannot be read (${response.status})`);
+    throw new PortalError(response.status, `the answer of ${who} cannot be read (${response.status})`);
   }
   if (!response.ok) throw new PortalError(response.status, members.error_description || `status ${response.status}`);
   return members;

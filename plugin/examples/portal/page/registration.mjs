@@ -4,7 +4,7 @@
 
 import { authorization, challenge, random } from './digest.mjs';
 import { build, parse, respond } from './message.mjs';
-import { parseTurnCredential } from './turn-credential.mjs';
+import { parseTurnCredential, whyNoCredential } from './turn-credential.mjs';
 
 /** An error with a message for people. */
 export class SipError extends Error {}
@@ -37,7 +37,10 @@ export class Registration extends EventTarget {
   #tag = random().slice(0, 10);
   #call = random();
 
-  /** ask: derived or pushed. expires: seconds of the registration's life. seconds: longest wait for an answer. */
+  /** why: a sentence that says why the last answer had no credential, if the edge told a reason */
+  why = null;
+
+  /** ask: derived, pushed, or both with a comma between: the first that the domain has. expires: seconds of the registration's life. seconds: longest wait for an answer. */
   constructor({ websocket, user, domain, password, ask = 'derived', expires = 600, seconds = 10, Socket = WebSocket }) {
     super();
     Object.assign(this, { websocket, user, domain, password, ask, expires, seconds, Socket });
@@ -54,7 +57,8 @@ export class Registration extends EventTarget {
   /** Asks for another credential in the same flow, without a new registration. */
   async another() {
     if (this.#socket?.readyState !== 1) throw new SipError('the connection to the SIP edge is gone; register again');
-    return this.#credential(await this.#ask('OPTIONS', undefined, `${this.ask}; new`));
+    const kinds = this.ask.split(',').map((kind) => `${kind.trim()}; new`);
+    return this.#credential(await this.#ask('OPTIONS', undefined, kinds.join(', ')));
   }
 
   async unregister() {
@@ -181,9 +185,11 @@ export class Registration extends EventTarget {
 
   #credential(answer) {
     const [value, ...more] = answer.all('Turn-Credential');
+    this.why = null;
     if (!value) return null;
     if (more.length) throw new SipError('the answer holds more than one Turn-Credential header field');
-    return parseTurnCredential(value);
+    this.why = whyNoCredential(value);
+    return this.why ? null : parseTurnCredential(value);
   }
 
   /** Registers again after four fifths of the time that the edge granted. */

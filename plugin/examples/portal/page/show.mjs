@@ -33,24 +33,74 @@ function secret(name, text) {
   return row;
 }
 
-/** rows: [name, text, options]; options: secret, id. */
+function plain(text) {
+  const shown = document.createElement('code');
+  const row = document.createElement('span');
+  shown.textContent = text;
+  row.className = 'secret';
+  row.append(shown);
+  return row;
+}
+
+/** A button that puts text into the clipboard. */
+function copier(name, text) {
+  const button = document.createElement('button');
+  button.type = 'button';
+  button.className = 'quiet small';
+  const say = (word) => {
+    button.textContent = word;
+    button.setAttribute('aria-label', word === 'Copy' ? `Copy the ${name}` : `${word}: the ${name}`);
+  };
+  button.onclick = async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      say('Copied');
+    } catch {
+      say('Not copied'); // the browser forbids it
+    }
+    setTimeout(say, 2000, 'Copy');
+  };
+  say('Copy');
+  return button;
+}
+
+function listed(texts) {
+  const list = document.createElement('ul');
+  for (const text of texts) {
+    const one = document.createElement('li');
+    // where a line is too short for the URI, its query goes into the next line as a whole
+    for (const part of text.split(/(?=\?)/)) {
+      const whole = document.createElement('span');
+      whole.textContent = part;
+      one.append(whole);
+    }
+    list.append(one);
+  }
+  return list;
+}
+
+/** rows: [name, text, options]; options: secret, copy, id. A text that is an array becomes a list. */
 export function define(id, rows) {
   $(id).replaceChildren(...rows.flatMap(([name, text, options = {}]) => {
     const term = document.createElement('dt');
     const value = document.createElement('dd');
     term.textContent = name;
     if (options.secret) value.append(secret(name.toLowerCase(), text));
+    else if (Array.isArray(text)) value.append(listed(text));
+    else if (options.copy) value.append(plain(text));
     else value.textContent = text;
+    if (options.copy) value.firstChild.append(copier(name.toLowerCase(), text));
     if (options.id) value.id = options.id;
     return [term, value];
   }));
   hide(id, false);
 }
 
+/** Adds a row to a table that is sorted by its first column. */
 export function row(body, texts) {
   const line = document.createElement('tr');
   for (const text of texts) line.insertCell().textContent = text;
-  $(body).append(line);
+  $(body).insertBefore(line, [...$(body).rows].find(({ cells }) => cells[0].textContent > texts[0]) || null);
 }
 
 /** The time left until a moment (UTC seconds), with the time of day. */

@@ -3,6 +3,25 @@
 
 import { parameters } from './parameters.mjs';
 
+const WITHOUT = {
+  'forbidden': 'no TURN credentials are issued to this user',
+  'not-authenticated': 'the registrar did not ask for the password',
+  'not-registered': 'this connection has no registration; register again',
+  'not-secure': 'the SIP edge gives credentials over wss: alone',
+  'too-often': 'this user has asked for too many credentials',
+  'unavailable': 'the issuer of credentials is away',
+  'unknown-identity': 'the SIP edge does not know the name that the registrar gave this user',
+  'unsupported-kind': 'this domain has no credentials of the kind that was asked for',
+};
+
+/** A sentence for people that says why there is no credential; null if the header field has one. */
+export function whyNoCredential(value) {
+  const given = parameters(value, ';');
+  if (!given?.has('error')) return null;
+  const after = /^[1-9]\d{0,5}$/.test(given.get('retry-after')) ? `; try again in ${given.get('retry-after')} s` : '';
+  return (WITHOUT[given.get('error')] ?? `the SIP edge says "${given.get('error')}"`) + after;
+}
+
 /** {kind, realm, username, password, expiresAt, iceServers}; throws an Error that says what is wrong. */
 export function parseTurnCredential(value, now = Date.now()) {
   const given = parameters(value, ';');

@@ -63,25 +63,34 @@ class Settings:
     origin: str
     tls_certificate: str
     tls_key: str
-    users: str
-    signing_keys: tuple
     turncredd: str
-    caller: str
-    caller_key: str
     audience: str
     realm: str
     turn_server: str
+    users: str = None
+    signing_keys: tuple = ()
+    caller: str = None
+    caller_key: str = None
+    provider: str = None
+    provider_client: str = None
+    provider_scope: str = "openid turn"
+    oauth4webapi: str = None
     turncredd_ca: str = None
     sip_websocket: str = None
     sip_domain: str = None
     session: int = 8 * 3600
 
 
+# who says who a user is: the portal, with its own users, or an OpenID Connect provider
+OWN = ("users", "signing_keys", "caller", "caller_key")
+PROVIDER = ("provider", "provider_client", "oauth4webapi")
+
 KINDS = {
     "https": address,
     "origin": origin,
     "signing_keys": words,
     "turncredd": url("https"),
+    "provider": url("https"),
     "sip_websocket": url("wss"),
     "session": duration,
 }
@@ -110,6 +119,9 @@ def read(path):
     for name, field in known.items():
         if field.default is dataclasses.MISSING and name not in values:
             raise Wrong(f"{path}: {name} is missing")
+    for name in PROVIDER if any(name in values for name in PROVIDER) else OWN:
+        if name not in values:
+            raise Wrong(f"{path}: {name} is missing; users sign in by {', '.join(OWN)}, or at a provider by {', '.join(PROVIDER)}")
     values.setdefault("sip_domain", values["realm"])
     return Settings(**values)
 

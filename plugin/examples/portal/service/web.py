@@ -32,6 +32,8 @@ REQUEST_SECONDS = 30  # longest time for a request with its answer
 
 def headers_of(settings):
     connect = "'self'"
+    for address in (settings.provider, settings.turncredd) if settings.provider else ():
+        connect += " https://" + urllib.parse.urlsplit(address).netloc
     if settings.sip_websocket:
         parts = urllib.parse.urlsplit(settings.sip_websocket)
         connect += f" {parts.scheme}://{parts.netloc}"
@@ -48,6 +50,14 @@ def headers_of(settings):
         "Strict-Transport-Security": "max-age=31536000",
         "X-Content-Type-Options": "nosniff",
     }
+
+
+def library(path):
+    """The page's OAuth library, npm's oauth4webapi: one file without dependencies."""
+    try:
+        return pathlib.Path(path).read_bytes()
+    except OSError as wrong:
+        raise Wrong(f"oauth4webapi: {path}: {wrong.strerror}; it is build/index.js of npm's oauth4webapi") from None
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -136,6 +146,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             "/api/settings": self.show_settings,
             "/api/session": self.show_session,
         }.get(path)
+        if self.server.settings.provider and path in ("/jwks.json", "/api/session"):
+            route = None  # the portal has no users and no keys
         if route:
             route()
         elif path in self.server.files:
@@ -155,7 +167,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             "/api/token": lambda: self.issue(self.server.issuer.token),
             "/api/credential": lambda: self.issue(self.server.issuer.credential),
         }.get(self.path)
-        if not route:
+        if not route or self.server.settings.provider:
             self.error(404, "not_found", "there is no such resource")
         elif self.from_page():
             route()
@@ -168,7 +180,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def show_settings(self):
         s = self.server.settings
         sip = {"websocket": s.sip_websocket, "domain": s.sip_domain} if s.sip_websocket else None
-        self.json(200, {"realm": s.realm, "turn_server": s.turn_server, "sip": sip})
+        provider = s.provider and {
+            "issuer": s.provider,
+            "client": s.provider_client,
+            "scope": s.provider_scope,
+            "resource": s.audience,
+            "turncredd": s.turncredd.rstrip("/"),
+        }
+        self.json(200, {"realm": s.realm, "turn_server": s.turn_server, "sip": sip, "provider": provider})
 
     def show_session(self):
         user = self.server.sessions.user(self.cookie())
@@ -254,13 +273,16 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     def __init__(self, settings, listen):
         self.settings = settings
         self.headers = headers_of(settings)
-        self.users = users.Users(settings.users)
-        self.keys = Keys(settings.signing_keys)
-        self.issuer = Issuer(settings, self.keys)
+        if not settings.provider:
+            self.users = users.Users(settings.users)
+            self.keys = Keys(settings.signing_keys)
+            self.issuer = Issuer(settings, self.keys)
         self.sessions = sessions.Sessions(settings.session)
         self.tries = sessions.Tries()
         self.files = {f"/{path.name}": (path.read_bytes(), TYPES[path.suffix]) for path in PAGE.iterdir()}
         self.files["/"] = self.files.pop("/index.html")
+        if settings.provider:
+            self.files["/oauth4webapi.mjs"] = (library(settings.oauth4webapi), TYPES[".mjs"])
         self.files["/favicon.ico"] = self.files["/icon.svg"]  # browsers ask for it by themselves
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.minimum_version = ssl.TLSVersion.TLSv1_2

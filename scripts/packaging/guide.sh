@@ -2,16 +2,24 @@
 # test-packages sources this file. It has functions for a coturn in service before the upgrade, for the blocks of
 # UPGRADE.md, and for clients.
 #
-# Run it only in a container of its own: it writes /etc/turnserver.conf, /etc/hosts and a database.
+# Run it only on a machine of its own, with systemd: it writes /etc/turnserver.conf, /etc/hosts and a database.
+# shellcheck disable=SC2154 # work, packages, stock: test-packages
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
-: "${stock:?the version of the stock coturn}"
-guide=$top/scripts/packaging/UPGRADE.md
-work=$(mktemp -d)
-chmod 755 "$work"
 
-# --- the guide ------------------------------------------------------------------------------------
-guide_names() { sed -n 's/^```sh \(.*\)/\1/p' "$guide"; }
+guide=$top/scripts/packaging/UPGRADE.md
+
+# --- the documents ----------------------------------------------------------------------------------
+# guide_names [DOCUMENT]: prints the names of a document's blocks
+guide_names() { sed -n 's/^```sh \(.*\)/\1/p' "${1:-$guide}"; }
+
+# run_block DOCUMENT NAME: runs this block of the document as it stands
+run_block() {
+  awk -v name="$2" '/^```/ { inside = $0 == "```sh " name; next } inside' "$1" >"$work/block"
+  cat "$work/block"
+  [[ -s $work/block ]] || { echo "$1 has no block $2" && return 1; }
+  (cd "$top" && DEBIAN_FRONTEND=noninteractive bash -euo pipefail "$work/block" </dev/null)
+}
 
 # follow NAME: runs this block of the guide; it must be the next block
 followed=0
@@ -23,25 +31,38 @@ follow() {
     echo "block $followed of the guide is \"$next\", not \"$1\""
     return 1
   }
-  awk -v name="$1" '/^```/ { inside = $0 == "```sh " name; next } inside' "$guide" >"$work/block"
-  cat "$work/block"
-  (cd "$top" && DEBIAN_FRONTEND=noninteractive bash -euo pipefail "$work/block" </dev/null)
+  run_block "$guide" "$1"
 }
 guide_is_finished() { [[ $followed == "$(guide_names | wc -l)" && $(grep -c '^```sh' "$guide") == "$followed" ]]; }
+
+# beside_guide PAGE NAME: runs this block of ISSUER.md or DATA.md, and notes that it was run
+beside_guide() {
+  echo "$1 $2" >>"$work/pages"
+  run_block "$top/scripts/packaging/$1.md" "$2"
+}
+# expects that every block of these pages has been run, and that no block lacks a name
+pages_are_finished() {
+  local page name
+  for page in ISSUER DATA; do
+    [[ $(grep -c '^```sh' "$top/scripts/packaging/$page.md") == "$(guide_names "$top/scripts/packaging/$page.md" | wc -l)" ]] || return
+    for name in $(guide_names "$top/scripts/packaging/$page.md"); do
+      grep -qx "$page $name" "$work/pages" || { echo "block $name of $page.md was not run" && return 1; }
+    done
+  done
+}
 
 # --- a coturn in service ----------------------------------------------------------------------------
 # installs stock coturn from the distribution, with users and secrets in a PostgreSQL database of its own
 coturn_in_service() {
-  local own
-  own=$(hostname -i | awk '{ print $1 }')
-  printf '%s turn1.example.org\n127.0.0.1 db.example.net\n' "$own" >>/etc/hosts
-  # without an init system, packages start their services only if policy-rc.d allows it
-  printf '#!/bin/sh\nexit 0\n' >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d
+  local name own
+  own=$(hostname -I | awk '{ print $1 }')
+  for name in "$own turn1.example.org" '127.0.0.1 db.example.net' '127.0.0.1 issuer1.example.org'; do
+    getent ahostsv4 "${name#* }" || echo "$name" >>/etc/hosts
+  done
   apt install -y --no-install-recommends "coturn=$stock" || return
   compgen -G '/etc/postgresql/*/main' >/dev/null ||
     pg_createcluster "$(printf '%s\n' /usr/lib/postgresql/* | sort -V | sed -n '$s,.*/,,p')" main || return
-  service postgresql start || return
-  wait_for 60 as_user postgres psql -XAtqc 'SELECT 1' || return
+  database_starts || return
   as_user postgres psql -Xq -c "CREATE ROLE coturn LOGIN PASSWORD 'coturns-password'" -c 'CREATE DATABASE coturn OWNER coturn' || return
   export PGPASSWORD=coturns-password
   local database='host=db.example.net dbname=coturn user=coturn'
@@ -55,9 +76,7 @@ coturn_in_service() {
     base64 -d | head -c 32 >"$work/north.key"
   [[ -s $work/north.key ]] || return
   unset PGPASSWORD
-  # without systemd, Debian's init script stops a server by its PID file
-  install -d -o turnserver -g turnserver /run/turnserver /var/log/turnserver
-  printf '%s\n' TURNSERVER_ENABLED=1 PIDFILE=/run/turnserver/turnserver.pid >/etc/default/coturn
+  install -d -o turnserver -g turnserver /var/log/turnserver
   cat >/etc/turnserver.conf <<CONF
 # the configuration of an ordinary server
 listening-port=3478
@@ -75,19 +94,22 @@ no-dtls
 no-cli
 log-file=/var/log/turnserver/turnserver.log
 simple-log
-pidfile=/run/turnserver/turnserver.pid
 CONF
   service coturn restart && serves 3478
 }
 
 # --- servers ------------------------------------------------------------------------------------------
-serves() { wait_for 180 listening "$1"; }
+database_starts() { systemctl daemon-reload && systemctl start "$(database_unit)" && wait_for 60 as_user postgres psql -XAtqc 'SELECT 1'; }
+pid_of() { systemctl show "$1" -p MainPID --value; }
+serves() { wait_for 60 listening "$1"; }
 listening() { [[ -n $(ss -Hlun "( sport = :$1 )") && -n $(ss -Hltn "( sport = :$1 )") ]]; }
+
+listening_or_gone() { listening "$1" || ! kill -0 "$2" 2>/dev/null; }
 
 # expects that the running program is the installed program
 runs_anew() {
   local age
-  age=$(ps -o etimes= -p "$(</run/turnserver/turnserver.pid)") && (($(date +%s) - age + 1 >= $(stat -c %Z /usr/bin/turnserver)))
+  age=$(ps -o etimes= -p "$(pid_of coturn)") && (($(date +%s) - age + 1 >= $(stat -c %Z /usr/bin/turnserver)))
 }
 
 # Runs a second server of the fleet, turn2, with a changed copy of $1 (a turnserver.conf): another port, more lines.
@@ -105,13 +127,14 @@ beside() {
   if [[ -f /etc/turncred/module.conf ]]; then
     install -m 400 -o turnserver /etc/turncred/turn2.pgpass "$work/turn2.pgpass"
     sed "/^prometheus\|^snapshot_file/d; s/^instance = .*/instance = turn2/
+      s,^kek = credential:,kek = /etc/turncred/server/,
       s,user=turn1 passfile=[^ ]*,user=turn2 passfile=$work/turn2.pgpass," /etc/turncred/module.conf >"$module"
   fi
   # the environment of a service, without HOME: libpq would look for certificates in HOME
   env -i PATH="$PATH" setpriv --reuid=turnserver --regid=turnserver --clear-groups "${program:-/usr/bin/turnserver}" -c "$conf" >"$work/beside.log" 2>&1 </dev/null &
   pid=$!
   rc=1
-  if serves "$port"; then "$@" && rc=0; fi
+  if wait_for 60 listening_or_gone "$port" "$pid" && listening "$port"; then "$@" && rc=0; fi
   ((rc == 0)) || cat "$work/beside.log"
   kill "$pid"
   wait "$pid"
@@ -120,7 +143,17 @@ beside() {
 
 # --- clients --------------------------------------------------------------------------------------------
 # The client in Python shares no code with the packages.
-client() { /usr/bin/python3 "$top/tests/conformance/turnclient.py" "$@"; }
+# coturn keeps a 5-tuple for a second after its allocation has ended, and answers 437 to the next client that gets the port
+# from the kernel: such a client asks again from another one.
+client() {
+  local rc try
+  for try in 1 2 3; do
+    rc=0
+    /usr/bin/python3 "$top/tests/conformance/turnclient.py" "$@" >"$work/client.$try" || rc=$?
+    grep -q '"code": 437' "$work/client.$try" || break
+  done
+  cat "$work/client.$try" && return "$rc"
+}
 # in_as FILE [OPTION...]: relays data with the credential
 in_as() {
   local file=$1
@@ -161,10 +194,10 @@ nobody() {
 
 # old: expects logins of users and static users on this server, of secrets on another server with use-auth-secret, and
 # refusals of everybody else
-old() {
+old() { old_here && beside /etc/turnserver.conf use-auth-secret secrets_alone; }
+old_here() {
   port=3478
-  serves 3478 && runs_anew && credentials_of_old && in_as "$work/user.json" && in_as "$work/static.json" && nobody &&
-    beside /etc/turnserver.conf use-auth-secret secrets_alone
+  serves 3478 && runs_anew && credentials_of_old && in_as "$work/user.json" && in_as "$work/static.json" && nobody
 }
 secrets_alone() { in_as "$work/secret.json" && nobody; }
 # Tokens: coturn's own client keys the HMAC with 16 octets of the session key, RFC 7635 with all of it.

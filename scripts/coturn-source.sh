@@ -42,9 +42,9 @@ with_sources() {
   return $rc
 }
 
-# download DIR [VERSION]: downloads the files of the source package; a COMMAND of with_sources
-download() { cd "$1" && apt-get "${options[@]}" source --download-only --only-source "coturn${2+=$2}"; }
-download_committed() { download "$1" && compgen -G "$1/coturn_$committed-*.dsc"; }
+# download DIR PACKAGE [VERSION]: downloads the files of the source package; a COMMAND of with_sources
+download() { cd "$1" && apt-get "${options[@]}" source --download-only --only-source "$2${3+=$3}"; }
+download_committed() { download "$1" coturn && compgen -G "$1/coturn_$committed-*.dsc"; }
 
 # fetch_from DIR [RELEASE]: fetches the files of the source package into DIR
 fetch_from() { (with_sources "${2-}" download_committed "$1"); }
@@ -65,7 +65,7 @@ newer_source() {
   dpkg --compare-versions "${newest%-*}" gt "$committed" || return 0
   dir=$cache/newer/${newest//:/_}
   mkdir -p "$dir"
-  compgen -G "$dir/*.dsc" >/dev/null || (with_sources '' download "$dir" "$newest") || {
+  compgen -G "$dir/*.dsc" >/dev/null || (with_sources '' download "$dir" coturn "$newest") || {
     rm -rf "$dir"
     cat "$cache/fetch.log" >&2
     die "cannot fetch coturn's source package $newest with apt-get; the log is above"

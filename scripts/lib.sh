@@ -13,27 +13,37 @@ umask 022
 # --- package lists: the only place that names Debian packages ------------------------------
 # Each list serves one purpose; scripts name the lists that they need. The Dockerfile reads the lists, too.
 packages_build='build-essential autoconf automake libtool pkg-config libcurl4-openssl-dev libgnutls28-dev libjansson-dev
-  libmicrohttpd-dev libpq-dev libssl-dev uthash-dev'
+  libmicrohttpd-dev libpq-dev libsqlite3-dev libssl-dev uthash-dev'
 packages_coturn='build-essential debhelper dpkg-dev default-libmysqlclient-dev libevent-dev libhiredis-dev
   libpq-dev libsqlite3-dev libssl-dev libsystemd-dev pkg-config sqlite3'
+packages_libnice='libglib2.0-dev libssl-dev meson ninja-build pkg-config'
 packages_port='coccinelle git patch python3' # scripts/port-patches
 # docker/images/build/list-needs finds the libraries that programs are linked with
 packages_ctl_run='curl openssl postgresql-client'
 packages_client_run='python3 python3-aioice python3-cryptography'
 packages_portal_run='python3 python3-cryptography python3-jwt'
-packages_client_tools='coturn python3-jwt python3-websockets' # beside client_run, in the image alone
+packages_client_tools='coturn python3-jwt python3-slixmpp python3-websockets' # beside client_run, in the image alone
 packages_stock='coturn'
+packages_xmpp='ejabberd prosody prosody-modules'
+packages_prometheus='prometheus'
+packages_pion='golang-go golang-github-pion-webrtc.v3-dev'
+packages_programs='baresip-core gir1.2-gst-plugins-bad-1.0 gstreamer1.0-nice gstreamer1.0-plugins-bad gstreamer1.0-plugins-good
+  nodejs python3-aiortc python3-gi'
+packages_programs_if_any='janus' # Debian 13 has none
+packages_firefox='firefox-esr nodejs'
 packages_packets='tshark'
 packages_epcscf='kamailio kamailio-extra-modules kamailio-tls-modules kamailio-utils-modules
-  kamailio-websocket-modules netbase'
-packages_browser='chromium chromium-driver python3-selenium'
+  kamailio-websocket-modules kamailio-xml-modules netbase'
+packages_browser='chromium chromium-driver libnss3-tools python3-selenium'
 packages_database='postgresql'
 packages_run='ca-certificates curl iproute2 openssl procps'
-packages_test='bats clang clang-format-16 clang-tidy cmake coccinelle cppcheck curl flake8 git jq libcmocka-dev man-db
+packages_test='abigail-tools bats clang clang-format-19 clang-tidy cmake coccinelle cppcheck curl flake8 gdb git jq libclang-rt-dev libcmocka-dev
+  libnss-wrapper man-db
   mandoc nodejs patch pgbouncer pgtap python3 python3-cryptography python3-jsonschema python3-jwt python3-websockets
   python3-yaml quilt redis-server shellcheck valgrind wrk xxd xz-utils'
 # programs of other people, for scripts/test --foreign alone
-packages_foreign='chromium chromium-driver gnutls-bin python3-aioice python3-selenium'
+packages_foreign='baresip-core chromium chromium-driver ejabberd erlang-p1-sip fail2ban firefox-esr gnutls-bin libio-socket-ssl-perl libopenapi-client-perl libglib2.0-dev mariadb-server meson ninja-build prometheus
+  python3-aioice python3-selenium'
 
 # --- messages ------------------------------------------------------------------------
 say() { printf '%s\n' "$*"; }

@@ -54,7 +54,7 @@ class Issuer:
                 answer = self.connection.getresponse()
                 text = answer.read()
                 break
-            except (http.client.HTTPException, ConnectionError):
+            except (http.client.HTTPException, ConnectionError, ssl.SSLEOFError):
                 self.connection = None  # it was idle for too long
                 if not again:
                     raise

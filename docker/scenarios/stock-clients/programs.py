@@ -5,7 +5,9 @@
   programs.py synapse USER [SECONDS]   makes a credential as Synapse does (synapse/rest/client/voip.py)
   programs.py nextcloud                as Nextcloud Talk does (lib/Config.php: getTurnSettings)
   programs.py janus                    asks for one as Janus does (src/turnrest.c: both "api" and "key")
-  programs.py aioice HOST TRANSPORT    allocates and sends data to a peer of its own and back, with aioice
+  programs.py xmpp SERVER DOMAIN       takes what an XMPP server hands out (XEP-0215): a credential for turn: over UDP
+  programs.py form FORM SECRET-FILE    the username that FORM says: TIME and USER in it are replaced, as in "USER:TIME"
+  programs.py aioice HOST TRANSPORT [PORT]   allocates and sends data to a peer of its own and back, with aioice
 
 Credentials are JSON on standard output; aioice reads one on standard input.
 """
@@ -18,6 +20,7 @@ import json
 import secrets
 import socket
 import ssl
+import subprocess
 import sys
 import time
 import urllib.request
@@ -28,8 +31,8 @@ import aioice.turn
 TURNCREDD = "https://turncredd.example.org:8443/"
 
 
-def shared_secret():
-    with open("/secrets/client/rest-secret", encoding="ascii") as file:
+def shared_secret(name="rest-secret"):
+    with open(f"/secrets/client/{name}", encoding="ascii") as file:
         return file.read()
 
 
@@ -60,7 +63,18 @@ def janus():
     show(answer["username"], answer["password"])
 
 
-async def relay(host, transport):
+def xmpp(server, domain):
+    answer = subprocess.run([sys.executable, "/opt/common/xmpp.py", server, domain], check=True, stdout=subprocess.PIPE)
+    turn = next(s for s in json.loads(answer.stdout) if s["type"] == "turn" and s["transport"] == "udp")
+    show(turn["username"], turn["password"])
+
+
+def form(text, secret, seconds="3600"):
+    username = text.replace("TIME", str(int(time.time()) + int(seconds))).replace("USER", "alice")
+    show(username, base64.b64encode(hmac.digest(shared_secret(secret).encode(), username.encode(), "sha1")).decode())
+
+
+async def relay(host, transport, port):
     credential = json.load(sys.stdin)
     loop = asyncio.get_running_loop()
     back = loop.create_future()
@@ -81,7 +95,7 @@ async def relay(host, transport):
     probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     probe.connect((host, 3478))
     peer, _ = await loop.create_datagram_endpoint(Peer, local_addr=(probe.getsockname()[0], 0))
-    server = (socket.gethostbyname(host), 3478)
+    server = (socket.gethostbyname(host), int(port))
     client, _ = await aioice.turn.create_turn_endpoint(
         Client, server_addr=server, username=credential["username"], password=credential["password"], transport=transport
     )
@@ -93,13 +107,14 @@ async def relay(host, transport):
     client.close()
 
 
-def with_aioice(host, transport):
+def with_aioice(host, transport, port="3478"):
     try:
-        asyncio.run(asyncio.wait_for(relay(host, transport), 30))
+        asyncio.run(asyncio.wait_for(relay(host, transport, port), 30))
     except aioice.stun.TransactionFailed as refused:
         print("refused:", refused.response.attributes["ERROR-CODE"])
         sys.exit(1)
 
 
 if __name__ == "__main__":
-    {"synapse": synapse, "nextcloud": nextcloud, "janus": janus, "aioice": with_aioice}[sys.argv[1]](*sys.argv[2:])
+    commands = {"synapse": synapse, "nextcloud": nextcloud, "janus": janus, "xmpp": xmpp, "form": form, "aioice": with_aioice}
+    commands[sys.argv[1]](*sys.argv[2:])

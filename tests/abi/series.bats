@@ -22,7 +22,7 @@ same_as_source() { diff -r -x .pc -x .git "$SOURCE" "$tree"; }
 is_patched() {
   cmp src/apps/relay/coturn_auth_module.h "$TOP/plugin/include/coturn_auth_module.h"
   grep -q 'turn_auth_hooks->check' src/server/ns_turn_server.c
-  grep -q 'no-session-reports' src/apps/relay/mainrelay.c
+  grep -q 'ask_for_session_news' src/apps/relay/netengine.c
 }
 
 is_secured() {
@@ -113,7 +113,8 @@ is_version() { sed -i "s/\(TURN_SERVER_VERSION *\)\"4.6.1\"/\1\"$1\"/" src/ns_tu
   done
   [ ! -e "$TOP/patches/9.9.9" ]
   "$TOP/scripts/port-patches" --untried --out out "$tree"
-  diff "$SERIES/series" out/series
+  # what upstream has itself by then is not placed
+  diff <(grep -v log-one-line "$SERIES/series") out/series
 }
 
 @test "a series that is made again keeps what was written by hand" {
@@ -130,7 +131,7 @@ is_version() { sed -i "s/\(TURN_SERVER_VERSION *\)\"4.6.1\"/\1\"$1\"/" src/ns_tu
 optional() { sed -n 's/^| \(00[0-9a-z-]*\) | .* | yes |$/\1.patch/p' "$SERIES/README.md" | grep -v listener; }
 
 @test "without what can be left out the series builds, and the sample module lets its user in" {
-  [ "$(optional | wc -l)" -eq 7 ]
+  [ "$(optional | wc -l)" -eq 11 ]
   local p
   while read -r p; do patch -p1 -F0 -s <"$SERIES/$p"; done < <(grep -vxFf <(optional) "$SERIES/series")
   [ ! -e src/apps/relay/auth_pending.c ]

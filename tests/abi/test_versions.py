@@ -122,6 +122,41 @@ class Drain(Case):
         running.process.wait(20)
 
 
+    def drained(self, config):
+        """A server that has been told to drain, and a client whose allocation lives there."""
+        running = self.serve("rules", f"{config} {USERS}", ["user=own:secret"])
+        living = self.client(running, ALICE)
+        self.assertTrue(living.allocate().ok)
+        running.signal(signal.SIGUSR1)
+        running.wait_log("[Dd]rain")
+        return running, living
+
+    @needs("drain")
+    def test_a_module_sends_new_clients_elsewhere(self):
+        running, living = self.drained("drain=300")
+        for kind in ("udp", "tcp"):
+            response = self.client(running, MALLORY, kind).allocate()
+            self.assertEqual((response.code, response.integrity), (300, True), kind)
+            self.assertEqual(response.message.get("ALTERNATE-SERVER"), b"\0\1\0\x09\x7f\0\0\1")
+        self.assertEqual(self.client(running, password("mallory", "wrong")).allocate().code, 401)
+        # coturn's own users are coturn's concern
+        self.assertEqual(self.client(running, OWN).allocate().code, 403)
+        self.assertTrue(living.refresh(600).ok)
+
+    @needs("drain")
+    def test_a_module_that_knows_no_other_server(self):
+        running, living = self.drained("drain=508")
+        response = self.client(running, MALLORY).allocate()
+        self.assertEqual((response.code, response.integrity), (508, True))
+        self.assertTrue(living.refresh(600).ok)
+
+    @needs("drain")
+    def test_a_module_that_does_not_care(self):
+        running, living = self.drained("server=one.test")
+        self.assertEqual(self.client(running, MALLORY).allocate().code, 403)
+        self.assertTrue(living.refresh(600).ok)
+
+
 class Resumption(Case):
     """A mobile allocation moves only to the client that made it."""
 

@@ -256,6 +256,21 @@ class Place:
         self.server.start()
         self.synced()
 
+    def sibling(self, uris):
+        """A second server on the same database, which advertises uris (text with {ip} and {port}) of itself; the caller
+        ends it."""
+        settings = os.path.join(self.folder, "sibling.conf")
+        lines = [line if not line.startswith("auth-module-config=") else f"auth-module-config={settings}"
+                 for line in self.lines]
+        other = server.Server(server.patched(), lines, self.tls, self.ip)
+        with open(os.path.join(self.folder, "module.conf")) as file:
+            text = file.read().replace("instance = conformance\n", "instance = sibling\n")
+        with open(settings, "w") as file:
+            file.write(text + "uris = " + uris.format(ip=self.ip, port=other.port) + "\n")
+        other.start()
+        self.synced()
+        return other
+
     def synced(self, xid=None, seconds=30):
         """Until the server has the changes of that transaction (else of the last that has any)."""
         if self.server is None:

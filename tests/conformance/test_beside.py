@@ -1,8 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""A module beside coturn's own mechanisms (no auth-module-only), and as an observer only."""
+"""A module beside coturn's own mechanisms (no auth-module-only), and as an observer only; and what
+auth-module-only leaves of coturn's own database: its peer ranges."""
 
+import os
 import pathlib
+import sqlite3
 import sys
 import time
 import unittest
@@ -12,6 +15,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import credentials  # noqa: E402
 import patched  # noqa: E402
 import probes  # noqa: E402
+import stock  # noqa: E402
+import turnclient  # noqa: E402
 
 STATIC = credentials.Credential("static", password="of-coturns-own")
 
@@ -114,6 +119,75 @@ class Observer(Case):
     def test_coturn_refuses(self):
         self.assertEqual(login(self.place, self.realm.derived()), "401")
         self.observed("coturn refuses, module would let in")
+
+
+PEERS = """
+INSERT INTO denied_peer_ip VALUES ('own.example', '127.0.0.10-127.0.0.19');
+INSERT INTO denied_peer_ip VALUES ('other.example', '127.0.0.20');
+INSERT INTO denied_peer_ip VALUES ('', '127.0.0.30');
+INSERT INTO allowed_peer_ip VALUES ('own.example', '127.0.0.15');
+"""
+
+
+class PeerRanges(unittest.TestCase):
+    """denied_peer_ip and allowed_peer_ip of coturn's database hold with auth-module-only as they hold without."""
+
+    WANTED = {"127.0.0.10": 403, "127.0.0.19": 403, "127.0.0.30": 403, "127.0.0.15": 0, "127.0.0.20": 0, "127.0.0.9": 0}
+    NAMED = "the user database is not read from now on: its users, secrets, OAuth keys, realm options"
+
+    def setUp(self):
+        reason = patched.missing()
+        if reason:
+            raise unittest.SkipTest(reason)
+
+    def verdicts(self, lines, take_away=(), postgresql=False):
+        """The code of a permission for each peer, and the server's log."""
+        with patched.Place(lines, realm="own.example", take_away=take_away) as place:
+            if postgresql:
+                place.database.sql("CREATE DATABASE coturn", "postgres")
+                place.database.psql(["-c", stock.SCHEMA + PEERS], "coturn")
+                place.lines.append(f'psql-userdb="host={place.folder}/pg/run dbname=coturn user=postgres"')
+            else:
+                path = os.path.join(place.folder, "userdb.sqlite")
+                with sqlite3.connect(path) as database:
+                    database.executescript(stock.SCHEMA + PEERS)
+                database.close()
+                place.lines.append(f"userdb={path}")
+            realm = place.realm("own.example")
+            place.start()
+            return self.permissions(place, realm), place.server.log()
+
+    def permissions(self, place, realm):
+        client = place.server.client("udp", realm.derived())
+        self.addCleanup(client.close)
+        turnclient.need("allocate", client.allocate())
+        return {peer: client.create_permission((peer, 9)).code for peer in self.WANTED}
+
+    def test_only(self):
+        for postgresql in (False, True):
+            codes, log = self.verdicts([], postgresql=postgresql)
+            self.assertEqual(codes, self.WANTED, log)
+            self.assertIn("3 ranges of denied_peer_ip of the user database stay in force", log)
+            self.assertIn("1 ranges of allowed_peer_ip of the user database stay in force", log)
+            self.assertIn(self.NAMED, log)
+
+    def test_beside(self):
+        """The control: coturn's own reading of the same tables."""
+        codes, log = self.verdicts([], take_away=["auth-module-only"])
+        self.assertEqual(codes, self.WANTED, log)
+        self.assertNotIn(self.NAMED, log)
+
+    def test_switched_off(self):
+        codes, log = self.verdicts(["no-dynamic-ip-list"])
+        self.assertEqual(set(codes.values()), {0}, log)
+
+    def test_a_database_that_is_away_is_named(self):
+        lines = ['psql-userdb="host=127.0.0.1 port=1 dbname=coturn user=postgres"']
+        with patched.Place(lines, realm="own.example") as place:
+            realm = place.realm("own.example")
+            place.start()
+            self.assertEqual(set(self.permissions(place, realm).values()), {0})
+            self.assertIn("denied_peer_ip of the user database cannot be read", place.server.log())
 
 
 if __name__ == "__main__":

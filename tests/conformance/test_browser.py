@@ -132,6 +132,20 @@ class Chromium(unittest.TestCase):
     def test_data_channel_with_a_pushed_credential(self):
         self.relayed(BROWSER.call(PLACE.realms[REALM].pushed("bob")))
 
+    def test_a_drained_server_sends_the_browser_to_its_sibling(self):
+        """Chromium follows ALTERNATE-SERVER of a 300 (RFC 8489 10) with the same credential."""
+        sibling = PLACE.sibling("turn:{ip}:{port}")
+        try:
+            PLACE.database.ctl("server", "drain", "conformance")
+            for transport in ("udp", "tcp"):
+                with self.subTest(transport=transport):
+                    self.relayed(BROWSER.call(PLACE.realms[REALM].derived("dora"), transport))
+                    self.assertIn("session", sibling.log())
+            self.assertIn("ALLOCATE", sibling.log())
+        finally:
+            PLACE.database.ctl("server", "undrain", "conformance")
+            sibling.__exit__()
+
     def test_wrong_password_gets_no_candidate(self):
         seen = BROWSER.call(PLACE.realms[REALM].derived("carol"), password="wrong" * 8)
         self.assertEqual(seen["why"], "refused", seen)

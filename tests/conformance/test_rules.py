@@ -747,23 +747,35 @@ class Tcp(Case):
             far.sendall(b"and back")
             self.assertEqual(data.recv_octets(3), b"and back")
 
+    def still_bound(self, client, far, identifier):
+        """What was refused has spent nothing."""
+        word, data = self.bind(client, identifier)
+        self.assertEqual(word, "ok")
+        far.sendall(b"still")
+        self.assertEqual(data.recv_octets(3), b"still")
+
     def test_wrong_key(self):
-        client, _, identifier = self.tcp_call(self.realm.derived("alice"))
+        client, far, identifier = self.tcp_call(self.realm.derived("alice"))
         wrong = credentials.Credential(client.credential.username, password="wrong")
         word, _ = self.bind(client, identifier, wrong)
-        self.assertNotEqual(word, "ok")
+        self.assertEqual(word, "401")
+        self.still_bound(client, far, identifier)
 
     def test_another_user(self):
-        client, _, identifier = self.tcp_call(self.realm.derived("alice"))
+        client, far, identifier = self.tcp_call(self.realm.derived("alice"))
         word, _ = self.bind(client, identifier, self.realm.derived("mallory"))
-        self.assertNotEqual(word, "ok")
+        self.assertEqual(word, "441")
+        word, _ = self.bind(client, identifier, credentials.Credential("nobody:at:all", password="x"))
+        self.assertEqual(word, "401")
+        self.still_bound(client, far, identifier)
 
     def test_another_realm(self):
         """The realm is compared, not assigned."""
-        client, _, identifier = self.tcp_call(self.realm.derived("alice"))
+        client, far, identifier = self.tcp_call(self.realm.derived("alice"))
         other = PLACE.realms["other.example"].derived("alice")
         word, _ = self.bind(client, identifier, other, "other.example")
-        self.assertNotEqual(word, "ok")
+        self.assertEqual(word, "401")
+        self.still_bound(client, far, identifier)
 
 
 class Mobility(Case):

@@ -4,7 +4,9 @@
 
 In documents (.md files and manuals) a word counts as a path if its first part is a folder at the top of the
 repository, or `.` or `..`. Words with a placeholder (NAME, *) and files that the build makes do not count.
-Prints a TAP line for each document, and one for the heads.
+Prints a TAP line for each document, one for the heads, one for the tests that SECURITY.md's threat model names, one
+for the guides' blocks of commands, which scripts/test-packages runs, and two for licences: of the files that are
+programs or sources, and of the folders of patches, whose lines are of other people.
 """
 
 import os
@@ -56,6 +58,53 @@ class Tree:
                     yield number, word
 
 
+def unshown(tree):
+    """Rows of the threat model whose test does not exist: the last cell is `FILE: words of it`."""
+    text = read("SECURITY.md")
+    section = text[text.index("## Threat model"):].split("\n## ")[0]
+    rows = [line for line in section.split("\n") if line.startswith("| ")][1:]
+    if len(rows) < 15:
+        yield f"there are {len(rows)} rows only"
+    for row in rows:
+        cell = row.strip().strip("|").split("|")[-1].strip()
+        path, _, words = cell.partition(": ")
+        files = [name for name in tree.files if name.startswith("tests/") and name.endswith("/" + path)]
+        if not words or not any(words in read(name) for name in files):
+            yield f"{cell}: there is no such test"
+
+
+def unlicensed(tree):
+    """Scripts and sources whose first lines do not name a licence. Scripts of Debian's packaging have debian/copyright's."""
+    for name in tree.files:
+        path = os.path.join(TOP, name)
+        with open(path, "rb") as file:
+            head = file.read(1000).decode("utf-8", "replace")
+        source = name.startswith(("plugin/", "tests/")) and re.search(r"\.(c|h|sql|py|bash|bats|mjs|js|cjs)$", name)
+        if (head.startswith("#!") or source) and "SPDX-License-Identifier: " not in head:
+            if not name.startswith("scripts/packaging/debian/"):
+                yield name
+
+
+def unnamed_patches(tree):
+    """Folders of patches that debian/copyright has no stanza for."""
+    stanzas = read("scripts/packaging/debian/copyright")
+    for folder in sorted({"/".join(name.split("/")[:2]) for name in tree.files if re.match(r"patches/[^/]+/", name)}):
+        if not re.search(rf"^(Files:)? {re.escape(folder)}/\*$", stanzas, re.M):
+            yield f"{folder}: its patches carry lines of others; say whose, and under which licence"
+
+
+def unfollowed():
+    """Blocks of commands in the guides that bash cannot read, that have no name, or that test-packages does not run."""
+    runner = read("scripts/test-packages")
+    for page, word in (("UPGRADE", "follow"), ("ISSUER", "beside_guide ISSUER"), ("DATA", "beside_guide DATA")):
+        text = read(f"scripts/packaging/{page}.md")
+        for name, block in re.findall(r"^```sh *(\S*)\n(.*?)^```", text, re.M | re.S):
+            if subprocess.run(["bash", "-n"], input=block, text=True, capture_output=True, check=False).returncode:
+                yield f"{page}.md: bash cannot read block {name}"
+            if not name or not re.search(rf"{word} {name}\b", runner):
+                yield f"{page}.md: scripts/test-packages does not run block {name or block}"
+
+
 def report(name, faults):
     for fault in faults:
         print(f"# {fault}")
@@ -75,6 +124,10 @@ def main():
              for found in [HEAD.search(read(name)[:1000])] if found]
     wrong = [f"{name} begins with {said}" for name, said in heads if os.path.basename(name) != said]
     good.append(report("the head of each C file names that file", wrong))
+    good.append(report("the tests that the threat model names exist", list(unshown(tree))))
+    good.append(report("scripts and sources name their licence", list(unlicensed(tree))))
+    good.append(report("scripts/test-packages runs each block of the guides", list(unfollowed())))
+    good.append(report("debian/copyright names each folder of patches", list(unnamed_patches(tree))))
     return 0 if all(good) else 1
 
 

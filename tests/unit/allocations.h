@@ -1,5 +1,5 @@
 /*
- * allocations.h - counts what OpenSSL and libturncred allocate
+ * allocations.h - counts what OpenSSL and libturncred allocate, and lets one of them fail
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
@@ -12,19 +12,23 @@
 #include <stdlib.h>
 
 static long allocations;
+static long allocations_left = -1; /* so many work, the next one fails, and all after it work; -1: all work */
+
+static int allocation_fails(void) {
+  allocations++;
+  return allocations_left >= 0 && allocations_left-- == 0;
+}
 
 static void *counting_malloc(size_t n, const char *file, int line) {
   (void)file;
   (void)line;
-  allocations++;
-  return malloc(n);
+  return allocation_fails() ? NULL : malloc(n);
 }
 
 static void *counting_realloc(void *p, size_t n, const char *file, int line) {
   (void)file;
   (void)line;
-  allocations++;
-  return realloc(p, n);
+  return allocation_fails() ? NULL : realloc(p, n);
 }
 
 static void counting_free(void *p, const char *file, int line) {

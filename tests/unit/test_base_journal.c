@@ -225,6 +225,35 @@ static void test_limits(void **state) {
   free(large);
 }
 
+/* Entries that come together are synced once; each has its own result. */
+static void test_together(void **state) {
+  (void)state;
+  struct journal *journal = open_with(3);
+  double seconds;
+  struct journal_addition list[6] = {{"1}", 2, on_done, NULL, -1},   {"a\nb", 3, on_done, NULL, -1},
+                                     {"2}", 2, on_done, NULL, -1},   {"3}", 2, on_done, NULL, -1},
+                                     {"a\0b", 3, on_done, NULL, -1}, {"4}", 2, on_done, NULL, -1}};
+  const int expected[6] = {0, EINVAL, 0, 0, EINVAL, ENOSPC};
+  const uint64_t syncs = journal_syncs(journal, &seconds);
+  journal_add_all(journal, list, 6);
+  for (int i = 0; i < 6; i++) {
+    assert_int_equal(list[i].result, expected[i]);
+  }
+  for (int i = 0; i < 3; i++) {
+    assert_int_equal(wait_done(), 0);
+  }
+  assert_int_equal(journal_syncs(journal, &seconds), syncs + 1);
+  struct seen seen = {0};
+  assert_int_equal(journal_read(journal, 8, see, &seen), 3);
+  for (size_t i = 0; i < 3; i++) {
+    assert_int_equal(seen.numbers[i], seen.numbers[0] + i);
+    assert_int_equal(seen.octets[i][0], '1' + (char)i);
+  }
+  journal_add_all(journal, list, 0);
+  assert_int_equal(add(journal, "5}"), ENOSPC);
+  journal_close(journal);
+}
+
 static void set_file_limit(rlim_t octets) {
   struct rlimit limit;
   assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
@@ -298,6 +327,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_same_format, setup, teardown),
       cmocka_unit_test_setup_teardown(test_damage, setup, teardown),
       cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_together, setup, teardown),
       cmocka_unit_test_setup_teardown(test_write_fails, setup, teardown),
       cmocka_unit_test_setup_teardown(test_files, setup, teardown),
       cmocka_unit_test_setup_teardown(test_one_process, setup, teardown),

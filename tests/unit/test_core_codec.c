@@ -153,7 +153,7 @@ static void names(void **state) {
     assert_int_equal(turncred_derivation_parse(turncred_derivation_name((enum turncred_derivation)i), &derivation), 0);
     assert_int_equal(derivation, i);
   }
-  for (i = 0; i <= TURNCRED_TIMESTAMP_USER_ID; i++) {
+  for (i = 0; i <= TURNCRED_EITHER_ORDER; i++) {
     assert_int_equal(
         turncred_username_format_parse(turncred_username_format_name((enum turncred_username_format)i), &format), 0);
     assert_int_equal(format, i);
@@ -164,7 +164,7 @@ static void names(void **state) {
   assert_string_equal(turncred_use_name((enum turncred_use)0), "unknown");
   assert_string_equal(turncred_use_name((enum turncred_use)(TURNCRED_USE_TAG + 1)), "unknown");
   assert_string_equal(turncred_derivation_name((enum turncred_derivation) - 1), "unknown");
-  assert_string_equal(turncred_username_format_name((enum turncred_username_format)2), "unknown");
+  assert_string_equal(turncred_username_format_name((enum turncred_username_format)3), "unknown");
   use = TURNCRED_USE_REST;
   assert_int_equal(turncred_use_parse("Token", &use), TURNCRED_BAD_ALGORITHM);
   assert_int_equal(use, TURNCRED_USE_REST);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Installs libturncred below a scratch DESTDIR and uses it as a foreign program would: pkg-config,
 # a C and a C++ compiler, the example. Nothing but turncred_* may be exported, and the man page
-# names every function.
+# names every function. What programs built against this SONAME rely on is as libturncred.abi has it.
 set -eu
 
 : "${top_srcdir:?set by make check}" "${top_builddir:?set by make check}"
@@ -76,4 +76,21 @@ grep -oE '^(enum turncred_err|const char \*|int|void|size_t|struct turncred_ws \
 	>"$scratch/functions"
 comm -13 "$scratch/exported" "$scratch/functions" >"$scratch/missing"
 [ ! -s "$scratch/missing" ] || fail "declared but not exported: $(cat "$scratch/missing")"
+# Debian's symbols file has a line for each function, with the version that brought it
+sed -n 's/^ \(turncred_[a-z0-9_]*\)@TURNCRED_[0-9]* [0-9].*/\1/p' "$top_srcdir/scripts/packaging/debian/libturncred2.symbols" |
+	sort -u >"$scratch/packaged"
+diff "$scratch/exported" "$scratch/packaged" >"$scratch/differ" ||
+	fail "libturncred2.symbols: < is not listed, > is not exported: $(grep '^[<>]' "$scratch/differ")"
+# programs that are built stay good under one SONAME: what libturncred.abi has is there, as it was
+soname=$(objdump -p "$lib" | awk '$1 == "SONAME" { print $2 }')
+record=$top_srcdir/plugin/core/libturncred.abi
+/usr/bin/python3 "$top_srcdir/tests/unit/declarations.py" "$top_srcdir/plugin/core/turncred.h" >"$scratch/declarations"
+[ "$soname" = "$(head -n 1 "$record")" ] || fail "the library is $soname, libturncred.abi is of $(head -n 1 "$record"): make it anew"
+[ "$(head -n 1 "$top_srcdir/scripts/packaging/debian/libturncred2.symbols")" = "$soname libturncred${soname##*.} #MINVER#" ] ||
+	fail "libturncred2.symbols is not of $soname: rename the package with the library"
+tail -n +2 "$record" | grep -vxFf "$scratch/declarations" >"$scratch/gone" &&
+	fail "gone or changed since libturncred.abi was made; programs built before would break: put it back, or raise -version-info, \
+rename the package and make libturncred.abi anew: $(cat "$scratch/gone")"
+grep -vxFf "$record" "$scratch/declarations" >"$scratch/new" &&
+	fail "not in libturncred.abi, add it: $(cat "$scratch/new")"
 echo "test_core_install: $(wc -l <"$scratch/exported") functions"

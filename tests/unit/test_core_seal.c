@@ -49,7 +49,8 @@ static void wraps_every_length(void **state) {
     assert_int_equal(back[0], 0x55); /* failures leave the result alone */
   }
   assert_int_equal(turncred_wrap(kek, key, 0, wrapped, sizeof(wrapped), &wrapped_len), TURNCRED_BAD_ARGUMENT);
-  assert_int_equal(turncred_wrap(kek, key, 65, wrapped, sizeof(wrapped), &wrapped_len), TURNCRED_BAD_ARGUMENT);
+  assert_int_equal(turncred_wrap(kek, key, TURNCRED_KEY_MAX + 1, wrapped, sizeof(wrapped), &wrapped_len),
+                   TURNCRED_BAD_ARGUMENT);
   assert_int_equal(turncred_wrap(NULL, key, 32, wrapped, sizeof(wrapped), &wrapped_len), TURNCRED_BAD_ARGUMENT);
   assert_int_equal(turncred_unwrap(NULL, wrapped, 40, back, sizeof(back), &back_len), TURNCRED_BAD_ARGUMENT);
   assert_int_equal(turncred_unwrap(kek, NULL, 0, back, sizeof(back), &back_len), TURNCRED_UNSEAL);
@@ -118,9 +119,32 @@ static void key_rows_cannot_be_swapped(void **state) {
   assert_int_equal(turncred_key_seal(kek, NULL, k, 32, sealed, sizeof(sealed), &sealed_len), TURNCRED_BAD_ARGUMENT);
 }
 
+static void a_credential_of_another_name_is_bound_to_its_user(void **state) {
+  const struct turncred_credential_row row = {"kek-2024", "example.org", "alice", 1764000000, "", "bob"};
+  struct turncred_credential_row moved = row;
+  static const uint8_t nonce[12] = "nonce nonce";
+  uint8_t plain[TURNCRED_CREDENTIAL_PLAIN];
+  uint8_t sealed[TURNCRED_CREDENTIAL_SEALED];
+  /* made with Python's cryptography */
+  static const char *const want_hex =
+      "6e6f6e6365206e6f6e636500075ad431828f8020a5dc006ace6b9cf10d0465bb76a9f541b8f989d85053b18a06ef"
+      "398da1c3611244335a68457cf82ee7bb0c6f60ab8c436a9b45e0ce6ccf9a";
+  struct octets want = octets_of_hex(want_hex);
+
+  (void)state;
+  memset(plain, 0x24, sizeof(plain));
+  assert_int_equal(turncred_credential_seal(kek, &row, nonce, plain, sealed), TURNCRED_OK);
+  assert_octets(sealed, TURNCRED_CREDENTIAL_SEALED, &want);
+  assert_int_equal(turncred_credential_unseal(ws, kek, &row, sealed, sizeof(sealed), plain), TURNCRED_OK);
+  moved.user_id = NULL;
+  assert_int_equal(turncred_credential_unseal(ws, kek, &moved, sealed, sizeof(sealed), plain), TURNCRED_UNSEAL);
+  moved.user_id = "boc";
+  assert_int_equal(turncred_credential_unseal(ws, kek, &moved, sealed, sizeof(sealed), plain), TURNCRED_UNSEAL);
+}
+
 static void credentials_cannot_be_swapped(void **state) {
-  const struct turncred_credential_row row = {"kek-2024", "example.org", "alice", 1764000000, ""};
-  struct turncred_credential_row moved[10];
+  const struct turncred_credential_row row = {"kek-2024", "example.org", "alice", 1764000000, "", NULL};
+  struct turncred_credential_row moved[12];
   static const uint8_t nonce[12] = "nonce nonce";
   uint8_t plain[TURNCRED_CREDENTIAL_PLAIN];
   uint8_t back[TURNCRED_CREDENTIAL_PLAIN];
@@ -138,7 +162,7 @@ static void credentials_cannot_be_swapped(void **state) {
   assert_int_equal(turncred_credential_unseal(ws, kek, &row, sealed, TURNCRED_CREDENTIAL_SEALED, back), TURNCRED_OK);
   assert_memory_equal(back, plain, sizeof(plain));
 
-  for (i = 0; i < 10; i++) {
+  for (i = 0; i < 12; i++) {
     moved[i] = row;
   }
   moved[0].kek_id = "kek-2025";
@@ -153,7 +177,9 @@ static void credentials_cannot_be_swapped(void **state) {
   moved[8].expiry = INT64_C(1764000000) + (INT64_C(1) << 32);
   moved[9].kek_id = "kek-2024e";
   moved[9].realm = "xample.org";
-  for (i = 0; i < 10; i++) {
+  moved[10].user_id = "bob";
+  moved[11].user_id = "";
+  for (i = 0; i < 12; i++) {
     memset(back, 0x55, sizeof(back));
     if (turncred_credential_unseal(ws, kek, &moved[i], sealed, TURNCRED_CREDENTIAL_SEALED, back) != TURNCRED_UNSEAL) {
       fail_msg("moved credential %zu opens", i);
@@ -196,6 +222,7 @@ static void error_queue_is_left_alone(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(wraps_every_length), cmocka_unit_test(key_rows_cannot_be_swapped),
+                                     cmocka_unit_test(a_credential_of_another_name_is_bound_to_its_user),
                                      cmocka_unit_test(credentials_cannot_be_swapped),
                                      cmocka_unit_test(error_queue_is_left_alone)};
 

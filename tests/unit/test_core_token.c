@@ -421,7 +421,7 @@ static void key_lengths(void **state) {
           memset(&key, 0xaa, sizeof(key));
           if (!known) {
             want = TURNCRED_BAD_ALGORITHM;
-          } else if (need > 0 ? len == need : len >= 1 && len <= TURNCRED_KEY_MAX) {
+          } else if (need > 0 ? len == need : len >= 1) {
             want = TURNCRED_OK;
           }
           got = turncred_key_init(&key, uses[u], (enum turncred_alg)alg, (enum turncred_derivation)derivation, k, len);
@@ -527,7 +527,7 @@ static void names_of_tokens_and_subjects(void **state) {
   assert_int_equal(turncred_subject_tag(other_k, sizeof(k), "alice", b), TURNCRED_OK);
   assert_memory_not_equal(a, b, sizeof(a));
   assert_int_equal(turncred_subject_tag(k, 0, "alice", b), TURNCRED_BAD_ARGUMENT);
-  assert_int_equal(turncred_subject_tag(k, 65, "alice", b), TURNCRED_BAD_ARGUMENT);
+  assert_int_equal(turncred_subject_tag(k, TURNCRED_KEY_MAX + 1, "alice", b), TURNCRED_BAD_ARGUMENT);
   assert_int_equal(turncred_subject_tag(NULL, 32, "alice", b), TURNCRED_BAD_ARGUMENT);
   assert_int_equal(turncred_subject_tag(k, 32, NULL, b), TURNCRED_BAD_ARGUMENT);
 

@@ -6,6 +6,7 @@
 #include "testing.h"
 
 #include <ctype.h>
+#include <openssl/hmac.h>
 #include <stdlib.h>
 
 /* Says what coturn 4.6.1's is_secure_string(string, 1) says (ns_turn_utils.c): lower case, then no
@@ -330,8 +331,215 @@ static void caller_mistakes(void **state) {
   assert_int_equal(turncred_long_term_sha256(NULL, name, 508, realm, "p", sha), TURNCRED_OK);
 }
 
+/* --- REST ------------------------------------------------------------------------------- */
+
+static void assert_rest(const char *username, enum turncred_username_format order, char separator, const char *user_id,
+                        int64_t expiry) {
+  const struct turncred_rest_form form = {order, separator};
+  struct turncred_username u = {NULL, 0, 0};
+  enum turncred_err err = turncred_rest_parse(username, strlen(username), &form, &u);
+
+  if (user_id == NULL ? err != TURNCRED_BAD_USERNAME
+                      : err != TURNCRED_OK || u.expiry != expiry || u.user_id_len != strlen(user_id) ||
+                            memcmp(u.user_id, user_id, u.user_id_len) != 0) {
+    fail_msg("%s in order %d: %s, expiry %lld, user id %.*s", username, (int)order, turncred_err_name(err),
+             (long long)u.expiry, (int)u.user_id_len, u.user_id == NULL ? "" : u.user_id);
+  }
+}
+
+static void rest_forms(void **state) {
+  static const struct {
+    const char *name, *user_id; /* user_id NULL: refused */
+    int64_t expiry;
+  } first[] =
+      {
+          {"1795965304:alice", "alice", 1795965304},
+          {"1795965304", "1795965304", 1795965304},
+          {"1795965304:", "1795965304:", 1795965304},
+          {"0001795965304:alice", "alice", 1795965304},
+          {"000000000000000000001795965304", "000000000000000000001795965304", 1795965304},
+          {"1795965304:1795965305", "1795965305", 1795965304},
+          {"1795965304:sip:a@b:5060", "sip:a@b:5060", 1795965304},
+          {"1795965304::", ":", 1795965304},
+          {"1795965304@alice", "1795965304@alice", 1795965304},
+          {"1795965304.25", "1795965304.25", 1795965304},
+          {"+1795965304", "+1795965304", 1795965304},
+          {"\v\f1795965304", "\v\f1795965304", 1795965304},
+          {"999999999999999:a", "a", INT64_C(999999999999999)},
+          {"alice:1795965304", NULL, 0},
+          {":1795965304", NULL, 0},
+          {"1795965304.25:alice", NULL, 0},
+          {"+1795965304:alice", NULL, 0},
+          {"-1795965304", NULL, 0},
+          {"0:alice", NULL, 0},
+          {"1000000000000000:a", NULL, 0},
+          {"18446744073709551617:a", NULL, 0},
+          {"alice", NULL, 0},
+          {"+", NULL, 0},
+          {":", NULL, 0},
+          {"1795965304:a b", NULL, 0},
+          {"1795965304:union-select", NULL, 0},
+      },
+    last[] =
+        {
+            {"alice:1795965304", "alice", 1795965304},
+            {"1795965304", "1795965304", 1795965304},
+            {":1795965304", ":1795965304", 1795965304},
+            {"alice:0001795965304", "alice", 1795965304},
+            {"1795965304:1795965305", "1795965304", 1795965305},
+            {"sip:a@b:5060:1795965304", "sip:a@b:5060", 1795965304},
+            {"alice:1795965304x", "alice", 1795965304},
+            {"1795965304:alice", NULL, 0},
+            {"1795965304:", NULL, 0},
+            {"alice:", NULL, 0},
+        },
+    either[] = {
+        {"alice:1795965304", "alice", 1795965304},
+        {"1795965304:alice", "alice", 1795965304},
+        {"1795965304", "1795965304", 1795965304},
+        {"1795965304:", "1795965304:", 1795965304},
+        {":1795965304", ":1795965304", 1795965304},
+        {"01795965304:alice", "alice", 1795965304},
+        {"1795965304:sip:a@b:5060", "sip:a@b:5060", 1795965304},
+        {"sip:a@b:5060:1795965304", "sip:a@b:5060", 1795965304},
+        /* two readings: a user id must not become an expiry, now or when the other time is over */
+        {"1795965304:1795965305", NULL, 0},
+        {"1795965304:5060", NULL, 0},
+        {"5060:1795965304", NULL, 0},
+        {"1795965304:x:1795965305", NULL, 0},
+        {"1000000000:x:1795965305", NULL, 0},
+        {"alice:999999999", NULL, 0},
+        {"alice:bob", NULL, 0},
+        {"alice:1795965304x", NULL, 0},
+    };
+  size_t i;
+
+  (void)state;
+  for (i = 0; i < sizeof(first) / sizeof(*first); i++) {
+    assert_rest(first[i].name, TURNCRED_TIMESTAMP_USER_ID, ':', first[i].user_id, first[i].expiry);
+  }
+  for (i = 0; i < sizeof(last) / sizeof(*last); i++) {
+    assert_rest(last[i].name, TURNCRED_USER_ID_TIMESTAMP, ':', last[i].user_id, last[i].expiry);
+  }
+  for (i = 0; i < sizeof(either) / sizeof(*either); i++) {
+    assert_rest(either[i].name, TURNCRED_EITHER_ORDER, ':', either[i].user_id, either[i].expiry);
+  }
+  assert_rest("1795965304@a:b", TURNCRED_TIMESTAMP_USER_ID, '@', "a:b", 1795965304);
+  assert_rest("1795965304:a@b", TURNCRED_TIMESTAMP_USER_ID, '@', NULL, 0);
+  assert_rest("a@b@1795965304", TURNCRED_USER_ID_TIMESTAMP, '@', "a@b", 1795965304);
+  assert_rest("a|1795965304", TURNCRED_EITHER_ORDER, '|', "a", 1795965304);
+}
+
+static void rest_limits(void **state) {
+  static const char separators[] = "!#$%&()*,./:;<=>?@[]^_`{|}~";
+  const struct turncred_rest_form form = {TURNCRED_TIMESTAMP_USER_ID, ':'};
+  const struct turncred_rest_form none = {(enum turncred_username_format)3, ':'};
+  struct turncred_username u;
+  char name[TURNCRED_USERNAME_MAX + 2];
+  int c;
+
+  (void)state;
+  for (c = -128; c < 128; c++) {
+    assert_int_equal(turncred_rest_separator_ok((char)c), c > 0 && strchr(separators, c) != NULL);
+  }
+  memset(name, 'x', sizeof(name));
+  memcpy(name, "1795965304:", 11);
+  assert_int_equal(turncred_rest_parse(name, TURNCRED_USERNAME_MAX, &form, &u), TURNCRED_OK);
+  assert_int_equal(u.user_id_len, TURNCRED_USERNAME_MAX - 11);
+  assert_int_equal(turncred_rest_parse(name, TURNCRED_USERNAME_MAX + 1, &form, &u), TURNCRED_BAD_USERNAME);
+  assert_int_equal(turncred_rest_parse(name, 0, &form, &u), TURNCRED_BAD_USERNAME);
+  assert_int_equal(turncred_rest_parse("1795965304:a\0b", 14, &form, &u), TURNCRED_BAD_USERNAME);
+  assert_int_equal(turncred_rest_parse(name, 11, &none, &u), TURNCRED_BAD_ARGUMENT);
+  assert_int_equal(turncred_rest_parse(name, 11, NULL, &u), TURNCRED_BAD_ARGUMENT);
+  assert_int_equal(turncred_rest_parse(NULL, 11, &form, &u), TURNCRED_BAD_ARGUMENT);
+  assert_int_equal(turncred_rest_parse(name, 11, &form, NULL), TURNCRED_BAD_ARGUMENT);
+}
+
+static void assert_made(const char *user_id, enum turncred_username_format order, char separator, const char *want) {
+  const struct turncred_rest_form form = {order, separator};
+  char out[TURNCRED_USERNAME_MAX + 1] = "unchanged";
+  enum turncred_err err = turncred_rest_format(user_id, 1795965304, &form, out, sizeof(out));
+
+  if (err != (want == NULL ? TURNCRED_BAD_USERNAME : TURNCRED_OK) || strcmp(out, want == NULL ? "unchanged" : want)) {
+    fail_msg("%s in order %d: %s, %s", user_id, (int)order, turncred_err_name(err), out);
+  }
+}
+
+static void rest_made(void **state) {
+  const struct turncred_rest_form form = {TURNCRED_TIMESTAMP_USER_ID, ':'};
+  char out[32];
+
+  (void)state;
+  assert_made("alice", TURNCRED_TIMESTAMP_USER_ID, ':', "1795965304:alice");
+  assert_made("alice", TURNCRED_TIMESTAMP_USER_ID, '@', "1795965304@alice");
+  assert_made("alice", TURNCRED_USER_ID_TIMESTAMP, '|', "alice|1795965304");
+  assert_made("alice", TURNCRED_EITHER_ORDER, ':', "1795965304:alice");
+  assert_made("sip:a@b:5060", TURNCRED_USER_ID_TIMESTAMP, ':', "sip:a@b:5060:1795965304");
+  assert_made("491711234567", TURNCRED_USER_ID_TIMESTAMP, ':', "491711234567:1795965304");
+  assert_made("491711234567", TURNCRED_TIMESTAMP_USER_ID, ':', "1795965304:491711234567");
+  assert_made("", TURNCRED_TIMESTAMP_USER_ID, ':', "1795965304");
+  assert_made("", TURNCRED_EITHER_ORDER, ':', "1795965304");
+  /* under either order the server would refuse them */
+  assert_made("491711234567", TURNCRED_EITHER_ORDER, ':', NULL);
+  assert_made("x:1795965305", TURNCRED_EITHER_ORDER, ':', NULL);
+  assert_made("a b", TURNCRED_TIMESTAMP_USER_ID, ':', NULL);
+  assert_int_equal(turncred_rest_format("alice", 1795965304, &form, out, 16), TURNCRED_NO_SPACE);
+  assert_int_equal(turncred_rest_format("alice", 1795965304, &form, out, 17), TURNCRED_OK);
+  assert_int_equal(turncred_rest_format("alice", 0, &form, out, sizeof(out)), TURNCRED_BAD_ARGUMENT);
+  assert_int_equal(turncred_rest_format(NULL, 1, &form, out, sizeof(out)), TURNCRED_BAD_ARGUMENT);
+}
+
+/* A secret of every length makes the password that OpenSSL's HMAC makes of the whole secret. */
+static void rest_secrets(void **state) {
+  static const struct {
+    enum turncred_alg alg;
+    const char *name;
+    size_t block;
+  } algs[] = {{TURNCRED_HMAC_SHA1, "SHA1", 64},
+              {TURNCRED_HMAC_SHA256, "SHA256", 64},
+              {TURNCRED_HMAC_SHA384, "SHA384", 128},
+              {TURNCRED_HMAC_SHA512, "SHA512", 128}};
+  static const char name[] = "1795965304:alice";
+  uint8_t secret[TURNCRED_SECRET_MAX + 1], mac[64], k[TURNCRED_KEY_MAX];
+  char want[TURNCRED_PASSWORD_MAX], got[TURNCRED_PASSWORD_MAX];
+  struct turncred_key key;
+  size_t i, len, k_len;
+  unsigned mac_len;
+
+  (void)state;
+  for (i = 0; i < sizeof(secret); i++) {
+    secret[i] = (uint8_t)(i * 7 + 1);
+  }
+  for (i = 0; i < sizeof(algs) / sizeof(*algs); i++) {
+    for (len = 1; len <= TURNCRED_SECRET_MAX; len += len < 140 ? 1 : 97) {
+      assert_non_null(HMAC(EVP_get_digestbyname(algs[i].name), secret, (int)len, (const uint8_t *)name,
+                           sizeof(name) - 1, mac, &mac_len));
+      assert_int_equal(turncred_base64_encode(mac, mac_len, want, sizeof(want)), TURNCRED_OK);
+      assert_int_equal(turncred_key_init(&key, TURNCRED_USE_REST, algs[i].alg, TURNCRED_DERIVATION_NONE, secret, len),
+                       TURNCRED_OK);
+      assert_int_equal(turncred_rest_password(NULL, &key, name, sizeof(name) - 1, got), TURNCRED_OK);
+      assert_string_equal(got, want);
+      assert_int_equal(turncred_rest_secret(algs[i].alg, secret, len, k, &k_len), TURNCRED_OK);
+      assert_true(k_len <= algs[i].block && (len > algs[i].block || k_len == len));
+      /* what a sealed row holds makes the same key */
+      assert_int_equal(turncred_key_init(&key, TURNCRED_USE_REST, algs[i].alg, TURNCRED_DERIVATION_NONE, k, k_len),
+                       TURNCRED_OK);
+      assert_int_equal(turncred_rest_password(NULL, &key, name, sizeof(name) - 1, got), TURNCRED_OK);
+      assert_string_equal(got, want);
+    }
+    assert_int_equal(turncred_rest_secret(algs[i].alg, secret, 0, k, &k_len), TURNCRED_BAD_KEY);
+    assert_int_equal(turncred_rest_secret(algs[i].alg, secret, sizeof(secret), k, &k_len), TURNCRED_BAD_KEY);
+  }
+  assert_int_equal(turncred_rest_secret(TURNCRED_A256GCM, secret, 32, k, &k_len), TURNCRED_BAD_ALGORITHM);
+  assert_int_equal(turncred_rest_secret(TURNCRED_HMAC_SHA1, NULL, 32, k, &k_len), TURNCRED_BAD_ARGUMENT);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(secure_as_coturn_says),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(rest_forms),
+                                     cmocka_unit_test(rest_limits),
+                                     cmocka_unit_test(rest_made),
+                                     cmocka_unit_test(rest_secrets),
+                                     cmocka_unit_test(secure_as_coturn_says),
                                      cmocka_unit_test(parses),
                                      cmocka_unit_test(refuses),
                                      cmocka_unit_test(formats),

@@ -275,18 +275,18 @@ static void rest(void **state) {
     const char *username = vec_string(v, "username");
     struct octets md5 = vec_hex(v, "long_term_key_md5");
     struct turncred_username parsed;
-    enum turncred_username_format format;
+    struct turncred_rest_form form = {.separator = ':'};
     enum turncred_alg alg;
     struct turncred_key key;
     char password[TURNCRED_PASSWORD_MAX];
     uint8_t got[TURNCRED_LONG_TERM_MD5];
 
     assert_int_equal(turncred_alg_parse(vec_string(v, "hash"), &alg), TURNCRED_OK);
-    assert_int_equal(turncred_username_format_parse(vec_string(v, "username_format"), &format), TURNCRED_OK);
+    assert_int_equal(turncred_username_format_parse(vec_string(v, "username_format"), &form.order), TURNCRED_OK);
     assert_int_equal(turncred_key_init(&key, TURNCRED_USE_REST, alg, TURNCRED_DERIVATION_NONE, (const uint8_t *)secret,
                                        strlen(secret)),
                      TURNCRED_OK);
-    assert_int_equal(turncred_username_parse(username, strlen(username), format, &parsed), TURNCRED_OK);
+    assert_int_equal(turncred_rest_parse(username, strlen(username), &form, &parsed), TURNCRED_OK);
     assert_int_equal(parsed.expiry, 1764003600);
     assert_int_equal(turncred_rest_password(ws, &key, username, strlen(username), password), TURNCRED_OK);
     assert_string_equal(password, vec_string(v, "password"));

@@ -42,7 +42,7 @@ static void a_pushed_credential_opens_to_its_keys(void **state) {
   (void)state;
   uint8_t kek[TURNCRED_KEK] = {1, 2, 3}, sealed[TURNCRED_CREDENTIAL_SEALED], plain[TURNCRED_CREDENTIAL_SEALED];
   uint8_t opened[TURNCRED_CREDENTIAL_PLAIN], md5[TURNCRED_LONG_TERM_MD5];
-  struct turncred_credential_row row = {"main", "turn.test", "alice", 1700000000, "192.0.2.1"};
+  struct turncred_credential_row row = {"main", "turn.test", "alice", 1700000000, "192.0.2.1", NULL};
   assert_int_equal(mint_pushed(NULL, NULL, &row, "a password", plain), TURNCRED_OK);
   assert_int_equal(turncred_long_term_md5(NULL, "alice", 5, "turn.test", "a password", md5), TURNCRED_OK);
   assert_memory_equal(plain, md5, sizeof md5);

@@ -124,6 +124,12 @@ static void test_values_are_checked(void **state) {
   refused(MINIMUM "prometheus = 127.0.0.1:0\n", 3, "loopback");
   refused(MINIMUM "prometheus = 127.0.0.1:65536\n", 3, "loopback");
   refused(MINIMUM "prometheus = [::2]:9641\n", 3, "loopback");
+  refused(MINIMUM "prometheus = [::1%lo]:9641\n", 3, "loopback");
+  refused(MINIMUM "prometheus = ::1:9641\n", 3, "loopback");
+  refused(MINIMUM "prometheus = 127.0.0.1:070000\n", 3, "loopback");
+  refused(MINIMUM "instance = Caf\xe9\n", 3, "instance is not UTF-8");
+  refused("kek = /k\ndatabase = \"host=/run/pg\"\n", 2, "database stands in quotes");
+  refused("kek = /k\ndatabase = dbname=t # the local one\n", 2, "comments on lines of their own");
   char line[3000] = MINIMUM "instance = ";
   size_t start = strlen(line);
   memset(line + start, 'x', 1024);
@@ -132,6 +138,19 @@ static void test_values_are_checked(void **state) {
   memset(line + start, 'x', 2500);
   strcpy(line + start + 2500, "\n");
   refused(line, 3, "the line is longer");
+}
+
+/* An IPv4 address has one meaning, however it is written; a byte order mark belongs to no setting. */
+static void test_spellings(void **state) {
+  (void)state;
+  struct config config;
+  struct sockaddr_storage addr;
+  char err[1024];
+  if (read_text(&config, "\xef\xbb\xbf" MINIMUM "prometheus = [::ffff:127.0.0.1]:9641\n", err, sizeof err)) {
+    fail_msg("%s", err);
+  }
+  assert_int_equal(conf_loopback(config.prometheus, &addr), 0);
+  assert_int_equal(addr.ss_family, AF_INET);
 }
 
 /* A password may stand in the file; no message ever repeats it. */
@@ -221,12 +240,56 @@ static void test_example_is_valid(void **state) {
   free(example);
 }
 
+/* Issuers hand the URIs to clients: each has one spelling, and a wrong one ends the start. */
+static void test_what_is_advertised(void **state) {
+  (void)state;
+  struct config config;
+  char err[1024], text[4096] = MINIMUM "uris =";
+  if (read_text(&config,
+                MINIMUM "uris = turn:TURN.example.org:3478?transport=udp, turns:[2001:DB8::1]\nregion = eu-1\n", err,
+                sizeof err)) {
+    fail_msg("%s", err);
+  }
+  assert_string_equal(config.uris, "turn:turn.example.org:3478?transport=udp turns:[2001:db8::1]");
+  assert_string_equal(config.region, "eu-1");
+  refused(MINIMUM "uris = turn:a.example https://b.example\n", 0, "uris: \"https://b.example\"");
+  refused(MINIMUM "region = e u\n", 0, "region: ");
+  for (int i = 0; i < 17; i++) {
+    size_t n = strlen(text);
+    snprintf(text + n, sizeof text - n, " turn:t%d.example", i);
+  }
+  refused(text, 0, "uris: at most 16 URIs");
+  *strrchr(text, ' ') = '\0';
+  assert_int_equal(read_text(&config, text, err, sizeof err), 0);
+}
+
+static void test_a_path_is_needed(void **state) {
+  (void)state;
+  struct config config;
+  char err[6000], long_path[5000];
+  memset(long_path, 'a', sizeof long_path - 1);
+  long_path[sizeof long_path - 1] = '\0';
+  assert_int_equal(config_read(&config, long_path, keep_warning, NULL, err, sizeof err), -1);
+  assert_non_null(strstr(err, "the path is too long"));
+  if (access(CONFIG_DEFAULT_PATH, F_OK)) { /* not on a machine that has it */
+    assert_int_equal(config_read(&config, "", keep_warning, NULL, err, sizeof err), -1);
+    assert_non_null(strstr(err, CONFIG_DEFAULT_PATH));
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_defaults),          cmocka_unit_test(test_everything),
-      cmocka_unit_test(test_names_are_checked), cmocka_unit_test(test_values_are_checked),
-      cmocka_unit_test(test_passwords),         cmocka_unit_test(test_files),
-      cmocka_unit_test(test_difference),        cmocka_unit_test(test_documented),
+      cmocka_unit_test(test_defaults),
+      cmocka_unit_test(test_everything),
+      cmocka_unit_test(test_names_are_checked),
+      cmocka_unit_test(test_values_are_checked),
+      cmocka_unit_test(test_what_is_advertised),
+      cmocka_unit_test(test_a_path_is_needed),
+      cmocka_unit_test(test_spellings),
+      cmocka_unit_test(test_passwords),
+      cmocka_unit_test(test_files),
+      cmocka_unit_test(test_difference),
+      cmocka_unit_test(test_documented),
       cmocka_unit_test(test_example_is_valid),
   };
   snprintf(path, sizeof path, "/tmp/turncred-settings.%ld", (long)getpid());

@@ -31,7 +31,9 @@ static char folder[] = "/tmp/turncred-pg.XXXXXX", conninfo[200];
 static int listener, end_fd;
 static pthread_t thread;
 static atomic_int delay_ms; /* before a statement is answered; -1: the connection is not answered at all */
+static atomic_bool deaf;    /* nothing is read until the client is gone */
 static atomic_bool fails;   /* statements break a constraint */
+static atomic_bool refuses; /* the server, which speaks German, refuses the password */
 
 /* --- the server: PostgreSQL's protocol as far as this needs it ------------------------------ */
 
@@ -74,15 +76,28 @@ static void answer(int fd, bool extended) {
   put(fd, 'Z', "I", 1);
 }
 
+static char take_statement(int fd) {
+  struct pollfd gone = {fd, 0, 0};
+  if (deaf) {
+    poll(&gone, 1, 10000);
+  }
+  return take(fd, true);
+}
+
 static void serve(int fd) {
   if (!take(fd, false) || delay_ms < 0) {
     struct pollfd end = {end_fd, POLLIN, 0};
     poll(&end, 1, delay_ms < 0 ? 1000 : 0);
     return;
   }
+  if (refuses) {
+    static const char error[] = "SFATAL\0C28P01\0MPasswort-Authentifizierung fehlgeschlagen\0";
+    put(fd, 'E', error, sizeof error);
+    return;
+  }
   put(fd, 'R', "\0\0\0\0", 4);
   put(fd, 'Z', "I", 1);
-  for (char type; (type = take(fd, true)) != 0;) {
+  for (char type; (type = take_statement(fd)) != 0;) {
     if (type == 'Q' || type == 'S') {
       struct pollfd end = {end_fd, POLLIN, 0};
       poll(&end, 1, delay_ms);
@@ -166,7 +181,8 @@ static void a_mute_server_ends_connecting(void **state) {
   int64_t begun = clock_ms();
   assert_int_equal(pg_connect(&pg, conninfo, "test"), ETIMEDOUT);
   assert_in_range(clock_ms() - begun, 99, 900);
-  assert_string_equal(pg.line, "connecting: no answer in time");
+  assert_string_equal(pg.text, "connecting: no answer in time");
+  assert_non_null(strstr(pg.line, "firewall"));
   assert_int_equal(pg.error, PG_LOST);
   delay_ms = 0;
 }
@@ -229,6 +245,68 @@ static void a_server_that_is_not_there_has_its_reason(void **state) {
   assert_non_null(strstr(pg.text, "Is the server running"));
 }
 
+/* A statement larger than the sockets' buffers. The server reads nothing of it in time, or the head alone. */
+static void a_statement_that_nobody_reads_ends(void **state) {
+  (void)state;
+  const size_t len = 16 << 20;
+  char *sql = malloc(len + 1);
+  assert_non_null(sql);
+  memset(sql, ' ', len);
+  sql[len] = '\0';
+  for (int late = 0; late < 2; late++) {
+    struct pg pg;
+    pg_init(&pg, -1);
+    pg.silence_ms = late ? 100 : 5000;
+    deaf = late;
+    assert_int_equal(pg_connect(&pg, conninfo, "test"), 0);
+    assert_int_equal(pg_run(&pg, sql, NULL, NULL), late ? ETIMEDOUT : EIO);
+    assert_int_equal(pg.error, PG_LOST);
+    assert_null(pg.conn);
+    deaf = false;
+    pg.silence_ms = 5000;
+    assert_int_equal(pg_connect(&pg, conninfo, "test"), 0);
+    assert_int_equal(pg_run(&pg, "UPDATE", NULL, NULL), 0);
+    pg_close(&pg);
+  }
+  free(sql);
+}
+
+/* Addresses and ports are turned together. */
+static void the_next_address_is_tried_first(void **state) {
+  (void)state;
+  for (unsigned rotation = 0; rotation < 2; rotation++) {
+    struct pg pg;
+    pg_init(&pg, -1);
+    pg.rotation = rotation;
+    assert_int_equal(pg_connect(&pg, "hostaddr=127.0.0.1,127.0.0.2 port=1,2 user=x dbname=x", "test"), EIO);
+    const char *one = strstr(pg.text, "127.0.0.1\", port 1 "), *two = strstr(pg.text, "127.0.0.2\", port 2 ");
+    if (!one || !two || (one < two) != (rotation == 0)) {
+      fail_msg("%u: %s", rotation, pg.text);
+    }
+  }
+}
+
+/* The remedy goes by the SQLSTATE, with limits and, as an operator's program connects, without. */
+static void a_remedy_needs_no_english(void **state) {
+  (void)state;
+  refuses = true;
+  for (int limits = 0; limits < 2; limits++) {
+    struct pg pg;
+    pg_init(&pg, -1);
+    if (!limits) {
+      pg_no_limits(&pg);
+    }
+    assert_int_equal(pg_connect(&pg, conninfo, "test"), EIO);
+    assert_non_null(strstr(pg.text, "FATAL: Passwort-Authentifizierung fehlgeschlagen"));
+    assert_null(strstr(pg.line, "28P01: "));
+    assert_non_null(strstr(pg.remedy, "password of role \"x\""));
+    assert_non_null(strstr(pg.line, pg.remedy));
+    assert_int_equal(pg.error, PG_LOST);
+    assert_null(pg.conn);
+  }
+  refuses = false;
+}
+
 static void parameters_keep_their_kind(void **state) {
   (void)state;
   struct pg_params p = {0};
@@ -257,6 +335,9 @@ int main(void) {
       cmocka_unit_test(a_descriptor_ends_a_wait),
       cmocka_unit_test(an_error_has_a_class_and_a_sentence),
       cmocka_unit_test(a_server_that_is_not_there_has_its_reason),
+      cmocka_unit_test(a_statement_that_nobody_reads_ends),
+      cmocka_unit_test(the_next_address_is_tried_first),
+      cmocka_unit_test(a_remedy_needs_no_english),
       cmocka_unit_test(parameters_keep_their_kind),
   };
   alarm(60); /* a connection that hangs is what this is about */

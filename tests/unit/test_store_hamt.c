@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include "store/hamt.h"
+#include "store/hamt_pile.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -110,6 +111,48 @@ static void change(struct version *version, int value) {
   }
 }
 
+/* A map that is built at once is the one that hamt_put makes, and goes on as that. */
+static void piles(void **unused) {
+  (void)unused;
+  static const uint32_t masks[] = {UINT32_MAX, 0xf0000001u, 0x0000001fu, 0};
+  static const unsigned sizes[] = {0, 1, 2, 3, 40, 65, 3000};
+  for (size_t m = 0; m < sizeof masks / sizeof masks[0]; m++) {
+    for (size_t z = 0; z < sizeof sizes / sizeof sizes[0]; z++) {
+      hash_mask = masks[m];
+      state = 1 + m + 100 * z;
+      for (int begun = 0; begun < 2; begun++) {
+        struct version *version = calloc(1, sizeof *version);
+        assert_non_null(version);
+        struct hamt_pile *pile = NULL;
+        hamt_init(&version->map, &type);
+        if (begun) {
+          change(version, 5);
+        }
+        for (unsigned i = 0; i < sizes[z]; i++) {
+          int key = (int)rnd(KEYS), value = 1 + (int)rnd(1000000);
+          assert_int_equal(hamt_pile_add(&pile, &type, &make(key, value)->hamt), 0);
+          version->model[key] = value;
+        }
+        assert_int_equal(hamt_pile_settle(&pile, &version->map), 0);
+        check(version);
+        for (unsigned n = 0; n < 500; n++) {
+          change(version, 1 + (int)rnd(1000000));
+        }
+        check(version);
+        hamt_clear(&version->map);
+        free(version);
+        assert_int_equal(alive, 0);
+      }
+    }
+  }
+  hash_mask = UINT32_MAX;
+  struct hamt_pile *pile = NULL;
+  assert_int_equal(hamt_pile_add(&pile, &type, &make(1, 1)->hamt), 0);
+  hamt_pile_drop(&pile, &type);
+  assert_null(pile);
+  assert_int_equal(alive, 0);
+}
+
 static void random_operations(void **unused) {
   (void)unused;
   /* full hashes; few different ones (long lists); all the same */
@@ -192,6 +235,7 @@ static void empties(void **unused) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(random_operations),
+      cmocka_unit_test(piles),
       cmocka_unit_test(change_is_independent_of_size),
       cmocka_unit_test(empties),
   };

@@ -8,6 +8,7 @@
 #include "store/disk.h"
 #include "store/snapshot.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,6 +40,7 @@ static void put_key_at(struct store_snapshot *s, const char *realm, const char *
   uint8_t k[32];
   struct store_key key;
   memset(&key, 0, sizeof key);
+  key.since = not_before;
   memset(k, kid[0], sizeof k);
   assert_int_equal(turncred_key_init(&key.key, use,
                                      use == TURNCRED_USE_TOKEN     ? TURNCRED_A256GCM
@@ -52,6 +54,7 @@ static void put_key_at(struct store_snapshot *s, const char *realm, const char *
   key.not_before = not_before;
   key.sign_until = sign_until;
   key.accept_until = accept_until;
+  key.since = not_before * 1000000;
   assert_int_equal(snapshot_put_key(s, &key), 0);
 }
 static void put_key(struct store_snapshot *s, const char *realm, const char *kid, enum turncred_use use,
@@ -63,7 +66,7 @@ static void put_credential(struct store_snapshot *s, const char *realm, const ch
   struct store_credential c;
   memset(&c, 0, sizeof c);
   c.realm = realm;
-  c.username = username;
+  c.username = c.user = username;
   c.client_address = "192.0.2.1";
   memset(c.md5, octet, sizeof c.md5);
   assert_int_equal(snapshot_put_credential(s, &c), 0);
@@ -129,6 +132,29 @@ static void versions(void **state) {
   snapshot_free(c);
 }
 
+static void put_device(struct store_snapshot *s, const char *realm, const char *user, const char *username) {
+  struct store_credential c;
+  memset(&c, 0, sizeof c);
+  c.realm = realm;
+  c.username = username;
+  c.user = user;
+  c.client_address = "192.0.2.1";
+  assert_int_equal(snapshot_put_credential(s, &c), 0);
+}
+
+static void device_of_a_user(void **state) {
+  (void)state;
+  struct store_snapshot *s = snapshot_new(1);
+  put_realm(s, "r", "", "", "");
+  put_device(s, "r", "alice", "alice~1");
+  assert_string_equal(credential(s, "r", "alice~1")->user, "alice");
+  assert_string_equal(credential(s, "r", "alice~1")->client_address, "192.0.2.1");
+  assert_null(credential(s, "r", "alice"));
+  put_device(s, "r", "alice~1", "alice~1");
+  assert_ptr_equal(credential(s, "r", "alice~1")->user, credential(s, "r", "alice~1")->username);
+  snapshot_free(s);
+}
+
 static void unknown_realm(void **state) {
   (void)state;
   struct store_snapshot *s = snapshot_new(1);
@@ -137,7 +163,7 @@ static void unknown_realm(void **state) {
   memset(&k, 0, sizeof k);
   memset(&c, 0, sizeof c);
   k.realm = c.realm = "nowhere";
-  k.kid = c.username = c.client_address = "";
+  k.kid = c.username = c.user = c.client_address = "";
   assert_int_equal(snapshot_put_key(s, &k), ENOENT);
   assert_int_equal(snapshot_put_credential(s, &c), ENOENT);
   snapshot_free(s);
@@ -208,6 +234,55 @@ static void revocations(void **state) {
   snapshot_free(s);
 }
 
+static int put_peers(struct store_snapshot *s, const char *realm, const char *allowed, const char *denied) {
+  struct realm_fields fields;
+  memset(&fields, 0, sizeof fields);
+  snprintf(fields.realm.name, sizeof fields.realm.name, "%s", realm);
+  fields.allowed_peers = allowed;
+  fields.denied_peers = denied;
+  return snapshot_put_realm(s, &fields);
+}
+
+static int put_usage(struct store_snapshot *s, const char *realm, enum store_usage usage) {
+  struct realm_fields fields;
+  memset(&fields, 0, sizeof fields);
+  snprintf(fields.realm.name, sizeof fields.realm.name, "%s", realm);
+  fields.realm.usage = usage;
+  fields.realm.offer_shown = *realm == 'o';
+  memset(fields.realm.usage_salt, 0xab, sizeof fields.realm.usage_salt);
+  return snapshot_put_realm(s, &fields);
+}
+
+static bool lets_in(const struct store_snapshot *s, const char *realm, const char *peer) {
+  uint8_t octets[16];
+  bool v6 = strchr(peer, ':');
+  assert_int_equal(inet_pton(v6 ? AF_INET6 : AF_INET, peer, octets), 1);
+  return store_peer_allowed(store_realm_find(s, realm), octets, v6 ? 16 : 4);
+}
+
+static void peers(void **state) {
+  (void)state;
+  struct store_snapshot *s = snapshot_new(1);
+  assert_int_equal(put_peers(s, "none", "", NULL), 0);
+  assert_true(lets_in(s, "none", "192.0.2.1") && lets_in(s, "none", "::1"));
+  assert_int_equal(put_peers(s, "some", "192.0.2.0/24\n2001:db8::/32", "192.0.2.7"), 0);
+  assert_true(lets_in(s, "some", "192.0.2.1") && lets_in(s, "some", "2001:db8::1"));
+  assert_false(lets_in(s, "some", "192.0.2.7") || lets_in(s, "some", "192.0.3.1") || lets_in(s, "some", "2001:db9::1"));
+  /* what cannot be read changes nothing */
+  assert_int_equal(put_peers(s, "some", "192.0.2.0/24\nx", ""), EINVAL);
+  assert_int_equal(put_peers(s, "some", "", "192.0.2.1/24"), EINVAL);
+  assert_int_equal(put_peers(s, "some", "\n", ""), EINVAL);
+  assert_int_equal(put_peers(s, "new", "2001:0db8:0000:0000:0000:0000:0000:0000:0000:0000:0000/128", ""), EINVAL);
+  assert_false(lets_in(s, "some", "192.0.2.7") || store_realm_find(s, "new"));
+  /* the snapshot before keeps its lists */
+  struct store_snapshot *next = snapshot_fork(s);
+  assert_int_equal(put_peers(next, "some", "", "0.0.0.0/0"), 0);
+  assert_false(lets_in(next, "some", "192.0.2.1"));
+  assert_true(lets_in(next, "some", "2001:db9::1") && lets_in(s, "some", "192.0.2.1"));
+  snapshot_free(next);
+  snapshot_free(s);
+}
+
 /* More than one chunk, and chunks of all lengths around the boundary. */
 static void disk(void **state) {
   (void)state;
@@ -229,6 +304,10 @@ static void disk(void **state) {
     snprintf(name, sizeof name, "user%d", i);
     put_credential(s, "r", name, (uint8_t)i);
   }
+  put_device(s, "r", "user7", "user7~1");
+  assert_int_equal(put_peers(s, "p", "192.0.2.0/24\n2001:db8::/32", "192.0.2.7"), 0);
+  assert_int_equal(put_usage(s, "u", STORE_USAGE_ADDRESS), 0);
+  assert_int_equal(put_usage(s, "o", STORE_USAGE_OFF), 0);
   for (int i = 0; i < 140; i++) {
     /* the length of the names moves the end of the file over the boundary octet by octet */
     struct revocation_name name = {STORE_REVOKED_USER, "r", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"};
@@ -239,7 +318,15 @@ static void disk(void **state) {
     assert_int_equal(disk_write(path, s, &in, kek_ring_find(keks, "main"), err, sizeof err), 0);
     assert_int_equal(disk_read(path, &(struct sealed_reading){keks, "here", 1010, 20}, 9, &back, &out, err, sizeof err),
                      0);
-    assert_int_equal(back->credentials, 600);
+    assert_int_equal(back->credentials, 601);
+    assert_true(lets_in(back, "p", "192.0.2.1") && lets_in(back, "p", "2001:db8::1") && lets_in(back, "r", "::1"));
+    assert_int_equal(store_realm_find(back, "u")->usage, STORE_USAGE_ADDRESS);
+    assert_int_equal(store_realm_find(back, "u")->usage_salt[31], 0xab);
+    assert_int_equal(store_realm_find(back, "p")->usage, STORE_USAGE_OFF);
+    assert_true(store_realm_find(back, "o")->offer_shown && !store_realm_find(back, "u")->offer_shown);
+    assert_false(lets_in(back, "p", "192.0.2.7") || lets_in(back, "p", "198.51.100.1"));
+    assert_string_equal(credential(back, "r", "user7~1")->user, "user7");
+    assert_string_equal(credential(back, "r", "user7")->user, "user7");
     assert_int_equal(back->revocations.count, i + 1);
     assert_int_equal(store_revoked_at(back, STORE_REVOKED_USER, "r", text), i + 1);
     assert_string_equal(store_realm_find(back, "r")->guest_kids[0], "home/k");
@@ -284,8 +371,10 @@ static void disk(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(versions), cmocka_unit_test(unknown_realm), cmocka_unit_test(guests),
-      cmocka_unit_test(windows),  cmocka_unit_test(revocations),   cmocka_unit_test(disk),
+      cmocka_unit_test(versions),      cmocka_unit_test(device_of_a_user),
+      cmocka_unit_test(unknown_realm), cmocka_unit_test(guests),
+      cmocka_unit_test(windows),       cmocka_unit_test(revocations),
+      cmocka_unit_test(peers),         cmocka_unit_test(disk),
   };
   return cmocka_run_group_tests_name("store snapshot", tests, NULL, NULL);
 }

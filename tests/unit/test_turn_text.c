@@ -1,5 +1,5 @@
 /*
- * test_turn_text.c - addresses as people write them, and a remedy for each STUN error
+ * test_turn_text.c - servers as people write them, and a remedy for each STUN error
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
@@ -13,41 +13,136 @@
 
 #include "turn/error_text.h"
 #include "turn/stun.h"
-#include "turn/transport.h"
+#include "turn/target.h"
 
+#include <errno.h>
 #include <string.h>
 
-static void addresses(void **state) {
+static void targets(void **state) {
   static const struct {
-    const char *in, *out, *host; /* out NULL: refused */
+    const char *in, *host, *port; /* host NULL: refused */
+    enum turn_protocol protocol;
   } cases[] = {
-      {"127.0.0.1", "127.0.0.1:3478", "127.0.0.1"},
-      {"127.0.0.1:5000", "127.0.0.1:5000", "127.0.0.1"},
-      {"[::1]", "[::1]:3478", "::1"},
-      {"[::1]:99", "[::1]:99", "::1"},
-      {"::1", "[::1]:3478", "::1"},
-      {"127.0.0.1:", NULL, "127.0.0.1"},
-      {":3478", NULL, ""},
-      {"", NULL, ""},
-      {"[::1", NULL, ""},
-      {"[::1]x", NULL, "::1"},
-      {"127.0.0.1:http", NULL, "127.0.0.1"},
+      {"127.0.0.1", "127.0.0.1", "", TURN_UDP},
+      {"127.0.0.1:5000", "127.0.0.1", "5000", TURN_UDP},
+      {"turn.example.org", "turn.example.org", "", TURN_UDP},
+      {"turn.example.org:65535", "turn.example.org", "65535", TURN_UDP},
+      {"turn.example.org:01", "turn.example.org", "1", TURN_UDP},
+      {"[::1]", "::1", "", TURN_UDP},
+      {"[::1]:99", "::1", "99", TURN_UDP},
+      {"::1", "::1", "", TURN_UDP},
+      {"[::ffff:127.0.0.1]:3478", "::ffff:127.0.0.1", "3478", TURN_UDP},
+      {"fe80::1%lo", "fe80::1%lo", "", TURN_UDP},
+      /* hosts that are called like a scheme */
+      {"turn:3478", "turn", "3478", TURN_UDP},
+      {"stun", "stun", "", TURN_UDP},
+      {"turn.example.org:443", "turn.example.org", "443", TURN_UDP},
+      /* RFC 7065, as in iceServers */
+      {"turn:turn.example.org", "turn.example.org", "", TURN_UDP},
+      {"turn:turn.example.org:3478?transport=udp", "turn.example.org", "3478", TURN_UDP},
+      {"turn:turn.example.org?transport=tcp", "turn.example.org", "", TURN_TCP},
+      {"TURN:turn.example.org?TRANSPORT=TCP", "turn.example.org", "", TURN_TCP},
+      {"turns:turn.example.org", "turn.example.org", "", TURN_TLS},
+      {"turns:turn.example.org:443?transport=tcp", "turn.example.org", "443", TURN_TLS},
+      {"turns:turn.example.org?transport=udp", "turn.example.org", "", TURN_DTLS},
+      {"turn:[2001:db8::1]:3478?transport=tcp", "2001:db8::1", "3478", TURN_TCP},
+      {"turn:[2001:db8::1]", "2001:db8::1", "", TURN_UDP},
+      {"turns:192.0.2.1", "192.0.2.1", "", TURN_TLS},
+      {"turn:turn%2Eexample.org", "turn.example.org", "", TURN_UDP},
+      {"turn:[fe80::1%25eth0]:3478", "fe80::1%eth0", "3478", TURN_UDP},
+      {"turn:m%C3%BCnchen.example", "m\303\274nchen.example", "", TURN_UDP},
+      {"stun:stun.example.org:3478", "stun.example.org", "3478", TURN_UDP},
+      {"stuns:stun.example.org", "stun.example.org", "", TURN_TLS},
+      {"https://turncredd.example.org:8443/readyz", "turncredd.example.org", "8443", TURN_TLS},
+      {"https://[::1]", "::1", "", TURN_TLS},
+      {"127.0.0.1:", NULL, NULL, TURN_UDP},
+      {":3478", NULL, NULL, TURN_UDP},
+      {"", NULL, NULL, TURN_UDP},
+      {"turn:", NULL, NULL, TURN_UDP},
+      {"turn::3478", NULL, NULL, TURN_UDP},
+      {"[::1", NULL, NULL, TURN_UDP},
+      {"[::1]x", NULL, NULL, TURN_UDP},
+      {"[]:1", NULL, NULL, TURN_UDP},
+      {"turn:[2001:db8::1", NULL, NULL, TURN_UDP},
+      {"127.0.0.1:http", NULL, NULL, TURN_UDP},
+      {"127.0.0.1:0", NULL, NULL, TURN_UDP},
+      {"127.0.0.1:00", NULL, NULL, TURN_UDP},
+      {"127.0.0.1:65536", NULL, NULL, TURN_UDP},
+      {"127.0.0.1:70000", NULL, NULL, TURN_UDP},
+      {"127.0.0.1:070000", NULL, NULL, TURN_UDP},
+      {"127.0.0.1:99999", NULL, NULL, TURN_UDP},
+      {"127.0.0.1:4294970774", NULL, NULL, TURN_UDP},
+      {"127.0.0.1:18446744073709555094", NULL, NULL, TURN_UDP},
+      {"127.0.0.1:-1", NULL, NULL, TURN_UDP},
+      {"127.0.0.1:+1", NULL, NULL, TURN_UDP},
+      {"127.0.0.1: 80", NULL, NULL, TURN_UDP},
+      {"[::1]:65536", NULL, NULL, TURN_UDP},
+      {"turn:turn.example.org:0", NULL, NULL, TURN_UDP},
+      {"turn:turn.example.org:99999?transport=udp", NULL, NULL, TURN_UDP},
+      {"turn://turn.example.org", NULL, NULL, TURN_UDP},
+      {"turn:alice@turn.example.org", NULL, NULL, TURN_UDP},
+      {"turn:turn.example.org?transport=sctp", NULL, NULL, TURN_UDP},
+      {"turn:turn.example.org?transport=tls", NULL, NULL, TURN_UDP},
+      {"turn:turn.example.org?transport=udp&x=1", NULL, NULL, TURN_UDP},
+      {"turn:turn.example.org?", NULL, NULL, TURN_UDP},
+      {"turn:turn.example.org/x", NULL, NULL, TURN_UDP},
+      {"stun:stun.example.org?transport=udp", NULL, NULL, TURN_UDP},
+      {"turn:a%2", NULL, NULL, TURN_UDP},
+      {"turn:a%zz", NULL, NULL, TURN_UDP},
+      {"turn:a%00b", NULL, NULL, TURN_UDP},
+      {"turn:a%20b", NULL, NULL, TURN_UDP},
+      {"two words", NULL, NULL, TURN_UDP},
+      {"http://turn.example.org", NULL, NULL, TURN_UDP},
   };
   (void)state;
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    struct sockaddr_storage addr;
-    socklen_t len = 0;
-    char text[256] = "", out[64], host[256];
-    int err = turn_resolve(cases[i].in, "3478", SOCK_DGRAM, &addr, &len, text, sizeof text);
-    assert_int_equal(!err, cases[i].out != NULL);
-    if (!err) {
-      assert_string_equal(stun_address_text((struct sockaddr *)&addr, out, sizeof out), cases[i].out);
-    } else {
-      assert_true(strlen(text) > 0);
+    struct turn_target target;
+    char text[512] = "";
+    int err = turn_target_parse(cases[i].in, &target, text, sizeof text);
+    if (!err != (cases[i].host != NULL)) {
+      fail_msg("%s: %d %s", cases[i].in, err, text);
     }
-    turn_host(cases[i].in, host, sizeof host);
-    assert_string_equal(host, cases[i].host);
+    if (err) {
+      assert_true(strlen(text) > 10);
+      continue;
+    }
+    assert_string_equal(target.host, cases[i].host);
+    assert_string_equal(target.port, cases[i].port);
+    assert_int_equal(target.protocol, cases[i].protocol);
   }
+}
+
+static void too_long(void **state) {
+  struct turn_target target;
+  char text[512], in[1200];
+  (void)state;
+  memset(in, 'a', sizeof in);
+  in[TURN_HOST_MAX] = '\0';
+  assert_int_equal(turn_target_parse(in, &target, text, sizeof text), 0);
+  in[TURN_HOST_MAX] = 'a';
+  in[TURN_HOST_MAX + 1] = '\0';
+  assert_int_equal(turn_target_parse(in, &target, text, sizeof text), EINVAL);
+  in[TURN_HOST_MAX + 1] = 'a';
+  in[sizeof in - 1] = '\0';
+  assert_int_equal(turn_target_parse(in, &target, text, sizeof text), EINVAL);
+}
+
+static void addresses(void **state) {
+  static const struct {
+    const char *in, *out;
+  } cases[] = {{"127.0.0.1", "127.0.0.1:3478"}, {"[::1]:99", "[::1]:99"}, {"turn:[::1]", "[::1]:3478"}};
+  struct turn_target target;
+  struct turn_addresses found;
+  char text[512], out[64];
+  (void)state;
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    assert_int_equal(turn_target_parse(cases[i].in, &target, text, sizeof text), 0);
+    assert_int_equal(turn_target_resolve(&target, "3478", AF_UNSPEC, SOCK_DGRAM, &found, text, sizeof text), 0);
+    assert_int_equal(found.count, 1);
+    assert_string_equal(stun_address_text((struct sockaddr *)&found.list[0].addr, out, sizeof out), cases[i].out);
+  }
+  assert_int_equal(turn_target_resolve(&target, "3478", AF_INET, SOCK_DGRAM, &found, text, sizeof text), ENOENT);
+  assert_non_null(strstr(text, "::1: "));
 }
 
 static void every_error_has_a_remedy(void **state) {
@@ -66,6 +161,8 @@ static void every_error_has_a_remedy(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(targets),
+      cmocka_unit_test(too_long),
       cmocka_unit_test(addresses),
       cmocka_unit_test(every_error_has_a_remedy),
   };

@@ -151,7 +151,7 @@ static enum coturn_auth_verdict authenticate(void *state, const struct coturn_au
     return pend(request, grant, 20);
   }
   if (is("completes-after-the-end")) {
-    return pend(request, grant, 1500);
+    return pend(request, grant, 3500);
   }
   if (is("completes-inside")) {
     said("inside", host->complete(&request->handle, COTURN_AUTH_GRANTED, grant, NULL));
@@ -219,6 +219,10 @@ static int reload(void *state) {
 
 static void stop(void *state) {
   (void)state;
+  if (is("stops-slowly")) {
+    host->log(COTURN_AUTH_LOG_INFO, "stops slowly");
+    usleep(3000 * 1000);
+  }
   /* a call back after the end */
   host->complete(&handles[0], COTURN_AUTH_DENIED, NULL, NULL);
 }

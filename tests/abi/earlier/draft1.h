@@ -65,8 +65,7 @@ struct coturn_auth_header {
   uint64_t struct_size; /* sizeof the struct as its maker knew it */
 };
 
-#define COTURN_AUTH_HEADER(type)                                                                                       \
-  { COTURN_AUTH_MAGIC, COTURN_AUTH_ABI_MAJOR, COTURN_AUTH_ABI_MINOR, sizeof(type) }
+#define COTURN_AUTH_HEADER(type) {COTURN_AUTH_MAGIC, COTURN_AUTH_ABI_MAJOR, COTURN_AUTH_ABI_MINOR, sizeof(type)}
 
 /* True if the struct that p points to is long enough to hold the member. */
 #define COTURN_AUTH_HAS(p, type, member)                                                                               \
@@ -114,12 +113,30 @@ enum coturn_auth_reason {
 };
 
 #define COTURN_AUTH_REASON_NAMES                                                                                       \
-  {                                                                                                                    \
-    "none", "expired", "not_yet_valid", "integrity_mismatch", "unknown_key", "unknown_user", "bad_token",              \
-        "bad_username", "revoked", "realm_mismatch", "too_far_ahead", "store_unavailable", "lifetime_refused",         \
-        "token_not_offered", "mechanism_not_offered", "address_mismatch", "identity_mismatch", "stale_nonce",          \
-        "malformed", "quota", "timeout", "cannot_postpone", "too_many_pending", "module_error"                         \
-  }
+  {"none",                                                                                                             \
+   "expired",                                                                                                          \
+   "not_yet_valid",                                                                                                    \
+   "integrity_mismatch",                                                                                               \
+   "unknown_key",                                                                                                      \
+   "unknown_user",                                                                                                     \
+   "bad_token",                                                                                                        \
+   "bad_username",                                                                                                     \
+   "revoked",                                                                                                          \
+   "realm_mismatch",                                                                                                   \
+   "too_far_ahead",                                                                                                    \
+   "store_unavailable",                                                                                                \
+   "lifetime_refused",                                                                                                 \
+   "token_not_offered",                                                                                                \
+   "mechanism_not_offered",                                                                                            \
+   "address_mismatch",                                                                                                 \
+   "identity_mismatch",                                                                                                \
+   "stale_nonce",                                                                                                      \
+   "malformed",                                                                                                        \
+   "quota",                                                                                                            \
+   "timeout",                                                                                                          \
+   "cannot_postpone",                                                                                                  \
+   "too_many_pending",                                                                                                 \
+   "module_error"}
 
 /* Why authenticate() is asked: bits of coturn_auth_request.why. */
 #define COTURN_AUTH_WHY_FIRST 0x01u              /* the session has no key yet */

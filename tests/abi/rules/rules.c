@@ -11,7 +11,9 @@
  *   tokens=0                 tokens are neither offered nor accepted
  *   challenge=VERDICT        challenge() does nothing but answer with this number
  *   deny-peer=ADDRESS        host->deny_peer()
+ *   peers.REALM=TEXT         check_peer() lets sessions of this realm have only the peer with this address
  *   decline=1                unknown users are declined, not denied
+ *   drain=CODE               what allocate() answers while the host is drained; 300: to 127.0.0.1, port 9
  * Any other word is a user, "name:PROPERTY,PROPERTY...". A token's octets are properties, too:
  *   password=TEXT key=HEX    the key of MESSAGE-INTEGRITY
  *   expires=+N policy=strict|grace|allocate grace=N
@@ -166,6 +168,9 @@ static int init(const struct coturn_auth_host *host, const char *config, void **
       (inet_pton(AF_INET, value, &peer.sin_addr) != 1 || host->deny_peer((const struct sockaddr *)&peer))) {
     return -1;
   }
+  if (!setting("reports", value, sizeof(value)) && host->report_sessions((uint32_t)strtoul(value, NULL, 10))) {
+    return -1;
+  }
   return host->register_counter(&asked);
 }
 
@@ -254,12 +259,78 @@ static int session_bound(void *state, const struct coturn_auth_session *session)
   return 0;
 }
 
+static int check_peer(void *state, const struct coturn_auth_peer *peer) {
+  char name[300], value[64], text[INET6_ADDRSTRLEN] = "?", line[300];
+  const void *octets = peer->addr->sa_family == AF_INET
+                           ? (const void *)&((const struct sockaddr_in *)peer->addr)->sin_addr
+                           : (const void *)&((const struct sockaddr_in6 *)peer->addr)->sin6_addr;
+  (void)state;
+  inet_ntop(peer->addr->sa_family, octets, text, sizeof(text));
+  snprintf(line, sizeof(line), "rules: asked for peer %s of realm %.127s", text, peer->realm);
+  rules.host->log(COTURN_AUTH_LOG_INFO, line);
+  snprintf(name, sizeof(name), "peers.%s", peer->realm);
+  return setting(name, value, sizeof(value)) || !strcmp(value, text);
+}
+
+static void log_traffic(const char *what, const struct coturn_auth_traffic *t) {
+  char line[300];
+  snprintf(line, sizeof(line), "rules: %s %llu %llu %llu %llu %llu %llu %llu %llu", what,
+           (unsigned long long)t->received_bytes, (unsigned long long)t->sent_bytes,
+           (unsigned long long)t->received_packets, (unsigned long long)t->sent_packets,
+           (unsigned long long)t->peer_received_bytes, (unsigned long long)t->peer_sent_bytes,
+           (unsigned long long)t->peer_received_packets, (unsigned long long)t->peer_sent_packets);
+  rules.host->log(COTURN_AUTH_LOG_INFO, line);
+}
+
+static int allocate(void *state, const struct coturn_auth_allocate *request, struct coturn_auth_denial *denial) {
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  char value[8];
+  (void)state;
+  if (!(request->flags & COTURN_AUTH_REQ_DRAINING) || setting("drain", value, sizeof(value))) {
+    return 0;
+  }
+  denial->error_code = (uint16_t)atoi(value);
+  denial->reason = COTURN_AUTH_REASON_DRAINING;
+  if (denial->error_code == 300) {
+    memcpy(&denial->alternate, &to, sizeof(to));
+  }
+  return 1;
+}
+
+static int session_allocated(void *state, const struct coturn_auth_allocation *a) {
+  char line[300], address[INET6_ADDRSTRLEN] = "", address6[INET6_ADDRSTRLEN] = "";
+  unsigned port = 0;
+  (void)state;
+  if (a->relayed_addr) {
+    const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)a->relayed_addr;
+    inet_ntop(AF_INET, &in->sin_addr, address, sizeof(address));
+    port = ntohs(in->sin_port);
+  }
+  if (a->relayed_addr6) {
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)a->relayed_addr6;
+    inet_ntop(AF_INET6, &in6->sin6_addr, address6, sizeof(address6));
+  }
+  snprintf(line, sizeof(line), "rules: allocated %.100s realm=%s transport=%u relayed=%s:%u relayed6=%s client=%d",
+           a->display_name, a->realm, a->transport, address, port, address6, a->client_addr != NULL);
+  rules.host->log(COTURN_AUTH_LOG_INFO, line);
+  return 1;
+}
+
+static void session_report(void *state, const struct coturn_auth_session_report *report) {
+  (void)state;
+  log_traffic("report", &report->traffic);
+}
+
 static void session_end(void *state, const struct coturn_auth_session_end *end) {
   char line[300];
   size_t i;
   (void)state;
   snprintf(line, sizeof(line), "rules: ended %.100s realm=%s received=%llu sent=%llu", end->display_name, end->realm,
-           (unsigned long long)end->received_bytes, (unsigned long long)end->sent_bytes);
+           (unsigned long long)end->traffic.received_bytes, (unsigned long long)end->traffic.sent_bytes);
+  rules.host->log(COTURN_AUTH_LOG_INFO, line);
+  log_traffic("end", &end->traffic);
+  snprintf(line, sizeof(line), "rules: why allocation=%u ended=%u reason=%u", end->had_allocation, end->ended,
+           end->reason);
   rules.host->log(COTURN_AUTH_LOG_INFO, line);
   pthread_mutex_lock(&rules.mutex);
   for (i = 0; i < SESSIONS_MAX; ++i) {
@@ -313,6 +384,10 @@ static const struct coturn_auth_module module = {
     .authenticate = authenticate,
     .challenge = challenge,
     .session_bound = session_bound,
+    .check_peer = check_peer,
+    .allocate = allocate,
+    .session_allocated = session_allocated,
+    .session_report = session_report,
     .session_end = session_end,
     .reload = reload,
     .status = status,

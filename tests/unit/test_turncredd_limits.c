@@ -1,0 +1,108 @@
+/*
+ * test_turncredd_limits.c - limits of subjects are kept under load, within bounded memory, and no caller spoils
+ * another's
+ *
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+#include "testing.h"
+
+#include "turncredd/limits.h"
+
+#define OCTETS 200000 /* for about 1,000 names */
+#define HOUR 3600
+
+static bool hold(struct limits *limits, const char *group, const char *name, int64_t now) {
+  int64_t wait = 0;
+  struct limit_name full = {"tokens", group, name};
+  return limits_hold(limits, &full, 3, now + HOUR, now, &wait);
+}
+
+/* Asks for n different users of a caller. Returns how many of them got a token. */
+static unsigned flood(struct limits *limits, const char *group, unsigned n, int64_t now) {
+  char name[64];
+  unsigned got = 0;
+  for (unsigned i = 0; i < n; i++) {
+    snprintf(name, sizeof name, "%s/user%u", group, i);
+    got += hold(limits, group, name, now);
+  }
+  return got;
+}
+
+static void held_tokens_are_not_forgotten(void **state) {
+  struct limits *limits = limits_new(OCTETS);
+  (void)state;
+  for (int i = 0; i < 3; i++) {
+    assert_true(hold(limits, "b", "b/victim", 1000));
+  }
+  assert_false(hold(limits, "b", "b/victim", 1000));
+  unsigned got = flood(limits, "a", 20000, 1001);
+  assert_in_range(got, 100, 5000);
+  assert_false(hold(limits, "b", "b/victim", 1002));
+  assert_in_range(limits_octets(limits), 1, OCTETS * 2);
+  /* who fills the memory is refused, others get in */
+  assert_false(hold(limits, "a", "a/one more", 1002));
+  assert_true(hold(limits, "b", "b/another", 1002));
+  assert_true(hold(limits, "c", "c/newcomer", 1002));
+  /* what has expired makes way */
+  assert_true(hold(limits, "a", "a/one more", 1001 + HOUR + 1));
+  assert_true(hold(limits, "b", "b/victim", 1001 + HOUR + 1));
+  limits_free(limits);
+}
+
+static void a_rate_is_not_forgotten_before_its_bucket_is_full(void **state) {
+  struct limits *limits = limits_new(OCTETS);
+  struct limit_name victim = {"subject", "b", "b/victim"};
+  int64_t wait = 0;
+  char text[64];
+  (void)state;
+  for (int i = 0; i < 60; i++) {
+    assert_true(limits_rate(limits, &victim, 60, 60000, 1000, &wait));
+  }
+  assert_false(limits_rate(limits, &victim, 60, 60000, 1000, &wait));
+  assert_in_range(wait, 1, 1001);
+  for (unsigned i = 0; i < 20000; i++) {
+    snprintf(text, sizeof text, "a/user%u", i);
+    struct limit_name name = {"subject", "a", text};
+    limits_rate(limits, &name, 60, 60000, 1000 + i / 100, &wait);
+  }
+  assert_false(limits_rate(limits, &victim, 60, 60000, 1200, &wait));
+  assert_in_range(limits_octets(limits), 1, OCTETS * 2);
+  assert_true(limits_rate(limits, &victim, 60, 60000, 1200 + 60000, &wait));
+  limits_free(limits);
+}
+
+static void memory_is_bounded_with_any_number_of_groups(void **state) {
+  struct limits *limits = limits_new(OCTETS);
+  char group[32];
+  (void)state;
+  for (unsigned i = 0; i < 40; i++) {
+    snprintf(group, sizeof group, "caller%u", i);
+    flood(limits, group, 2000, 1000);
+  }
+  assert_in_range(limits_octets(limits), OCTETS / 2, OCTETS * 5);
+  assert_true(hold(limits, "last", "last/user", 1000));
+  limits_free(limits);
+}
+
+static void what_is_released_is_not_held(void **state) {
+  struct limits *limits = limits_new(OCTETS);
+  struct limit_name name = {"tokens", "", "b/victim"};
+  (void)state;
+  for (int i = 0; i < 3; i++) {
+    assert_true(hold(limits, "b", "b/victim", 1000));
+  }
+  limits_release(limits, &name, 1000 + HOUR);
+  assert_true(hold(limits, "b", "b/victim", 1000));
+  assert_false(hold(limits, "b", "b/victim", 1000));
+  limits_free(limits);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(held_tokens_are_not_forgotten),
+      cmocka_unit_test(a_rate_is_not_forgotten_before_its_bucket_is_full),
+      cmocka_unit_test(memory_is_bounded_with_any_number_of_groups),
+      cmocka_unit_test(what_is_released_is_not_held),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -212,7 +212,8 @@ static bool open_mint(struct load_source *s, const struct load_source_options *o
   if (turncred_derivation_parse(o->derivation ? o->derivation : "none", &derivation)) {
     return fail(err, cap, "--derivation: none or hkdf-sha256, not %s", o->derivation);
   }
-  if (o->username_format && turncred_username_format_parse(o->username_format, &s->format)) {
+  if (o->username_format &&
+      (turncred_username_format_parse(o->username_format, &s->format) || s->format > TURNCRED_TIMESTAMP_USER_ID)) {
     return fail(err, cap, "--username-format: user-id:timestamp or timestamp:user-id, not %s", o->username_format);
   }
   if (s->use == TURNCRED_USE_TOKEN && (!o->kid || !o->server_name)) {

@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-3-Clause
 # The load generator against a real, unpatched coturn: it counts what happens, and it fails when
 # something is wrong. A generator that accepts everything would make every benchmark look good.
 bats_require_minimum_version 1.5.0
@@ -195,4 +196,36 @@ answers() { load --count 1 --rto 10 --json | grep -q '"lost": 0'; }
   [[ -x ${TURNSERVER-} ]] || skip "needs TURNSERVER, a patched one"
   run -0 "$BATS_TEST_DIRNAME/spoofed" --short
   [[ $output =~ forged\ +3\ \|\ module ]]
+}
+
+@test "media: datagrams arrive unchanged through unpatched and patched coturn" {
+  [[ -x ${TURNSERVER-} ]] || skip "needs TURNSERVER, a patched one"
+  run -0 "$BATS_TEST_DIRNAME/media" --short
+  [[ $output == *ChannelData* && $output == *Send* ]]
+}
+
+@test "flat: right answers with sessions, keys, realms, accepted keys, revocations, threads" {
+  [[ -x ${TURNSERVER-} ]] || skip "needs TURNSERVER, a patched one"
+  run -0 "$BATS_TEST_DIRNAME/flat" --short --out "$BATS_TEST_TMPDIR/flat"
+  [ "$(wc -l <"$BATS_TEST_TMPDIR/flat.csv")" -eq 7 ]
+  grep -q '<polyline' "$BATS_TEST_TMPDIR/flat.svg"
+}
+
+@test "usage: sessions are recorded as their clients have counted, alive and ended" {
+  [[ -x ${TURNSERVER-} ]] || skip "needs TURNSERVER, a patched one"
+  run -0 "$BATS_TEST_DIRNAME/usage" --short
+  [[ $output =~ session\ list\ of\ 50:\ [0-9] ]]
+}
+
+@test "instructions: right answers under callgrind" {
+  [[ -x ${TURNSERVER-} ]] || skip "needs TURNSERVER, a patched one"
+  command -v callgrind_control >/dev/null || skip "needs valgrind"
+  run -0 "$BATS_TEST_DIRNAME/instructions" --short
+  [[ $output =~ cryptography\ +[1-9] ]]
+}
+
+@test "timing: classes that a client must not tell apart get the same answer" {
+  [[ -x ${TURNSERVER-} && -x ${top_builddir:-$TOP/build}/tests/integration/module_host ]] || skip "needs TURNSERVER, a patched one, and module_host"
+  run -0 "$BATS_TEST_DIRNAME/timing" --short
+  [[ $output == *'answer, us | pushed: known or unknown user'* ]]
 }

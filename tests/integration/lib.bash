@@ -215,6 +215,7 @@ database = $TC_DATABASE application_name=$name
 kek = $TC_DIR/kek/main
 instance = $name
 poll_interval = 1s
+usage_dir = $dir/usage
 CONF
   {
     server_conf "$name"

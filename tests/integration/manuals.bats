@@ -29,9 +29,9 @@ options_of() { grep -oE '(^|[ ,])--[a-z-]+' | tr -d ' ,' | sort -u; }
 
 @test "every setting of the examples exists, and turncredd takes its own" {
   local name
-  for name in module/turncred.conf:module/module_settings.c turncredd/turncredd.conf:turncredd/daemon_settings.c; do
+  for name in module/turncred.conf:module/module_settings.c turncredd/turncredd.conf:turncredd/*_settings.c; do
     sed -n 's/^#\{0,1\}\([a-z_]*\) = .*/\1/p' "$TC_TOP/plugin/${name%:*}.example" | sort -u | while read -r setting; do
-      grep -q "{\"$setting\", SETTING_" "$TC_TOP/plugin/${name#*:}" "$TC_TOP/plugin/store/store_settings.h" || { echo "$name: $setting" && exit 1; }
+      grep -q "{\"$setting\", SETTING_" "$TC_TOP"/plugin/${name#*:} "$TC_TOP/plugin/store/store_settings.h" || { echo "$name: $setting" && exit 1; }
     done
   done
 }
@@ -55,8 +55,36 @@ options_of() { grep -oE '(^|[ ,])--[a-z-]+' | tr -d ' ,' | sort -u; }
     ! grep -v 'referenced manual not found\|outdated mandoc.db\|operating system' "$BATS_TEST_TMPDIR/lint" || return 1
     man --warnings -l "$page" 2>&1 >/dev/null | tee "$BATS_TEST_TMPDIR/groff"
     [ ! -s "$BATS_TEST_TMPDIR/groff" ]
+    # no words that a macro has run together
+    mandoc -T ascii -O width=400 "$page" | col -b >"$BATS_TEST_TMPDIR/text"
+    [ "$(wc -w <"$BATS_TEST_TMPDIR/text")" -gt 500 ]
+    ! grep -nE '[a-z)]\.([A-Z][a-z]|/[a-z])|[a-z];[a-z]' "$BATS_TEST_TMPDIR/text" || return 1
     # NAME line that apropos can read
     [[ $page != *turncredctl.1 ]] || continue
     lexgrog "$page"
   done
+}
+
+# The strict checks of RFC 5280 are the default of Python 3.13, whose programs refuse a chain that fails them
+@test "the certificates of quickstart, of the packages' tests and of the scenarios stand strict checks" {
+  local file command
+  cd "$BATS_TEST_TMPDIR"
+  for file in quickstart packaging/debian/tests/logins packaging/debian/tests/units; do
+    command=$(sed -n '/openssl req -x509/,/[^\\]$/p' "$TC_TOP/scripts/$file" | sed 's/.*openssl req/openssl req/; s/\\$//; s/-keyout .*//' | tr '\n' ' ')
+    eval "$command -keyout key.pem -out certificate.pem" 2>/dev/null
+    openssl x509 -in certificate.pem -noout -ext subjectAltName,keyUsage >extensions
+    grep -q 'IP Address:127.0.0.1' extensions
+    grep -q 'Digital Signature, Certificate Sign' extensions
+  done
+  mkdir -p secrets/{tls,edge,database,admin}
+  sed "s,/secrets,$PWD/secrets,g" "$TC_TOP/docker/scenarios/common/secrets" |
+    PATH=$TC_BUILD:$PATH bash -s - edge.example.org@edge
+  openssl verify -x509_strict -CAfile secrets/tls/ca.pem secrets/edge/edge.example.org.pem
+  # the check sees what is missing
+  rm -r secrets && mkdir -p secrets/{tls,edge,database,admin}
+  sed "s,/secrets,$PWD/secrets,g; s/-addext keyUsage=critical,keyCertSign//" "$TC_TOP/docker/scenarios/common/secrets" |
+    PATH=$TC_BUILD:$PATH bash -s - edge.example.org@edge
+  run openssl verify -x509_strict -CAfile secrets/tls/ca.pem secrets/edge/edge.example.org.pem
+  [ "$status" -ne 0 ]
+  [[ $output == *'key usage'* ]]
 }

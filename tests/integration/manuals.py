@@ -9,14 +9,15 @@ top = sys.argv[1] + "/plugin/"
 ROW = re.compile(r'\{"(\w+)", SETTING_(\w+), FIELD\([\w.]+\), (true|false),\s+(NULL|"[^"]*"),')
 SHARED = re.sub(r"\\\n", "", open(top + "store/store_settings.h").read())
 failed = []
-for source, page in (
-    ("module/module_settings.c", "module/turncred.conf.5"),
-    ("turncredd/daemon_settings.c", "turncredd/turncredd.conf.5"),
+for source, shared, page, heading in (
+    ("module/module_settings.c", SHARED, "module/turncred.conf.5", "SETTINGS"),
+    ("turncredd/daemon_settings.c", SHARED, "turncredd/turncredd.conf.5", "TAKEN"),
+    ("turncredd/issuer_settings.c", "", "turncredd/turncredd.conf.5", "ISSUERS"),
 ):
-    table = {m[1]: (m[3] == "true", None if m[4] == "NULL" else m[4].strip('"')) for m in ROW.finditer(SHARED + open(top + source).read())}
+    table = {m[1]: (m[3] == "true", None if m[4] == "NULL" else m[4].strip('"')) for m in ROW.finditer(shared + open(top + source).read())}
     text = open(top + page).read()
-    section = text[text.index(".SH SETTINGS" if ".SH SETTINGS" in text else ".SH TAKEN") :]
-    section = section[: re.search(r"^\.SH (RELOAD|EXAMPLE)", section, re.M).start()]
+    section = text[text.index(".SH " + heading) :]
+    section = section[: re.search(r"\n\.SH (RELOAD|EXAMPLE|ISSUERS)", section).start()]
     entries = {m[1]: m[2] for m in re.finditer(r'^\.TP\n\.BI? "?(\w+)[^\n]*\n(.*?)(?=^\.TP|^\.SH|\Z)', section, re.M | re.S)}
     assert len(table) > 8, (source, table)
     if set(table) != set(entries):

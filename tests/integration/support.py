@@ -176,6 +176,12 @@ def wait_until(what, seconds=5.0, every=0.02):
         time.sleep(every)
 
 
+def within_a_second(*times):
+    """Asserts that changes were in force after these seconds: one is promised, and a busy machine has PATIENCE of them."""
+    print("seconds:", " ".join(f"{t:.3f}" for t in times))
+    assert max(times) < float(os.environ.get("PATIENCE", "1")), times
+
+
 def run_step(names):
     """For a file of steps (turn_step in lib.bash): calls the function that the command line names, of these names,
     with the words behind it."""

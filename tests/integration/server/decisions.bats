@@ -35,7 +35,7 @@ teardown_file() { turncred_down; }
   turn_step host reasons
 }
 
-@test "a decision allocates nothing once it is warm, and its time is stated" {
+@test "a decision allocates nothing of its own once it is warm, and its time is stated" {
   turn_step host allocations_and_time
 }
 

@@ -66,6 +66,10 @@ PY
   credential_push turn.test here 0123456789abcdef-here 0 127.0.0.1
   credential_push turn.test there 0123456789abcdef-there 0 192.0.2.1
   credential_push turn.test dave:4102444800 0123456789abcdef-dave
+  # a sealed row from before schema version 4, bound to the spelling of a dual-stack issuer
+  sql 'ALTER TABLE turncred.credential DISABLE TRIGGER credential_canonical'
+  credential_push turn.test mapped 0123456789abcdef-mapped 0 ::ffff:127.0.0.1
+  sql 'ALTER TABLE turncred.credential ENABLE TRIGGER credential_canonical'
   synced
   turn_step main pushed_credentials
   log_has main 'user="gone".*reason=expired'

@@ -17,6 +17,7 @@ from support import (
     token,
     turnclient,
     wait_until,
+    within_a_second,
 )
 
 
@@ -61,6 +62,7 @@ def pushed_credentials():
     expect(0, password("bob", "0123456789abcdef-bob"))
     expect(0, password("sip:carol@ims.example", "0123456789abcdef-carol"))
     expect(0, password("here", "0123456789abcdef-here"))
+    expect(0, password("mapped", "0123456789abcdef-mapped"))
     expect(0, password("dave:4102444800", "0123456789abcdef-dave"))
     for name, text in (("bob", "0123456789abcdef-carol"), ("Bob", "0123456789abcdef-bob"), ("gone", "0123456789abcdef-gone"),
                        ("there", "0123456789abcdef-there"), ("nobody", "x")):
@@ -83,8 +85,7 @@ def pushed_within_a_second():
         times.append(wait_until(lambda: code() == 0, 3))
         sql("SELECT turncred.credential_remove('turn.test', 'erin')")
         times.append(wait_until(lambda: code() == 401, 3))
-    print("seconds:", " ".join(f"{t:.3f}" for t in times))
-    assert max(times) < 1.0, times
+    within_a_second(*times)
 
 
 def bound_to_the_address():
@@ -94,9 +95,11 @@ def bound_to_the_address():
         return derived(user, kid="b1", realm="bound.test", **options)
 
     expect(0, bound("alice|127.0.0.1"))
+    for spelling in ("::ffff:127.0.0.1", "::FFFF:7f00:1"):  # an IPv4 client of a dual-stack issuer
+        expect(0, bound(f"dual{len(spelling)}|{spelling}"))
     expect(0, bound("sip:a|b@ims.example|127.0.0.1"))
     for user in ("alice", "alice|", "|127.0.0.1", "alice|127.0.0.2", "alice|127.0.0.1|192.0.2.1", "alice|::1", "alice|127.1",
-                 "alice|localhost", "alice|" + "1" * 60):
+                 "alice|localhost", "alice|127.0.0.1/32", "alice|::ffff:127.0.0.2", "alice|" + "1" * 60):
         expect(401, bound(user))
     # quota, names and revocation know the user without the address
     c = client(bound("carol|127.0.0.1"))

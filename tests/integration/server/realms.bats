@@ -56,6 +56,16 @@ assert c.realm == "turn.test", c.realm
 PY
 }
 
+@test "offer_tokens shown: a client that shows nothing gets the challenge of a realm without tokens" {
+  turn_step main offered_to_everybody
+  sql "UPDATE turncred.realm SET offer_tokens = 'shown' WHERE name = 'turn.test'"
+  synced
+  turn_step main offered_to_who_shows
+  sql "UPDATE turncred.realm SET offer_tokens = 'always' WHERE name = 'turn.test'"
+  synced
+  turn_step main offered_to_everybody
+}
+
 @test "a key that is added works within a second, with no restart" {
   turn_step main added_key_works
 }

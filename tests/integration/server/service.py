@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import time
 
-from support import client, derived, login, password, run_step, seal_credential, token, turnclient, wait_until
+from support import client, derived, login, password, run_step, seal_credential, token, turnclient, wait_until, within_a_second
 
 
 def judge_load(path, what, wanted):
@@ -41,7 +41,7 @@ def change_reaches_both(rounds):
                 wait_until(lambda: login(who, name=name) == code, 3, 0.002)
             times.append(time.monotonic() - start)
     print(f"{len(times)} changes seen by both: median {1000 * statistics.median(times):.0f} ms, worst {1000 * max(times):.0f} ms")
-    assert max(times) < 1, sorted(times)[-5:]
+    within_a_second(max(times))
 
 
 def revoked_on_both():
@@ -65,8 +65,8 @@ def revoked_on_both():
         start = time.monotonic()
         wait_until(lambda: not any(turnclient.relay_once(c, peer, seconds=0.02) for c in clients), 5, 0)
         took = time.monotonic() - start
-        print(f"{statement}: {took:.3f} s")
-        assert took < 1, took
+        print(statement)
+        within_a_second(took)
         for c, name in zip(clients, SERVERS):
             assert c.refresh(600).code in (401, 437), name
             assert login(credential, name=name) == 401, name

@@ -32,7 +32,7 @@ refused() {
 }
 
 @test "an unknown setting is refused with file, line and the name that was meant" {
-  refused typo 'module\.conf:5: unknown setting "pol_interval": did you mean "poll_interval"\?' 'module:pol_interval = 3s'
+  refused typo 'module\.conf:6: unknown setting "pol_interval": did you mean "poll_interval"\?' 'module:pol_interval = 3s'
 }
 
 @test "a key encryption key that is not there, or not 32 octets, is refused by name" {

@@ -2,13 +2,13 @@
 """The steps of start.bats: one function each, called by turn_step."""
 
 import os
-import pathlib
-import re
 import resource
 import socket
 import time
 
-from support import client, derived, expect, log, password, run_step, token, turnclient, wait_until
+from support import (Attribute, Integrity, client, derived, expect, log, run_step, stun, token, turnclient,
+                     wait_until)
+import fail2ban_lines  # beside the client, in tests/conformance
 
 
 def comes_back():
@@ -74,20 +74,37 @@ def telnet(port):
 
 
 def fail2ban_filter():
-    """The filter finds what an attacker does, and not what an honest client runs into."""
-    text = (pathlib.Path(os.environ["TC_TOP"]) / "plugin/module/turncred.fail2ban").read_text()
-    regex = re.search(r"^failregex = (.*)$", text, re.M)[1].replace("<ADDR>", r"(?P<ip>[0-9a-f.:]+)")
+    """The filter finds what an attacker does. It finds neither what an honest client runs into nor what one packet can
+    write into the log from a forged address."""
+    pattern = fail2ban_lines.pattern()
+
+    def found_after(action):
+        before = len(log())
+        action()
+        return [m["ip"] for line in log()[before:].splitlines() if (m := pattern.search(line))]
 
     def found(credential):
-        before = len(log())
-        expect(401, credential)
-        return [m["ip"] for line in log()[before:].splitlines() if (m := re.search(regex, line))]
+        return found_after(lambda: expect(401, credential))
 
     for bad in (token(k=bytes(32)), token("nobody", k=bytes(32)), derived(k=bytes(32)), derived(left=10**6),
-                password("x", "y"), password("reason=expired,session=1", "y")):
+                derived("reason=expired,session=1", k=bytes(32))):
         assert found(bad) == ["127.0.0.1"], bad.username
     for honest in derived(left=-5), token(age=1000):
         assert found(honest) == [], honest.username
+
+    allocate = Attribute("REQUESTED-TRANSPORT", stun.requested_transport(stun.UDP))
+    forged = fail2ban_lines.forms(fail2ban_lines.FORGED)
+    c = client(None)
+    for line in [fail2ban_lines.FORGED, *forged]:
+        for text in line, f"x\n{line}\n", f"x\r{line}\n", "x" * 900 + f"\n{line}\n":
+            assert found_after(lambda t=text: c.challenge([allocate, Attribute("ORIGIN", t)])) == [], text
+    # a name, a realm and a nonce that nobody has given; and none at all
+    for attributes in ([Attribute("USERNAME", "nobody"), Attribute("REALM", "turn.test"), Attribute("NONCE", "1")],
+                       [Attribute("USERNAME", forged[0]), Attribute("REALM", forged[0]), Attribute("NONCE", "1")],
+                       [Attribute("USERNAME", "nobody"), Attribute("REALM", "turn.test")]):
+        message = stun.build("ALLOCATE", [allocate, *attributes, Integrity(b"key")])
+        assert found_after(lambda m=message: c.exchange(m)) == [], attributes
+    c.close()
 
 
 def denied_peer():

@@ -45,7 +45,11 @@ teardown_file() { store_down; }
 refused() {
   local words=$1
   shift
-  run "$TC_BUILD/tests/integration/store/store_probe" -d "$TC_CONN" -k "$TC_DIR/kek" "$@" <<<'load 700'
+  # the file is read once the database is known to be away, which takes a busy machine its time
+  run probe "$@" <<SCRIPT
+sh for i in \$(seq 200); do grep -q "$words" "$TC_DIR/probe.log" && break; sleep 0.05; done
+load 1
+SCRIPT
   echo "$output"
   [ "$status" -eq 1 ]
   [[ $output == *"$words"* ]]

@@ -97,6 +97,28 @@ SCRIPT
   [ "$status" -eq 0 ]
 }
 
+@test "a server whose poll interval is an hour says every ten seconds that it lives" {
+  cat >"$TC_DIR/bin/heard_again" <<'HEARD'
+#!/bin/sh
+# waits until the last report is another one
+seen() { psql -XAtc "SELECT last_seen FROM turncred.instance WHERE reported_by = 'turn1' ORDER BY last_seen DESC LIMIT 1"; }
+first=$(seen)
+for i in $(seq 140); do
+  [ "$(seen)" = "$first" ] || exit 0
+  sleep 0.1
+done
+exit 1
+HEARD
+  chmod +x "$TC_DIR/bin/heard_again"
+  run probe -n -p 3600000 <<'SCRIPT'
+load 5000
+sh heard_again
+sh heard_again
+SCRIPT
+  echo "$output"
+  [ "$status" -eq 0 ]
+}
+
 @test "pushed credentials come and go within a second, 100 times" {
   {
     echo 'load 5000'

@@ -116,7 +116,7 @@ sh psql -Xqc "ALTER ROLE turn1 LOGIN"
 within 20000 connected = yes
 sh psql -Xqc "REVOKE turncred_server FROM turn1"
 within 3000 connected = no
-expect error = permission denied for schema turncred (42501)
+expect error = permission denied for schema turncred (42501) (GRANT turncred_server TO "turn1")
 $loaded
 sh psql -Xqc "GRANT turncred_server TO turn1"
 within 20000 connected = yes
@@ -209,7 +209,7 @@ SCRIPT
   echo "$output"
   [ "$status" -eq 0 ]
   [ "$(grep -c 'loading everything anew' "$TC_DIR/probe.log")" -eq 1 ]
-  grep -q 'database "turncred" does not exist; what is loaded stays in use' "$TC_DIR/probe.log"
+  grep -q 'database "turncred" does not exist.*; what is loaded stays in use' "$TC_DIR/probe.log"
 }
 
 @test "notifications that say nothing, and many of them, do no harm" {
@@ -231,11 +231,11 @@ sh psql -Xqc "ALTER ROLE turn1 SET default_transaction_read_only = on" -c "SELEC
 sh sleep 1
 sh psql -Xqc "DELETE FROM turncred.key"
 within 1000 has r key k = no
-expect connected = yes
+during 2000 connected = yes
 SCRIPT
-  echo "$output"
+  echo "$output"; cat "$TC_DIR/probe.log"
   [ "$status" -eq 0 ]
-  [ "$(grep -c 'progress is not reported' "$TC_DIR/probe.log")" -eq 1 ]
+  [ "$(grep -c 'progress is not reported: cannot execute .* read-only' "$TC_DIR/probe.log")" -eq 1 ]
 }
 
 @test "a table that somebody has locked: what is loaded stays, and it goes on afterwards" {

@@ -208,3 +208,43 @@ SCRIPT
   echo "$output"
   [ "$status" -eq 0 ]
 }
+
+@test "a row with an infinite time stops no load, and what it says is safe" {
+  sql "UPDATE turncred.realm SET mechanisms = '{token,pushed}' WHERE name = 'r'" \
+    'ALTER TABLE turncred.credential DROP CONSTRAINT credential_pushed_at_finite, DROP CONSTRAINT credential_expiry_finite' \
+    'ALTER TABLE turncred.key DROP CONSTRAINT key_windows_finite, DROP CONSTRAINT key_windows_order' \
+    'ALTER TABLE turncred.revocation DROP CONSTRAINT revocation_times_finite, DROP CONSTRAINT revocation_lifted_after'
+  local time
+  for time in infinity -infinity; do
+    run probe -p 300 <<SCRIPT
+load 5000
+sh psql -Xq -v ON_ERROR_STOP=1 -c "SELECT turncred.credential_push_password('r', 'alice', 'a password of 128 bits')" >/dev/null
+within 1000 has r credential alice = yes
+sh psql -Xq -v ON_ERROR_STOP=1 -c "UPDATE turncred.credential SET pushed_at = '$time'" -c "UPDATE turncred.credential SET expiry = '$time' WHERE username = 'alice'"
+sh psql -Xq -v ON_ERROR_STOP=1 -c "SELECT turncred.key_add_plain('r', 'early', 'token', 'A128GCM', decode(md5('early$time'), 'hex'), p_not_before => '$time')" >/dev/null
+sh psql -Xq -v ON_ERROR_STOP=1 -c "SELECT turncred.key_add_plain('r', 'late', 'token', 'A128GCM', decode(md5('late$time'), 'hex'), p_accept_until => '$time')" >/dev/null
+sh psql -Xq -v ON_ERROR_STOP=1 -c "INSERT INTO turncred.revocation (kind, realm, name, until) VALUES ('user', 'r', 'mallory', '$time')"
+sh psql -Xq -v ON_ERROR_STOP=1 -c "SELECT turncred.revoke('user', 'r', 'bob')" >/dev/null
+within 1000 revoked user r bob = for good
+within 1000 accepts r early = $([[ $time == infinity ]] && echo no || echo yes)
+within 1000 accepts r late = $([[ $time == infinity ]] && echo yes || echo no)
+sh psql -Xq -c "DELETE FROM turncred.key WHERE kid IN ('early', 'late')" -c "DELETE FROM turncred.revocation" -c "DELETE FROM turncred.credential WHERE realm = 'r'"
+within 1000 has r credential alice = no
+expect accepts r k = yes
+SCRIPT
+    echo "$output"
+    [ "$status" -eq 0 ]
+    if grep -q 'what is loaded stays in use' "$TC_DIR/probe.log"; then return 1; fi
+  done
+}
+
+@test "a key that ended in the first second of 1970 has ended" {
+  run probe -p 300 <<'SCRIPT'
+load 5000
+expect accepts r k = yes
+sh psql -Xq -v ON_ERROR_STOP=1 -c "UPDATE turncred.key SET accept_until = 'epoch' WHERE realm = 'r' AND kid = 'k'"
+within 1000 accepts r k = no
+SCRIPT
+  echo "$output"
+  [ "$status" -eq 0 ]
+}

@@ -55,7 +55,7 @@ SCRIPT
 
 fails() {
   local words=$1
-  run probe -p 300 <<<'load 3000'
+  run probe -p 300 <<<'load 1000'
   echo "$output"
   [ "$status" -eq 1 ]
   [[ $output == *"$words"* ]]

@@ -5,6 +5,7 @@ import asyncio
 import base64
 import http.client
 import json
+import os
 import pathlib
 import ssl
 import statistics
@@ -73,7 +74,7 @@ def issue(port, ca, key_file, folder):
             time.sleep(0.1)
 
 
-def row(fault, folder, statements, seconds, back, ended_at="0", in_force_at="0"):
+def row(fault, folder, statements, seconds, back):
     """One run: what it showed, to FOLDER/row.json; a line and exit 1 for each thing that must not be."""
     folder, statements, seconds = pathlib.Path(folder), int(statements), float(seconds)
     load = lambda name: json.loads((folder / name).read_text())
@@ -101,18 +102,7 @@ def row(fault, folder, statements, seconds, back, ended_at="0", in_force_at="0")
     if result["sql"] > 25 + (300 / seconds if fault == "rotate" else 0):
         wrong.append(f"{result['sql']:.0f} statements a second")
     if fault == "disable":
-        ended_at, in_force_at = float(ended_at), float(in_force_at)
-        for name in ("doomed-token", "doomed-derived"):
-            doomed = load(name)
-            last, first = doomed["last_login_at"], doomed["first_refusal_at"]
-            if not last or not first or doomed["unexpected"] or doomed["lost"]:
-                wrong.append(f"{name}: was not both let in and refused: {doomed}")
-            elif first < ended_at:
-                wrong.append(f"{name}: refused {ended_at - first:.3f} s before the key was disabled")
-            elif last > ended_at + 1 or last > in_force_at:
-                wrong.append(f"{name}: let in {last - ended_at:.3f} s after the key was disabled ({in_force_at - ended_at:.3f} s: in force)")
-            else:
-                result["ended"] = max(result.get("ended", 0), last - ended_at)
+        wrong += sum((doomed(folder, kind, load, result) for kind in ("token", "derived")), [])
     if fault == "rotate":
         kids = {json.loads(line)["kid"] for line in (folder / "token.list").open() if line.endswith("\n")}
         if len(kids) != 4:
@@ -121,6 +111,26 @@ def row(fault, folder, statements, seconds, back, ended_at="0", in_force_at="0")
     for line in wrong:
         print(f"{fault}: {line}")
     sys.exit(bool(wrong))
+
+
+def doomed(folder, kind, load, result):
+    """What is wrong with how the disabled key of this kind ended; to the result, how long it was accepted."""
+    at = lambda name: float((folder / name).read_text())
+    begun, done, in_force = at(f"disabling-{kind}"), at(f"disabled-{kind}"), at("in-force")
+    name = f"doomed-{kind}"
+    seen = load(name)
+    last, first = seen["last_login_at"], seen["first_refusal_at"]
+    if not last or not first or seen["unexpected"] or seen["lost"]:
+        return [f"{name}: was not both let in and refused: {seen}"]
+    if first < begun:
+        return [f"{name}: refused {begun - first:.3f} s before the key was disabled"]
+    if last > in_force:
+        return [f"{name}: let in {last - in_force:.3f} s after the server had said that this is in force"]
+    # the commit is somewhere inside the command; from there one second is promised, to which a busy machine adds
+    if last > done + float(os.environ.get("PATIENCE", "1")):
+        return [f"{name}: let in {last - done:.3f} s after the command had ended ({in_force - done:.3f} s: in force)"]
+    result["ended"] = max(result.get("ended", 0), last - begun)
+    return []
 
 
 FIGURES = ("p50", "p99", "p999", "max")

@@ -372,23 +372,24 @@ const struct ctl_command ctl_commands[] = {
      cmd_server_drain,
      "Clients are sent to a sibling that advertises its URIs, and issuers name the server no more. SESSIONS of server "
      "list\n"
-     "are those that are left. It stays drained, also when it is started again, until server undrain."},
+     "are those that are left. The server stays drained, also when it is started again, until server undrain."},
     {"server undrain", "INSTANCE", "Let new clients in again at a server that was drained", wait_options,
      cmd_server_undrain, NULL},
     {"server forget", "INSTANCE", "Forget a server or issuer that is gone for good", NULL, cmd_server_forget,
-     "Nobody waits for it any more. One that has stopped in an orderly way has said so itself, and is not waited for."},
+     "Nobody waits for it any more. An instance that has stopped in an orderly way has said so, and is not waited "
+     "for."},
     {"caller add", "NAME", "Allow a program to ask turncredd for credentials", caller_add_options, cmd_caller_add,
      "Makes a bearer key of 256 random bits, shows the key once, and stores its SHA-256."},
     {"caller list", NULL, "List programs that may ask turncredd for credentials", NULL, cmd_caller_list, NULL},
     {"caller remove", "NAME", "Withdraw a caller's rights, within a second", NULL, cmd_caller_remove, NULL},
     {"session list", "[REALM]", "List allocations that live, of realms with --usage", session_list_options,
-     cmd_session_list, "They are as old as the setting usage_interval of their server."},
+     cmd_session_list, "What they have used may be as old as usage_interval of their server."},
     {"session show", "SESSION", "Show one allocation", NULL, cmd_session_show, NULL},
     {"session end", "SESSION", "End one allocation, on whatever server it is", wait_options, cmd_session_end,
      "Nobody is barred: the client may allocate again. To bar a user, revoke."},
     {"usage", "[REALM]", "Sessions, seconds and octets by day and user", usage_options, cmd_usage,
-     "A session counts on the day (UTC) on which it ended. LOST are those whose server died: their octets are the last "
-     "that it told."},
+     "A session counts on the day (UTC) on which it ended. LOST counts those whose server died: their octets are those "
+     "of its last report."},
     {"user forget", "REALM USER", "Remove a user id from what is recorded of sessions and issued credentials", NULL,
      cmd_user_forget, "Rows stay, without the user. A hash stays by which revoke finds the user's tokens."},
     {"maintain", NULL, "Drop old partitions, and purge credentials and revocations that have ended", maintain_options,

@@ -229,7 +229,7 @@ enum ctl_exit cmd_credential_list(struct ctl *ctl) {
   }
   if (!rc && (int64_t)json_array_size(list) > limit) {
     json_array_remove(list, (size_t)limit);
-    ctl_note(ctl, "there are more than %lld; see --limit", (long long)limit);
+    ctl_note(ctl, "there are more than these %lld; --limit shows more", (long long)limit);
   }
   return rc ? rc : ctl_print_list(ctl, list, columns);
 }

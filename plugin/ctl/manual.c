@@ -90,7 +90,7 @@ static void put_details(const char *details) {
 }
 
 static const char head[] =
-    ".Dd November 23, 2026\n.Dt TURNCREDCTL 1\n.Os\n.Sh NAME\n.Nm turncredctl\n"
+    ".Dd November 29, 2026\n.Dt TURNCREDCTL 1\n.Os\n.Sh NAME\n.Nm turncredctl\n"
     ".Nd provision TURN credentials for coturn and look after them\n.Sh SYNOPSIS\n.Nm\n"
     ".Ar command\n.Op Ar operands\n.Op Ar options\n.Sh DESCRIPTION\n.Nm\n"
     "works on the database that patched coturn servers and issuers share: it sets up the schema,\n"

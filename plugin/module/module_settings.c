@@ -22,7 +22,7 @@ const struct setting config_settings[] = {
     {"prometheus", SETTING_LOOPBACK, FIELD(prometheus), false, NULL, 0, 0,
      "loopback address and port of a metrics endpoint, for a coturn that has none"},
     {"usage_dir", SETTING_PATH, FIELD(usage_dir), false, "/var/lib/turncred/usage", 0, 0,
-     "folder of the journal of sessions; it is made when a realm first wants to know something"},
+     "folder of the journal of sessions; it is made when a realm first has sessions recorded"},
     {"usage_interval", SETTING_DURATION, FIELD(usage_interval), false, "60s", 200, CONF_HOUR,
      "how often the database is told what a living session has used so far"},
     {"usage_entries", SETTING_NUMBER, FIELD(usage_entries), false, "500000", 1000, 100000000,

@@ -471,7 +471,7 @@ static const uint8_t *find_kek(const struct rows *rows, const struct pg_row *row
                                char *why, size_t cap) {
   const uint8_t *kek = NULL;
   if (!text(row, field, id, KEK_ID_MAX + 1) || !kek_id_valid(id)) {
-    snprintf(why, cap, "kek_id: not the form of an id");
+    snprintf(why, cap, "kek_id: 1 to 64 of A-Z a-z 0-9 . _ - are needed");
   } else if (!rows->keks || !(kek = kek_ring_find(rows->keks, id))) {
     snprintf(why, cap, "it is sealed under key encryption key %s, which this program does not have", id);
   }

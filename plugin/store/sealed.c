@@ -383,8 +383,8 @@ int sealed_read(const char *path, const struct sealed_reading *how, sealed_read_
   } else if (header->time > how->now + AHEAD) {
     rc = fail_with(ESTALE, err, err_cap, "snapshot %s: it is dated in the future; is the clock right?", path);
   } else if (how->now - header->time > (int64_t)how->max_age) {
-    rc = fail_with(ESTALE, err, err_cap, "snapshot %s: it is %lld seconds old, and %u are allowed", path,
-                   (long long)(how->now - header->time), how->max_age);
+    rc = fail_with(ESTALE, err, err_cap, "snapshot %s: it is %lld seconds old, and %u are allowed (snapshot_max_age)",
+                   path, (long long)(how->now - header->time), how->max_age);
   } else if ((rc = stream_key(s, kek, 0)) || (rc = read(s, arg))) {
     fail_with(rc, err, err_cap, "snapshot %s: %s", path,
               rc == ENOMEM ? "out of memory" : "it is damaged, cut, or was not made by this instance");

@@ -293,7 +293,7 @@ static void report(struct store *store, const char *state) {
       pg_close(db);
     }
   } else if (store->feed.standby) {
-    error = "the database is a standby; conninfo_write names no primary";
+    error = "the database is a standby: name the primary in database_write";
   }
   store->reported_ms = clock_ms();
   if (!error && (!db->conn || !report_all(store, db, state))) {

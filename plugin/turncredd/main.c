@@ -34,11 +34,11 @@
 #define LIMITS_OCTETS 134217728 /* for rates of callers and subjects, and for the tokens that subjects hold */
 
 static void usage(FILE *out) {
-  fputs("usage: turncredd [--config FILE] [--check]\n\n"
+  fputs("usage: turncredd [--config FILE] [--check [--user NAME]]\n\n"
         "Issues TURN credentials over HTTPS. Runs in the foreground; on SIGHUP it reads settings,\n"
-        "keys and certificates again, on SIGTERM it answers what has arrived, and ends.\n\n"
+        "keys and certificates again, on SIGTERM it answers the requests that have arrived, and ends.\n\n"
         "  --config FILE  read settings from FILE (default " SETTINGS_DEFAULT_PATH "); turncredd.conf(5)\n"
-        "  --check        open what a start opens, but no sockets; say what is wrong, end\n"
+        "  --check        open what a start opens, but no sockets; say what is wrong, and end\n"
         "  --user NAME    with --check, as root: check as the user that the service runs as\n"
         "  --version      print the version\n"
         "  --help         print this\n",

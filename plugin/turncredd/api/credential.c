@@ -131,7 +131,7 @@ static void pushed(struct push *push, enum push_result result, void *arg) {
     break;
   }
   case PUSH_REVOKED:
-    request_error(r, 403, "access_denied", "this user or this realm is revoked");
+    request_error(r, 403, "access_denied", "this user, or the realm, is revoked; turncredctl revocation list shows it");
     break;
   case PUSH_REFUSED:
     request_error(r, 400, "invalid_request", "the database refuses the credential: %s", push->text);

@@ -43,7 +43,7 @@ void oauth_introspect(struct request *r) {
   }
   if (!token || !realm) {
     request_error(r, 400, "invalid_request", "%s",
-                  !token ? "token: is missing" : "realm: is missing; whose users is it about");
+                  !token ? "token: is missing" : "realm: is missing; it names the realm whose user the token is of");
   } else if (caller_auth_allows(r, SCOPE_EXCHANGE, realm)) {
     introspect(r, token, realm);
   }

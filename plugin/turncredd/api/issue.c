@@ -191,7 +191,7 @@ bool issue_subject_rate(struct request *r, const char *realm, const char *subjec
   if (limits_rate(r->daemon->limits, &name, r->reloadable->settings.subject_rate, 60000, clock_ms(), &wait)) {
     return true;
   }
-  request_too_many(r, wait, "credentials for this user are requested too often");
+  request_too_many(r, wait, "credentials for this user are requested too often (subject_rate)");
   return false;
 }
 
@@ -366,7 +366,7 @@ static bool find_signer(struct request *r, const char *realm, const char *user, 
   }
   release_snapshot(r);
   if (dead) {
-    request_error(r, 403, "access_denied", "this user, or the realm, is revoked");
+    request_error(r, 403, "access_denied", "this user, or the realm, is revoked; turncredctl revocation list shows it");
   } else if (!key) {
     request_error(r, 503, "temporarily_unavailable",
                   "the realm has no key that signs now; the operator adds one with turncredctl key add");
@@ -414,7 +414,7 @@ static bool hold(struct request *r, const char *realm, const char *user, int64_t
       limits_hold(r->daemon->limits, &name, r->reloadable->settings.subject_credentials, expiry, now, &wait)) {
     return true;
   }
-  request_too_many(r, wait, "this user holds as many unexpired credentials as a user may");
+  request_too_many(r, wait, "this user holds as many unexpired credentials as a user may (subject_credentials)");
   return false;
 }
 
@@ -529,7 +529,7 @@ void issue_token(struct request *r, const struct policy *policy, const char *sub
   } else if (!limits_hold(r->daemon->limits, &held, r->reloadable->settings.subject_tokens, expiry, (int64_t)now.tv_sec,
                           &wait)) {
     reserve_return(r->daemon->reserve, realm, signer.kid);
-    request_too_many(r, wait, "this user holds as many unexpired tokens as a user may");
+    request_too_many(r, wait, "this user holds as many unexpired tokens as a user may (subject_tokens)");
   } else {
     enum turncred_err err = mint_token(thread_ws(), &signer.key, signer.tagged ? signer.tag_key : NULL,
                                        policy->server_name, subject, &now, policy->default_ttl, mac_key_len, &made);

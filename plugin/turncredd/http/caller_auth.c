@@ -92,7 +92,7 @@ bool caller_auth_rate(struct request *r) {
       limits_rate(r->daemon->limits, &name, r->reloadable->settings.caller_rate, 1000, clock_ms(), &wait)) {
     return true;
   }
-  request_too_many(r, wait, "this caller sends too many requests");
+  request_too_many(r, wait, "this caller sends too many requests (caller_rate)");
   return false;
 }
 

@@ -21,7 +21,8 @@ bool cors_check(struct request *r) {
     return true;
   }
   if (!allowed(r)) {
-    request_error(r, 403, "origin_not_allowed", "Origin: pages of this origin may not call");
+    request_error(r, 403, "origin_not_allowed",
+                  "Origin: pages of this origin may not call; cors_origins names those that may");
     return false;
   }
   if (strcmp(r->method, "OPTIONS") != 0) {

@@ -402,7 +402,7 @@ int jwt_check(const struct jwt *jwt, const struct jwt_against *against, bool *un
     return -1;
   }
   if (json_object_get(jwt->header, "crit")) {
-    return fail(wrong, "it has critical header parameters");
+    return fail(wrong, "it has critical header parameters (crit), and this service knows none");
   }
   const char *kid = json_string_value(json_object_get(jwt->header, "kid"));
   if (check_signature(&jwt->parts, alg, kid, against->jwks, unknown_key, wrong)) {

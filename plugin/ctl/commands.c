@@ -111,7 +111,8 @@ static const struct ctl_option schema_options[] = {
       {"expiry-derived", "P", 0, "strict, grace or allocate (default)"},                                               \
       {"expiry-rest", "P", 0, "strict, grace or allocate (default)"},                                                  \
       {"expiry-pushed", "P", 0, "strict, grace or allocate (default)"},                                                \
-      {"grace", "DURATION", 0, "how long an allocation may outlive its credential, where the policy is grace"},        \
+      {"grace", "DURATION", 0,                                                                                         \
+       "how long an allocation may outlive its credential under the policy grace (default 60s)"},                      \
       {"max-ttl", "DURATION", 0, "longest lifetime of a credential (default 1d)"},                                     \
       {"default-ttl", "DURATION", 0, "lifetime of a credential for which none is asked (default 1h)"},                 \
       {"user-quota", "N", 0, "allocations that one user may have; 0: as the server is configured"},                    \

@@ -277,7 +277,7 @@ int request_form(struct request *r, struct form *form) {
     }
     for (size_t i = 0; i < form->count && !wrong; i++) {
       if (!strcmp(form->names[i], pair)) {
-        wrong = "a parameter is given twice";
+        wrong = "the form has a parameter twice";
       }
     }
     if (!wrong) {

@@ -82,5 +82,5 @@ const char *strict_fault(struct MHD_Connection *connection, const char *version)
   if (seen.hosts > 1 || seen.authorizations > 1 || seen.types > 1) {
     return "Host, Authorization, Content-Type: one of each is allowed";
   }
-  return seen.twice ? "a parameter is given twice, or there are too many" : NULL;
+  return seen.twice ? "the query has a parameter twice, or too many of them" : NULL;
 }

@@ -430,8 +430,8 @@ const struct ctl_command ctl_commands[] = {
      "loopback peers with 403 unless it runs with allow-loopback-peers, which is for tests only."},
     {"doctor", NULL, "Check the whole installation, and say what to do", doctor_options, cmd_doctor,
      "Checks database, schema, role, clocks, key encryption key, keys and their times, servers,\n"
-     "issuers and housekeeping. Servers and issuers are asked at each address of their name: one that\n"
-     "does not answer is a warning, none is a failure. SERVER is HOST, HOST:PORT or a turn: or turns:\n"
+     "issuers and housekeeping. Servers and issuers are asked at each address of their name: an address\n"
+     "that does not answer is a warning, and a failure if none does. SERVER is HOST, HOST:PORT or a turn: or turns:\n"
      "URI; ISSUER is HOST, HOST:PORT or https://HOST:PORT. The exit code is 1 if a check failed, 0 if there\n"
      "are only warnings."},
     {"import coturn", "[SOURCE]", "Import users, secrets and keys from coturn", import_options, cmd_import_coturn,

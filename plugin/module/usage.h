@@ -4,10 +4,10 @@
  * SPDX-License-Identifier: BSD-3-Clause
  *
  * A relay thread only hands its record to memory: the room for a session's end is its record, which was made when it
- * began. The collector puts starts and ends into a journal in state_dir five times a second, and what living sessions
+ * began. The collector puts starts and ends into a journal in usage_dir five times a second, and what living sessions
  * have used so far into a table of bounded size, whose rows are dropped first. The deliverer takes both to the
  * database, a report after its start. A report that finds no room stays with its record. Nothing is opened, and no
- * folder is made, before a realm wants to know something.
+ * folder is made, before a realm has sessions recorded.
  */
 #ifndef TURNCRED_USAGE_H
 #define TURNCRED_USAGE_H

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-3-Clause
+# Long: it tries a benchmark, not the product
 # Many phones at the eP-CSCF, in a short form; the head of "phones" says which rules must hold.
 bats_require_minimum_version 1.5.0
 

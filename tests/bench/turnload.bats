@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-3-Clause
+# Long: it tries the load generator, not the product
 # The load generator against a real, unpatched coturn: it counts what happens, and it fails when
 # something is wrong. A generator that accepts everything would make every benchmark look good.
 bats_require_minimum_version 1.5.0

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-3-Clause
+# Long: each reason is a commit in a copy of the tree, and a tarball is made twice
 # scripts/release takes a tree that is ready, and names what keeps another one from being released.
 
 setup_file() {

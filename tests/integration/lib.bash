@@ -26,6 +26,8 @@ export TC_TOP TC_BUILD TC_TURNSERVER TC_STOCK TC_MODULE
 bats_require_minimum_version 1.5.0
 # an awaited event comes at once; the limit only ends a failed test, and is long because machines are busy
 export PATIENCE=${PATIENCE:-4}
+# PostgreSQL's own programs: Debian's wrapper around them is a Perl program, hundreds of times in a file
+[[ $PATH == /usr/lib/postgresql/* ]] || PATH=$(pg_bin):$PATH
 
 # --- life -----------------------------------------------------------------------------------------
 
@@ -57,10 +59,9 @@ turncred_up() {
     pg_restart
   fi
   PGDATABASE=postgres sql 'CREATE DATABASE turncred'
-  local file
-  for file in "$TC_TOP"/plugin/schema/[0-9]*.sql; do
-    psql -Xq1 -v ON_ERROR_STOP=1 -f "$file" >/dev/null || return
-  done
+  local file files=()
+  for file in "$TC_TOP"/plugin/schema/[0-9]*.sql; do files+=(-f "$file"); done
+  psql -Xq1 -v ON_ERROR_STOP=1 "${files[@]}" >/dev/null || return
   sql 'CREATE ROLE turn1 LOGIN IN ROLE turncred_server'
 }
 

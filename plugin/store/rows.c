@@ -8,6 +8,7 @@
 #include "rows.h"
 
 #include "base/ip.h"
+#include "base/words.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -478,6 +479,17 @@ static const uint8_t *find_kek(const struct rows *rows, const struct pg_row *row
   return kek;
 }
 
+/* Whether the program takes keys and credentials of the realm that are not sealed. Who can write to the database can
+ * declare a realm plain, but cannot write to this program's settings. */
+static bool takes_plain(const struct rows *rows, const char *realm, char *why, size_t cap) {
+  const char *list = rows->plain_realms;
+  bool takes = !list || words_have(list, "*") || words_have(list, realm);
+  if (!takes) {
+    snprintf(why, cap, "it is not sealed, and the setting plain_realms does not name its realm");
+  }
+  return takes;
+}
+
 static bool key_state(const struct pg_row *row, int field, enum store_key_state *state) {
   static const char *const words[] = {[STORE_KEY_PUBLISHED] = "published",
                                       [STORE_KEY_ACTIVE] = "active",
@@ -551,6 +563,9 @@ static bool read_key_octets(struct rows *rows, const struct pg_row *row, const s
       snprintf(why, cap, "it does not open under key encryption key %s: %s", kek_id, turncred_err_text(err));
     }
     return err == TURNCRED_OK;
+  }
+  if (!takes_plain(rows, bound->realm, why, cap)) {
+    return false;
   }
   size_t len = row->len[9] < 0 ? 0 : (size_t)row->len[9];
   if (bound->use == TURNCRED_USE_REST &&
@@ -662,6 +677,9 @@ static bool read_credential(struct rows *rows, const struct pg_row *row, struct 
     memcpy(credential->sha256, plain + sizeof credential->md5, sizeof credential->sha256);
     turncred_cleanse(plain, sizeof plain);
     return true;
+  }
+  if (!takes_plain(rows, credential->realm, why, cap)) {
+    return false;
   }
   if (row->len[5] != TURNCRED_LONG_TERM_MD5 || (row->len[6] >= 0 && row->len[6] != TURNCRED_LONG_TERM_SHA256)) {
     snprintf(why, cap, "md5: 16 octets are needed; sha256: 32 or none");

@@ -18,6 +18,7 @@ enum rows_table { ROWS_REALM, ROWS_KEY, ROWS_CREDENTIAL, ROWS_REVOCATION, ROWS_T
 struct rows {
   struct store_snapshot *snapshot; /* the one that is being made */
   const struct kek_ring *keks;     /* NULL: none */
+  const char *plain_realms;        /* see struct store_config */
   struct turncred_ws *ws;          /* NULL: unsealing is slower */
   struct hamt refused;             /* the rows that are refused now */
   struct hamt refused_before;      /* during a full load: the rows refused before it */

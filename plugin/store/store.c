@@ -655,8 +655,9 @@ static void free_store(struct store *store) {
   pthread_mutex_destroy(&store->lock);
   pthread_cond_destroy(&store->loaded);
   const struct store_config *c = &store->config;
-  const char *strings[] = {c->conninfo,      c->conninfo_write, c->kek_path, c->instance, c->kind, c->version,
-                           c->snapshot_path, c->host,           c->series,   c->abi,      c->uris, c->region};
+  const char *strings[] = {c->conninfo, c->conninfo_write, c->kek_path,    c->instance, c->kind,
+                           c->version,  c->snapshot_path,  c->host,        c->series,   c->abi,
+                           c->uris,     c->region,         c->plain_realms};
   for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++) {
     if (strings[i]) {
       turncred_cleanse((char *)strings[i], strlen(strings[i])); /* conninfo may hold a password */
@@ -675,6 +676,7 @@ static int copy_config(struct store_config *to, const struct store_config *from)
   to->conninfo = copy_of(from->conninfo ? from->conninfo : "");
   to->conninfo_write = copy_of(from->conninfo_write);
   to->kek_path = copy_of(from->kek_path);
+  to->plain_realms = copy_of(from->plain_realms);
   to->instance = copy_of(from->instance ? from->instance : instance);
   to->kind = copy_of(kind);
   to->version = copy_of(from->version ? from->version : "");
@@ -691,9 +693,9 @@ static int copy_config(struct store_config *to, const struct store_config *from)
     to->snapshot_max_age = 86400;
   }
   bool ok = to->conninfo && to->instance && to->kind && to->version && (to->conninfo_write || !from->conninfo_write) &&
-            (to->kek_path || !from->kek_path) && (to->snapshot_path || !from->snapshot_path) &&
-            (to->uris || !from->uris) && (to->region || !from->region) && (to->host || !from->host) &&
-            (to->series || !from->series) && (to->abi || !from->abi);
+            (to->kek_path || !from->kek_path) && (to->plain_realms || !from->plain_realms) &&
+            (to->snapshot_path || !from->snapshot_path) && (to->uris || !from->uris) && (to->region || !from->region) &&
+            (to->host || !from->host) && (to->series || !from->series) && (to->abi || !from->abi);
   return ok ? 0 : ENOMEM;
 }
 
@@ -747,6 +749,7 @@ int store_new(struct store **out, const struct store_config *config, char *err, 
   store->peers = (struct peers){.tell = config->peer, .arg = config->arg};
   bool server = !config->kind || strcmp(config->kind, "server") == 0;
   feed_init(&store->feed, store->wake_fd, server, NULL, config->log, config->arg);
+  store->feed.rows.plain_realms = store->config.plain_realms;
   store->feed.session_end = config->session_end;
   store->feed.session_end_arg = config->arg;
   pg_init(&store->write, store->wake_fd);

@@ -46,6 +46,7 @@ struct store_config {
   const char *conninfo_write; /* second, read-write connection for progress reports; NULL: the first */
   const char *kek_path;       /* file of 32 raw octets (its name is the kek id), or a folder of such
                                  files; $CREDENTIALS_DIRECTORY/NAME when it begins with "credential:" */
+  const char *plain_realms;   /* whose keys and credentials may be unsealed, separated by blanks; "*" or NULL: all */
   const char *instance;       /* unique name of this server or issuer; NULL: HOST-KIND */
   const char *kind;           /* "server" or "issuer" */
   const char *version;        /* of the program; the store reports it in turncred.instance */

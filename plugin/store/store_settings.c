@@ -13,6 +13,7 @@ void store_settings_apply(const struct store_settings *settings, struct store_co
   config->conninfo = settings->database;
   config->conninfo_write = text_or_null(settings->database_write);
   config->kek_path = settings->kek;
+  config->plain_realms = settings->plain_realms;
   config->instance = text_or_null(settings->instance);
   config->snapshot_path = text_or_null(settings->snapshot_file);
   config->snapshot_max_age = (uint32_t)(settings->snapshot_max_age / 1000);

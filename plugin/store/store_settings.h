@@ -16,6 +16,7 @@ struct store_settings {
   char database[CONF_VALUE_MAX];
   char database_write[CONF_VALUE_MAX]; /* "": database is written to */
   char kek[CONF_VALUE_MAX];
+  char plain_realms[CONF_VALUE_MAX];  /* whose keys and credentials may be unsealed; *: all */
   char instance[CONF_VALUE_MAX];      /* "": the program chooses a name */
   char snapshot_file[CONF_VALUE_MAX]; /* "": no copy is kept */
   int64_t snapshot_max_age;           /* milliseconds */
@@ -31,6 +32,8 @@ struct store_settings {
      "second, read-write connection, when database names a standby or a pooler"},                  \
     {"kek", SETTING_KEK, FIELD(store.kek), true, NULL, 0, 0,                                       \
      "key encryption key: file of 32 octets, folder of such files, or credential:NAME (systemd)"}, \
+    {"plain_realms", SETTING_TEXT, FIELD(store.plain_realms), false, "*", 0, 0,                    \
+     "realms whose keys and credentials may be unsealed, separated by blanks; *: all; none: none"},\
     {"instance", SETTING_TEXT, FIELD(store.instance), false, NULL, 0, 0,                           \
      "unique name of this server or issuer in turncred.instance"},                                 \
     {"poll_interval", SETTING_DURATION, FIELD(store.poll_interval), false, "5s", 100, CONF_HOUR,   \

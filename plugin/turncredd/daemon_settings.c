@@ -9,8 +9,8 @@
 
 #include "base/origin.h"
 #include "base/region.h"
+#include "base/words.h"
 #include "log.h"
-#include "words.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -7,7 +7,7 @@
 
 #include "issuer_settings.h"
 
-#include "words.h"
+#include "base/words.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -5,8 +5,8 @@
  */
 #include "config.h"
 
+#include "base/words.h"
 #include "cors.h"
-#include "turncredd/words.h"
 
 #include <stdlib.h>
 #include <string.h>

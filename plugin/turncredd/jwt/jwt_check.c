@@ -8,8 +8,8 @@
 #include "jwt_check.h"
 
 #include "base/base64url.h"
+#include "base/words.h"
 #include "core/turncred.h"
-#include "turncredd/words.h"
 
 #include <jansson.h>
 #include <openssl/ecdsa.h>

@@ -248,3 +248,32 @@ SCRIPT
   echo "$output"
   [ "$status" -eq 0 ]
 }
+
+@test "plain_realms: what is not sealed is taken of these realms alone, whatever the database declares" {
+  sql "INSERT INTO turncred.realm (name, server_name, at_rest) VALUES ('p', 'turn.p', 'plain'), ('q', 'turn.q', 'plain')" \
+    "SELECT turncred.key_add_plain('p', 'k', 'token', 'A128GCM', decode(repeat('01', 16), 'hex')),
+       turncred.key_add_plain('q', 'k', 'token', 'A128GCM', decode(repeat('02', 16), 'hex')),
+       turncred.credential_push_plain('p', 'alice', decode(repeat('03', 16), 'hex')),
+       turncred.credential_push_plain('q', 'alice', decode(repeat('03', 16), 'hex'))" >/dev/null
+  run probe -p 300 -r 'r p' <<SCRIPT
+load 5000
+expect accepts s cbc = yes
+expect accepts p k = yes
+expect has p credential alice = yes
+expect has q key k = no
+expect has q credential alice = no
+sh psql -Xq -v ON_ERROR_STOP=1 -c "UPDATE turncred.realm SET at_rest = 'plain' WHERE name = 's'" -c "SELECT turncred.key_add_plain('s', 'planted', 'token', 'A128GCM', decode(repeat('04', 16), 'hex'))" >/dev/null
+within 1000 refused = 3
+expect has s key planted = no
+expect accepts s cbc = yes
+SCRIPT
+  echo "$output"
+  cat "$TC_DIR/probe.log"
+  [ "$status" -eq 0 ]
+  grep -q 'q/k is refused: it is not sealed, and the setting plain_realms does not name its realm' "$TC_DIR/probe.log"
+  run probe -p 300 <<<'load 5000
+expect accepts s planted = yes
+expect accepts q k = yes'
+  echo "$output"
+  [ "$status" -eq 0 ]
+}

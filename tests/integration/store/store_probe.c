@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: BSD-3-Clause
  *
  *   store_probe [-d CONNINFO] [-w CONNINFO] [-k KEK] [-i INSTANCE] [-t server|issuer] [-p POLL_MS]
- *               [-n] [-s SNAPSHOT] [-a MAX_AGE] < SCRIPT
+ *               [-n] [-s SNAPSHOT] [-a MAX_AGE] [-r PLAIN_REALMS] < SCRIPT
  *
  * -n: without LISTEN. Lines of the script:
  *   load MS                      waits for the first snapshot, PATIENCE times MS at most
@@ -452,7 +452,7 @@ int main(int argc, char **argv) {
   size_t cap = 0;
   ssize_t n;
   int rc = 0;
-  for (int o; (o = getopt(argc, argv, "d:w:k:i:t:p:ns:a:")) != -1;) {
+  for (int o; (o = getopt(argc, argv, "d:w:k:i:t:p:ns:a:r:")) != -1;) {
     switch (o) {
     case 'd':
       config.conninfo = optarg;
@@ -480,6 +480,9 @@ int main(int argc, char **argv) {
       break;
     case 'a':
       config.snapshot_max_age = (uint32_t)strtoul(optarg, NULL, 10);
+      break;
+    case 'r':
+      config.plain_realms = optarg;
       break;
     default:
       return 2;

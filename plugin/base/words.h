@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause
  */
-#ifndef TURNCREDD_WORDS_H
-#define TURNCREDD_WORDS_H
+#ifndef TURNCRED_WORDS_H
+#define TURNCRED_WORDS_H
 
 #include <stdbool.h>
 

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 #include <utlist.h>
 
@@ -142,6 +144,10 @@ static struct group *group_of(struct limits *limits, const char *name) {
   if (!group && (group = calloc(1, sizeof *group + strlen(name) + 1))) {
     memcpy(group->name, name, strlen(name) + 1);
     HASH_ADD_STR(limits->groups, name, group);
+    if (!group->hh.tbl) { /* out of memory: uthash has not added it */
+      free(group);
+      return NULL;
+    }
     limits->octets += sizeof *group + OVERHEAD;
   }
   return group;
@@ -152,15 +158,21 @@ static struct entry *add(struct limits *limits, const char *group_name, const ch
   if (make_room(limits, group_name, sizeof *e + OVERHEAD + strlen(full) + 1)) {
     e = calloc(1, sizeof *e + strlen(full) + 1);
   }
-  struct group *group = e ? group_of(limits, group_name) : NULL;
-  if (!group) {
-    free(e);
+  if (!e) {
     return NULL;
   }
   memcpy(e->name, full, strlen(full) + 1);
+  HASH_ADD_STR(limits->entries, name, e);
+  struct group *group = e->hh.tbl ? group_of(limits, group_name) : NULL;
+  if (!group) {
+    if (e->hh.tbl) {
+      HASH_DEL(limits->entries, e);
+    }
+    free(e);
+    return NULL;
+  }
   e->at = -1;
   e->group = group;
-  HASH_ADD_STR(limits->entries, name, e);
   DL_APPEND(group->entries, e);
   account(limits, group, octets_of(e), 0);
   return e;

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
 """product.py: how long and how deep the functions of plugin/ are, whether the rooms with many files name each of them,
-how many lines the README has, and how many lines the store and the module have together.
+how many lines the README has, that no hash table ends the process for want of memory, and how many lines the store and
+the module have together.
 
 Prints a TAP line a rule, and the numbers. Reads sources only, so nothing needs to be built. Functions begin and end at
 the left margin; nesting is counted in braces, which clang-format inserts.
@@ -60,6 +61,14 @@ def unnamed(room):
             yield path
 
 
+def fatal_hashes():
+    """Sources in which uthash would call exit(-1) when a table cannot be made or grow."""
+    for path in sources():
+        before, found, _ = text_of(os.path.join(PLUGIN, path)).partition("#include <uthash.h>")
+        if found and "#define HASH_NONFATAL_OOM 1\n" not in before:
+            yield path
+
+
 def main():
     measured = [
         (path, *found)
@@ -79,6 +88,7 @@ def main():
             [f"{path}: {name}: {deep}" for path, name, _, deep in measured if deep > DEEPEST],
         ),
         report("the guides of rooms name every source", [path for room in GUIDED for path in unnamed(room)]),
+        report("uthash is told that want of memory is not fatal", list(fatal_hashes())),
         report(f"the README has less than {README} lines", [] if readme < README else [f"{readme} lines"]),
     ]
     print(f"# {len(measured)} functions; the store and the module have {lines('store', 'module')} lines (aim: {AIM})")

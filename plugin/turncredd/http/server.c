@@ -357,18 +357,20 @@ static void generation_free(struct generation *g) {
 
 #define DESCRIPTORS_A_THREAD 4 /* of MHD: its epoll instances, and what wakes it */
 
-/* Are so many descriptors free? MHD must not find out: 1.0.1 closes the listening socket twice when it cannot start its
- * first thread, and by then the number may belong to another thread's file. */
+/* Are so many descriptors free? False with errno. MHD must not find out: 1.0.1 closes the listening socket twice when
+ * it cannot start its first thread, and by then the number may belong to another thread's file. */
 static bool are_free(size_t descriptors) {
   int *fds = calloc(descriptors, sizeof *fds);
   size_t n = 0;
   while (fds && n < descriptors && (fds[n] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0) {
     n++;
   }
+  int error = fds ? errno : ENOMEM;
   for (size_t i = 0; i < n; i++) {
     close(fds[i]);
   }
   free(fds);
+  errno = error;
   return n == descriptors;
 }
 
@@ -417,8 +419,13 @@ static struct generation *generation_start(struct server *server, const struct r
   int listening = monitor ? server->monitor_fd : server->https_fd;
   int fd = are_free(needed) ? fcntl(listening, F_DUPFD_CLOEXEC, 0) : -1;
   if (fd < 0) {
-    snprintf(err, cap, "%s cannot be served: %zu more descriptors are needed (LimitNOFILE= of the unit, ulimit -n)",
-             monitor ? "monitor" : "https", needed);
+    const char *what = monitor ? "monitor" : "https";
+    if (errno == ENOMEM) {
+      snprintf(err, cap, "%s cannot be served: out of memory", what);
+    } else {
+      snprintf(err, cap, "%s cannot be served: %zu more descriptors are needed (LimitNOFILE= of the unit, ulimit -n)",
+               what, needed);
+    }
     generation_free(g); /* without a socket MHD would open one of its own, on any port */
     return NULL;
   }

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 struct key_reserve {
@@ -134,6 +136,10 @@ bool reserve_add(struct reserve *reserve, const char *realm, const char *kid, ui
     if ((r = calloc(1, sizeof *r + n))) {
       snprintf(r->name, n, "%s/%s", realm, kid);
       HASH_ADD_STR(reserve->keys, name, r);
+      if (!r->hh.tbl) { /* out of memory: uthash has not added it */
+        free(r);
+        r = NULL;
+      }
     }
   }
   if (r) {

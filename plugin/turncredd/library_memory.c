@@ -49,9 +49,10 @@ static void openssl_free(void *memory, const char *file, int line) {
   free(memory);
 }
 
-void library_memory_init(void) {
+bool library_memory_init(void) {
   json_set_alloc_funcs(allocate, cleanse_and_free);
   CRYPTO_set_mem_functions(openssl_allocate, openssl_reallocate, openssl_free);
+  return OSSL_LIB_CTX_get0_global_default() != NULL;
 }
 
 bool library_memory_was_short(void) {

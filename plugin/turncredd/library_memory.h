@@ -12,8 +12,10 @@
 
 #include <stdbool.h>
 
-/* Before the first call of either. What jansson frees is overwritten: JSON has passwords, tokens and session keys. */
-void library_memory_init(void);
+/* Before the first call of either. What jansson frees is overwritten: JSON has passwords, tokens and session keys.
+ * False: out of memory for OpenSSL's default context. Where OpenSSL 3.0 cannot make it, the next call that fetches an
+ * algorithm locks a lock that is not there and ends the process: turncredd asks for it here, and ends with a word. */
+bool library_memory_init(void);
 /* Has one of them been refused memory in this thread since the thread asked last? */
 bool library_memory_was_short(void);
 

@@ -336,7 +336,10 @@ int main(int argc, char **argv) {
   struct options options = {0};
   char err[1200];
   secret_harden();
-  library_memory_init();
+  if (!library_memory_init()) {
+    log_line(LOG_ERR, "out of memory");
+    return EXIT_FAILURE;
+  }
   int rc = read_options(argc, argv, &daemon, &options);
   if (rc >= 0) {
     return rc;

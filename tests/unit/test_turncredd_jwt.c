@@ -174,6 +174,6 @@ int main(void) {
       cmocka_unit_test(key_sets),
       cmocka_unit_test(tokens),
   };
-  library_memory_init();
+  assert_true(library_memory_init());
   return cmocka_run_group_tests(tests, prepare, NULL);
 }

@@ -7,8 +7,9 @@
  * time: how many allocations there were, the number of the one that fails (0: none), and how many descriptors were
  * closed that were not open: had another thread opened one meanwhile, that would have been closed. Only allocations
  * count that come from the program itself or, if FAIL_IN is set, from the shared objects whose names begin with one of
- * its words ("-": the program itself): "- libjansson libcrypto". A program that dies of a signal writes its frames to
- * the standard error stream, "OBJECT(FUNCTION+OFFSET)" each: some have no cores and let no debugger in.
+ * its words ("-": the program itself): "- libjansson libcrypto". A program that dies of a signal writes to the standard
+ * error stream, after a line "failed:", the frames of the allocation that failed last, after a line "died:" its own,
+ * and after a line "end" nothing; "OBJECT(FUNCTION+OFFSET)" each: some have no cores and let no debugger in.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -68,10 +69,26 @@ static int look_at(struct dl_phdr_info *info, size_t size, void *arg) {
   return 0;
 }
 
+#define FRAMES 60
+static struct {
+  void *frames[FRAMES];
+  int count;
+} failed; /* the last one: a test fails one at a time */
+
+static void tell(const char *line) {
+  if (write(STDERR_FILENO, line, strlen(line)) < 0) {
+    return; /* nobody listens */
+  }
+}
+
 static void tell_frames(int number) {
-  void *frames[40];
+  void *frames[FRAMES];
   (void)number;
-  backtrace_symbols_fd(frames, backtrace(frames, sizeof frames / sizeof *frames), STDERR_FILENO);
+  tell("\nfailed:\n");
+  backtrace_symbols_fd(failed.frames, failed.count, STDERR_FILENO);
+  tell("died:\n");
+  backtrace_symbols_fd(frames, backtrace(frames, FRAMES), STDERR_FILENO);
+  tell("end\n");
 }
 
 /* Of a fatal signal; the second one, which comes at once, is the system's to deal with. */
@@ -118,6 +135,7 @@ static int fails(const void *caller) {
   if (!counts || atomic_fetch_add(&control->count, 1) + 1 != atomic_load(&control->fails)) {
     return 0;
   }
+  failed.count = backtrace(failed.frames, FRAMES);
   errno = ENOMEM;
   return 1;
 }

@@ -82,6 +82,10 @@ teardown_file() { registrars_down; edge_down; }
   phones_step again answers_that_come_again "$port"
 }
 
+@test "requests that come twice, octet for octet, reach the phone once" {
+  phones_step main requests_that_come_again
+}
+
 @test "turncredd hangs: who asks waits for a set time, nobody else at all" {
   kill -STOP "$(daemon_pid main)"
   phones_step main hung

@@ -311,6 +311,62 @@ async def answers_that_come_again(port):
     transport.close()
 
 
+async def requests_that_come_again():
+    """Every request of the registrar's network comes twice, octet for octet: at once, when it is answered, and 7.5 seconds later, as from
+    a sender that no answer has reached (RFC 3261 17.1.2.2, Timer E). The phone gets one; a copy gets the phone's answer, but for late ones of
+    requests whose answer only the phone can make."""
+    loop = asyncio.get_running_loop()
+    host, port = plain("udp").removeprefix("udp://").split(":")
+    transport, peer = await loop.create_datagram_endpoint(Datagrams, remote_addr=(host, int(port)))
+    own = "127.0.0.1:%d" % transport.get_extra_info("sockname")[1]
+
+    def request(method, target, to, call_id, route, cseq=1):
+        return "\r\n".join([
+            f"{method} {target} SIP/2.0", f"Via: SIP/2.0/UDP {own};branch=z9hG4bK{secrets.token_hex(8)}",
+            "From: <sip:bob@ims.test>;tag=1", f"To: {to}", f"Call-ID: {call_id}", f"CSeq: {cseq} {method}", "Max-Forwards: 70",
+            *[f"Route: {r}" for r in route], f"Contact: <sip:bob@{own}>", "Content-Length: 0"]).encode() + b"\r\n\r\n"
+
+    async def answered(method):
+        while True:
+            answer = await asyncio.wait_for(peer.messages.get(), 10)
+            if answer.status == 200 and answer.get("CSeq").endswith(" " + method):
+                return answer
+
+    async with phone("alice") as p:
+        path = seen(await p.register(), "Path")
+        sent = {}
+
+        async def twice(method, octets):
+            sent[method] = octets
+            transport.sendto(octets)
+            transport.sendto(octets)
+            asked = await next_of(p, method)
+            transport.sendto(octets)
+            await p.answer(asked, 200)
+            answer = await answered(method)
+            transport.sendto(octets)
+            return answer
+
+        for method in "MESSAGE", "OPTIONS", "SUBSCRIBE", "NOTIFY", "REFER", "PUBLISH", "INFO", "UPDATE", "INVITE":
+            call_id = secrets.token_hex(8)
+            answer = await twice(method, request(method, "sip:alice@ims.test", "<sip:alice@ims.test>", call_id, [path]))
+        route, target, to = answer.all("Record-Route")[::-1], re.search("<([^>]*)>", answer.get("Contact"))[1], answer.get("To")
+        transport.sendto(request("ACK", target, to, call_id, route))
+        await next_of(p, "ACK")
+        await twice("BYE", request("BYE", target, to, call_id, route, 2))
+        await asyncio.sleep(7.5)
+        peer.messages = asyncio.Queue()
+        for method, octets in sent.items():
+            transport.sendto(octets)
+            if method not in ("INVITE", "SUBSCRIBE", "REFER"):
+                await answered(method)
+        # what came before this request has come
+        asked = asyncio.create_task(twice("MESSAGE", request("MESSAGE", "sip:alice@ims.test", "<sip:alice@ims.test>", "last", [path])))
+        await asked
+        assert p.requests.empty(), [p.requests.get_nowait() for _ in range(p.requests.qsize())]
+    transport.close()
+
+
 async def timed(request):
     begin = time.monotonic()
     answer = await request

@@ -26,7 +26,7 @@ before_ejabberd() {
     'LISTEN_EDGE tcp:127.0.0.1:@PLAIN@' "${@:2}"
 }
 
-# ejabberd as its package has it, without ejabberdctl, at 127.0.0.2 and with the edge's subscribers
+# ejabberd as its package has it, by TCP (by UDP it takes a repeated request for another one when it is busy, EDGE.md), without ejabberdctl, at 127.0.0.2 and with the edge's subscribers
 ejabberd_start() {
   local dir=$TC_DIR/registrars/ejabberd libraries=(/usr/lib/*/ejabberd-*)
   compgen -G '/usr/lib/erlang/lib/p1_sip-*' >/dev/null && [[ -d ${libraries[0]} ]] || return 1

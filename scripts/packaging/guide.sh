@@ -42,10 +42,12 @@ beside_guide() {
 }
 # expects that every block of these pages has been run, and that no block lacks a name
 pages_are_finished() {
-  local page name
-  for page in ISSUER DATA; do
-    [[ $(grep -c '^```sh' "$top/scripts/packaging/$page.md") == "$(guide_names "$top/scripts/packaging/$page.md" | wc -l)" ]] || return
-    for name in $(guide_names "$top/scripts/packaging/$page.md"); do
+  local page name file
+  for page in ISSUER DATA HOST; do
+    file=$top/scripts/packaging/$page.md
+    [[ -e $file ]] || file=$top/plugin/epcscf/$page.md
+    [[ $(grep -c '^```sh' "$file") == "$(guide_names "$file" | wc -l)" ]] || return
+    for name in $(guide_names "$file"); do
       grep -qx "$page $name" "$work/pages" || { echo "block $name of $page.md was not run" && return 1; }
     done
   done
@@ -56,7 +58,7 @@ pages_are_finished() {
 coturn_in_service() {
   local name own
   own=$(hostname -I | awk '{ print $1 }')
-  for name in "$own turn1.example.org" '127.0.0.1 db.example.net' '127.0.0.1 issuer1.example.org'; do
+  for name in "$own turn1.example.org" '127.0.0.1 db.example.net' '127.0.0.1 issuer1.example.org' '127.0.0.1 edge1.example.org'; do
     getent ahostsv4 "${name#* }" || echo "$name" >>/etc/hosts
   done
   apt install -y --no-install-recommends "coturn=$stock" || return

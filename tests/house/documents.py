@@ -96,8 +96,9 @@ def unnamed_patches(tree):
 def unfollowed():
     """Blocks of commands in the guides that bash cannot read, that have no name, or that test-packages does not run."""
     runner = read("scripts/test-packages")
-    for page, word in (("UPGRADE", "follow"), ("ISSUER", "beside_guide ISSUER"), ("DATA", "beside_guide DATA")):
-        text = read(f"scripts/packaging/{page}.md")
+    for page, word in (("scripts/packaging/UPGRADE", "follow"), ("scripts/packaging/ISSUER", "beside_guide ISSUER"),
+                       ("scripts/packaging/DATA", "beside_guide DATA"), ("plugin/epcscf/HOST", "host_block")):
+        text = read(f"{page}.md")
         for name, block in re.findall(r"^```sh *(\S*)\n(.*?)^```", text, re.M | re.S):
             if subprocess.run(["bash", "-n"], input=block, text=True, capture_output=True, check=False).returncode:
                 yield f"{page}.md: bash cannot read block {name}"

@@ -25,6 +25,7 @@ import pathlib
 import random
 import re
 import resource
+import shutil
 import signal
 import socket
 import ssl
@@ -415,26 +416,26 @@ def in_reloads(daemon, control):
     return total
 
 
-def turncredd():
-    first = Program("daemons")
-    first.stop_the_shells()
-    control = Control("turncredd")
-    daemon = Program("daemons", control.environment)
-    if not daemon.start():
-        return bad("does not start")
+def fresh_start(daemon):
+    """A start that allocates as often as the one before: the journal is read anew each time, and would grow."""
+    state = daemon.folder / "state"
+    shutil.rmtree(state)
+    state.mkdir(mode=0o700)
+    return daemon.start()
+
+
+def in_starts(daemon, control):
+    """Allocations of a start. OpenSSL makes thousands, in memory that turncredd gives it, nearly all before the first
+    thread: half of those that fail are among the last tenth."""
+    control.reset()
+    assert fresh_start(daemon), "does not start"
     ready(daemon)
-    count = control.count
-    starts, ended = 0, collections.Counter()
-    requests, statuses = in_requests(daemon, control)
-    reloads = in_reloads(daemon, control)
-    daemon.stop("after requests and reloads")
-    # OpenSSL makes thousands at a start, in memory that turncredd gives it, nearly all before the first thread: half of
-    # those that fail are among the last tenth
+    count, ended = control.count, collections.Counter()
+    daemon.stop()
     late = count - count // 10
     for n in sorted(random.sample(range(1, late), 300 // STEP) + random.sample(range(late, count + 1), 300 // STEP)):
         control.reset(n)
-        starts += 1
-        if daemon.start():
+        if fresh_start(daemon):
             try:
                 ready(daemon)
                 ended["serves"] += 1
@@ -443,7 +444,22 @@ def turncredd():
             daemon.stop(f"start: allocation {n} of {count} fails")
         else:
             ended[daemon.ended(f"start: allocation {n} of {count} fails")] += 1
-    print(f"turncredd: {starts} starts {dict(ended)}, {requests} requests {statuses}, {reloads} reloads with a failed allocation")
+    return dict(ended)
+
+
+def turncredd():
+    first = Program("daemons")
+    first.stop_the_shells()
+    control = Control("turncredd")
+    daemon = Program("daemons", control.environment)
+    if not daemon.start():
+        return bad("does not start")
+    ready(daemon)
+    requests, statuses = in_requests(daemon, control)
+    reloads = in_reloads(daemon, control)
+    daemon.stop("after requests and reloads")
+    starts = in_starts(daemon, control)
+    print(f"turncredd: {sum(starts.values())} starts {starts}, {requests} requests {statuses}, {reloads} reloads with a failed allocation")
     again = Program("daemons")
     again.start()
     ready(again)

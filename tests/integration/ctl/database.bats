@@ -269,7 +269,7 @@ LINES
   [ "$(value .expires_at)" = 0 ]
   ctl credential list ims.example --limit 1
   [ "$(value length)" = 1 ]
-  grep -q 'more than 1' "$TC_DIR/err"
+  grep -q 'more than these 1' "$TC_DIR/err"
   ctl credential remove ims.example carol
   refused 1 'no pushed credential' credential remove ims.example carol
   refused 1 'too few' credential push ims.example dave --password-file <(echo short)

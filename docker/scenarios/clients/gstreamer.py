@@ -41,7 +41,8 @@ class Peer:
         self.pipeline.set_state(Gst.State.READY)
 
     def on_candidate(self, _bin, line, candidate):
-        self.loop.call_soon_threadsafe(self.candidates.append, (line, candidate))
+        if candidate:  # since 1.26 an empty one says that there are no more
+            self.loop.call_soon_threadsafe(self.candidates.append, (line, candidate))
 
     def on_state(self, _bin, _property):
         if self.bin.get_property("ice-gathering-state") == GstWebRTC.WebRTCICEGatheringState.COMPLETE:

@@ -312,14 +312,14 @@ static void report(struct store *store, const char *state) {
   }
 }
 
-/* The last statement of a store: nobody waits for it from now on. It is not said while the database is away; then the
- * store is waited for as if it had crashed. */
+/* The last statement of a store: nobody waits for it from now on. Where the database was away a moment ago it may be
+ * back, so one connection is tried; while it is away, the store is waited for as if it had crashed. */
 static void say_goodbye(struct store *store) {
   bool apart = store->config.conninfo_write != NULL;
   struct pg *db = apart ? &store->write : &store->feed.db;
   const char *conninfo = apart ? store->config.conninfo_write : store->config.conninfo;
   struct pg_params params = {0};
-  if (*(apart ? store->last_report_error : store->last_error) || store->reported_xmin == 0) {
+  if (store->reported_xmin == 0) {
     return;
   }
   drain(store); /* what has ended the thread's waits must not end these */

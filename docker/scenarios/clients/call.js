@@ -48,8 +48,14 @@ async ({ uris, username, password, payload }) => {
     await b.setLocalDescription(await b.createAnswer());
     await a.setRemoteDescription(b.localDescription);
     await connected;
-    const stats = [...(await a.getStats()).values()];
-    const pair = stats.find((s) => s.type === 'candidate-pair' && s.nominated && s.state === 'succeeded');
+    let stats = [];
+    let pair;
+    for (let tries = 0; !pair && tries < 100; tries += 1) { // the octets may be back before ICE has nominated the pair
+      if (tries) await new Promise((resolve) => { setTimeout(resolve, 100); });
+      stats = [...(await a.getStats()).values()];
+      pair = stats.find((s) => s.type === 'candidate-pair' && s.nominated && s.state === 'succeeded');
+    }
+    if (!pair) throw new Error('no pair was nominated');
     const end = (id) => stats.find((s) => s.id === id);
     const local = end(pair.localCandidateId);
     return {

@@ -126,7 +126,7 @@ bool issue_region(struct request *r, const char *region) {
 
 /* Adds what chosen servers of the fleet advertise. */
 static void add_advertised(const struct request *r, json_t *uris) {
-  const struct store_server *chosen[SERVERS_NAMED];
+  const struct store_server *chosen[SERVERS_NAMED] = {0};
   const struct store_choice how = {.region = *r->region ? r->region : r->reloadable->settings.region};
   struct store_servers *servers = store_servers(r->daemon->store);
   size_t count = store_servers_choose(servers, &how, chosen, SERVERS_NAMED);

@@ -362,10 +362,14 @@ static void generation_free(struct generation *g) {
 static bool are_free(size_t descriptors) {
   int *fds = calloc(descriptors, sizeof *fds);
   size_t n = 0;
-  while (fds && n < descriptors && (fds[n] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0) {
+  if (!fds) {
+    errno = ENOMEM;
+    return false;
+  }
+  while (n < descriptors && (fds[n] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0) {
     n++;
   }
-  int error = fds ? errno : ENOMEM;
+  int error = errno;
   for (size_t i = 0; i < n; i++) {
     close(fds[i]);
   }

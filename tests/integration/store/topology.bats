@@ -88,7 +88,7 @@ SCRIPT
   [ "$status" -eq 0 ]
   [ "$(sql "SELECT database_state FROM turncred.instance WHERE id = 'probe'")" = 'connected to a standby' ]
   TC_CONN=${TC_CONN/pg\/run/standby\/run} run probe -p 400 <<<'load 5000'
-  grep -q 'conninfo_write names no primary' "$TC_DIR/probe.log"
+  grep -q 'the database is a standby: name the primary in database_write' "$TC_DIR/probe.log"
 }
 
 @test "a failover that lost the last changes: noticed, loaded anew, revocations kept" {

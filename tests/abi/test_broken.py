@@ -4,9 +4,11 @@
 its own and a non-zero exit, or survived."""
 
 import os
+import pathlib
 import shutil
 import signal
 import sys
+import tempfile
 import time
 import unittest
 
@@ -219,14 +221,17 @@ class Survived(Case):
         self.alive(running)
 
     def test_completes_after_the_session_is_gone(self):
-        running = self.broken("completes-after-the-end")
+        until = os.path.join(self.enterContext(tempfile.TemporaryDirectory()), "until")
+        running = self.broken("completes-after-the-end", environment={"BROKEN_UNTIL": until})
         client = self.client(running, ALICE, "tcp")
         client.challenge()
         client.transport.send(client.build("ALLOCATE", [
             stun.Attribute("REQUESTED-TRANSPORT", stun.requested_transport(stun.UDP))]))
-        running.wait_log("incoming packet message processed, error 401")
-        time.sleep(0.3)
+        running.wait_log("broken: waits 0")
+        port = client.transport.local[1]
         client.close()
+        running.wait_log(r"closed \(2nd stage\), user <> .*remote 127.0.0.1:%d," % port)
+        pathlib.Path(until).touch()
         running.wait_log("first completion -1", seconds=10)
         self.alive(running)
 

@@ -4,7 +4,8 @@
  * SPDX-License-Identifier: BSD-3-Clause
  *
  * The environment variable BROKEN chooses a fault before init(); the other faults are chosen by
- * auth-module-config. Apart from its fault each lets "alice" in with the password "wonderland".
+ * auth-module-config. Apart from its fault each lets "alice" in with the password "wonderland". BROKEN_UNTIL names a
+ * file: a module that completes after the end does so when the file is there.
  */
 #include "examples/instant/users.h"
 
@@ -35,6 +36,13 @@ struct later {
 static void *complete_later(void *arg) {
   struct later *l = arg;
   usleep(l->milliseconds * 1000);
+  if (is("completes-after-the-end")) {
+    const char *until = getenv("BROKEN_UNTIL");
+    said("waits", 0);
+    for (int tenths = 0; tenths < 1200 && until && access(until, F_OK); tenths++) {
+      usleep(100000);
+    }
+  }
   said("first completion", host->complete(&l->handle, COTURN_AUTH_GRANTED, &l->grant, NULL));
   if (is("completes-twice")) {
     said("second completion", host->complete(&l->handle, COTURN_AUTH_GRANTED, &l->grant, NULL));
@@ -151,7 +159,7 @@ static enum coturn_auth_verdict authenticate(void *state, const struct coturn_au
     return pend(request, grant, 20);
   }
   if (is("completes-after-the-end")) {
-    return pend(request, grant, 3500);
+    return pend(request, grant, 0);
   }
   if (is("completes-inside")) {
     said("inside", host->complete(&request->handle, COTURN_AUTH_GRANTED, grant, NULL));

@@ -20,6 +20,10 @@ TC_BUILD=${top_builddir:-${BUILDDIR:-$TC_TOP/build}}
 TC_TURNSERVER=${TURNSERVER:-${COTURN_DIR:-$TC_BUILD/coturn-patched}/bin/turnserver}
 TC_STOCK=${TURNSERVER_STOCK:-${COTURN_STOCK_DIR:-$TC_BUILD/coturn-stock}/bin/turnserver}
 TC_MODULE=${TURNCRED_MODULE:-$TC_BUILD/.libs/turncred.so}
+# servers are started in folders of their own
+for TC_PATH in TC_BUILD TC_TURNSERVER TC_STOCK TC_MODULE; do
+  [[ ${!TC_PATH} == /* ]] || printf -v "$TC_PATH" %s "$PWD/${!TC_PATH}"
+done
 export TC_TOP TC_BUILD TC_TURNSERVER TC_STOCK TC_MODULE
 # shellcheck source=scripts/lib.sh
 . "$TC_TOP/scripts/lib.sh"

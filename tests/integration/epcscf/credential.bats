@@ -151,3 +151,14 @@ PY
   # Kamailio logs the operands of an expression that it does not like; of a header that is too long it logs the length
   ! sed '/local buffer length exceeded \[[0-9]*\/[0-9]*\]!$/d' "$TC_DIR/edges/main/log" | grep -E 'conversion.*failed|substr out|pv_'
 }
+
+@test "a Kamailio that wants the preloaded library says at its start that it is not there" {
+  local library=$TC_PRELOAD says='LD_PRELOAD does not name epcscf_fork_apart.so'
+  TC_PRELOAD='' edge_start bare
+  if [[ $library ]]; then
+    edge_log_has bare "CRITICAL: .*$says"
+  else # 5.8 and later
+    run ! grep -q "$says" "$TC_DIR/edges/bare/log"
+  fi
+  run ! grep -q "$says" "$TC_DIR/edges/main/log"
+}

@@ -4,6 +4,9 @@
 
 load ../lib
 
+# secret OCTETS: twice as many random digits
+secret() { openssl rand -hex "$1" | tr -d '\n'; }
+
 setup_file() {
   CTL=$TC_BUILD/turncredctl
   turncred_need "$CTL"
@@ -17,8 +20,9 @@ setup_file() {
   "$CTL" schema upgrade >/dev/null
   sql 'CREATE ROLE old1 LOGIN IN ROLE turncred_server' 'CREATE ROLE new1 LOGIN IN ROLE turncred_server' \
     'CREATE ROLE oldissuer LOGIN IN ROLE turncred_issuer'
-  head -c 32 /dev/urandom >"$TC_DIR/secret"
-  head -c 100 /dev/urandom >"$TC_DIR/long"
+  # no octet of a secret may be the newline at its end
+  secret 16 >"$TC_DIR/secret"
+  secret 50 >"$TC_DIR/long"
 }
 teardown_file() { turncred_down; }
 setup() {
@@ -77,10 +81,10 @@ refused() {
   new 9
   refused 'the separator "@" of key "k1" is too new for server "old1" (turncred 0.1.0, schema 3 or older), issuer "oldissuer"' \
     key add r k1 --use rest --from "$TC_DIR/secret" --separator @
-  head -c 32 /dev/urandom >"$TC_DIR/secret2"
+  secret 16 >"$TC_DIR/secret2"
   refused 'the username format "either" of key "k2"' key add r k2 --use rest --from "$TC_DIR/secret2" --username-format either
   refused 'longer than 64 octets' key add r k3 --use rest --alg sha512 --from "$TC_DIR/long"
-  run ctl key add r plain --use rest --from <(head -c 20 /dev/urandom) --wait 0
+  run ctl key add r plain --use rest --from <(secret 10) --wait 0
   [ "$status" -eq 0 ]
 }
 
@@ -103,7 +107,7 @@ refused() {
   new 9
   ctl key add r k1 --use rest --from "$TC_DIR/secret" --separator @ --wait 0
   old
-  head -c 32 /dev/urandom >"$TC_DIR/next"
+  secret 16 >"$TC_DIR/next"
   local rc=0
   ctl key rotate r --use rest --from "$TC_DIR/next" --wait 0 || rc=$?
   cat "$TC_DIR/err"

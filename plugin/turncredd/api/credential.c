@@ -86,6 +86,13 @@ static bool region_of(struct request *r, const json_t *body, bool ok) {
 
 /* --- pushing ------------------------------------------------------------------------------ */
 
+/* Prepares 503 after a push that nobody refused. */
+static void not_pushed(struct request *r, enum push_result result) {
+  r->retry_after = 2;
+  request_error(r, 503, "temporarily_unavailable", "the database %s; sending the request again does no harm",
+                result == PUSH_FAILED ? "has failed, as turncredd's log says" : "does not answer");
+}
+
 struct work {
   struct push push;
   struct request *request;
@@ -137,10 +144,9 @@ static void pushed(struct push *push, enum push_result result, void *arg) {
     request_error(r, 400, "invalid_request", "the database refuses the credential: %s", push->text);
     break;
   case PUSH_MISSING:
+  case PUSH_FAILED:
   case PUSH_UNKNOWN:
-    r->retry_after = 2;
-    request_error(r, 503, "temporarily_unavailable",
-                  "the database does not answer; sending the request again does no harm");
+    not_pushed(r, result);
     break;
   }
   request_resume(r);
@@ -445,9 +451,7 @@ static void taken_back(struct push *push, enum push_result result, void *arg) {
   } else if (result == PUSH_REFUSED) {
     request_error(r, 400, "invalid_request", "the database refuses the credential: %s", push->text);
   } else {
-    r->retry_after = 2;
-    request_error(r, 503, "temporarily_unavailable",
-                  "the database does not answer; sending the request again does no harm");
+    not_pushed(r, result);
   }
   request_resume(r);
 }

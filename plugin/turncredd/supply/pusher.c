@@ -29,7 +29,8 @@ struct pusher {
   pthread_t thread;
   pthread_mutex_t lock;
   struct push *fresh, **fresh_end;
-  struct push *waiting; /* pushes that are in the database and not yet on every live server */
+  struct push *waiting;     /* pushes that are in the database and not yet on every live server */
+  char last_error[PG_LINE]; /* of a database that is there, as it was logged; "": the last push went well */
   atomic_bool stop;
 };
 
@@ -66,7 +67,15 @@ static enum push_result failed(const struct pusher *p, struct push *push) {
   if (!strncmp(p->db.sqlstate, "23", 2) || !strncmp(p->db.sqlstate, "TC", 2) || !strncmp(p->db.sqlstate, "22", 2)) {
     return PUSH_REFUSED;
   }
-  return PUSH_UNKNOWN;
+  return PUSH_FAILED;
+}
+
+/* Each push fails for the same reason, such as a right that the role lacks, until somebody mends it. */
+static void log_failure(struct pusher *p) {
+  if (strcmp(p->last_error, p->db.line) != 0) {
+    log_line(LOG_ERR, "database: %s; the push is answered with 503", p->db.line);
+    snprintf(p->last_error, sizeof p->last_error, "%s", p->db.line);
+  }
 }
 
 static PGresult *put(struct pusher *p, const struct push *push) {
@@ -135,9 +144,14 @@ static bool carry_out(struct pusher *p, struct push *push) {
   }
   PGresult *r = push->kind == PUSH_PUT ? put(p, push) : take_back(p, push);
   if (!r) {
-    finish(push, failed(p, push));
+    enum push_result result = failed(p, push);
+    if (result == PUSH_FAILED) {
+      log_failure(p);
+    }
+    finish(push, result);
     return p->db.conn != NULL;
   }
+  *p->last_error = '\0';
   push->xid = strtoull(PQgetvalue(r, 0, 0), NULL, 10);
   bool found = *PQgetvalue(r, 0, 1) == 't';
   PQclear(r);

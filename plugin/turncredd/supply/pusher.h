@@ -22,6 +22,7 @@ enum push_result {
   PUSH_MISSING, /* there was no credential to remove */
   PUSH_REFUSED, /* a rule of the schema refused it; see text */
   PUSH_REVOKED, /* the user or the realm is revoked */
+  PUSH_FAILED,  /* the database is there and has failed, which is logged: nothing was changed */
   PUSH_UNKNOWN, /* the database is away: the change may or may not have been made */
 };
 

@@ -101,6 +101,20 @@ has_form() {
   CALLER=pcscf call 404 DELETE /v1/realms/turn.test/credentials/carol
 }
 
+@test "a push that fails in a database that is there: the log says why, once, and the answer does not say that it is away" {
+  local i
+  sql 'REVOKE EXECUTE ON FUNCTION turncred.credential_take_back FROM turncred_issuer'
+  for i in 1 2; do
+    CALLER=pcscf call 503 DELETE /v1/realms/turn.test/credentials/dora
+    has_error temporarily_unavailable 'the database has failed, as'
+    [ "$(header Retry-After)" = 2 ]
+  done
+  sql 'GRANT EXECUTE ON FUNCTION turncred.credential_take_back TO turncred_issuer'
+  daemon_log_has main 'error: database: .*permission denied.*; the push is answered with 503'
+  [ "$(grep -c 'permission denied' "$TC_DIR/daemons/main/log")" = 1 ]
+  CALLER=pcscf call 404 DELETE /v1/realms/turn.test/credentials/dora
+}
+
 @test "devices: a username for each, one user; one goes alone, a revocation takes all" {
   local path=/v1/realms/turn.test/credentials i
   for i in 1 2; do

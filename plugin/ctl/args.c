@@ -7,6 +7,8 @@
 
 #include "ctl.h"
 
+#include "base/calendar.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -296,10 +298,9 @@ enum ctl_exit ctl_get_time(const struct ctl *ctl, const char *name, int64_t now,
     return CTL_OK;
   }
   for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
-    struct tm tm = {0};
-    const char *end = strptime(text, formats[i], &tm);
-    if (end && !*end) {
-      *out = timegm(&tm);
+    struct tm date = {0};
+    const char *end = strptime(text, formats[i], &date);
+    if (end && !*end && calendar_seconds(&date, out)) {
       return CTL_OK;
     }
   }

@@ -7,12 +7,14 @@
 
 #include "keyring.h"
 
+#include "base/calendar.h"
+#include "base/clock.h"
+
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 void keyring_clear(struct stored_key *key) { turncred_cleanse(key, sizeof *key); }
 
@@ -351,14 +353,13 @@ enum ctl_exit keyring_tag_key(struct ctl *ctl, const struct stored_key *signer, 
 enum ctl_exit keyring_new_kid(const struct ctl *ctl, enum turncred_use use, char *out, size_t cap) {
   uint8_t random[4];
   char hex[9], day[16] = "";
-  time_t now = time(NULL);
-  struct tm tm;
+  struct tm date;
   if (RAND_bytes(random, sizeof random) != 1) {
     return ctl_fail(ctl, CTL_INTERNAL, "the random number generator failed");
   }
   turncred_hex_encode(random, sizeof random, hex, sizeof hex);
-  if (gmtime_r(&now, &tm)) {
-    strftime(day, sizeof day, "%Y%m%d", &tm);
+  if (calendar_date(clock_now(), &date)) {
+    strftime(day, sizeof day, "%Y%m%d", &date);
   }
   snprintf(out, cap, "%s-%s-%s", turncred_use_name(use), day, hex);
   return CTL_OK;

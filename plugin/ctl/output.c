@@ -7,18 +7,18 @@
 
 #include "ctl.h"
 
+#include "base/calendar.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define CELL_MAX 1024
 
 void ctl_time_text(int64_t seconds, char *out, size_t cap) {
-  time_t t = (time_t)seconds;
-  struct tm tm;
-  if (!gmtime_r(&t, &tm) || !strftime(out, cap, "%Y-%m-%dT%H:%M:%SZ", &tm)) {
+  struct tm date;
+  if (!calendar_date(seconds, &date) || !strftime(out, cap, "%Y-%m-%dT%H:%M:%SZ", &date)) {
     snprintf(out, cap, "%lld", (long long)seconds);
   }
 }

@@ -7,6 +7,7 @@
 
 #include "tls.h"
 
+#include "base/calendar.h"
 #include "base/clock.h"
 
 #include <arpa/inet.h>
@@ -20,7 +21,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <time.h>
 
 #define LINK_MTU 1400 /* of DTLS records: every path over which a call works has room for it */
 
@@ -164,11 +164,13 @@ void turn_tls_describe(const struct turn_tls *tls, char *out, size_t cap) {
 
 int64_t turn_tls_not_after(const struct turn_tls *tls) {
   X509 *certificate = SSL_get0_peer_certificate(tls->ssl);
-  struct tm tm = {0};
-  if (!certificate || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &tm) != 1) {
+  struct tm date = {0};
+  int64_t seconds;
+  if (!certificate || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &date) != 1 ||
+      !calendar_seconds(&date, &seconds)) {
     return 0;
   }
-  return timegm(&tm);
+  return seconds;
 }
 
 const char *turn_tls_strict_fault(const struct turn_tls *tls) {

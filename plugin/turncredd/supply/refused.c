@@ -94,7 +94,7 @@ static bool tell(struct refused *refused, struct pg *db, uint64_t number) {
 bool refused_set_aside(struct refused *refused, struct pg *db, char *err, size_t cap) {
   struct entry entry = {0};
   char reason[sizeof db->line];
-  bool fresh;
+  bool fresh = false;
   memcpy(reason, db->line, sizeof reason);
   if (!journal_read(refused->journal, 1, copy, &entry)) {
     return true;

@@ -161,6 +161,7 @@ LINES
   refused 2 'one of A256GCM' key add other --alg AES
   refused 1 'this order' key add other --not-before +2h --sign-until +1h
   refused 2 'not a time' key add other --not-before tomorrow
+  refused 2 'not a time' key add other --not-before 2099-02-29 # no leap year
   refused 1 'has no key' key show other missing
   refused 1 'has no key' key disable other missing
   TURNCRED_KEK='' refused 2 'kek generate' key add other

@@ -155,7 +155,8 @@ enum ctl_exit cmd_import_coturn(struct ctl *ctl) {
                       .realms = json_object(),
                       .needs = json_object(),
                       .served = json_object(),
-                      .conf_users = json_object()};
+                      .conf_users = json_object(),
+                      .homeless = json_object()};
   const char *operand = ctl_operand(ctl, 0);
   enum ctl_exit rc = read_form(ctl, &im);
   if (!rc) {
@@ -181,6 +182,7 @@ enum ctl_exit cmd_import_coturn(struct ctl *ctl) {
   rc = rc ? rc : import_print(ctl, &im);
   kek_ring_free(im.ring);
   turnserver_conf_free(&im.conf);
+  json_decref(im.homeless);
   json_decref(im.conf_users);
   json_decref(im.served);
   json_decref(im.needs);

@@ -26,7 +26,8 @@ struct import {
   enum turncred_username_format form; /* of user names under imported secrets */
   const char *default_realm;          /* realm of rows that name none; may be NULL */
   struct turnserver_conf conf;
-  json_t *conf_users;  /* name: true, users of turnserver.conf */
+  json_t *conf_users;  /* name: whether it has a key for any realm; users of turnserver.conf */
+  json_t *homeless;    /* name: key, rows of no realm, which are read last; null: the default realm has a row too */
   struct batch *users; /* of import_users.c, while it runs */
   int64_t skipped;     /* rows of the report whose action is "skip" */
   int64_t lost;        /* those of them that work in coturn */

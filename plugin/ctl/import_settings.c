@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Runs one UPDATE of a realm as a row of its own, and reports it. */
+/* Runs one UPDATE of a realm as a row of its own, and reports it. *written: it was not refused. */
 static enum ctl_exit set(struct ctl *ctl, struct import *im, const struct import_row *row, const char *sql,
-                         const struct pg_params *p, const char *value) {
+                         const struct pg_params *p, const char *value, bool *written) {
   struct import_attempt attempt;
   bool refused = false;
   enum ctl_exit rc = import_attempt(ctl, &attempt);
@@ -23,6 +23,7 @@ static enum ctl_exit set(struct ctl *ctl, struct import *im, const struct import
   if (!rc) {
     import_note(im, row, refused ? "skip" : "set", "%s", refused ? attempt.said.text : value);
   }
+  *written = !rc && !refused;
   return rc;
 }
 
@@ -46,7 +47,7 @@ static int64_t limit_of_conf(const struct turnserver_conf *conf, const char *opt
 }
 
 /* value: as coturn reads it, the number at its beginning */
-static enum ctl_exit import_limit(struct ctl *ctl, struct import *im, const struct import_row *row, const json_t *entry,
+static enum ctl_exit import_limit(struct ctl *ctl, struct import *im, const struct import_row *row, json_t *entry,
                                   const struct limit *limit, const char *value) {
   struct pg_params p = {0};
   char *end;
@@ -77,7 +78,12 @@ static enum ctl_exit import_limit(struct ctl *ctl, struct import *im, const stru
   snprintf(text, sizeof text, "%lld", (long long)number);
   pg_text(&p, row->realm);
   pg_int(&p, number);
-  return set(ctl, im, row, limit->sql, &p, text);
+  bool written;
+  enum ctl_exit rc = set(ctl, im, row, limit->sql, &p, text, &written);
+  if (written) { /* a row of the realm may follow one of no realm */
+    json_object_set_new(entry, limit->member, json_integer(number));
+  }
+  return rc;
 }
 
 /* A row of turn_realm_option: a quota of a realm. */
@@ -94,7 +100,7 @@ static enum ctl_exit import_option(struct ctl *ctl, struct import *im, const cha
     import_note(im, &row, "skip", "coturn does not know this option either");
     return CTL_OK;
   }
-  const json_t *entry = import_target(im, &row);
+  json_t *entry = import_target(im, &row);
   return entry ? import_limit(ctl, im, &row, entry, limit, values[2]) : CTL_OK;
 }
 
@@ -118,7 +124,9 @@ static enum ctl_exit import_origin(struct ctl *ctl, struct import *im, const cha
   }
   pg_text(&p, row.realm);
   pg_text(&p, row.name);
-  return set(ctl, im, &row, "UPDATE turncred.realm SET origins = origins || $2::text WHERE name = $1", &p, "");
+  bool written;
+  return set(ctl, im, &row, "UPDATE turncred.realm SET origins = origins || $2::text WHERE name = $1", &p, "",
+             &written);
 }
 
 /* --- what is not taken over, and stays coturn's --- */

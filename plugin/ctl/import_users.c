@@ -283,7 +283,7 @@ static enum ctl_exit import_conf_user(struct ctl *ctl, struct import *im, struct
     dead.name = line->value;
     import_note(im, &dead, "skip", "a later line gives this user again");
   } else {
-    json_object_set_new(im->conf_users, line->value, json_true()); /* fails for names that are not UTF-8: no harm */
+    json_object_set_new(im->conf_users, line->value, json_boolean(keyed)); /* fails for names not in UTF-8: no harm */
     row.name = line->value;
     rc = import_user(ctl, im, batch, row, hex);
     rc = !rc && keyed ? import_keyed_user(ctl, im, batch, line->value, hex) : rc;
@@ -292,19 +292,50 @@ static enum ctl_exit import_conf_user(struct ctl *ctl, struct import *im, struct
   return rc;
 }
 
-/* A row of turnusers_lt. */
+/* Whether a user of turnserver.conf has been imported into the realm: keyed, where it has a key for any realm. */
+static bool is_of_conf(const struct import *im, const char *realm, bool keyed) {
+  bool own = im->default_realm && !strcmp(realm, im->default_realm);
+  return own || (keyed && json_object_get(im->served, realm));
+}
+
+/* A row of turnusers_lt. Those of no realm come first, and are put off until the default realm's rows are known. */
 static enum ctl_exit import_user_row(struct ctl *ctl, struct import *im, const char *const *row, int64_t n) {
   (void)n;
   struct import_row user = {"user", row[0], row[1], import_row_use(im, import_user_use(im), row[0])};
-  if (json_object_get(im->conf_users, row[1])) {
+  const json_t *of_conf = json_object_get(im->conf_users, row[1]);
+  if (of_conf) {
     user.use = IMPORT_UNUSED;
     user.realm = *user.realm || !im->default_realm ? user.realm : im->default_realm;
-    if (im->default_realm && !strcmp(user.realm, im->default_realm)) {
+    if (is_of_conf(im, user.realm, json_is_true(of_conf))) {
       import_note(im, &user, "skip", "turnserver.conf has this user too, and coturn takes the user from there");
       return CTL_OK;
     }
   }
+  if (im->default_realm && !*row[0] && !json_object_set_new(im->homeless, row[1], json_string(row[2]))) {
+    return CTL_OK;
+  }
+  if (im->default_realm && !strcmp(row[0], im->default_realm) && json_object_get(im->homeless, row[1])) {
+    json_object_set_new(im->homeless, row[1], json_null());
+  }
   return import_user(ctl, im, im->users, user, row[2]);
+}
+
+/* The rows of no realm, which become the default realm's, unless it has a row of the user: that one is coturn's. */
+static enum ctl_exit import_homeless(struct ctl *ctl, struct import *im) {
+  enum ctl_exit rc = CTL_OK;
+  const char *name;
+  json_t *hex;
+  json_object_foreach(im->homeless, name, hex) {
+    struct import_row row = {"user", "", name, import_row_use(im, import_user_use(im), "")};
+    if (!rc && json_is_string(hex)) {
+      rc = import_user(ctl, im, im->users, row, json_string_value(hex));
+    } else if (!rc) {
+      row.realm = im->default_realm;
+      row.use = IMPORT_UNUSED;
+      import_note(im, &row, "skip", "the default realm has a row of this user, too, and coturn takes that one");
+    }
+  }
+  return rc;
 }
 
 enum ctl_exit import_users(struct ctl *ctl, struct import *im) {
@@ -322,6 +353,9 @@ enum ctl_exit import_users(struct ctl *ctl, struct import *im) {
   }
   if (!rc) {
     rc = source_read(ctl, im, SOURCE_USERS, import_user_row);
+  }
+  if (!rc) {
+    rc = import_homeless(ctl, im);
   }
   if (!rc) {
     rc = flush_users(ctl, im, im->users);

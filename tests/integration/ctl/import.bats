@@ -238,3 +238,33 @@ spelled() {
   [[ $(jq -r '.[] | select(.name == "oauth_key") | .reason' "$TC_DIR/out") == *'no column "ikm_key"'* ]]
   [[ $(jq -r '.[] | select(.name == "turn_secret") | .reason' "$TC_DIR/out") == *'permission denied'* ]]
 }
+
+
+@test "rows of the default realm and of no realm, of the file and of the database: coturn's own wins, at each import" {
+  local md5 i
+  declare -A md5=([none]=$(printf a | md5sum) [own]=$(printf b | md5sum) [file]=$(printf c | md5sum) [hidden]=$(printf d | md5sum))
+  for i in "${!md5[@]}"; do md5[$i]=${md5[$i]%% *}; done
+  PGDATABASE=postgres sql 'DROP DATABASE IF EXISTS twice' 'CREATE DATABASE twice'
+  PGDATABASE=twice sql 'CREATE TABLE turnusers_lt (realm varchar(127), name varchar(512), hmackey char(128))' \
+    "INSERT INTO turnusers_lt VALUES ('', 'eve', '${md5[none]}'), ('own.test', 'eve', '${md5[own]}'), ('', 'old', '${md5[none]}'),
+      ('guest.test', 'kim', '${md5[hidden]}')" \
+    'CREATE TABLE turn_realm_option (realm varchar(127), opt varchar(32), value varchar(128))' \
+    "INSERT INTO turn_realm_option VALUES ('', 'user-quota', '5'), ('own.test', 'user-quota', '7')" \
+    'CREATE TABLE turn_origin_to_realm (origin varchar(127), realm varchar(127))' \
+    "INSERT INTO turn_origin_to_realm VALUES ('https://g.example', 'guest.test')"
+  printf '%s\n' realm=own.test lt-cred-mech "user=kim:0x${md5[file]}" >"$TC_DIR/own.conf"
+  sql "INSERT INTO turncred.realm (name, server_name, mechanisms, at_rest)
+    SELECT name, name, '{pushed}', 'plain' FROM unnest('{own.test,guest.test}'::text[]) name"
+  for i in 1 2 3; do
+    env -u TURNCRED_KEK "$CTL" import coturn dbname=twice --turnserver-conf "$TC_DIR/own.conf" --apply --json \
+      >"$TC_DIR/out" 2>"$TC_DIR/err" || [ $? = 1 ] # rows are passed over that do not work in coturn
+    [ "$(sql "SELECT string_agg(realm || '/' || username || ' ' || encode(md5, 'hex'), ',' ORDER BY realm, username)
+      FROM turncred.credential WHERE realm IN ('own.test', 'guest.test')")" = \
+      "guest.test/kim ${md5[file]},own.test/eve ${md5[own]},own.test/kim ${md5[file]},own.test/old ${md5[none]}" ]
+    [ "$(sql "SELECT user_quota FROM turncred.realm WHERE name = 'own.test'")" = 7 ]
+  done
+  [ "$(jq '[.[] | select(.kind == "user" and (.action == "add" or .action == "update"))] | length' "$TC_DIR/out")" = 0 ]
+  [ "$(jq -r '[.[] | select(.kind == "user" and .action == "skip") | "\(.realm)/\(.name) \(.used) \(.reason)"] | sort | join("\n")' "$TC_DIR/out")" = \
+    'guest.test/kim false turnserver.conf has this user too, and coturn takes the user from there
+own.test/eve false the default realm has a row of this user, too, and coturn takes that one' ]
+}

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * tests/unit/test_ctl_conf.c holds the table against the sources of coturn.
+ * tests/integration/ctl/conf.bats holds the table against the sources of coturn.
  */
 #include "config.h"
 

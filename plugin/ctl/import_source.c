@@ -35,6 +35,15 @@ static int has(struct source *source, const char *table, const char *column) {
   return source->sqlite ? sqlite_has(source, table, column) : postgres_has(source, table, column);
 }
 
+/* Whether the table, or its column, is there. CTL_DATABASE with a message: the database does not say. */
+static enum ctl_exit look(struct ctl *ctl, struct source *source, const char *table, const char *column, bool *there) {
+  int found = has(source, table, column);
+  *there = found == 1;
+  return found < 0 ? ctl_fail(ctl, CTL_DATABASE, "the coturn database: %s",
+                              source->sqlite ? sqlite_reason(source) : source->pg.text)
+                   : CTL_OK;
+}
+
 static bool has_any_table(struct source *source) {
   for (enum source_table t = 0; t < SOURCE_TABLES; t++) {
     if (has(source, tables[t].name, NULL) == 1) {
@@ -70,37 +79,48 @@ static enum ctl_exit query(struct ctl *ctl, struct import *im, enum source_table
   return rc;
 }
 
-/* Writes the list of columns to sql. NULL, or the column without which the table is of no use. */
-static const char *column_list(struct source *source, enum source_table table, char *sql, size_t cap) {
+/* Writes the list of columns to sql. *lacks: the column without which the table is of no use; NULL: it has them all. */
+static enum ctl_exit column_list(struct ctl *ctl, struct source *source, enum source_table table, char *sql, size_t cap,
+                                 const char **lacks) {
   size_t at = 0;
+  *lacks = NULL;
   for (const struct column *c = tables[table].columns; c->name; c++) {
-    bool there = has(source, tables[table].name, c->name) == 1;
+    bool there;
+    enum ctl_exit rc = look(ctl, source, tables[table].name, c->name, &there);
+    if (rc) {
+      return rc;
+    }
     if (!there && !c->missing) {
-      return c->name;
+      *lacks = c->name;
+      return CTL_OK;
     }
     /* a char(n) loses the blanks that fill it up, which coturn's own comparisons do not see either */
     at += (size_t)snprintf(sql + at, cap - at, there ? "%scoalesce(CAST(\"%s\" AS text), '')" : "%sCAST('%s' AS text)",
                            at ? ", " : "", there ? c->name : c->missing);
   }
-  return NULL;
+  return CTL_OK;
 }
 
 enum ctl_exit source_read(struct ctl *ctl, struct import *im, enum source_table table, source_row_fn fn) {
   char list[512], sql[1024];
   const char *name = tables[table].name;
   const struct import_row row = {"table", "", name, IMPORT_UNUSED};
-  int there = im->source.open ? has(&im->source, name, NULL) : 0;
+  const char *lacks = NULL;
+  bool there = false;
   if (!im->source.open) {
     return CTL_OK;
   }
-  if (!there) {
-    import_note(im, &row, "note", "coturn's database has no such table");
-    return CTL_OK;
+  enum ctl_exit rc = look(ctl, &im->source, name, NULL, &there);
+  if (!rc && there) {
+    rc = column_list(ctl, &im->source, table, list, sizeof list, &lacks);
   }
-  const char *lacks = there == 1 ? column_list(&im->source, table, list, sizeof list) : NULL;
-  if (lacks) {
+  if (!rc && !there) {
+    import_note(im, &row, "note", "coturn's database has no such table");
+  } else if (!rc && lacks) {
     import_note(im, &row, "note", "the table has no column \"%s\", without which coturn cannot use it", lacks);
-    return CTL_OK;
+  }
+  if (rc || !there || lacks) {
+    return rc;
   }
   snprintf(sql, sizeof sql, "SELECT %s FROM %s\"%s\" ORDER BY 1%s", list, im->source.schema, name,
            tables[table].columns[1].name ? ", 2" : "");
@@ -110,10 +130,14 @@ enum ctl_exit source_read(struct ctl *ctl, struct import *im, enum source_table 
 enum ctl_exit source_realms(struct ctl *ctl, struct import *im, enum source_table table, source_row_fn fn) {
   char sql[512];
   const char *name = tables[table].name;
-  if (!im->source.open || has(&im->source, name, NULL) != 1) {
-    return CTL_OK;
+  bool there = false, named = false;
+  enum ctl_exit rc = im->source.open ? look(ctl, &im->source, name, NULL, &there) : CTL_OK;
+  if (!rc && there) {
+    rc = look(ctl, &im->source, name, "realm", &named);
   }
-  bool named = has(&im->source, name, "realm") == 1;
+  if (rc || !there) {
+    return rc;
+  }
   snprintf(sql, sizeof sql, "SELECT DISTINCT %s FROM %s\"%s\" ORDER BY 1",
            named ? "coalesce(CAST(\"realm\" AS text), '')" : "CAST('' AS text)", im->source.schema, name);
   const char *why = NULL; /* source_read() reports it */

@@ -59,6 +59,8 @@ enum ctl_exit postgres_find_schema(struct ctl *ctl, struct source *source);
 /* 1: the table (column NULL) or the column is there; 0: it is not; -1: the database fails. */
 int postgres_has(struct source *source, const char *table, const char *column);
 int sqlite_has(struct source *source, const char *table, const char *column);
+/* Why SQLite failed last. */
+const char *sqlite_reason(struct source *source);
 /* Runs a query, and calls fn for each row. *why gets the reason, in the source's memory, if the database refuses the
  * query. */
 enum ctl_exit postgres_query(struct ctl *ctl, struct import *im, const char *sql, source_row_fn fn, const char **why);

@@ -38,6 +38,8 @@ int sqlite_has(struct source *source, const char *table, const char *column) {
   return rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : -1;
 }
 
+const char *sqlite_reason(struct source *source) { return sqlite3_errmsg(source->sqlite); }
+
 enum ctl_exit sqlite_open(struct ctl *ctl, struct source *source, const char *path) {
   sqlite3 *db = NULL;
   int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL);
@@ -89,6 +91,10 @@ enum ctl_exit sqlite_open(struct ctl *ctl, struct source *source, const char *pa
 int sqlite_has(struct source *source, const char *table, const char *column) {
   (void)source, (void)table, (void)column;
   return -1;
+}
+const char *sqlite_reason(struct source *source) {
+  (void)source;
+  return "";
 }
 enum ctl_exit sqlite_query(struct ctl *ctl, struct import *im, const char *sql, source_row_fn fn, const char **why) {
   (void)ctl, (void)im, (void)sql, (void)fn;

@@ -268,3 +268,13 @@ spelled() {
     'guest.test/kim false turnserver.conf has this user too, and coturn takes the user from there
 own.test/eve false the default realm has a row of this user, too, and coturn takes that one' ]
 }
+
+@test "coturn's tables in a schema that the role may not use: the message says so" {
+  PGDATABASE=postgres sql 'DROP DATABASE IF EXISTS walled' 'CREATE DATABASE walled'
+  PGDATABASE=walled sql 'CREATE SCHEMA walled' 'CREATE TABLE walled.turnusers_lt (name varchar(512), hmackey char(128))' \
+    'DROP ROLE IF EXISTS outsider' 'CREATE ROLE outsider LOGIN'
+  sed -i '1i local walled outsider trust' "$TC_DIR/pg/data/pg_hba.conf"
+  sql 'SELECT pg_reload_conf()'
+  run -3 --separate-stderr "$CTL" import coturn 'dbname=walled user=outsider' --json
+  [[ $stderr == *'the coturn database: '*'permission denied for schema walled'* ]]
+}

@@ -207,12 +207,31 @@ static enum ctl_exit commit_and_wait(struct ctl *ctl, const struct rotation *r, 
   return rc;
 }
 
-static enum ctl_exit set_state(struct ctl *ctl, const struct rotation *r, const char *state) {
+/* Locks the new key. Refuses one that is in another state by now: somebody has disabled or removed it meanwhile. */
+static enum ctl_exit need_state(struct ctl *ctl, const struct rotation *r, const char *state) {
   struct pg_params p = {0};
+  char *found = NULL;
   pg_text(&p, r->realm);
   pg_text(&p, r->fresh);
   pg_text(&p, state);
-  return ctl_run(ctl, "UPDATE turncred.key SET state = $3 WHERE realm = $1 AND kid = $2", &p, NULL);
+  enum ctl_exit rc = ctl_value(
+      ctl, "SELECT 1 FROM turncred.key WHERE realm = $1 AND kid = $2 AND state = $3 FOR NO KEY UPDATE", &p, &found);
+  if (!rc && !found) {
+    rc = ctl_fail(ctl, CTL_REFUSED,
+                  "key \"%s\" is not %s any more: somebody has changed or removed it meanwhile, so no key is retired; "
+                  "see turncredctl key list %s, then rotate again",
+                  r->fresh, state, r->realm);
+  }
+  free(found);
+  return rc;
+}
+
+static enum ctl_exit activate(struct ctl *ctl, const struct rotation *r) {
+  struct pg_params p = {0};
+  pg_text(&p, r->realm);
+  pg_text(&p, r->fresh);
+  enum ctl_exit rc = need_state(ctl, r, "published");
+  return rc ? rc : ctl_run(ctl, "UPDATE turncred.key SET state = 'active' WHERE realm = $1 AND kid = $2", &p, NULL);
 }
 
 /* The kids that --also names, as PostgreSQL's array literal. Refuses one that the realm does not have. */
@@ -317,7 +336,7 @@ static enum ctl_exit run(struct ctl *ctl, struct rotation *r, json_t **late, jso
     if (!rc && !json_array_size(*late)) {
       rc = lock_realm(ctl, r);
       if (!rc) {
-        rc = set_state(ctl, r, "active");
+        rc = activate(ctl, r);
       }
       snprintf(r->state, sizeof r->state, "active");
     }
@@ -326,6 +345,9 @@ static enum ctl_exit run(struct ctl *ctl, struct rotation *r, json_t **late, jso
     rc = commit_and_wait(ctl, r, late);
     if (!rc && !json_array_size(*late)) {
       rc = lock_realm(ctl, r);
+      if (!rc) {
+        rc = need_state(ctl, r, "active");
+      }
       if (!rc) {
         rc = retire(ctl, r, retired);
       }

@@ -425,3 +425,30 @@ CONF
   refused 1 'realm add makes one' realm remove other
   [ "$(sql "SELECT count(*) FROM turncred.key WHERE realm = 'other'")" = 0 ]
 }
+
+state_is() { [ "$(sql "SELECT state FROM turncred.key WHERE realm = 'pause.test' AND kid = '$1'")" = "$2" ]; }
+reports() { sql "UPDATE turncred.instance SET progress = $1, last_seen = now() WHERE id = 'pausing'"; }
+# disabled_at KID STATE: a rotation to KID waits for an instance in this state, and there the new key is disabled
+disabled_at() {
+  local rc=0
+  reports "'1'"
+  PGUSER=op "$CTL" key rotate pause.test --kid "$1" --wait 20s >"$TC_DIR/rotate" 2>&1 3>&- 4>&- &
+  wait_for 10 state_is "$1" published
+  [ "$2" = published ] || { reports 'pg_current_xact_id()' && wait_for 10 state_is "$1" active; }
+  ctl key disable pause.test "$1" --wait 0
+  reports "'9223372036854775807'"
+  wait $! || rc=$?
+  cat "$TC_DIR/rotate"
+  [ $rc = 1 ]
+  grep -q "key \"$1\" is not $2 any more" "$TC_DIR/rotate"
+  state_is "$1" disabled
+  state_is old active
+}
+@test "key rotate: a new key that is disabled meanwhile stays so, and the old one goes on" {
+  ctl realm add pause.test
+  ctl key add pause.test old
+  sql "INSERT INTO turncred.instance (id, kind, progress) VALUES ('pausing', 'server', '1')"
+  disabled_at second published
+  disabled_at third active
+  sql "DELETE FROM turncred.instance WHERE id = 'pausing'"
+}

@@ -27,6 +27,41 @@ static char *trim(char *text) {
   return text;
 }
 
+/* Refuses a line. Only what looks like a setting's name is repeated: anything else may be a connection string. */
+static enum ctl_exit bad_line(const struct ctl *ctl, const char *path, unsigned n, const char *name) {
+  bool named = *name && !name[strspn(name, "abcdefghijklmnopqrstuvwxyz_-")];
+  return ctl_fail(
+      ctl, CTL_USAGE,
+      "configuration file %s, line %u: %s%.40s%s is not a setting; settings are database = CONNINFO and kek "
+      "= PATH",
+      path, n, named ? "\"" : "", named ? name : "this", named ? "\"" : "");
+}
+
+/* Reads one line. */
+static enum ctl_exit read_line(struct ctl *ctl, const char *path, unsigned n, char *line) {
+  char *name = trim(n == 1 ? conf_behind_mark(line) : line), *equals = strchr(name, '='), why[300] = "";
+  char **slot = NULL;
+  bool password;
+  if (!*name || *name == '#') {
+    return CTL_OK;
+  }
+  if (equals) {
+    *equals = '\0';
+    name = trim(name);
+    slot = !strcmp(name, "database") ? &ctl->database : !strcmp(name, "kek") ? &ctl->kek : NULL;
+  }
+  if (!slot) {
+    return bad_line(ctl, path, n, equals ? name : "");
+  }
+  if (slot == &ctl->database && conf_conninfo(trim(equals + 1), &password, why, sizeof why)) {
+    return ctl_fail(ctl, CTL_USAGE, "configuration file %s, line %u: database %s", path, n, why);
+  }
+  if (!*slot && !(*slot = strdup(trim(equals + 1)))) {
+    return ctl_fail(ctl, CTL_INTERNAL, "out of memory");
+  }
+  return CTL_OK;
+}
+
 /* Reads the configuration file path; settings that have a value already keep it. named: a file that
  * does not exist is an error. */
 static enum ctl_exit read_file(struct ctl *ctl, const char *path, bool named) {
@@ -37,32 +72,19 @@ static enum ctl_exit read_file(struct ctl *ctl, const char *path, bool named) {
     }
     return ctl_fail(ctl, CTL_USAGE, "configuration file %s: %s", path, strerror(errno));
   }
-  char line[1024], why[300] = "";
-  bool password;
+  char line[2 * CONF_VALUE_MAX];
   enum ctl_exit rc = CTL_OK;
   for (unsigned n = 1; !rc && fgets(line, sizeof line, f); n++) {
-    char *name = trim(n == 1 ? conf_behind_mark(line) : line), *equals = strchr(name, '=');
-    if (!*name || *name == '#') {
-      continue;
-    }
-    char **slot = NULL;
-    if (equals) {
-      *equals = '\0';
-      name = trim(name);
-      slot = !strcmp(name, "database") ? &ctl->database : !strcmp(name, "kek") ? &ctl->kek : NULL;
-    }
-    if (!slot) {
-      rc = ctl_fail(ctl, CTL_USAGE,
-                    "configuration file %s, line %u: \"%s\" is not a setting; settings are "
-                    "database = CONNINFO and kek = PATH",
-                    path, n, name);
-    } else if (slot == &ctl->database && conf_conninfo(trim(equals + 1), &password, why, sizeof why)) {
-      rc = ctl_fail(ctl, CTL_USAGE, "configuration file %s, line %u: database %s", path, n, why);
-    } else if (!*slot && !(*slot = strdup(trim(equals + 1)))) {
-      rc = ctl_fail(ctl, CTL_INTERNAL, "out of memory");
-    }
+    rc = strchr(line, '\n') || feof(f)
+             ? read_line(ctl, path, n, line)
+             : ctl_fail(ctl, CTL_USAGE, "configuration file %s, line %u: longer than %zu octets", path, n,
+                        sizeof line - 2);
+  }
+  if (!rc && ferror(f)) {
+    rc = ctl_fail(ctl, CTL_USAGE, "configuration file %s: %s", path, strerror(errno));
   }
   fclose(f);
+  turncred_cleanse(line, sizeof line);
   return rc;
 }
 

@@ -415,6 +415,15 @@ CONF
   refused 3 'cannot connect' realm list --database 'host=/nonexistent'
   echo 'databse = x' >"$TURNCRED_CONFIG"
   refused 2 'line 1.*databse' realm list
+  # a line that is no setting may be a connection string with its password, or the rest of one
+  local line long
+  long=$(printf 'x%.0s' {1..2030})
+  for line in postgresql://op:hidden@db/turncred 'database: postgresql://op:hidden@db/turncred?connect_timeout=5' \
+    'host=db password=hidden user=op' "database = host=$long hidden" "database = host=$long password=hidden"; do
+    printf '%s\n' '# the operator' "$line" >"$TURNCRED_CONFIG"
+    refused 2 'line 2' realm list
+    run ! grep hidden "$TC_DIR/err"
+  done
   : >"$TURNCRED_CONFIG"
   refused 2 'missing.conf' realm list --config "$TC_DIR/missing.conf"
 }

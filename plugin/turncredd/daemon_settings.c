@@ -7,11 +7,13 @@
 
 #include "daemon_settings.h"
 
+#include "base/fail.h"
 #include "base/origin.h"
 #include "base/region.h"
 #include "base/words.h"
 #include "log.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -102,12 +104,7 @@ static void warn(const char *line, void *arg) {
 }
 
 static int wrong(char *err, size_t cap, const char *path, const char *text) {
-  size_t n = strlen(path);
-  if (n + strlen(text) + 3 <= cap) {
-    memcpy(err, path, n);
-    memcpy(err + n, ": ", 2);
-    memcpy(err + n + 2, text, strlen(text) + 1);
-  }
+  fail_with(EINVAL, err, cap, "%s: %s", path, text);
   return -1;
 }
 
@@ -117,7 +114,11 @@ static int read_origins(char list[CONF_VALUE_MAX], const char *path, char *err, 
   size_t n = 0;
   for (char *word = strtok_r(list, " \t", &save); word; word = strtok_r(NULL, " \t", &save)) {
     if (origin_canonical(word, origin, why, sizeof why)) {
-      snprintf(text, sizeof text, "cors_origins: \"%s\": %s", word, why);
+      snprintf(text, sizeof text, "cors_origins: \"%.200s\": %s", word, why);
+      return wrong(err, cap, path, text);
+    }
+    if (n + strlen(origin) + 2 > sizeof out) { /* [::1:2] becomes [::0.1.0.2] */
+      snprintf(text, sizeof text, "cors_origins: longer than %d octets, as browsers spell them", CONF_VALUE_MAX - 1);
       return wrong(err, cap, path, text);
     }
     n += (size_t)snprintf(out + n, sizeof out - n, "%s%s", n ? " " : "", origin);

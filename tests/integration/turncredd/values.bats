@@ -119,6 +119,15 @@ REFUSED
     CALLER=all call_json 201 POST $base '{"user": "alice"}' -H "Origin: $origin"
     [ "$(header Access-Control-Allow-Origin)" = "$origin" ]
   done
+  # the one spelling may be longer than what was written; the name of the file may be long
+  conf=$TC_DIR/$(printf 'd%.0s' {1..200})/try.conf
+  mkdir "${conf%/*}"
+  for value in "$(printf 'a://[::1:2] %.0s' {1..85})|longer than 1023 octets" "$(printf 'https://a.example,%.0s' {1..55})|comma"; do
+    { sed "/^cors_origins/d" "$TC_DIR/daemons/main/conf" && echo "cors_origins = ${value%|*}"; } >"$conf"
+    run "$TC_DAEMON" --config "$conf" --check
+    [ "$status" -eq 2 ] && [[ $output == *"$conf: cors_origins:"*"${value#*|}"* ]]
+  done
+  conf=$TC_DIR/try.conf
   for origin in https://app.example.org:8443 http://app.example.org null http://localhost; do
     CALLER=all call_json 403 POST $base '{"user": "alice"}' -H "Origin: $origin"
   done

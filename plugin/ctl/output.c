@@ -74,16 +74,24 @@ static int width(const char *text) {
   return n;
 }
 
-/* Writes text without control characters: text from the database or the network must not control
+/* How many octets the control character at text has, of C0, DEL or C1; 0: it is another character. */
+static size_t control(const char *text) {
+  const unsigned char *c = (const unsigned char *)text;
+  return *c < 0x20 || *c == 0x7F ? 1 : *c == 0xC2 && c[1] >= 0x80 && c[1] <= 0x9F ? 2 : 0;
+}
+
+/* Writes text without control characters, but for those in keep: text from the database or the network must not control
  * the terminal. */
-static void put_clean(const char *text) {
-  for (; *text; text++) {
-    putchar((unsigned char)*text < 0x20 || *text == 0x7F ? '?' : *text);
+static void put_clean(FILE *out, const char *text, const char *keep) {
+  while (*text) {
+    size_t n = strchr(keep, *text) ? 0 : control(text);
+    putc(n ? '?' : *text, out);
+    text += n ? n : 1;
   }
 }
 
 static void put_padded(const char *text, int to, bool last) {
-  put_clean(text);
+  put_clean(stdout, text, "");
   for (int n = width(text); !last && n < to + 2; n++) {
     putchar(' ');
   }
@@ -127,11 +135,12 @@ static bool looks_like_formula(const char *text) {
 /* A text of RFC 4180, without control characters: names of users come from outside. */
 static void put_csv_text(const char *text) {
   fputs(looks_like_formula(text) ? "\"'" : "\"", stdout);
-  for (; *text; text++) {
+  for (size_t n; *text; text += n ? n : 1) {
+    n = control(text);
     if (*text == '"') {
       putchar('"');
     }
-    putchar((unsigned char)*text < 0x20 || *text == 0x7F ? '?' : *text);
+    putchar(n ? '?' : *text);
   }
   putchar('"');
 }
@@ -231,7 +240,7 @@ enum ctl_exit ctl_print_record(const struct ctl *ctl, json_t *record, const stru
     }
     cell_of(record, c, cell, sizeof cell);
     put_padded(c->title, widest, false);
-    put_clean(cell);
+    put_clean(stdout, cell, "");
     putchar('\n');
   }
   return finish(ctl, record);
@@ -244,9 +253,11 @@ __attribute__((format(printf, 2, 0))) static void put_message(const struct ctl *
     vsnprintf(ctl->said->text, sizeof ctl->said->text, format, args);
     return;
   }
+  char *text = NULL;
   fprintf(stderr, "turncredctl%s%s: ", ctl->command ? " " : "", ctl->command ? ctl->command->name : "");
-  vfprintf(stderr, format, args);
+  put_clean(stderr, vasprintf(&text, format, args) < 0 ? "out of memory" : text, "\n");
   fputc('\n', stderr);
+  free(text);
 }
 
 enum ctl_exit ctl_fail(const struct ctl *ctl, enum ctl_exit code, const char *format, ...) {

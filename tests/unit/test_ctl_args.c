@@ -201,6 +201,13 @@ static void tables(void **state) {
   assert_string_equal(out, "NAME             TTL\n"
                            "m\xc3\xbcnchen.example  5 s\n"
                            "x?[2J            -\n");
+  /* U+009B is CSI for terminals, as ESC [ is; U+00A0 is none of these */
+  printed(json_pack("[{s:s}]", "name",
+                    "x\xc2\x9b"
+                    "2J\xc2\xa0y"),
+          false, columns, out, sizeof out);
+  assert_string_equal(out, "NAME    TTL\n"
+                           "x?2J\xc2\xa0y  -\n");
   printed(json_pack("[{s:s}]", "name", "x"), true, columns, out, sizeof out);
   json_t *back = json_loads(out, 0, NULL);
   assert_string_equal(json_string_value(json_object_get(json_array_get(back, 0), "name")), "x");

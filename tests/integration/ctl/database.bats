@@ -402,6 +402,10 @@ LINES
   refused 2 'reason: the value is not UTF-8' revoke user values.test bob --reason $'caf\xe9'
 }
 
+@test "no text that a message repeats controls the terminal" {
+  refused 1 'no instance "x[?][[]31m[?]2Jy"' server forget $'x\e[31m\u009b2Jy'
+}
+
 @test "connection: configuration file, refused password, no database" {
   cat >"$TURNCRED_CONFIG" <<CONF
 # the operator's

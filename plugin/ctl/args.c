@@ -309,3 +309,11 @@ enum ctl_exit ctl_get_time(const struct ctl *ctl, const char *name, int64_t now,
                   "2026-01-31T12:00:00Z",
                   name, text);
 }
+
+enum ctl_exit ctl_get_end(const struct ctl *ctl, const char *name, int64_t now, int64_t *out) {
+  enum ctl_exit rc = ctl_get_time(ctl, name, now, out);
+  if (!rc && ctl_has(ctl, name) && !*out) {
+    rc = ctl_fail(ctl, CTL_USAGE, "--%s: \"%s\" would be no end at all", name, ctl_get(ctl, name));
+  }
+  return rc;
+}

@@ -76,6 +76,9 @@ static enum ctl_exit read_proof(struct ctl *ctl, struct proof *proof) {
   if (proof->has_cert && proof->has_subject) {
     return ctl_fail(ctl, CTL_USAGE, "give one of --certificate and --certificate-subject");
   }
+  if (subject && (!*subject || strlen(subject) >= sizeof proof->subject)) {
+    return ctl_fail(ctl, CTL_USAGE, "--certificate-subject: 1 to %zu octets", sizeof proof->subject - 1);
+  }
   if (subject) {
     snprintf(proof->subject, sizeof proof->subject, "%s", subject);
   }
@@ -111,7 +114,7 @@ enum ctl_exit cmd_caller_add(struct ctl *ctl) {
     rc = array_of(ctl, "realms", &realms);
   }
   if (!rc) {
-    rc = ctl_get_time(ctl, "not-after", time(NULL), &not_after);
+    rc = ctl_get_end(ctl, "not-after", time(NULL), &not_after);
   }
   if (!rc) {
     rc = read_proof(ctl, &proof);

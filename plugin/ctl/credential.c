@@ -168,6 +168,9 @@ enum ctl_exit cmd_credential_push(struct ctl *ctl) {
                         &kek_id);
   }
   const char *user = ctl_get(ctl, "user");
+  if (!rc && user) {
+    rc = ctl_check_user(ctl, "--user", user, TURNCRED_USERNAME_MAX, true);
+  }
   if (!rc && user && strcmp(user, username)) {
     rc = ctl_refuse_too_new(ctl, 7, "a credential with a user id of its own", "{server}");
   }

@@ -107,6 +107,8 @@ enum ctl_exit ctl_get_duration(const struct ctl *ctl, const char *name, int64_t 
 /* The same for a time: UTC seconds, now, +DURATION, or YYYY-MM-DD[THH:MM[:SS]][Z] in UTC; *out gets
  * UTC seconds. now: the time in UTC seconds. */
 enum ctl_exit ctl_get_time(const struct ctl *ctl, const char *name, int64_t now, int64_t *out);
+/* The same for the end of something, which 0 would leave without one: 0 is refused. */
+enum ctl_exit ctl_get_end(const struct ctl *ctl, const char *name, int64_t now, int64_t *out);
 
 /* --- help.c --- */
 /* --help of ctl->command; NULL: of turncredctl itself. */

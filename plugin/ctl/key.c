@@ -223,10 +223,10 @@ static enum ctl_exit read_new_key(struct ctl *ctl, struct stored_key *key, struc
     rc = ctl_get_time(ctl, "not-before", now, &window->not_before);
   }
   if (!rc) {
-    rc = ctl_get_time(ctl, "sign-until", now, &window->sign_until);
+    rc = ctl_get_end(ctl, "sign-until", now, &window->sign_until);
   }
   if (!rc) {
-    rc = ctl_get_time(ctl, "accept-until", now, &window->accept_until);
+    rc = ctl_get_end(ctl, "accept-until", now, &window->accept_until);
   }
   if (!rc && kid && strlen(kid) > TURNCRED_USERNAME_MAX) {
     rc = ctl_fail(ctl, CTL_USAGE, "KID: at most %d octets", TURNCRED_USERNAME_MAX);
@@ -366,7 +366,10 @@ enum ctl_exit cmd_key_disable(struct ctl *ctl) {
 enum ctl_exit cmd_key_set(struct ctl *ctl) {
   static const struct {
     const char *option, *column;
-  } times[] = {{"not-before", "not_before"}, {"sign-until", "sign_until"}, {"accept-until", "accept_until"}};
+    enum ctl_exit (*get)(const struct ctl *ctl, const char *name, int64_t now, int64_t *out);
+  } times[] = {{"not-before", "not_before", ctl_get_time},
+               {"sign-until", "sign_until", ctl_get_end},
+               {"accept-until", "accept_until", ctl_get_end}};
   struct pg_params p = {0};
   char sql[512] = "UPDATE turncred.key SET ";
   size_t at = strlen(sql), start = at;
@@ -391,7 +394,7 @@ enum ctl_exit cmd_key_set(struct ctl *ctl) {
     if (!text) {
       continue;
     }
-    enum ctl_exit rc = strcmp(text, "open") ? ctl_get_time(ctl, times[i].option, now, &value) : CTL_OK;
+    enum ctl_exit rc = strcmp(text, "open") ? times[i].get(ctl, times[i].option, now, &value) : CTL_OK;
     if (rc) {
       return rc;
     }

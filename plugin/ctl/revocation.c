@@ -76,10 +76,13 @@ static enum ctl_exit warn_asynchronous(struct ctl *ctl) {
 enum ctl_exit cmd_revoke(struct ctl *ctl) {
   struct pg_params p = {0}, count = {0};
   char *xid = NULL, *tokens = NULL;
-  int64_t until = 0;
+  int64_t now = time(NULL), until = 0;
   enum ctl_exit rc = add_operands(ctl, &p);
   if (!rc) {
-    rc = ctl_get_time(ctl, "until", time(NULL), &until);
+    rc = ctl_get_end(ctl, "until", now, &until);
+  }
+  if (!rc && until && until <= now) {
+    rc = ctl_fail(ctl, CTL_REFUSED, "--until: the time is over, so nothing would be revoked");
   }
   pg_text(&p, ctl_has(ctl, "reason") ? ctl_get(ctl, "reason") : "");
   pg_time(&p, until);

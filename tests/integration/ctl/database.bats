@@ -402,6 +402,28 @@ LINES
   refused 2 'reason: the value is not UTF-8' revoke user values.test bob --reason $'caf\xe9'
 }
 
+@test "an end that is no end, or is over, is refused; so are a caller and names that do not fit, in plain words" {
+  local end
+  ctl realm add ends.test
+  for end in 0 1970-01-01; do
+    refused 2 "--not-after: \"$end\" would be no end" caller add ended --scopes token --realms ends.test --not-after $end
+    refused 2 "--accept-until: \"$end\" would be no end" key add ends.test k --accept-until $end
+    refused 2 "--until: \"$end\" would be no end" revoke user ends.test bob --until $end
+  done
+  ctl key add ends.test k
+  refused 2 '--sign-until: "0" would be no end' key set ends.test k --sign-until 0
+  ctl key set ends.test k --sign-until open
+  refused 1 '--until: the time is over, so nothing would be revoked' revoke user ends.test bob --until 2020-01-01
+  [ "$(sql "SELECT count(*) FROM turncred.revocation WHERE realm = 'ends.test'")" = 0 ]
+  refused 1 '--foreign-caller: there is no such caller' realm add foreign.test --foreign-caller nobody
+  refused 1 '--scopes:.* stun-key' caller add mistaken --scopes tokn --realms ends.test
+  refused 2 '--certificate-subject: 1 to 1024 octets' caller add long --scopes token --realms ends.test --certificate-subject "CN=$(printf 'x%.0s' {1..1024})"
+  refused 2 '--certificate-subject: 1 to 1024 octets' caller add empty --scopes token --realms ends.test --certificate-subject ''
+  ctl realm set ends.test --mechanisms token,pushed
+  refused 1 '--user: it holds a blank' credential push ends.test bob --user 'a b'
+  refused 1 '--user: it must have 1 to' credential push ends.test bob --user ''
+}
+
 @test "no text that a message repeats controls the terminal" {
   refused 1 'no instance "x[?][[]31m[?]2Jy"' server forget $'x\e[31m\u009b2Jy'
 }

@@ -98,7 +98,7 @@ static const char head[] =
     ".Pp\n"
     "Answers are tables for people, or JSON with\n.Fl \\-json :\n"
     "lists are arrays, every other answer is an object, times are UTC seconds, and the names of\n"
-    "members do not change.\n"
+    "members do not change; later versions may add members.\n"
     "Messages go to standard error.\n.Pp\n"
     "Secrets are read from files or standard input, never from the command line, and are written\n"
     "only to standard output or to the file that an option names.\n"

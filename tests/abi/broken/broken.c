@@ -222,6 +222,9 @@ static int session_bound(void *state, const struct coturn_auth_session *session)
 
 static int reload(void *state) {
   (void)state;
+  if (is("stops-slowly")) { /* the main thread falls behind the relay threads */
+    sleep(7);
+  }
   return is("reload-fails") ? -1 : 0;
 }
 

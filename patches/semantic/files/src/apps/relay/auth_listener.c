@@ -98,7 +98,7 @@ enum turn_auth_listener auth_listener_check(turn_turnserver *server, ioa_net_dat
                                             ioa_network_buffer_handle nbh, int fingerprint) {
   char nonce[TURN_STATELESS_NONCE_SIZE] = {0}, origin[STUN_MAX_ORIGIN_SIZE + 1] = {0};
   char foreign[COTURN_AUTH_NONCE_MAX + 1];
-  int err_code = 0, constructed = 0, answered;
+  int err_code = 0, constructed = 0, silent = 0, answered;
   const uint8_t *reason = NULL;
   realm_options_t realm;
   struct auth_session st;
@@ -116,6 +116,7 @@ enum turn_auth_listener auth_listener_check(turn_turnserver *server, ioa_net_dat
   x.resp_constructed = &constructed;
   x.err_code = &err_code;
   x.reason = &reason;
+  x.postpone_reply = &silent;
   x.in_buffer = in_buffer;
   x.nbh = nbh;
   auth_parse(&x);
@@ -146,5 +147,8 @@ enum turn_auth_listener auth_listener_check(turn_turnserver *server, ioa_net_dat
     answered = auth_refuse(&x, 438, COTURN_AUTH_REASON_STALE_NONCE, x.username);
   }
   free(st.server_name);
+  if (silent) {
+    return TURN_AUTH_LISTENER_DROP;
+  }
   return answered ? finish(&x, fingerprint) : TURN_AUTH_LISTENER_COTURN;
 }

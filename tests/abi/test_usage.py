@@ -73,6 +73,14 @@ class Usage(Case):
                     self.assertEqual((before_in, before_out, packets_out), (0, 0, t.messages_received))
                 self.assertEqual((peer_in, peer_out, peer_packets_in, peer_packets_out), (1000, 1000, 10, 10))
 
+    def test_the_relayed_address_is_the_one_that_the_client_is_told(self):
+        for lines in ([], ["external-ip=192.0.2.7"], ["external-ip=192.0.2.7/127.0.0.1"]):
+            with self.subTest(lines):
+                running = self.serve("rules", "alice:password=wonderland", lines)
+                host, port = self.client(running, ALICE).allocate().address("XOR-RELAYED-ADDRESS")
+                self.assertEqual(host, "192.0.2.7" if lines else "127.0.0.1")
+                running.wait_log(rf"rules: allocated alice .* relayed={host}:{port} ")
+
     def test_living_sessions_are_reported_while_they_relay(self):
         running = self.serve("rules", "reports=200 alice:password=wonderland")
         client = self.counting_client(running)

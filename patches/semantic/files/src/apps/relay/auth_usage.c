@@ -131,7 +131,7 @@ static const struct sockaddr *relayed(ts_ur_super_session *ss, int family, ioa_a
   if (!local) {
     return NULL;
   }
-  addr_cpy(addr, server->external_ip_set ? &server->external_ip : local);
+  map_addr_from_private_to_public(server->external_ip_set ? &server->external_ip : local, addr);
   addr_set_port(addr, addr_get_port(local));
   return &addr->ss;
 }

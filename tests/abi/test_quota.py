@@ -19,6 +19,7 @@ PEER = ("127.0.0.1", 9)
 # one thread, because only the thread of the allocation can evaluate its ticket
 MOBILE = ("mobility", "no-software-attribute", "relay-threads=1")
 ORIGIN = "https://b.test:443"
+NEW_BANDWIDTH = 0x8010  # coturn's own, in kilobits
 
 
 class Charges(Case):
@@ -43,6 +44,31 @@ class Charges(Case):
         """Its client goes, and a mobile allocation stays."""
         client.close()
         running.wait_log(r"closed \(1st stage\)")
+
+
+class Names(Charges):
+    IPV6 = Attribute("REQUESTED-ADDRESS-FAMILY", b"\2\0\0\0")  # which the server does not relay
+
+    def test_what_failed_for_one_user_is_not_another_users_charge(self):
+        bob = password("bob", "builder")
+        running = self.serve("rules", "alice:password=wonderland,user-quota=1 bob:password=builder,user-quota=1")
+        client, code = self.allocate(running, extra=[self.IPV6])
+        self.assertEqual(code, 440)
+        self.assertEqual(self.allocate(running, bob)[1], 0)
+        self.assertEqual(client.allocate(credential=bob).code, 486)
+        # the first user's charge went with the first user
+        self.assertEqual(self.allocate(running)[1], 0)
+        self.assertEqual(client.allocate().code, 486)
+
+
+    def test_what_failed_for_one_user_is_not_another_users_bandwidth(self):
+        slow = password("slow", "p")
+        running = self.serve("rules", "alice:password=wonderland,max-bps=50000 slow:password=p,max-bps=2000")
+        client, code = self.allocate(running, extra=[self.IPV6])
+        self.assertEqual(code, 440)
+        response = client.allocate(credential=slow)
+        bandwidths = [value for number, value, _ in response.attributes if number == NEW_BANDWIDTH]
+        self.assertEqual(bandwidths, [(2000 // 128).to_bytes(4, "big")])
 
 
 class Mobility(Charges):

@@ -177,6 +177,8 @@ int auth_inc_quota(ts_ur_super_session *ss);
 /* Releases what was charged, but not for a mobile allocation that is still there. */
 void auth_dec_quota(ts_ur_super_session *ss);
 void auth_release_quota(ts_ur_super_session *ss);
+/* Gives back the bandwidth that an Allocate has reserved: the next one reserves what its grant allows. */
+void auth_release_bps(ts_ur_super_session *ss);
 int auth_is_charged(const ts_ur_super_session *ss, const char *name, const char *realm);
 /* Charges the names of a new grant instead. 0, or -1 if they are used up: the old charge stays. */
 int auth_move_charge(ts_ur_super_session *ss);

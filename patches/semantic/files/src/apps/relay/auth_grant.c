@@ -64,6 +64,7 @@ static int apply_grant(struct auth_exchange *x, const struct coturn_auth_grant *
   char *username = strdup(x->username);
   char *quota_name = strdup(g->quota_name[0] ? g->quota_name : x->username);
   const char *realm = g->accounting_realm[0] ? g->accounting_realm : st->realm;
+  const int allocation = auth_has_allocation(ss);
   int recharge;
 
   if (!username || !quota_name) {
@@ -74,6 +75,11 @@ static int apply_grant(struct auth_exchange *x, const struct coturn_auth_grant *
   recharge = ss->quota_used && !auth_is_charged(ss, quota_name, realm);
   if (recharge && !st->granted) {
     turn_auth_services.dec_quota(ss); /* coturn's own charge */
+  } else if (recharge && !allocation) {
+    auth_release_quota(ss);
+  }
+  if (!allocation) { /* what an Allocate that failed has left is another grant's */
+    auth_release_bps(ss);
   }
 
   memset(ss->hmackey, 0, sizeof(ss->hmackey));
@@ -106,7 +112,7 @@ static int apply_grant(struct auth_exchange *x, const struct coturn_auth_grant *
   free(st->quota_name);
   st->quota_name = quota_name;
 
-  if (recharge && auth_move_charge(ss) < 0) {
+  if (recharge && allocation && auth_move_charge(ss) < 0) {
     TURN_LOG_FUNC(TURN_LOG_LEVEL_WARNING, "session %018llu: its new quota name is used up\n",
                   (unsigned long long)ss->id);
   }

@@ -114,6 +114,14 @@ void auth_dec_quota(ts_ur_super_session *ss) {
   auth_release_quota(ss);
 }
 
+void auth_release_bps(ts_ur_super_session *ss) {
+  const turn_turnserver *server = (const turn_turnserver *)ss->server;
+  if (ss->bps && server->allocate_bps_func) {
+    server->allocate_bps_func(ss->bps, 0);
+  }
+  ss->bps = 0;
+}
+
 int auth_is_charged(const ts_ur_super_session *ss, const char *name, const char *realm) {
   const struct auth_charge *charge = &ss->auth_session->charge;
   return charge->name && !strcmp(charge->name, name) && !strcmp(charge->realm, realm);

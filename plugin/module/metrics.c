@@ -29,7 +29,7 @@
 #define RETRY_MS 200
 #define LISTEN_AGAIN_MS 5000 /* while the address is taken */
 #define REQUEST_MAX 2048
-#define RESPONSE_MAX (256 * 1024)
+#define RESPONSE_FIRST (64 * 1024) /* octets, to begin with: the response grows with the number of realms */
 
 struct metrics {
   struct module *module;
@@ -40,19 +40,31 @@ struct metrics {
 };
 
 struct text {
-  char *data;
-  size_t len;
+  char *data; /* NULL: out of memory */
+  size_t len, cap;
   const char *last_name; /* HELP and TYPE are written once, before the first line of a name */
 };
 
 static void add(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void add(struct text *text, const char *format, ...) {
-  va_list args;
-  va_start(args, format);
-  int n = vsnprintf(text->data + text->len, RESPONSE_MAX - text->len, format, args);
-  va_end(args);
-  if (n > 0 && (size_t)n < RESPONSE_MAX - text->len) {
-    text->len += (size_t)n;
+  while (text->data) {
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(text->data + text->len, text->cap - text->len, format, args);
+    va_end(args);
+    if (n < 0) {
+      return;
+    }
+    if ((size_t)n < text->cap - text->len) {
+      text->len += (size_t)n;
+      return;
+    }
+    text->cap = 2 * text->cap + (size_t)n;
+    char *grown = realloc(text->data, text->cap);
+    if (!grown) {
+      free(text->data);
+    }
+    text->data = grown;
   }
 }
 
@@ -165,13 +177,13 @@ static void answer(struct metrics *metrics, int fd) {
     send_all(fd, missing, sizeof missing - 1);
     return;
   }
-  struct text text = {malloc(RESPONSE_MAX), 0, NULL};
-  if (!text.data) {
-    return;
-  }
+  struct text text = {malloc(RESPONSE_FIRST), 0, RESPONSE_FIRST, NULL};
   counters_refresh(metrics->module);
   metrics->module->host->visit_counters(add_counter, &text);
   add_realms(&text, metrics->module->usage);
+  if (!text.data) {
+    return;
+  }
   int n = snprintf(head, sizeof head,
                    "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
                    "Content-Length: %zu\r\nConnection: close\r\n\r\n",

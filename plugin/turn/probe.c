@@ -8,6 +8,7 @@
 #include "probe.h"
 
 #include "base/clock.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -511,6 +512,28 @@ static bool walk(struct probe *p) {
   return false;
 }
 
+/* Makes UTF-8 of a text that a server has sent, or that was cut in the middle of a character: other octets become '?'.
+ */
+static void make_utf8(char *text) {
+  size_t len = strlen(text), n;
+  uint32_t code;
+  for (; len; text += n, len -= n) {
+    if (!(n = utf8_next(text, len, &code))) {
+      *text = '?';
+      n = 1;
+    }
+  }
+}
+
+static void make_report_utf8(struct turn_probe_report *report) {
+  make_utf8(report->realm);
+  make_utf8(report->server_name);
+  make_utf8(report->software);
+  for (size_t i = 0; i < report->count; i++) {
+    make_utf8(report->steps[i].detail);
+  }
+}
+
 void turn_probe(const struct turn_probe_options *options, struct turn_probe_report *report) {
   struct probe p = {.options = options, .report = report, .peer_fd = -1};
   memset(report, 0, sizeof *report);
@@ -523,6 +546,7 @@ void turn_probe(const struct turn_probe_options *options, struct turn_probe_repo
   turn_client_credential(&p.client, &options->credential);
   report->ok = walk(&p);
   keep_challenge(&p);
+  make_report_utf8(report);
   if (p.peer_fd >= 0) {
     close(p.peer_fd);
   }

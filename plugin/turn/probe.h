@@ -60,7 +60,8 @@ struct turn_probe_report {
   uint64_t sent, received;   /* datagrams through the relay, both ways */
 };
 
-/* Makes all steps, up to the first that fails; the report has every step that was made. */
+/* Makes all steps, up to the first that fails; the report has every step that was made. All of its texts are UTF-8,
+ * whatever the server sends. */
 void turn_probe(const struct turn_probe_options *options, struct turn_probe_report *report);
 
 #endif

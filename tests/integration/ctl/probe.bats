@@ -324,3 +324,7 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.1", '"$po
 @test "a port whose old session is not gone yet: another one is taken" {
   TC_PORT=$(server_port open) turn_step open a_port_of_an_old_session
 }
+
+@test "a server whose texts are no UTF-8: every step is told" {
+  turn_step open a_server_whose_texts_are_no_utf8
+}

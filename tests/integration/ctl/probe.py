@@ -7,8 +7,9 @@ import resource
 import signal
 import socket
 import subprocess
+import threading
 
-from support import credentials, run_step, transport, turnclient
+from support import credentials, run_step, stun, transport, turnclient
 
 HERE = "127.0.0.9"  # an address that no other test uses: its ports are taken here
 ready_r, ready_w = os.pipe()
@@ -68,6 +69,42 @@ def a_port_of_an_old_session():
         for child in children:
             os.kill(child, signal.SIGTERM)
             os.waitpid(child, 0)
+
+
+def refuse(sock, reason):
+    """Answers each request with 401; the reason and the names are no UTF-8."""
+    names = [stun.Attribute("REALM", b"caf\xe9"), stun.Attribute("SOFTWARE", b"\xff server")]
+    code = stun.Attribute("ERROR-CODE", b"\0\0\x04\x01" + reason)
+    while True:
+        octets, client = sock.recvfrom(2048)
+        if not octets:
+            return
+        asked = stun.Message(octets)
+        answer = [code, *names, stun.Attribute("NONCE", "0123456789abcdef")]
+        sock.sendto(stun.build(asked.method, answer, stun.ERROR, asked.txid), client)
+
+
+def a_server_whose_texts_are_no_utf8():
+    """Latin-1 reads like UTF-8 with question marks; a long reason is cut, perhaps inside a character."""
+    for reason, told in ((b"Acc\xe8s refus\xe9", "401 Acc?s refus?"), ("\u00e9".encode() * 200, "401 " + "\u00e9" * 127 + "?")):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind(("127.0.0.1", 0))
+            server = threading.Thread(target=refuse, args=(sock, reason))
+            server.start()
+            probe = [os.environ["CTL"], "probe", "--server", "%s:%d" % sock.getsockname(), "--allocate-only"]
+            probe += ["--user", "bob", "--password-file", os.environ["TC_DIR"] + "/right"]
+            try:
+                table = subprocess.run(probe, capture_output=True, text=True)
+                record = subprocess.run([*probe, "--json"], capture_output=True, text=True)
+            finally:
+                sock.sendto(b"", sock.getsockname())
+                server.join()
+        assert table.returncode == record.returncode == 4, table.stderr + record.stderr
+        steps = [line.split()[0] for line in table.stdout.splitlines()]
+        assert steps == ["STEP", "connect", "challenge", "allocate"] and told in table.stdout, table.stdout
+        report = json.loads(record.stdout)
+        assert (report["realm"], report["software"]) == ("caf?", "? server"), report
+        assert report["steps"][-1]["detail"] == told, report
 
 
 if __name__ == "__main__":

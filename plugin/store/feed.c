@@ -19,6 +19,7 @@
   64                        /* changes that are remembered after they have settled: if one is gone from the            \
                                database, history was lost */
 #define STANDBY_GRACE 60000 /* ms for which a standby may be behind before its data is believed */
+#define KEPT_AT_LEAST 3600  /* s: turncred.maintain_partitions() drops no younger change */
 
 void feed_init(struct feed *feed, int wake_fd, bool credentials, const struct kek_ring *keks, store_log_fn log,
                void *arg) {
@@ -41,11 +42,13 @@ void feed_clear(struct feed *feed) {
 struct change {
   int64_t id;
   uint64_t xid;
+  int64_t at;
   const char *random, *kind, *realm, *name; /* point into the result */
 };
 
 struct look {
   uint64_t xmin;
+  int64_t now; /* UTC seconds of the database's clock */
   char identity[128];
   bool standby;
   int64_t known; /* how many of the changes asked for are still in the database */
@@ -68,7 +71,8 @@ static const char *begin_sql = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
                                "pg_control_system()),"
                                " (SELECT timeline_id FROM pg_control_checkpoint()), pg_is_in_recovery(),"
                                " (SELECT max(version) FROM turncred.migration),"
-                               " (SELECT max(min_program) FROM turncred.migration);";
+                               " (SELECT max(min_program) FROM turncred.migration),"
+                               " extract(epoch FROM now())::bigint;";
 
 static int fail(struct feed *feed, const char *what) {
   snprintf(feed->message, sizeof feed->message, "%s", what);
@@ -76,11 +80,12 @@ static int fail(struct feed *feed, const char *what) {
 }
 
 static int read_header(struct feed *feed, struct look *look, const PGresult *r) {
-  if (PQntuples(r) != 1 || PQnfields(r) != 6) {
+  if (PQntuples(r) != 1 || PQnfields(r) != 7) {
     return fail(feed, "the database gives no answer about itself");
   }
   look->xmin = strtoull(PQgetvalue(r, 0, 0), NULL, 10);
   look->standby = *PQgetvalue(r, 0, 3) == 't';
+  look->now = strtoll(PQgetvalue(r, 0, 6), NULL, 10);
   /* A standby's control file lags behind: its timeline says nothing. */
   snprintf(look->identity, sizeof look->identity, "%s %s", PQgetvalue(r, 0, 1),
            look->standby ? "" : PQgetvalue(r, 0, 2));
@@ -135,6 +140,25 @@ static int query(struct feed *feed, const char *sql, PGresult **results, size_t 
   return rc;
 }
 
+/* Notes those changes of the result that are not applied yet. */
+static int take_changes(struct feed *feed, struct look *look) {
+  int rows = PQntuples(look->result);
+  look->changes = calloc((size_t)rows + 1, sizeof *look->changes);
+  for (int i = 0; look->changes && i < rows; i++) {
+    struct change c = {strtoll(PQgetvalue(look->result, i, 0), NULL, 10),
+                       strtoull(PQgetvalue(look->result, i, 1), NULL, 10),
+                       strtoll(PQgetvalue(look->result, i, 6), NULL, 10),
+                       PQgetvalue(look->result, i, 2),
+                       PQgetvalue(look->result, i, 3),
+                       PQgetvalue(look->result, i, 4),
+                       PQgetvalue(look->result, i, 5)};
+    if (strlen(c.random) == 36 && !is_known(feed, c.id, c.random)) {
+      look->changes[look->count++] = c;
+    }
+  }
+  return look->changes ? 0 : fail(feed, "out of memory");
+}
+
 /* Opens the transaction and reads what changed since feed->xmin. */
 static int look_begin(struct feed *feed, struct look *look) {
   memset(look, 0, sizeof *look);
@@ -151,7 +175,8 @@ static int look_begin(struct feed *feed, struct look *look) {
     snprintf(which, sizeof which, "xid >= '%llu'", (unsigned long long)feed->xmin);
   }
   int n = snprintf(sql, room,
-                   "%s SELECT id, xid, random, kind, realm, name FROM turncred.change"
+                   "%s SELECT id, xid, random, kind, realm, name,"
+                   " CASE WHEN isfinite(at) THEN extract(epoch FROM at)::bigint ELSE 0 END FROM turncred.change"
                    " WHERE (%s) AND xid < pg_snapshot_xmax(pg_current_snapshot())"
                    " ORDER BY id; SELECT count(*) FROM turncred.change WHERE (id, random) IN"
                    " ((0, '00000000-0000-0000-0000-000000000000'::uuid)",
@@ -173,26 +198,32 @@ static int look_begin(struct feed *feed, struct look *look) {
     look->result = r[5];
     r[5] = NULL;
     look->known = strtoll(PQgetvalue(r[6], 0, 0), NULL, 10);
-    int rows = PQntuples(look->result);
-    look->changes = calloc((size_t)rows + 1, sizeof *look->changes);
-    if (!look->changes) {
-      rc = fail(feed, "out of memory");
-    }
-    for (int i = 0; rc == 0 && i < rows; i++) {
-      struct change c = {strtoll(PQgetvalue(look->result, i, 0), NULL, 10),
-                         strtoull(PQgetvalue(look->result, i, 1), NULL, 10),
-                         PQgetvalue(look->result, i, 2),
-                         PQgetvalue(look->result, i, 3),
-                         PQgetvalue(look->result, i, 4),
-                         PQgetvalue(look->result, i, 5)};
-      if (strlen(c.random) == 36 && !is_known(feed, c.id, c.random)) {
-        look->changes[look->count++] = c;
-      }
-    }
+    rc = take_changes(feed, look);
   }
   for (int i = 0; i < 7; i++) {
     PQclear(r[i]);
   }
+  return rc;
+}
+
+/* Maintenance drops the oldest changes: of those that were asked for the first ones, while nothing older stays. Forgets
+ * these. Since the last look was less than an hour ago, whatever else was dropped had been applied. */
+static int forget_dropped(struct feed *feed, struct look *look) {
+  size_t gone = look->asked - (size_t)look->known, end = feed->known_count - look->asked + gone;
+  if (gone == 0 || gone > look->asked || look->now - feed->looked_at >= KEPT_AT_LEAST ||
+      look->now - feed->known[end - 1].at <= KEPT_AT_LEAST) {
+    return 0;
+  }
+  char sql[100];
+  PGresult *r = NULL;
+  snprintf(sql, sizeof sql, "SELECT FROM turncred.change WHERE id <= %lld LIMIT 1", (long long)feed->known[end - 1].id);
+  int rc = query(feed, sql, &r, 1);
+  if (rc == 0 && r && PQntuples(r) == 0) {
+    feed->known_count -= end;
+    look->asked -= gone;
+    memmove(feed->known, feed->known + end, feed->known_count * sizeof *feed->known);
+  }
+  PQclear(r);
   return rc;
 }
 
@@ -212,6 +243,7 @@ static int remember(struct feed *feed, const struct look *look) {
     struct feed_change *k = &feed->known[feed->known_count++];
     k->id = look->changes[i].id;
     k->xid = look->changes[i].xid;
+    k->at = look->changes[i].at;
     memcpy(k->random, look->changes[i].random, sizeof k->random);
   }
   if (feed->known_count > 1) {
@@ -229,6 +261,7 @@ static int remember(struct feed *feed, const struct look *look) {
   }
   feed->known_count = kept;
   feed->xmin = look->xmin;
+  feed->looked_at = look->now;
   feed->standby = look->standby;
   snprintf(feed->identity, sizeof feed->identity, "%s", look->identity);
   return 0;
@@ -514,6 +547,9 @@ enum feed_result feed_look(struct feed *feed, const struct store_snapshot *from,
   struct look look;
   *out = NULL;
   int rc = look_begin(feed, &look);
+  if (!rc && feed->loaded) {
+    rc = forget_dropped(feed, &look);
+  }
   const char *why = !rc && (feed->loaded || feed->from_disk) ? doubt(feed, &look) : NULL;
   if (why && look.standby && standby_lags(feed, why)) {
     rc = EIO;

@@ -16,6 +16,7 @@
 struct feed_change {
   int64_t id;
   uint64_t xid;
+  int64_t at; /* UTC seconds of the database's clock */
   char random[37];
 };
 
@@ -27,6 +28,7 @@ struct feed {
   bool standby;              /* the database is in recovery */
   char identity[128];        /* of the database; if it changes, everything is loaded anew */
   uint64_t xmin;             /* progress */
+  int64_t looked_at;         /* UTC seconds of the database's clock at the last look that succeeded */
   struct feed_change *known; /* applied changes: all with xid >= xmin, and the newest others */
   size_t known_count, known_cap;
   bool from_disk;               /* identity and xmin come from the snapshot on disk */

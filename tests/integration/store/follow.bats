@@ -230,6 +230,32 @@ SCRIPT
   [ "$status" -eq 0 ]
 }
 
+@test "maintenance drops old changes that were applied: nothing is loaded anew, but where another one is gone" {
+  sql 'SELECT turncred.maintain_partitions()' "UPDATE turncred.change SET at = at - interval '8 days'" >/dev/null
+  run probe -p 300 <<'SCRIPT'
+load 5000
+sh psql -Xqc "UPDATE turncred.realm SET max_ttl = max_ttl + 1 WHERE name = 'r'"
+within 1000 generation = 2
+sh psql -XqAtc "SELECT object FROM turncred.maintain_partitions()" | grep -q 'rows of change_default'
+within 1000 generation = 3
+sh psql -Xqc "UPDATE turncred.realm SET max_ttl = max_ttl + 1 WHERE name = 'r'"
+within 1000 generation = 4
+SCRIPT
+  echo "$output"
+  cat "$TC_DIR/probe.log"
+  [ "$status" -eq 0 ]
+  if grep -q 'loading everything anew' "$TC_DIR/probe.log"; then return 1; fi
+  sql "UPDATE turncred.change SET at = at - interval '8 days'"
+  run probe -p 300 <<'SCRIPT'
+load 5000
+sh psql -Xqc "DELETE FROM turncred.change WHERE id = (SELECT max(id) FROM turncred.change)"
+within 1000 generation = 2
+SCRIPT
+  echo "$output"
+  [ "$status" -eq 0 ]
+  grep -q 'loading everything anew: changes that were applied are gone' "$TC_DIR/probe.log"
+}
+
 @test "lookups cause no statement" {
   # pg_stat_statements is preloaded nowhere else: the log says it as well
   sql "ALTER SYSTEM SET log_statement = 'all'" 'SELECT pg_reload_conf()' >/dev/null

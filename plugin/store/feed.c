@@ -430,8 +430,11 @@ static int load_new_realms(struct feed *feed, const struct look *look, const str
 static int load_changes(struct feed *feed, const struct look *look, const struct store_snapshot *from) {
   struct touched touched = {0};
   int rc = sort_changes(look, &touched) ? fail(feed, "out of memory") : 0;
-  if (rc == 0 && touched.bulk[ROWS_REALM]) {
-    rc = EAGAIN;
+  for (enum rows_table table = 0; rc == 0 && table < ROWS_TABLES; table++) {
+    /* a bulk load does not meet refused rows that are gone: only a full load forgets them */
+    if (touched.bulk[table] && (table == ROWS_REALM || rows_refuse_some(&feed->rows, table))) {
+      rc = EAGAIN;
+    }
   }
   for (enum rows_table table = 0; rc == 0 && table < ROWS_TABLES; table++) {
     if (table == ROWS_CREDENTIAL && !feed->credentials) {

@@ -155,6 +155,16 @@ void rows_end_full(struct rows *rows, bool done) {
   hamt_clear(&rows->refused_before);
 }
 
+/* arg: the name of a table, and a blank. */
+static bool is_of_another(const struct hamt_item *item, void *arg) {
+  return strncmp(((const struct refused_item *)item)->name, arg, strlen(arg)) != 0;
+}
+bool rows_refuse_some(const struct rows *rows, enum rows_table table) {
+  char begin[16];
+  snprintf(begin, sizeof begin, "%s ", tables[table].name);
+  return !hamt_each(&rows->refused, is_of_another, begin);
+}
+
 #define NAME_MAX_OCTETS (16 + TURNCRED_REALM_MAX + 1 + TURNCRED_USERNAME_MAX + 16)
 
 void rows_say(const struct rows *rows, enum store_log_level level, const char *format, ...) {

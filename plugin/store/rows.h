@@ -39,6 +39,8 @@ void rows_say(const struct rows *rows, enum store_log_level level, const char *f
  * the log has named are not named again. done: the load succeeded. */
 void rows_begin_full(struct rows *rows);
 void rows_end_full(struct rows *rows, bool done);
+/* Whether a row of this table is refused now. */
+bool rows_refuse_some(const struct rows *rows, enum rows_table table);
 
 const char *rows_table_name(enum rows_table table);
 /* schema: the database's version, which may be older or newer than this program's. The query for all rows of a table

@@ -67,6 +67,22 @@ SCRIPT
   [ "$status" -eq 0 ]
 }
 
+@test "refused rows that go in one statement are no longer counted" {
+  sql 'ALTER TABLE turncred.credential DISABLE TRIGGER USER' \
+    "INSERT INTO turncred.credential (realm, username, md5) SELECT 'r', 'u' || i, '\\xaa' FROM generate_series(1, 1100) i" \
+    'ALTER TABLE turncred.credential ENABLE TRIGGER USER'
+  run probe -p 300 <<'SCRIPT'
+load 5000
+expect refused = 1100
+sh psql -Xq -v ON_ERROR_STOP=1 -c "DELETE FROM turncred.credential WHERE username LIKE 'u%'"
+within 1000 refused = 0
+expect has s credential bob = yes
+expect accepts s cbc = yes
+SCRIPT
+  echo "$output"
+  [ "$status" -eq 0 ]
+}
+
 @test "a key whose octets were damaged" {
   refuses "UPDATE turncred.key SET wrapped = set_byte(wrapped, 9, get_byte(wrapped, 9) # 1) WHERE kid = 'good'" key good 'does not open'
   again key good && readd_key good
@@ -220,7 +236,7 @@ SCRIPT
 load 5000
 sh psql -Xq -v ON_ERROR_STOP=1 -c "SELECT turncred.credential_push_password('r', 'alice', 'a password of 128 bits')" >/dev/null
 within 1000 has r credential alice = yes
-sh psql -Xq -v ON_ERROR_STOP=1 -c "UPDATE turncred.credential SET pushed_at = '$time'" -c "UPDATE turncred.credential SET expiry = '$time' WHERE username = 'alice'"
+sh psql -Xq -v ON_ERROR_STOP=1 -c "UPDATE turncred.credential SET pushed_at = '$time'" -c "UPDATE turncred.credential SET expiry = '$time' WHERE realm = 'r' AND username = 'alice'"
 sh psql -Xq -v ON_ERROR_STOP=1 -c "SELECT turncred.key_add_plain('r', 'early', 'token', 'A128GCM', decode(md5('early$time'), 'hex'), p_not_before => '$time')" >/dev/null
 sh psql -Xq -v ON_ERROR_STOP=1 -c "SELECT turncred.key_add_plain('r', 'late', 'token', 'A128GCM', decode(md5('late$time'), 'hex'), p_accept_until => '$time')" >/dev/null
 sh psql -Xq -v ON_ERROR_STOP=1 -c "INSERT INTO turncred.revocation (kind, realm, name, until) VALUES ('user', 'r', 'mallory', '$time')"

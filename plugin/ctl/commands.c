@@ -270,7 +270,7 @@ static const struct ctl_option revocation_list_options[] = {{"all", NULL, 0, "al
                                                             {NULL, NULL, 0, NULL}};
 static const struct ctl_option maintain_options[] = {
     {"keep-changes", "DURATION", 0, "keep the change feed for this long (default 7d)"},
-    {"keep-issue-log", "DURATION", 0, "keep the log of issued credentials for this long (default 90d)"},
+    {"keep-issue-log", "DURATION", 0, "keep the log of issued credentials so long (default 90d), max_ttl at least"},
     {NULL, NULL, 0, NULL},
 };
 

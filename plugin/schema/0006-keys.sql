@@ -29,7 +29,8 @@ BEGIN
      AND coalesce(OLD.accept_until, 'infinity') > now() THEN
     RETURN NEW; -- it was accepted before
   END IF;
-  SELECT keys_tried INTO tried FROM turncred.realm WHERE name = NEW.realm;
+  -- two keys that are added at once: one after the other
+  SELECT keys_tried INTO tried FROM turncred.realm WHERE name = NEW.realm FOR NO KEY UPDATE;
   SELECT count(*) INTO others FROM turncred.key k
     WHERE k.realm = NEW.realm AND k.use = NEW.use AND k.use IN ('derived', 'rest') AND k.kid <> NEW.kid
       AND k.state <> 'disabled' AND coalesce(k.accept_until, 'infinity') > now();

@@ -109,11 +109,11 @@ DECLARE
 BEGIN
   PERFORM turncred.realm_must_exist(p_realm);
   SELECT c.user_id INTO whose FROM turncred.credential c WHERE c.realm = p_realm AND c.username = p_username;
-  removed := turncred.credential_remove(p_realm, p_username);
+  -- first the lock of the user, then rows of credentials, as functions that push do
   IF p_revoke THEN
     PERFORM turncred.revoke('user', p_realm, coalesce(whose, p_username), p_reason);
-    removed := true;
   END IF;
+  removed := turncred.credential_remove(p_realm, p_username) OR p_revoke;
   xid := pg_current_xact_id();
   RETURN NEXT;
 END

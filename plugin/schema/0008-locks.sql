@@ -82,7 +82,7 @@ $$;
 COMMENT ON FUNCTION turncred.lift(text, text, text) IS
   'ends a revocation; credentials issued before stay dead. true if one was in force';
 
--- As in version 1, but for the lock.
+-- As in version 1, but for the lock, and that issue_log keeps what may be unexpired: revoking a user finds its tokens there.
 CREATE OR REPLACE FUNCTION turncred.maintain_partitions(p_keep_change interval DEFAULT '7 days',
     p_keep_issue_log interval DEFAULT '90 days', p_ahead integer DEFAULT 7)
   RETURNS TABLE (action text, object text)
@@ -92,6 +92,7 @@ DECLARE
   p record;
   d date;
   today date := (now() AT TIME ZONE 'UTC')::date;
+  unexpired interval := make_interval(secs => coalesce((SELECT max(max_ttl) FROM turncred.realm), 0));
   n bigint;
 BEGIN
   BEGIN -- a forgetting keeps this lock for a moment; behind another maintenance there is nothing to do
@@ -107,7 +108,7 @@ BEGIN
   INSERT INTO turncred.change (kind) VALUES ('heartbeat');
   <<tables>>
   FOR t IN SELECT * FROM (VALUES ('change', 'at', p_keep_change),
-                                 ('issue_log', 'issued_at', p_keep_issue_log)) v(tab, col, keep)
+                                 ('issue_log', 'issued_at', greatest(p_keep_issue_log, unexpired))) v(tab, col, keep)
   LOOP
     BEGIN
       FOR i IN 1 .. p_ahead LOOP
@@ -145,6 +146,99 @@ BEGIN
       RETURN NEXT;
     END IF;
   END LOOP;
+END
+$$;
+
+-- As in version 1, but that pushed credentials from before the end of a revocation go with it: they may have no end, and
+-- nothing would keep them out any more.
+CREATE OR REPLACE FUNCTION turncred.purge_expired(p_batch integer DEFAULT 500) RETURNS integer
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  n integer;
+  m integer;
+BEGIN
+  DELETE FROM turncred.credential c USING (
+      SELECT realm, username FROM turncred.credential WHERE expiry < now()
+      ORDER BY expiry LIMIT p_batch FOR UPDATE SKIP LOCKED) old
+    WHERE c.realm = old.realm AND c.username = old.username;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  -- a revocation that ended is kept while anything else issued before its end could still be valid
+  WITH old AS (
+      SELECT v.kind, v.realm, v.name, least(v.lifted_at, v.until) AS ended FROM turncred.revocation v
+      LEFT JOIN turncred.realm m ON m.name = v.realm
+      WHERE least(v.lifted_at, v.until) < now() - CASE v.kind WHEN 'token' THEN interval '0'
+              ELSE make_interval(secs => coalesce(m.max_ttl, 31536000) + 310) END
+      LIMIT p_batch FOR UPDATE OF v SKIP LOCKED),
+    dead AS (DELETE FROM turncred.credential c USING old
+      WHERE c.realm = old.realm AND c.pushed_at <= old.ended
+        AND (old.kind = 'realm' OR (old.kind = 'user' AND coalesce(c.user_id, c.username) = old.name)))
+  DELETE FROM turncred.revocation r USING old
+    WHERE r.kind = old.kind AND r.realm = old.realm AND r.name = old.name;
+  GET DIAGNOSTICS m = ROW_COUNT;
+  RETURN n + m;
+END
+$$;
+
+-- --- rules across tables, for two transactions at once --------------------------------------------
+
+-- As in version 1, but that realms get listening addresses and origins one after the other, and that a realm is sealed when
+-- nobody pushes.
+CREATE OR REPLACE FUNCTION turncred.realm_check() RETURNS trigger
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  other text;
+BEGIN
+  NEW.updated_at := now();
+  IF TG_OP = 'UPDATE' THEN
+    IF OLD.name <> NEW.name THEN
+      RAISE EXCEPTION 'realm "%": a realm cannot be renamed, its name is part of keys and passwords',
+        OLD.name USING ERRCODE = 'check_violation', CONSTRAINT = 'realm_name_fixed',
+        HINT = 'Add a new realm and move the users.';
+    END IF;
+    IF OLD.at_rest = 'plain' AND NEW.at_rest = 'sealed' THEN
+      LOCK TABLE turncred.credential IN SHARE ROW EXCLUSIVE MODE; -- whoever adds a key locks the realm
+      IF EXISTS (SELECT FROM turncred.key k WHERE k.realm = NEW.name AND k.plain IS NOT NULL)
+         OR EXISTS (SELECT FROM turncred.credential c WHERE c.realm = NEW.name AND c.md5 IS NOT NULL) THEN
+        RAISE EXCEPTION 'realm "%": keys or credentials are still stored plain', NEW.name
+          USING ERRCODE = 'check_violation', CONSTRAINT = 'realm_at_rest_sealed',
+                HINT = 'Seal or remove them first.';
+      END IF;
+    END IF;
+  END IF;
+  IF (cardinality(NEW.listen_addresses) > 0 OR cardinality(NEW.origins) > 0)
+     AND (TG_OP = 'INSERT' OR (OLD.listen_addresses, OLD.origins) IS DISTINCT FROM (NEW.listen_addresses, NEW.origins)) THEN
+    PERFORM FROM turncred.subject_lock WHERE bucket = hashtext('realm choices') & 1023 FOR UPDATE;
+    SELECT r.name INTO other FROM turncred.realm r
+      WHERE r.name <> NEW.name
+        AND (r.listen_addresses && NEW.listen_addresses OR r.origins && NEW.origins) LIMIT 1;
+    IF FOUND THEN
+      RAISE EXCEPTION 'realm "%": a listening address or origin already chooses realm "%"',
+        NEW.name, other
+        USING ERRCODE = 'unique_violation', CONSTRAINT = 'realm_chosen_once',
+              HINT = 'Remove it there first: a challenge can name one realm only.';
+    END IF;
+  END IF;
+  RETURN NEW;
+END
+$$;
+
+-- As in version 1, but that a key is added while nobody else changes the realm.
+CREATE OR REPLACE FUNCTION turncred.key_check() RETURNS trigger
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  r record;
+BEGIN
+  IF TG_OP = 'INSERT' OR OLD.plain IS DISTINCT FROM NEW.plain THEN
+    PERFORM FROM turncred.realm WHERE name = NEW.realm FOR NO KEY UPDATE;
+  END IF;
+  SELECT at_rest, subject_tag INTO r FROM turncred.realm WHERE name = NEW.realm FOR KEY SHARE;
+  NEW.subject_tag := coalesce(NEW.subject_tag, r.subject_tag, true);
+  IF NEW.plain IS NOT NULL AND r.at_rest = 'sealed' THEN
+    RAISE EXCEPTION 'key "%" of realm "%": the realm stores keys sealed only', NEW.kid, NEW.realm
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'key_plain_in_plain_realm',
+            HINT = 'Add the key with turncredctl, or set at_rest of the realm to plain.';
+  END IF;
+  RETURN NEW;
 END
 $$;
 

@@ -249,6 +249,13 @@ INSERT INTO turncred.revocation (kind, realm, name, revoked_at, lifted_at) VALUE
   ('user', 'plain', 'for good', now() - interval '2 years', NULL);
 SELECT is(turncred.purge_expired(), 1, 'a revocation is kept while what it killed could still live');
 SELECT results_eq('SELECT name FROM turncred.revocation ORDER BY name', $$VALUES ('for good'), ('recent')$$, 'these are kept');
+INSERT INTO turncred.revocation (kind, realm, name, revoked_at, lifted_at) VALUES
+  ('realm', 'plain', '', now() - interval '5 days', now() - interval '4 days'), ('user', 'plain', 'eve', now() - interval '5 days', now() - interval '4 days');
+INSERT INTO turncred.credential (realm, username, user_id, md5, pushed_at) SELECT 'plain', u || d, nullif(u, 'x'), decode(repeat('00', 16), 'hex'), now() - make_interval(days => d)
+  FROM unnest('{x,eve}'::text[]) u, unnest('{3,6}'::integer[]) d;
+SELECT is(turncred.purge_expired(), 2, 'revocations of which nothing is left but pushed credentials without an end');
+SELECT results_eq($$SELECT username FROM turncred.credential WHERE username ~ '^(x|eve)[36]$' ORDER BY username$$, $$VALUES ('eve3'), ('x3')$$,
+  'with a revocation go the credentials that it kept out');
 SELECT isnt_empty('SELECT * FROM turncred.maintain_partitions()', 'partitions are made');
 SELECT is_empty('SELECT * FROM turncred.maintain_partitions()', 'once');
 SELECT has_table('turncred', ('change_' || to_char(now() AT TIME ZONE 'UTC' + interval '1 day', 'YYYYMMDD'))::name, 'tomorrow''s');
@@ -259,6 +266,14 @@ INSERT INTO turncred.change (at, kind) VALUES ('2020-01-01 12:00', 'heartbeat'),
 SELECT results_eq('SELECT action, object FROM turncred.maintain_partitions()',
   $$VALUES ('drop', 'change_20200101'), ('delete', '1 rows of change_default')$$, 'old ones go');
 SELECT is((SELECT kind FROM turncred.change ORDER BY id DESC LIMIT 1), 'heartbeat', 'the newest change is never an old one');
+UPDATE turncred.realm SET max_ttl = 150 * 86400 WHERE name = 'plain';
+INSERT INTO turncred.issue_log (issued_at, realm, kind, fingerprint, subject, expiry) VALUES
+  (now() - interval '100 days', 'plain', 'token', md5('long'), 'judy', now() + interval '50 days'),
+  (now() - interval '160 days', 'plain', 'token', md5('old'), 'judy', now() - interval '10 days');
+SELECT results_eq('SELECT action, object FROM turncred.maintain_partitions()',
+  $$VALUES ('delete', '1 rows of issue_log_default')$$, 'issue_log keeps what may be unexpired');
+SELECT turncred.revoke('user', 'plain', 'judy');
+SELECT is((SELECT count(*) FROM turncred.revocation WHERE kind = 'token' AND name = md5('long')), 1::bigint, 'and a revocation finds it');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -116,6 +116,58 @@ somebody_waits_for_a_lock() { waiting 1; }
   [[ $output == *'drop|change_20200101'* ]]
 }
 
+@test "a user is revoked by the name of a credential that is being pushed: neither ends in a deadlock" {
+  sql "SELECT turncred.credential_push_plain('r', 'dan', decode(md5('x'), 'hex'))" >/dev/null
+  slow begin "SELECT FROM turncred.credential WHERE username = 'dan' FOR UPDATE"
+  psql -XqAt -v ON_ERROR_STOP=1 -U issuer1 -c "SELECT removed FROM turncred.credential_take_back('r', 'dan', true)" >"$TC_DIR/back" 2>&1 3>&- &
+  local back=$!
+  wait_for 20 waiting 1
+  psql -XqAt -v ON_ERROR_STOP=1 -U issuer1 -c "SELECT turncred.credential_push_recorded('r', 'dan', NULL, NULL, decode(md5('y'), 'hex'), NULL, NULL, '', '', '')" >"$TC_DIR/push" 2>&1 3>&- &
+  local push=$!
+  wait_for 20 waiting 2
+  slow commit
+  wait $back || { cat "$TC_DIR/back" && false; }
+  wait $push || true
+  cat "$TC_DIR/push"
+  [[ $(<"$TC_DIR/push") != *deadlock* ]]
+  [ "$(sql "SELECT turncred.is_revoked('user', 'r', 'dan')" "SELECT count(*) FROM turncred.credential WHERE username = 'dan'" | xargs)" = 't 0' ]
+}
+
+# second FIRST SECOND: the second statement while the first one is not committed yet, and waits for it; its output is $TC_DIR/second
+second() {
+  slow begin "$1"
+  psql -XqAt -v ON_ERROR_STOP=1 -U admin1 -c "$2" >"$TC_DIR/second" 2>&1 3>&- &
+  local pid=$!
+  wait_for 20 waiting 1
+  slow commit
+  if wait $pid; then return 1; fi
+  cat "$TC_DIR/second"
+}
+
+@test "rules across rows hold for two transactions at once" {
+  sql "INSERT INTO turncred.realm (name, server_name, at_rest, keys_tried) VALUES ('t1', 't', 'plain', 1), ('t2', 't', 'plain', 1), ('t3', 't', 'plain', 1)"
+  second "SELECT turncred.key_add_plain('t1', 'd1', 'derived', 'sha256', sha256('1'))" \
+    "SELECT turncred.key_add_plain('t1', 'd2', 'derived', 'sha256', sha256('2'))"
+  [[ $(<"$TC_DIR/second") == *'servers try no more'* ]]
+  second "UPDATE turncred.realm SET origins = '{https://t.example}' WHERE name = 't1'" \
+    "UPDATE turncred.realm SET origins = '{https://t.example}' WHERE name = 't2'"
+  [[ $(<"$TC_DIR/second") == *'already chooses realm "t1"'* ]]
+  second "SELECT turncred.credential_push_plain('t2', 'ann', decode(md5('x'), 'hex'))" \
+    "UPDATE turncred.realm SET at_rest = 'sealed' WHERE name = 't2'"
+  [[ $(<"$TC_DIR/second") == *'are still stored plain'* ]]
+  second "SELECT turncred.key_add_plain('t3', 'd', 'derived', 'sha256', sha256('3'))" \
+    "UPDATE turncred.realm SET at_rest = 'sealed' WHERE name = 't3'"
+  [[ $(<"$TC_DIR/second") == *'are still stored plain'* ]]
+  sql "DELETE FROM turncred.key WHERE realm = 't3'" "DELETE FROM turncred.credential WHERE realm = 't2'"
+  second "UPDATE turncred.realm SET at_rest = 'sealed' WHERE name = 't3'" \
+    "SELECT turncred.key_add_plain('t3', 'd', 'derived', 'sha256', sha256('3'))"
+  [[ $(<"$TC_DIR/second") == *'sealed only'* ]]
+  second "UPDATE turncred.realm SET at_rest = 'sealed' WHERE name = 't2'" \
+    "SELECT turncred.credential_push_plain('t2', 'ann', decode(md5('x'), 'hex'))"
+  [[ $(<"$TC_DIR/second") == *'sealed only'* ]]
+  sql "DELETE FROM turncred.realm WHERE name ~ '^t[123]$'"
+}
+
 # keeps SQL: a session that has run this as ROLE and stays in its transaction, as a server that somebody has taken over;
 # its pid is in $TC_DIR/kept, and `kept end` ends it
 keeps() {

@@ -211,9 +211,12 @@ static int new_segment(struct journal *journal, uint64_t first) {
   }
   pthread_mutex_unlock(&journal->lock);
   if (rc) {
+    int error = errno;
     if (fd >= 0) {
+      unlinkat(journal->dir_fd, name, 0); /* the next start would take it for the end of the file before */
       close(fd);
     }
+    errno = error;
     return -1;
   }
   if (journal->fd >= 0) {
@@ -253,7 +256,7 @@ static int read_lines(struct journal *journal, FILE *file, uint64_t first, off_t
   if (journal->next < expected) {
     journal->next = expected;
   }
-  return 0;
+  return ferror(file) ? -1 : 0; /* what could not be read is not what is damaged */
 }
 
 /* Reads a file and cuts off what is behind its last whole line. newest: entries will be written to it. 0, or -1 with
@@ -303,7 +306,7 @@ static int list_segments(struct journal *journal, uint64_t **numbers, size_t *co
     }
     return -1;
   }
-  for (struct dirent *d; !rc && (d = readdir(dir));) {
+  for (struct dirent *d; !rc && (errno = 0, d = readdir(dir));) {
     char *end;
     uint64_t number = strtoull(d->d_name, &end, 10);
     if (strlen(d->d_name) != 24 || strcmp(end, ".log") != 0) {
@@ -314,14 +317,16 @@ static int list_segments(struct journal *journal, uint64_t **numbers, size_t *co
       *numbers = more;
       more[(*count)++] = number;
     } else {
-      rc = -1;
+      rc = ENOMEM;
     }
   }
+  rc = rc ? rc : errno; /* of readdir: a file that is not seen would have its numbers given again */
   closedir(dir);
   if (*count) {
     qsort(*numbers, *count, sizeof **numbers, by_number);
   }
-  return rc;
+  errno = rc;
+  return rc ? -1 : 0;
 }
 
 static int read_segments(struct journal *journal, char *err, size_t cap) {

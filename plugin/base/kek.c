@@ -115,7 +115,7 @@ static int load_folder(struct kek_ring *ring, const char *path, char *err, size_
     return fail_to_read(errno, err, cap, "key encryption keys", path);
   }
   int rc = 0;
-  for (struct dirent *entry; rc == 0 && (entry = readdir(dir));) {
+  for (struct dirent *entry; rc == 0 && (errno = 0, entry = readdir(dir));) {
     if (entry->d_name[0] == '.') {
       continue;
     }
@@ -127,6 +127,9 @@ static int load_folder(struct kek_ring *ring, const char *path, char *err, size_
     } else if ((rc = read_file(kek, at, entry->d_name, full, err, cap)) == 0) {
       ring->count++;
     }
+  }
+  if (rc == 0 && errno) {
+    rc = fail_to_read(errno, err, cap, "key encryption keys", path);
   }
   closedir(dir);
   if (rc == 0 && ring->count == 0) {

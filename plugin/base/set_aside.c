@@ -48,11 +48,15 @@ long set_aside_open(const char *folder, char *err, size_t cap) {
     }
     return -1;
   }
-  for (struct dirent *d; (d = readdir(dir));) {
+  for (struct dirent *d; (errno = 0, d = readdir(dir));) {
     if (number_of(d->d_name, ENDING HALF)) {
       unlinkat(fd, d->d_name, 0);
     }
     count += number_of(d->d_name, ENDING) != 0;
+  }
+  if (errno) {
+    snprintf(err, cap, "%s: %s", folder, strerror(errno));
+    count = -1;
   }
   closedir(dir);
   return count;

@@ -5,6 +5,8 @@
  */
 #include "config.h"
 
+#include "failing_disk.h"
+
 #include "base/journal.h"
 
 #include <errno.h>
@@ -305,6 +307,56 @@ static void test_files(void **state) {
   journal_close(journal);
 }
 
+static int refused(void) {
+  struct journal_config config = {dir, "state_dir", 100, on_log, NULL};
+  struct journal *journal = NULL;
+  int rc = journal_open(&journal, &config, err, sizeof err);
+  assert_null(journal);
+  return rc;
+}
+
+/* A file that cannot be read is left as it is, and a folder that cannot be is not taken for an empty one. */
+static void test_read_fails(void **state) {
+  (void)state;
+  write_text("stream", STREAM);
+  write_text(FILE_1, LINE_1 LINE_2);
+  octets_readable = (long)strlen(LINE_1) + 5;
+  int rc = refused();
+  octets_readable = -1;
+  assert_int_equal(rc, -1);
+  assert_non_null(strstr(err, "a file of the journal cannot be read: Input/output error"));
+  assert_string_equal(logged, "");
+  assert_string_equal(read_text(FILE_1), LINE_1 LINE_2);
+  readdir_fails = true;
+  rc = refused();
+  readdir_fails = false;
+  assert_int_equal(rc, -1);
+  assert_non_null(strstr(err, "cannot be read: Input/output error"));
+}
+
+/* A new file that could not be begun is not there at the next start. */
+static void test_new_file_fails(void **state) {
+  (void)state;
+  char octets[8001];
+  memset(octets, 'x', sizeof octets - 1);
+  octets[sizeof octets - 1] = '\0';
+  struct journal *journal = open_with(10000);
+  folder_sync_fails = true;
+  for (int i = 1; i <= 600; i++) {
+    assert_int_equal(add(journal, octets), 0);
+  }
+  folder_sync_fails = false;
+  assert_non_null(strstr(logged, "no new file: Input/output error; the old one goes on"));
+  journal_close(journal);
+  journal = open_with(10000);
+  assert_int_equal(journal_delivered(journal, 550), 550);
+  journal_close(journal);
+  journal = open_with(10000); /* what is not delivered is still on disk */
+  assert_int_equal(journal_delivered(journal, 550), 550);
+  assert_int_equal(journal_waiting(journal), 50);
+  journal_close(journal);
+}
+
 static void test_one_process(void **state) {
   (void)state;
   struct journal *journal = open_with(2), *other = NULL;
@@ -330,6 +382,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_together, setup, teardown),
       cmocka_unit_test_setup_teardown(test_write_fails, setup, teardown),
       cmocka_unit_test_setup_teardown(test_files, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_read_fails, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_new_file_fails, setup, teardown),
       cmocka_unit_test_setup_teardown(test_one_process, setup, teardown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

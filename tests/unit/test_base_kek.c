@@ -5,6 +5,8 @@
  */
 #include "config.h"
 
+#include "failing_disk.h"
+
 #include "base/kek.h"
 
 #include <errno.h>
@@ -125,6 +127,9 @@ static void folder(void **state) {
   assert_int_equal(kek_ring_find(ring, "a")[0], 'a');
   assert_int_equal(kek_ring_find(ring, "b")[31], 'b' + 31);
   kek_ring_free(ring);
+  readdir_fails = true;
+  refused(dir, EIO, "Input/output error"); /* keys may be missing */
+  readdir_fails = false;
   write_file("c", 16, 0600);
   refused(dir, EINVAL, "/c:");
 }

@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "failing_disk.h"
 #include "testing.h"
 
 #include "base/set_aside.h"
@@ -96,6 +97,10 @@ static void tells_what_fails(void **state) {
   struct seen seen = {0};
   assert_int_equal(set_aside_open("/nonexistent/x", err, sizeof err), -1);
   assert_non_null(strstr(err, "/nonexistent/x: "));
+  readdir_fails = true;
+  assert_int_equal(set_aside_open(folder, err, sizeof err), -1);
+  readdir_fails = false;
+  assert_non_null(strstr(err, "Input/output error"));
   assert_int_equal(set_aside_add("/nonexistent/x", 1, "}", 1, "", &fresh), ENOENT);
   assert_int_equal(set_aside_read("/nonexistent/x", 1, see, &seen), -1);
   assert_int_equal(set_aside_remove("/nonexistent/x", 1), ENOENT);

@@ -605,7 +605,8 @@ static void *run(void *arg) {
       break;
     }
     bool ok = is_connected(store) && look(store, &full);
-    if (disk && !atomic_load(&store->stop)) {
+    /* a reload has ended the look, which says nothing of the database */
+    if (disk && !atomic_load(&store->stop) && !atomic_load(&store->reload)) {
       disk = false;
       feed->db.connect_ms = connect_ms;
       feed->db.silence_ms = silence_ms;

@@ -142,3 +142,20 @@ SCRIPT
   echo "$output"
   [ "$status" -eq 0 ]
 }
+
+@test "a reload while the first look hangs: the snapshot is taken all the same" {
+  pg_ctl_run status || pg_ctl_run start
+  probe -s "$TC_DIR/snapshot" <<<'load 5000'
+  slow begin 'LOCK TABLE turncred.realm IN ACCESS EXCLUSIVE MODE'
+  run probe -s "$TC_DIR/snapshot" <<'SCRIPT'
+sh for i in $(seq 400); do [ "$(psql -XAtc 'SELECT count(*) FROM pg_locks WHERE NOT granted')" = 0 ] || exit 0; sleep 0.05; done; exit 1
+reload
+load 8000
+expect from-disk = yes
+sh slow commit
+within 20000 from-disk = no
+SCRIPT
+  echo "$output"
+  cat "$TC_DIR/probe.log"
+  [ "$status" -eq 0 ]
+}

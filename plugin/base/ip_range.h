@@ -23,7 +23,7 @@ struct ip_range {
 int ip_range_read(const char *text, struct ip_range *out, char *err, size_t cap);
 /* The network's one spelling, which leaves out the prefix length of a single address. */
 void ip_range_text(const struct ip_range *range, char out[IP_RANGE_TEXT]);
-/* Both: out needs IP_RANGE_TEXT octets. */
+/* ip_range_read(), then ip_range_text(); out needs IP_RANGE_TEXT octets. */
 int ip_range_canonical(const char *text, char *out, char *err, size_t cap);
 /* Whether the network holds this address of 4 or 16 octets. */
 bool ip_range_holds(const struct ip_range *range, const uint8_t *octets, size_t size);

@@ -12,8 +12,8 @@
 
 /* Reads SCHEME://HOST[:PORT], with or without one slash at its end; schemes of apps (capacitor://localhost) are right.
  * out gets it as browsers send it: scheme and host in lower case, without the port that the scheme implies, without the
- * slash. turncred.origin() in the database does the same. 0, or -1 with a sentence in err: no origin, a pattern, or
- * "null". */
+ * slash. turncred.origin_canonical() in the database does the same. 0, or -1 with a sentence in err: no origin, a
+ * pattern, or "null". */
 int origin_canonical(const char *text, char out[ORIGIN_TEXT], char *err, size_t cap);
 
 #endif

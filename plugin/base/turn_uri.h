@@ -13,8 +13,8 @@
 
 /* Reads turn:HOST[:PORT][?transport=udp|tcp], the same with turns:, or stun:HOST[:PORT], the same with stuns:. out gets
  * it with scheme, host and transport in lower case. turns with transport=udp is TURN over DTLS (RFC 7350) and right.
- * Browsers throw the whole list of servers away for one URI that is refused here. turncred.turn_uri() in the database
- * does the same. 0, or -1 with a sentence in err. */
+ * Browsers throw the whole list of servers away for one URI that is refused here. turncred.turn_uri_canonical() in the
+ * database does the same. 0, or -1 with a sentence in err. */
 int turn_uri_canonical(const char *text, char out[TURN_URI_TEXT], char *err, size_t cap);
 
 struct turn_uri {

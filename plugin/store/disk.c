@@ -227,8 +227,7 @@ static bool put_realm(const struct hamt_item *hamt, void *arg) {
   return hamt_each(&item->keys, put_key, s) && hamt_each(&item->credentials, put_credential, s);
 }
 
-/* kind: R as versions to 0.1 of November 2026 wrote it, P with lists of peers, u with these and with what is recorded
- * of sessions, o with offer_tokens as well. */
+/* kind: R as versions to 0.1 of November 2026 wrote it; the others are those of put_realm. */
 static int get_realm(struct sealed *s, unsigned kind, struct store_snapshot *to) {
   struct realm_fields fields;
   struct store_realm *r = &fields.realm;

@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * Behind the header of the file (sealed.h) come records, each with a letter in front: R a realm,
- * K a key and C a credential of the realms before it, V a revocation, E the end.
+ * Behind the header of the file (sealed.h) come records: realms, keys and credentials of the realms before them, then
+ * revocations, and the end. A letter in front of a record says what it is, and which members it has.
  */
 #ifndef TURNCRED_DISK_H
 #define TURNCRED_DISK_H

@@ -535,7 +535,7 @@ static int commit(struct feed *feed, const struct look *look, bool full) {
   return 0;
 }
 
-/* Changes of objects that no snapshot holds. */
+/* Tells of changes of objects that no snapshot holds. */
 static void tell_others(struct feed *feed, const struct look *look) {
   for (size_t i = 0; i < look->count; i++) {
     if (feed->session_end && !strcmp(look->changes[i].kind, "session")) {

@@ -18,9 +18,9 @@
 
 /* --- SQL --------------------------------------------------------------------------------- */
 
-/* A query gives the realm and name of a change in fields 0 and 1, and the row itself from field 2 on. */
-/* Every expression has a value for every row, whatever constraints are missing: one that fails would fail the load of
- * all rows. Times are fetched as they are, since SQL takes as long for their seconds as for the rest of a row. */
+/* A query gives the realm and name of a change in fields 0 and 1, and the row itself from field 2 on. Every expression
+ * has a value for every row, whatever constraints are missing: one that fails would fail the load of all rows. Times
+ * are fetched as they are, since SQL takes as long for their seconds as for the rest of a row. */
 static const struct table {
   const char *name, *fields, *realm, *key, *join;
   /* fields behind the others that a newer schema has, and what stands for them where it is older */

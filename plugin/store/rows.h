@@ -43,10 +43,9 @@ void rows_end_full(struct rows *rows, bool done);
 bool rows_refuse_some(const struct rows *rows, enum rows_table table);
 
 const char *rows_table_name(enum rows_table table);
-/* schema: the database's version, which may be older or newer than this program's. The query for all rows of a table
- * (ids NULL), or for those that changes name (ids: the numbers of the
- * changes, "1,2,3"); of a row that no longer exists the query then gives the name alone. The caller
- * frees the text. NULL: out of memory. */
+/* The query for all rows of a table (ids NULL), or for those that changes name (ids: the numbers of the changes,
+ * "1,2,3"); of a row that no longer exists the query then gives the name alone. schema: the database's version, which
+ * may be older or newer than this program's. The caller frees the text. NULL: out of memory. */
 char *rows_sql(int schema, enum rows_table table, const char *ids);
 /* The query for all keys (or credentials) of the realms that changes name. */
 char *rows_sql_of_realms(int schema, enum rows_table table, const char *ids);

@@ -101,8 +101,7 @@ struct realm_fields {
 };
 
 /* All of these return 0, ENOMEM, EINVAL (a peer is no network, and nothing has changed), or ENOENT: there is no such
- * realm. Removing an object that does not
- * exist is no error. */
+ * realm. Removing an object that does not exist is no error. */
 int snapshot_put_realm(struct store_snapshot *snapshot, const struct realm_fields *fields);
 int snapshot_remove_realm(struct store_snapshot *snapshot, const char *realm);
 /* key->realm and key->kid say which key it is; everything is copied. */

@@ -222,7 +222,7 @@ const struct store_snapshot *store_acquire(struct store_reader *reader);
 void store_release(struct store_reader *reader);
 
 /* A number that changes with each snapshot in which a key or a revocation was added or changed. Only
- * then can a credential that was accepted before be refused before it expires. */
+ * then can there be live sessions that must end. */
 uint64_t store_snapshot_subjects(const struct store_snapshot *snapshot);
 /* Has a realm with quota_fleet, or had one since the last full load. */
 bool store_snapshot_quota_fleet(const struct store_snapshot *snapshot);

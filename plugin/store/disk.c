@@ -25,7 +25,7 @@ static void put_list(struct sealed *s, const char *const *list, size_t count) {
 static char *get_list(struct sealed *s) {
   uint64_t count = sealed_get_int(s);
   size_t len = 0, cap = 256;
-  char *text = malloc(cap), item[1024];
+  char *text = malloc(cap), item[SNAPSHOT_LINE_MAX + 1];
   if (!text) {
     sealed_fail(s, ENOMEM);
     return NULL;

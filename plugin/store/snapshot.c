@@ -57,21 +57,21 @@ static void key_list_unref(struct key_list *list) {
   }
 }
 
-/* Splits text at its line feeds. Returns the number of lines; with out NULL it only counts. */
+/* Splits text at its line feeds, without lines that are too long. Returns the number of lines; with out NULL it only
+ * counts. */
 static size_t split(char *text, const char **out) {
   size_t n = 0;
-  for (char *line = text; *line; n++) {
-    char *end = strchr(line, '\n');
+  for (char *line = text; *line;) {
+    size_t len = strcspn(line, "\n");
+    bool last = !line[len], fits = len <= SNAPSHOT_LINE_MAX;
     if (out) {
-      out[n] = line;
+      line[len] = 0;
+      if (fits) {
+        out[n] = line;
+      }
     }
-    if (!end) {
-      return n + 1;
-    }
-    if (out) {
-      *end = 0;
-    }
-    line = end + 1;
+    n += fits;
+    line += len + !last;
   }
   return n;
 }

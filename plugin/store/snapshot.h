@@ -94,6 +94,8 @@ struct store_snapshot *snapshot_new(uint64_t seed);
 struct store_snapshot *snapshot_fork(const struct store_snapshot *from);
 void snapshot_free(struct store_snapshot *snapshot);
 
+/* Octets of an element of a list. No name or origin is so long: a longer one would never match, and is left out. */
+#define SNAPSHOT_LINE_MAX 1023
 /* Lists are text with one element a line; NULL is an empty one. */
 struct realm_fields {
   struct store_realm realm; /* without its lists */

@@ -7,7 +7,7 @@ load store.bash
 setup_file() {
   store_up
   sql "INSERT INTO turncred.realm (name, server_name, mechanisms, guest_kids, listen_addresses, origins)
-       VALUES ('s', 'turn.s', '{token,derived,rest,pushed}', '{r/k}', '{192.0.2.1}', '{https://s.example}')"
+       VALUES ('s', 'turn.s', '{token,derived,rest,pushed}', ARRAY['r/' || repeat('x', 70000), 'r/k'], '{192.0.2.1}', '{https://s.example}')"
   { sealed key s t1 token A256GCM none
     sealed key s t2 token A256CBC-HS512 hkdf-sha256
     sealed key s d1 derived sha256 none

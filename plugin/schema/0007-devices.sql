@@ -175,7 +175,7 @@ BEGIN
     END IF;
   END IF;
   UPDATE turncred.revocation SET lifted_at = greatest(clock_timestamp(), revoked_at)
-    WHERE kind = p_kind AND realm = p_realm AND name = p_name AND lifted_at IS NULL;
+    WHERE kind = p_kind AND realm = p_realm AND name = p_name AND lifted_at IS NULL AND (until IS NULL OR until > now());
   found_one := FOUND;
   RETURN found_one;
 END

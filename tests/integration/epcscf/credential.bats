@@ -93,6 +93,19 @@ await refused(got, limit=30)
 PY
 }
 
+@test "who registered over a connection is known as long as the registration lasts, whatever the table's own time is" {
+  edge_start known
+  edge_stop known
+  sed -i 's/\(who=>size=12;autoexpire=\)7200/\12/' "$TC_DIR/edges/known/kamailio.cfg"
+  edge_run known
+  phones known <<'PY'
+async with phone("alice") as p:
+    assert (await p.register("derived", expires=120)).credential()
+    await asyncio.sleep(4)  # the table's time is two seconds here
+    assert (await p.options("derived")).credential()
+PY
+}
+
 @test "a life as long as the registration" {
   edge_start bound 'realm:ims.test ttl -1'
   phones bound <<'PY'

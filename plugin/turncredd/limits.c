@@ -234,9 +234,13 @@ static void forget_expired(struct entry *e, int64_t now) {
   e->held = kept;
 }
 
-/* Room for one more thing in an entry that is full. */
+/* Room for one more thing in an entry that is full. What it holds is unexpired, so make_room does not forget it; one
+ * that has held nothing yet has been counted with its name. */
 static bool grow(struct limits *limits, struct entry *e) {
   size_t room = e->room ? 2 * e->room : 4;
+  if (e->room && !make_room(limits, e->group->name, (room - e->room) * sizeof *e->expiry)) {
+    return false;
+  }
   int64_t *more = realloc(e->expiry, room * sizeof *more);
   if (more) {
     account(limits, e->group, (room - e->room) * sizeof *more, 0);

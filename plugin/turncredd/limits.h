@@ -4,10 +4,10 @@
  * SPDX-License-Identifier: BSD-3-Clause
  *
  * Rates are token buckets, one for each name, which fill evenly. Everything is in memory, counts what this instance
- * alone has done, and takes no more than the given number of octets. A name that matters is never forgotten: one that
- * holds something unexpired, or whose bucket is not full. So memory may run out for new names. Each name belongs to the
- * group that brought it (a caller): names that do not matter are forgotten from the group with the most names first,
- * and a group that has its share of the memory gets no new name until one of its own can be forgotten.
+ * alone has done, and takes about twice the given number of octets at the most. A name that matters is never forgotten:
+ * one that holds something unexpired, or whose bucket is not full. So memory may run out for new names. Each name
+ * belongs to the group that brought it (a caller): names that do not matter are forgotten from the group with the most
+ * names first, and a group that has its share of the memory gets no new name until one of its own can be forgotten.
  */
 #ifndef TURNCREDD_LIMITS_H
 #define TURNCREDD_LIMITS_H

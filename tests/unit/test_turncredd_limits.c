@@ -98,6 +98,23 @@ static void memory_is_bounded_with_any_number_of_groups(void **state) {
   limits_free(limits);
 }
 
+static void what_names_hold_counts_as_memory(void **state) {
+  struct limits *limits = limits_new(OCTETS);
+  struct limit_name name = {"credentials", "realm", "realm/user"};
+  int64_t wait = 0, held = 0;
+  (void)state;
+  while (held < 40000 && limits_hold(limits, &name, 40000, 1000 + HOUR, 1000, &wait)) {
+    held++;
+  }
+  assert_in_range(limits_octets(limits), 1, OCTETS * 2);
+  assert_in_range(held, 1000, 40000 - 1);
+  assert_true(wait > 0);
+  /* others still get in, and what has expired makes way */
+  assert_true(hold(limits, "other", "other/user", 1000));
+  assert_true(limits_hold(limits, &name, 40000, 1000 + 2 * HOUR, 1001 + HOUR, &wait));
+  limits_free(limits);
+}
+
 static void what_is_released_is_not_held(void **state) {
   struct limits *limits = limits_new(OCTETS);
   struct limit_name name = {"tokens", "", "b/victim"};
@@ -172,6 +189,7 @@ int main(void) {
       cmocka_unit_test(held_tokens_are_not_forgotten),
       cmocka_unit_test(a_rate_is_not_forgotten_before_its_bucket_is_full),
       cmocka_unit_test(memory_is_bounded_with_any_number_of_groups),
+      cmocka_unit_test(what_names_hold_counts_as_memory),
       cmocka_unit_test(what_is_released_is_not_held),
       cmocka_unit_test(without_memory_a_name_is_refused_and_the_next_time_it_is_not),
       cmocka_unit_test(a_table_that_cannot_grow_refuses_one_name_alone),

@@ -59,7 +59,7 @@ struct delivery {
   bool stream_open;   /* the database knows the journal's stream on this connection */
   char refused[300];  /* why this database is not used although it answers; "": it failed, see db */
   /* what was logged last, so that nothing is logged again and again */
-  char last_error[PG_LINE], last_used_up[700], last_tag_error[600], last_sealing_error[300];
+  char last_error[PG_LINE], last_tag_error[600], last_sealing_error[300];
 };
 
 void delivery_wake(struct delivery *d) {
@@ -173,7 +173,6 @@ static bool load_directory(struct delivery *d) {
 /* --- reserves ----------------------------------------------------------------------------- */
 
 static bool reserve_tokens(struct delivery *d, const char *realm, const char *kid, uint64_t count, bool for_file) {
-  char name[700];
   struct pg_params p = {0};
   pg_text(&p, realm);
   pg_text(&p, kid);
@@ -183,19 +182,18 @@ static bool reserve_tokens(struct delivery *d, const char *realm, const char *ki
     return false;
   }
   bool got = PQntuples(r) == 1 && *PQgetvalue(r, 0, 0) == 't';
+  bool said = reserve_is_refused(d->config.reserve, realm, kid);
   if (got && for_file) {
     reserve_file_add(d->reserve_file, realm, kid, count);
   } else {
     reserve_add(d->config.reserve, realm, kid, got ? count : 0);
   }
   PQclear(r);
-  snprintf(name, sizeof name, "%s/%s", realm, kid);
-  if (!got && strcmp(name, d->last_used_up) != 0) {
+  if (!got && !said) {
     log_line(LOG_ERR,
-             "key %s: no more tokens can be reserved (2^32 are the limit, or it is no longer active); "
+             "key %s/%s: no more tokens can be reserved (2^32 are the limit, or it is no longer active); "
              "turncredctl key rotate",
-             name);
-    snprintf(d->last_used_up, sizeof d->last_used_up, "%s", name);
+             realm, kid);
   }
   return true;
 }
@@ -224,22 +222,20 @@ static void find_need(struct delivery *d, const char *realm, struct need *need) 
   store_release(d->reader);
 }
 
-static bool make_tag_key(struct delivery *d, const char *realm, const char *kid) {
-  char text[300], err[sizeof d->last_tag_error] = "";
+/* first: what was wrong in the first realm of this look. */
+static bool make_tag_key(struct delivery *d, const char *realm, const char *kid, char first[sizeof d->last_tag_error]) {
+  char text[300];
   struct reloadable *reloadable = reloadable_get(d->config.reloadable);
   enum tag_key_result result = tag_key_make(&d->db, reloadable->keks, realm, kid, text, sizeof text);
   reloadable_unref(reloadable);
-  if (result && result != TAG_KEY_NO_SIGNER) { /* without the key that signs there is no need */
-    snprintf(err, sizeof err, "realm %s: the key of subject tags cannot be made: %s", realm, text);
+  if (result && result != TAG_KEY_NO_SIGNER && !*first) { /* without the key that signs there is no need */
+    snprintf(first, sizeof d->last_tag_error, "realm %s: the key of subject tags cannot be made: %s", realm, text);
   }
-  if (*err && strcmp(d->last_tag_error, err) != 0) {
-    log_line(LOG_ERR, "%s", err);
-  }
-  snprintf(d->last_tag_error, sizeof d->last_tag_error, "%s", err);
   return d->db.conn != NULL;
 }
 
 static bool fill_reserves(struct delivery *d) {
+  char tag_error[sizeof d->last_tag_error] = "";
   size_t n;
   const struct realm_info *realms = directory_realms(d->directory, &n);
   for (size_t i = 0; i < n; i++) {
@@ -249,10 +245,14 @@ static bool fill_reserves(struct delivery *d) {
     uint64_t for_file = d->reserve_file && *need.kid ? reserve_file_wanted(d->reserve_file, realm, need.kid) : 0;
     if ((need.count && !reserve_tokens(d, realm, need.kid, need.count, false)) ||
         (for_file && !reserve_tokens(d, realm, need.kid, for_file, true)) ||
-        (need.tag && !make_tag_key(d, realm, need.kid))) {
+        (need.tag && !make_tag_key(d, realm, need.kid, tag_error))) {
       return false;
     }
   }
+  if (*tag_error && strcmp(d->last_tag_error, tag_error) != 0) {
+    log_line(LOG_ERR, "%s", tag_error);
+  }
+  memcpy(d->last_tag_error, tag_error, sizeof tag_error);
   return true;
 }
 

@@ -128,6 +128,14 @@ uint64_t reserve_left(struct reserve *reserve, const char *realm, const char *ki
   return n;
 }
 
+bool reserve_is_refused(struct reserve *reserve, const char *realm, const char *kid) {
+  pthread_mutex_lock(&reserve->lock);
+  const struct key_reserve *r = find(reserve, realm, kid);
+  bool refused = r && r->refused;
+  pthread_mutex_unlock(&reserve->lock);
+  return refused;
+}
+
 bool reserve_add(struct reserve *reserve, const char *realm, const char *kid, uint64_t count) {
   pthread_mutex_lock(&reserve->lock);
   struct key_reserve *r = find(reserve, realm, kid);

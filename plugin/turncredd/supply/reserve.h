@@ -29,6 +29,8 @@ void reserve_return(struct reserve *reserve, const char *realm, const char *kid)
 uint64_t reserve_wanted(struct reserve *reserve, const char *realm, const char *kid);
 /* How many tokens are left under the key. */
 uint64_t reserve_left(struct reserve *reserve, const char *realm, const char *kid);
+/* Were there none for this key when tokens were added last? */
+bool reserve_is_refused(struct reserve *reserve, const char *realm, const char *kid);
 /* Adds count tokens, and wakes those who wait for them. count 0: the database has none for this key, and nobody waits
  * for it until there are some. False: out of memory; the tokens are lost, which is safe. */
 bool reserve_add(struct reserve *reserve, const char *realm, const char *kid, uint64_t count);

@@ -56,6 +56,37 @@ exchange() {
   token "$want" $GRANT $TYPE audience=turn.test-server scope=stun "subject_token=$(<"$TC_DIR/jwt/token")"
 }
 
+# looked: the database has been looked at once more; each look at a change of callers is logged
+looked() {
+  local before
+  before=$(grep -c 'turncredd: callers: ' "$TC_DIR/daemons/plain/log")
+  caller_add "looked-$before" token turn.test
+  looked_again() { (($(grep -c 'turncredd: callers: ' "$TC_DIR/daemons/plain/log") > before)); }
+  wait_for 10 looked_again
+}
+@test "faults of two realms, two keys that are used up: each is said once, not at each look" {
+  local realm
+  sql 'REVOKE EXECUTE ON FUNCTION turncred.tag_key_add FROM turncred_issuer'
+  for realm in worn1.test worn2.test; do
+    realm_add $realm "mechanisms='{token}'"
+    "$TC_CTL" key add $realm worn --state published --wait 0 --json >/dev/null
+    sql "UPDATE turncred.key SET tokens_reserved = 4294967296, state = 'active' WHERE realm = '$realm'"
+  done
+  daemon_log_has plain 'key worn1.test/worn: no more tokens'
+  daemon_log_has plain 'key worn2.test/worn: no more tokens'
+  daemon_log_has plain 'realm worn1.test: the key of subject tags cannot be made: .*permission denied'
+  looked && looked && looked
+  [ "$(grep -c 'worn1.test/worn: no more tokens' "$TC_DIR/daemons/plain/log")" = 1 ]
+  [ "$(grep -c 'worn2.test/worn: no more tokens' "$TC_DIR/daemons/plain/log")" = 1 ]
+  [ "$(grep -c 'the key of subject tags cannot be made' "$TC_DIR/daemons/plain/log")" = 1 ]
+  # the one that is left is said when the first is mended
+  sql "UPDATE turncred.realm SET subject_tag = false WHERE name = 'worn1.test'" "UPDATE turncred.key SET subject_tag = false WHERE realm = 'worn1.test'"
+  daemon_log_has plain 'realm worn2.test: the key of subject tags cannot be made: .*permission denied'
+  sql 'GRANT EXECUTE ON FUNCTION turncred.tag_key_add TO turncred_issuer'
+  worn_tagged() { [ "$(sql "SELECT count(*) FROM turncred.key WHERE use = 'tag' AND realm = 'worn2.test'")" = 1 ]; }
+  wait_for 10 worn_tagged
+}
+
 @test "client credentials: RFC 7635 appendix B, and the server lets it in" {
   AS=portal token 200 grant_type=client_credentials audience=turn.test-server scope=stun subject=alice
   [ "$(value .token_type)" = pop ]

@@ -105,11 +105,17 @@ static short events_for(int error) {
 static int handshake(struct turn_tls *tls, int fd, int64_t deadline, char *text, size_t cap) {
   for (;;) {
     ERR_clear_error();
-    int rc = SSL_connect(tls->ssl);
+    errno = 0;
+    int rc = SSL_connect(tls->ssl), err = errno;
     if (rc == 1) {
       return 0;
     }
-    short events = events_for(SSL_get_error(tls->ssl, rc));
+    int error = SSL_get_error(tls->ssl, rc);
+    short events = events_for(error);
+    if (error == SSL_ERROR_SYSCALL && err) { /* of the socket, such as "Connection refused" */
+      snprintf(text, cap, "%s", strerror(err));
+      return err;
+    }
     if (!events) {
       why(tls, text, cap);
       return EPROTO;

@@ -20,8 +20,8 @@ struct turn_tls_options {
   bool insecure;       /* the certificate is not verified */
 };
 
-/* Makes the handshake over the connected socket fd, until deadline (clock_ms()). EPROTO, ETIMEDOUT or
- * ENOMEM with a sentence in text. */
+/* Makes the handshake over the connected socket fd, until deadline (clock_ms()). EPROTO, ETIMEDOUT,
+ * ENOMEM or the socket's errno value with a sentence in text. */
 int turn_tls_open(struct turn_tls **out, int fd, bool datagrams, const struct turn_tls_options *options,
                   int64_t deadline, char *text, size_t cap);
 /* Version and cipher, such as "TLSv1.3, TLS_AES_256_GCM_SHA384". */

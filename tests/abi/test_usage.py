@@ -141,7 +141,7 @@ class Usage(Case):
         self.assertTrue(first.allocate().ok)
         self.assertEqual(second.allocate().code, 486)
         second.close()
-        running.wait_log(r"rules: why allocation=0")
+        running.wait_log(rf"rules: why allocation=0 ended={CLIENT} reason=0")  # its connection has ended
         self.assertEqual(self.count(running, "allocated"), 1)
         third = self.client(running, password("alice", "wrong"), "tcp")
         self.assertEqual(third.allocate().code, 401)

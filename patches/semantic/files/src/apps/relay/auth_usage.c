@@ -166,11 +166,11 @@ void auth_usage_allocated(ts_ur_super_session *ss) {
   }
 }
 
-/* 1 if the allocation was not refreshed in time. */
+/* 1 if there was an allocation and it was not refreshed in time. */
 static int timed_out(ts_ur_super_session *ss) {
   allocation *a = get_allocation_ss(ss);
   turn_time_t now = get_turn_server_time((turn_turnserver *)ss->server);
-  return get_relay_session(a, AF_INET)->expiration_time <= now &&
+  return ss->auth_session->allocated && get_relay_session(a, AF_INET)->expiration_time <= now &&
          get_relay_session(a, AF_INET6)->expiration_time <= now;
 }
 

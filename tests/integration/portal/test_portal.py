@@ -235,6 +235,9 @@ class Requests(unittest.TestCase):
         for body, status in (("{", 400), ("[]", 400), ('"x"', 400), ("[" * 4000, 400), ("x" * 5000, 413)):
             with self.subTest(body=body[:8]):
                 self.assertEqual(call("POST", "/api/session", body=body)[0], status)
+        half = r'{"user": "%s", "password": "%s"}'  # of a surrogate pair: text that no encoding has
+        for members in (half % (r"\ud800", "x"), half % ("alice", r"\udfff")):
+            self.assertEqual(call("POST", "/api/session", body=members)[0], 400)
         for members in ({}, {"user": 1, "password": []}, {"user": "alice"}, {"user": None, "password": None}):
             self.assertEqual(call("POST", "/api/session", members)[0], 400)
         self.assertEqual(call("POST", "/api/nothing")[0], 404)

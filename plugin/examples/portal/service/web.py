@@ -106,6 +106,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.reading = False
             try:
                 members = json.loads(octets)
+                json.dumps(members, ensure_ascii=False).encode()  # half of a surrogate pair is a ValueError here, too
             except (ValueError, RecursionError):
                 members = None
             if isinstance(members, dict):

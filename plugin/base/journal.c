@@ -63,6 +63,7 @@ struct journal {
   /* of the newest segment; the thread's own once there is one */
   int fd;
   off_t size; /* octets of whole lines in it */
+  bool uncut; /* behind them stands a part of a line that could not be cut off */
   struct turncred_ws *ws;
   pthread_t thread;
   bool started;
@@ -224,6 +225,7 @@ static int new_segment(struct journal *journal, uint64_t first) {
   }
   journal->fd = fd;
   journal->size = 0;
+  journal->uncut = false;
   return 0;
 }
 
@@ -421,11 +423,17 @@ static int write_and_sync(struct journal *journal, const char *text, size_t size
   return rc;
 }
 
-/* A part of what could not be written may be in the file; the next start must not find it. */
-static void cut_back(struct journal *journal) {
-  if (ftruncate(journal->fd, journal->size) || lseek(journal->fd, journal->size, SEEK_SET) < 0 || fsync(journal->fd)) {
-    report(journal, true, "journal: its file cannot be cut back: %s", strerror(errno));
+/* A part of what could not be written may be in the file; the next start must not find it, nor an entry behind it. 0,
+ * or an errno value. */
+static int cut_back(struct journal *journal) {
+  bool before = journal->uncut;
+  journal->uncut =
+      ftruncate(journal->fd, journal->size) || lseek(journal->fd, journal->size, SEEK_SET) < 0 || fsync(journal->fd);
+  int rc = journal->uncut ? errno : 0;
+  if (rc && !before) {
+    report(journal, true, "journal: its file cannot be cut back: %s", strerror(rc));
   }
+  return rc;
 }
 
 /* Notes whether writing works. The log hears of a failure at once, then every 10 s, and of the end of it. */
@@ -451,13 +459,16 @@ static int store(struct journal *journal, const struct queue *queue) {
   if (!text) {
     return ENOMEM;
   }
-  int rc = write_and_sync(journal, text, size);
+  int rc = journal->uncut ? cut_back(journal) : 0;
+  if (!rc) {
+    rc = write_and_sync(journal, text, size);
+  }
   free(text);
   note(journal, rc);
-  if (rc) {
-    cut_back(journal);
-  } else {
+  if (!rc) {
     journal->size += (off_t)size;
+  } else if (!journal->uncut) {
+    cut_back(journal);
   }
   return rc;
 }
@@ -465,8 +476,11 @@ static int store(struct journal *journal, const struct queue *queue) {
 /* While writing fails: whether it works again, which nobody would find out if nobody asked for anything meanwhile. */
 static void try_again(struct journal *journal) {
   static const char octets[LINE_CAP] = "not an entry\n";
-  note(journal, write_and_sync(journal, octets, sizeof octets));
-  cut_back(journal);
+  int rc = journal->uncut ? cut_back(journal) : 0;
+  note(journal, rc ? rc : write_and_sync(journal, octets, sizeof octets));
+  if (!rc) {
+    cut_back(journal);
+  }
 }
 
 /* Gives the numbers of entries that could not be written to those that came later: first is the lowest of them. Called

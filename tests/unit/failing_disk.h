@@ -1,5 +1,5 @@
 /*
- * failing_disk.h - a disk that fails when it is read, or when a folder is synced
+ * failing_disk.h - a disk that fails when it is read, when a file is cut, or when a folder is synced
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
@@ -19,7 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static bool readdir_fails, folder_sync_fails;
+static bool readdir_fails, folder_sync_fails, cut_fails;
 static long octets_readable = -1; /* of a stream of fdopen(), before it fails; -1: all */
 
 static void *next_of(const char *name) { return dlsym(RTLD_NEXT, name); }
@@ -42,6 +42,17 @@ int fsync(int fd) {
     return -1;
   }
   return (int)syscall(SYS_fsync, fd);
+}
+
+int ftruncate(int fd, off_t size) {
+  int (*next)(int, off_t);
+  void *found = next_of(sizeof(off_t) > sizeof(long) ? "ftruncate64" : "ftruncate");
+  memcpy(&next, &found, sizeof next);
+  if (cut_fails) {
+    errno = ENOSPC;
+    return -1;
+  }
+  return next(fd, size);
 }
 
 static ssize_t read_some(void *cookie, char *out, size_t cap) {

@@ -334,6 +334,25 @@ static void test_read_fails(void **state) {
   assert_non_null(strstr(err, "cannot be read: Input/output error"));
 }
 
+/* Nothing is written behind a part of a line that could not be cut off (a full disk may refuse that, too). */
+static void test_cut_fails(void **state) {
+  (void)state;
+  struct journal *journal = open_with(100);
+  assert_int_equal(add(journal, FIRST), 0);
+  signal(SIGXFSZ, SIG_IGN);
+  cut_fails = true;
+  set_file_limit(strlen(LINE_1) + 20);
+  int rc = add(journal, "lost");
+  set_file_limit(RLIM_INFINITY);
+  int behind = add(journal, SECOND);
+  cut_fails = false;
+  assert_int_equal(rc, EFBIG);
+  assert_int_equal(behind, ENOSPC);
+  assert_int_equal(add(journal, SECOND), 0);
+  journal_close(journal);
+  assert_string_equal(read_text(FILE_1), LINE_1 LINE_2);
+}
+
 /* A new file that could not be begun is not there at the next start. */
 static void test_new_file_fails(void **state) {
   (void)state;
@@ -383,6 +402,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_write_fails, setup, teardown),
       cmocka_unit_test_setup_teardown(test_files, setup, teardown),
       cmocka_unit_test_setup_teardown(test_read_fails, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_cut_fails, setup, teardown),
       cmocka_unit_test_setup_teardown(test_new_file_fails, setup, teardown),
       cmocka_unit_test_setup_teardown(test_one_process, setup, teardown),
   };

@@ -774,6 +774,15 @@ int store_new(struct store **out, const struct store_config *config, char *err, 
   return rc;
 }
 
+static void start_saver(struct store *store) {
+  int rc = pthread_create(&store->saver, NULL, run_saver, store);
+  store->saving = rc == 0;
+  if (rc) {
+    rows_say(&store->feed.rows, STORE_LOG_ERROR, "snapshot %s: it is not written: its thread does not start: %s",
+             store->config.snapshot_path, strerror(rc));
+  }
+}
+
 int store_start(struct store *store) {
   sigset_t all, before;
   sigfillset(&all);
@@ -782,7 +791,7 @@ int store_start(struct store *store) {
   int rc = pthread_create(&store->thread, NULL, run, store);
   store->started = rc == 0;
   if (rc == 0 && store->config.snapshot_path) {
-    store->saving = pthread_create(&store->saver, NULL, run_saver, store) == 0;
+    start_saver(store);
   }
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   return rc;

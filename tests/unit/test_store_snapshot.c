@@ -9,9 +9,12 @@
 #include "store/snapshot.h"
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -369,12 +372,52 @@ static void disk(void **state) {
   assert_int_equal(system(command), 0);
 }
 
+static int threads_left = -1; /* -1: as many as the system has */
+static atomic_bool told;
+
+/* Stands for that of the C library. */
+int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *), void *arg) {
+  int (*next)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+  void *found = dlsym(RTLD_NEXT, "pthread_create");
+  memcpy(&next, &found, sizeof next);
+  if (threads_left == 0) {
+    return EAGAIN;
+  }
+  threads_left -= threads_left > 0;
+  return next(thread, attr, run, arg);
+}
+
+static void hear(enum store_log_level level, const char *line, void *arg) {
+  (void)arg;
+  if (level == STORE_LOG_ERROR && strstr(line, "snapshot /nonexistent/x: it is not written")) {
+    atomic_store(&told, true);
+  }
+}
+
+static void saver_that_does_not_start(void **state) {
+  (void)state;
+  char err[300];
+  struct store *store;
+  const struct store_config config = {.conninfo = "host=/nonexistent", .snapshot_path = "/nonexistent/x", .log = hear};
+  assert_int_equal(store_new(&store, &config, err, sizeof err), 0);
+  threads_left = 1;
+  assert_int_equal(store_start(store), 0);
+  threads_left = -1;
+  store_stop(store);
+  assert_true(atomic_load(&told));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(versions),      cmocka_unit_test(device_of_a_user),
-      cmocka_unit_test(unknown_realm), cmocka_unit_test(guests),
-      cmocka_unit_test(windows),       cmocka_unit_test(revocations),
-      cmocka_unit_test(peers),         cmocka_unit_test(disk),
+      cmocka_unit_test(versions),
+      cmocka_unit_test(device_of_a_user),
+      cmocka_unit_test(unknown_realm),
+      cmocka_unit_test(guests),
+      cmocka_unit_test(windows),
+      cmocka_unit_test(revocations),
+      cmocka_unit_test(peers),
+      cmocka_unit_test(disk),
+      cmocka_unit_test(saver_that_does_not_start),
   };
   return cmocka_run_group_tests_name("store snapshot", tests, NULL, NULL);
 }

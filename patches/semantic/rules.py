@@ -497,9 +497,21 @@ auth_state.c, auth_form.c and auth_quota.c. Every answer comes at once.""",
         "Build the host of the authentication module",
         """\
 Whichever files of the host are there are built, so that the patches that add a
-part of it can be left out. dlopen() is linked from libdl where there is one.""",
+part of it can be left out. dlopen() is linked from libdl where there is one,
+and atomic numbers of 64 bits from libatomic where the compiler wants it.""",
         [
-            after("configure", r"(?m)^testlib rt\n", "testlib dl\n"),
+            after(
+                "configure",
+                r"(?m)^testlib rt\n",
+                "testlib dl\n"
+                "# atomic numbers of 64 bits are in a library where the processor or the compiler lacks them\n"
+                '${ECHO_CMD} "unsigned long long f(unsigned long long *p) { return __atomic_add_fetch(p, 1, 0) + '
+                '__atomic_load_n(p, 0); }" > __test__atomic__$$.c\n'
+                '${ECHO_CMD} "int main(int argc, char **argv) { return argc + (int)f((unsigned long long *)argv); }" '
+                ">> __test__atomic__$$.c\n"
+                "${CC} __test__atomic__$$.c -o __test__atomic__$$ ${OSCFLAGS} 2>>/dev/null || testlib atomic\n"
+                "rm -f __test__atomic__$$.c __test__atomic__$$\n",
+            ),
             after(
                 "configure",
                 r'\$\{ECHO_CMD\} "LDFLAGS \+= \$\{OSLIBS\}" >> Makefile\n',
@@ -517,7 +529,11 @@ part of it can be left out. dlopen() is linked from libdl where there is one."""
             if_there(before(
                 "src/apps/relay/CMakeLists.txt",
                 r"set\(HEAD(ER)?_FILES\n",
-                "file(GLOB AUTH_HEADERS *auth_*.h)\nfile(GLOB AUTH_FILES auth_*.c)\n\n",
+                "file(GLOB AUTH_HEADERS *auth_*.h)\nfile(GLOB AUTH_FILES auth_*.c)\n"
+                "include(CheckCSourceCompiles)\n"
+                'check_c_source_compiles("int main(int argc, char **argv) { unsigned long long *p = (void *)argv;'
+                ' return argc + (int)(__atomic_add_fetch(p, 1, 0) + __atomic_load_n(p, 0)); }" AUTH_ATOMICS)\n'
+                "if(NOT AUTH_ATOMICS)\n    set(AUTH_ATOMIC_LIB atomic)\nendif()\n\n",
             )),
             if_there(after(
                 "src/apps/relay/CMakeLists.txt", r"set\(HEAD(ER)?_FILES\n", "    ${AUTH_HEADERS}\n"
@@ -526,7 +542,7 @@ part of it can be left out. dlopen() is linked from libdl where there is one."""
             if_there(after(
                 "src/apps/relay/CMakeLists.txt",
                 r"PRIVATE turn_server \$\{turnserver_LIBS\}",
-                " ${CMAKE_DL_LIBS}",
+                " ${CMAKE_DL_LIBS} ${AUTH_ATOMIC_LIB}",
             )),
         ],
     ),

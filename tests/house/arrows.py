@@ -78,7 +78,8 @@ OF_LIBC = {"accept4"}  # turncredd has its own for libmicrohttpd; whoever else c
 def symbols(path):
     """(defined, wanted) names of an object."""
     lines = subprocess.run(["nm", "-g", path], check=True, capture_output=True, text=True).stdout.splitlines()
-    rows = [line.split() for line in lines]
+    # __x86.get_pc_thunk.ax and its like are the compiler's, on i386
+    rows = [line.split() for line in lines if ".get_pc_thunk." not in line]
     return {r[2] for r in rows if len(r) == 3 and r[1] in "TDBRC"} - OF_LIBC, {r[1] for r in rows if len(r) == 2 and r[0] == "U"}
 
 

@@ -243,13 +243,19 @@ static struct record *record_new(struct request *r, enum store_mechanism mechani
   return record;
 }
 
-/* Prepares an error instead of the credential, which was not issued: the subject does not hold it. */
+/* The subject, as REALM/SUBJECT, does not hold what it has not got. held: what limits_hold has counted; NULL: nothing.
+ */
+static void release(struct request *r, const char *held, const char *subject, int64_t expiry) {
+  struct limit_name name = {held, "", subject};
+  if (held) {
+    limits_release(r->daemon->limits, &name, expiry);
+  }
+}
+
+/* Prepares an error instead of the credential. */
 static void not_recorded(const struct record *record, const char *text) {
   struct request *r = record->request;
-  if (record->held) {
-    struct limit_name name = {record->held, "", record->subject};
-    limits_release(r->daemon->limits, &name, record->expiry);
-  }
+  release(r, record->held, record->subject, record->expiry);
   r->retry_after = 5;
   request_error(r, 503, "temporarily_unavailable", "%s", text);
 }
@@ -283,11 +289,16 @@ static void not_added(int err, struct record *record) {
   request_resume(r);
 }
 
-/* Records the issue, whose answer has been prepared; the answer is sent when the record is on disk. */
+/* Records the issue, if its answer could be prepared; the answer is sent when the record is on disk. */
 static void put_on_record(struct request *r, enum store_mechanism mechanism, const struct issue_record *issue) {
-  struct record *record = record_new(r, mechanism, issue);
+  char subject[TURNCRED_REALM_MAX + TURNCRED_USERNAME_MAX + 2];
+  struct record *record = r->status < 300 ? record_new(r, mechanism, issue) : NULL;
   if (!record) {
-    request_no_memory(r);
+    snprintf(subject, sizeof subject, "%s/%s", issue->realm, issue->subject);
+    release(r, held_kind(r, mechanism), subject, issue->expiry);
+    if (r->status < 300) {
+      request_no_memory(r);
+    }
     return;
   }
   request_wait(r);
@@ -373,15 +384,15 @@ static bool find_signer(struct request *r, const char *realm, const char *user, 
   } else if (key_revoked >= now) {
     request_error(r, 503, "temporarily_unavailable",
                   "the realm's key that signs is revoked; the operator replaces it with turncredctl key rotate");
-    turncred_cleanse(signer, sizeof *signer);
-    return false;
   } else if (need_tag && !tag) {
     delivery_wake(r->daemon->delivery);
     r->retry_after = 1;
     request_error(r, 503, "temporarily_unavailable", "the realm has no key of subject tags yet; it is being made");
-    return false;
+  } else {
+    return true;
   }
-  return key != NULL;
+  turncred_cleanse(signer, sizeof *signer);
+  return false;
 }
 
 /* Writes the user id into out: the user, or "USER|ADDRESS" if the realm binds derived credentials to the client's
@@ -464,9 +475,6 @@ void issue_derived(struct request *r, const struct policy *policy, enum store_me
   }
   json_decref(uris);
   turncred_cleanse(password, sizeof password);
-  if (r->status >= 300) {
-    return;
-  }
   struct issue_record issue = {realm, kinds[mechanism], signer.kid, "", user, caller_of(r), issue_provider(r), expiry};
   put_on_record(r, mechanism, &issue);
 }
@@ -489,9 +497,6 @@ static void answer_token(struct request *r, const struct policy *policy, const c
   turncred_cleanse(key, sizeof key);
   turncred_cleanse(token, sizeof token);
   request_answer(r, 200, answer);
-  if (r->status >= 300) {
-    return;
-  }
   struct issue_record issue = {policy->realm, "token",           kid,   made->fingerprint, subject,
                                caller_of(r),  issue_provider(r), expiry};
   put_on_record(r, STORE_TOKEN, &issue);
@@ -534,6 +539,8 @@ void issue_token(struct request *r, const struct policy *policy, const char *sub
     enum turncred_err err = mint_token(thread_ws(), &signer.key, signer.tagged ? signer.tag_key : NULL,
                                        policy->server_name, subject, &now, policy->default_ttl, mac_key_len, &made);
     if (err) {
+      limits_release(r->daemon->limits, &held, expiry);
+      reserve_return(r->daemon->reserve, realm, signer.kid);
       request_error(r, 500, "server_error", "%s", turncred_err_text(err));
     } else {
       answer_token(r, policy, signer.kid, subject, &made, exchanged);

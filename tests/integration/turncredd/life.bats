@@ -161,6 +161,13 @@ issued() { sql "SELECT count(*) FROM turncred.issue_log WHERE subject LIKE '$1'"
   has_error too_many_requests tokens
 }
 
+@test "where memory is short a subject holds no token that it has not got" {
+  head -c 24 /dev/zero >"$TC_DIR/failing"
+  TC_DAEMON_ENV="LD_PRELOAD=$TC_BUILD/tests/integration/.libs/failalloc.so FAIL_CONTROL=$TC_DIR/failing" \
+    daemon_start short 'subject_tokens = 1' 'subject_rate = 0' 'caller_rate = 0'
+  /usr/bin/python3 "$BATS_TEST_DIRNAME/life.py" tokens_without_memory "$(<"$TC_DIR/daemons/short/port")" "$TC_DIR/callers/all" "$TC_DIR/failing"
+}
+
 # burst N: so many requests on one connection, each for another user; their status codes
 burst() {
   local n

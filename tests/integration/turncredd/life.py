@@ -5,12 +5,14 @@ import collections
 import contextlib
 import http.client
 import json
+import mmap
 import os
 import pathlib
 import select
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import threading
@@ -53,6 +55,39 @@ def ask_for_tokens(port, key_file, end):
 
     in_threads(3, run)
     print(json.dumps(seen))
+
+
+def tokens_without_memory(port, key_file, control):
+    """Asks for a token of a new subject each time, while one allocation after the other fails (failalloc.c). A subject
+    may hold one token: who got none gets it at the next try."""
+    key, k, refused = pathlib.Path(key_file).read_text().strip(), 0, 0
+
+    def ask(subject):
+        c = http.client.HTTPSConnection("127.0.0.1", int(port), context=tls(), timeout=30)
+        body = f"grant_type=client_credentials&audience=turn.test-server&subject={subject}&client_id=all&client_secret={key}"
+        with contextlib.closing(c):
+            try:
+                c.request("POST", "/oauth2/token", body, {"Content-Type": "application/x-www-form-urlencoded"})
+                r = c.getresponse()
+                return r.status, r.read().decode()
+            except (OSError, http.client.HTTPException):
+                return 0, ""
+
+    with open(control, "r+b") as file, mmap.mmap(file.fileno(), 24) as counts:
+        reached = True
+        while reached:
+            k += 1
+            fails = struct.unpack_from("=q", counts, 0)[0] + k
+            struct.pack_into("=q", counts, 8, fails)
+            status, text = ask(f"m{k}")
+            reached = struct.unpack_from("=q", counts, 0)[0] >= fails
+            struct.pack_into("=q", counts, 8, 0)
+            if status != 200:
+                refused += 1
+                status, again = ask(f"m{k}")
+                assert status == 200, f"allocation {k} failed: {text}; then {status} {again}"
+    print(f"{k} allocations, {refused} refused")
+    assert refused > 10
 
 
 def gone(sock, limit):

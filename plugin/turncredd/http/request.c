@@ -174,7 +174,11 @@ bool request_members(struct request *r, json_t *object, const char *const member
       known |= !strcmp(members[i], name);
     }
     if (!known) {
-      request_error(r, 400, "invalid_request", "%.64s: there is no such member", name);
+      int n = (int)strnlen(name, 64);
+      while (n && (name[n] & 0xc0) == 0x80) { /* not within a character */
+        n--;
+      }
+      request_error(r, 400, "invalid_request", "%.*s: there is no such member", n, name);
       return false;
     }
   }
@@ -259,6 +263,7 @@ int request_form(struct request *r, struct form *form) {
     request_no_memory(r);
     return -1;
   }
+  form->size = strlen(form->text) + 1;
   const char *wrong = NULL;
   if (r->body && strlen(r->body) != r->body_len) {
     wrong = "the form holds NUL";
@@ -310,8 +315,8 @@ const char *form_get(const struct form *form, const char *name) {
 }
 
 void form_free(struct form *form) {
-  for (size_t i = 0; i < form->count; i++) {
-    turncred_cleanse(form->values[i], strlen(form->values[i]));
+  if (form->text) {
+    turncred_cleanse(form->text, form->size);
   }
   free(form->text);
   memset(form, 0, sizeof *form);

@@ -102,10 +102,11 @@ struct form {
   size_t count;
   char *names[FORM_FIELDS_MAX], *values[FORM_FIELDS_MAX]; /* they point into text */
   char *text;
+  size_t size;
 };
 int request_form(struct request *request, struct form *form);
 const char *form_get(const struct form *form, const char *name); /* NULL: the field is missing or empty */
-void form_free(struct form *form);                               /* cleanses the values */
+void form_free(struct form *form);                               /* cleanses it */
 /* Are realm and username in the path, and the parameters in the query, UTF-8? False: an error that names one has been
  * prepared. */
 bool request_is_text(struct request *request);

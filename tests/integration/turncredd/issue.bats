@@ -247,6 +247,7 @@ other_is_out() { call_json 401 POST /v1/realms/turn.test/credentials '{"user": "
   call_json 400 POST $path '["alice"]' && has_error invalid_request object
   call_json 400 POST $path '{"user": "alice", "user": "bob"}'
   call_json 400 POST $path '{"usr": "alice"}' && has_error invalid_request usr
+  call_json 400 POST $path "{\"$(printf 'a%.0s' {1..63})é\": 1}" && has_error invalid_request '^a{63}:'
   call_json 400 POST $path '{}' && has_error invalid_request user
   call_json 400 POST $path '{"user": 7}' && has_error invalid_request user
   call_json 400 POST $path '{"user": "a\u0000b"}'

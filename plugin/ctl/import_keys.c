@@ -201,6 +201,8 @@ struct oauth_row {
   bool base64;
 };
 
+#define NEVER 253402300800 /* when the year 9999 is over */
+
 static void read_oauth_row(const char *const *row, struct oauth_row *out) {
   char alg[65];
   size_t at = 0;
@@ -215,6 +217,7 @@ static void read_oauth_row(const char *const *row, struct oauth_row *out) {
   out->known_alg =
       !turncred_alg_parse(alg, &out->alg) && (out->alg == TURNCRED_A256GCM || out->alg == TURNCRED_A128GCM);
   out->start = strtoll(row[2], NULL, 10);
+  out->start = out->start < NEVER ? out->start : NEVER;
   out->lifetime = (uint32_t)strtoll(row[3], NULL, 10);
   out->base64 = !turncred_base64_decode(row[1], strlen(row[1]), out->octets, sizeof out->octets, &out->len);
 }
@@ -317,9 +320,9 @@ static enum ctl_exit import_oauth_row(struct ctl *ctl, struct import *im, const 
     import_note(im, &row, "skip", "%s", why);
   } else if (entry && import_can_store(im, &row, entry, &kek_id)) {
     int64_t end = o.lifetime ? o.start + o.lifetime : 0;
-    /* coturn looks at the end alone. Beyond the year 9999 is never. */
+    /* coturn looks at the end alone */
     const struct key_window window = {.not_before = o.start <= time(NULL) ? o.start : 0,
-                                      .accept_until = end < 253402300800 ? end : 0};
+                                      .accept_until = end < NEVER ? end : 0};
     key.alg = o.alg;
     key.k_len = turncred_key_length(key.use, o.alg, key.derivation);
     memcpy(key.k, o.octets, key.k_len);

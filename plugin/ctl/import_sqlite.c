@@ -68,10 +68,10 @@ enum ctl_exit sqlite_query(struct ctl *ctl, struct import *im, const char *sql, 
     }
     rc = fn(ctl, im, row, ++n);
   }
+  sqlite3_finalize(st); /* replaces the text of sqlite3_errmsg by one of the same failure */
   if (!rc && step != SQLITE_DONE) {
     *why = sqlite3_errmsg(im->source.sqlite);
   }
-  sqlite3_finalize(st);
   return rc;
 }
 

@@ -29,6 +29,7 @@ INSERT INTO turn_secret VALUES ('turn.test', 'logen'), ('', '$long'), ('turn.tes
 INSERT INTO oauth_key VALUES ('good', '$(head -c 32 /dev/urandom | base64 -w0)', 0, 0, 'A256GCM', 'turn.test'),
   ('north', '$(head -c 33 /dev/urandom | base64 -w0)', 0, 0, 'A256GCM', 'turn.test'), ('short', 'QUJD', 0, 0, 'A256GCM', 'turn.test'),
   ('empty', '', 0, 0, 'A256GCM', 'turn.test'), ('zero', '!!', 0, 0, 'a256gcm', 'turn.test'), ('old', '$(head -c 32 /dev/urandom | base64 -w0)', 1000, 1000, 'A256GCM', 'turn.test'),
+  ('far', '$(head -c 32 /dev/urandom | base64 -w0)', 9223372036854775807, 2147483647, 'A256GCM', 'turn.test'),
   ('exotic', '$(head -c 32 /dev/urandom | base64 -w0)', 0, 0, 'AEAD', 'turn.test');
 INSERT INTO turn_realm_option VALUES ('turn.test', 'user-quota', '7'), ('turn.test', 'max-bps', 'many'), ('turn.test', 'performance', '1');
 INSERT INTO turn_origin_to_realm VALUES ('https://a.example', 'turn.test')"
@@ -75,6 +76,7 @@ dump() { PGDATABASE=coturn pg_dump --inserts | grep -v "^.\(un\)\?restrict" | so
   [[ $(reason oauth_key zero) == *all-zero* ]]
   [[ $(reason oauth_key old) == *'run out'* ]]
   [[ $(reason oauth_key exotic) == *AEAD* ]]
+  [ "$(action oauth_key far)" = add ]
   [ "$(action option user-quota)" = set ]
   [ "$(action option max-bps)" = skip ]
   [ "$(action option performance)" = skip ]
@@ -85,12 +87,12 @@ dump() { PGDATABASE=coturn pg_dump --inserts | grep -v "^.\(un\)\?restrict" | so
 @test "with --apply the rows are there, sealed; a second import changes nothing" {
   import --add-realms --default-realm turn.test --truncate --apply
   [ "$(action oauth_key north)" = add ]
-  [ "$(sql "SELECT count(*) FROM turncred.key WHERE realm = 'turn.test' AND wrapped IS NOT NULL")" = 4 ]
+  [ "$(sql "SELECT count(*) FROM turncred.key WHERE realm = 'turn.test' AND wrapped IS NOT NULL")" = 5 ]
   [ "$(sql "SELECT count(*) FROM turncred.credential WHERE realm = 'turn.test' AND sealed IS NOT NULL")" = 2 ]
   [ "$(sql "SELECT user_quota || ' ' || origins[1] FROM turncred.realm WHERE name = 'turn.test'")" = '7 https://a.example' ]
   import --add-realms --default-realm turn.test --truncate --apply
   [ "$(jq '[.[] | select(.action == "add")] | length' "$TC_DIR/out")" = 0 ]
-  [ "$(jq '[.[] | select(.action == "same")] | length' "$TC_DIR/out")" = 9 ]
+  [ "$(jq '[.[] | select(.action == "same")] | length' "$TC_DIR/out")" = 10 ]
   # a user whose password changed there
   PGDATABASE=coturn sql "UPDATE turnusers_lt SET hmackey = md5('gorst:turn.test:changed') WHERE name = 'gorst'"
   import --default-realm turn.test --truncate --apply

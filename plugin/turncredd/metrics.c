@@ -9,6 +9,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 static void help(FILE *out, const char *name, const char *type, const char *text) {
@@ -64,6 +65,7 @@ char *metrics_page(const struct metrics *m, const struct metrics_gauges *g) {
   }
   one(out, "start_time_seconds", "gauge", "When the daemon started, in UTC seconds.", g->started_at);
   if (fclose(out)) {
+    free(text);
     return NULL;
   }
   return text;

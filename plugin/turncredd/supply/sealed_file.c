@@ -32,7 +32,7 @@ int sealed_file_write(const struct sealed_folder *folder, const char *name, cons
 int sealed_file_read(const struct sealed_folder *folder, const char *name, uint32_t max_age, char **text,
                      int64_t *written, char *err, size_t cap) {
   char path[PATH_MAX_TEXT];
-  struct sealed_header header;
+  struct sealed_header header = {0};
   struct reloadable *reloadable = reloadable_get(folder->reloadable);
   const struct sealed_reading how = {reloadable->keks, folder->instance, (int64_t)time(NULL), max_age};
   snprintf(path, sizeof path, "%s/%s", folder->path, name);

@@ -142,6 +142,13 @@ fallback='turn:turn.test-server?transport=udp turn:turn.test-server?transport=tc
   CALLER=rest call 200 GET '/?service=turn&username=wim&realm=turn.test&region=eu'
   [ "$(value '.uris | join(" ")')" = turn:b.example ]
   CALLER=rest call 400 GET '/?service=turn&username=wim&realm=turn.test&region=e%20u'
+  # an empty region is none
+  CALLER=pcscf call_json 201 POST /v1/realms/turn.test/credentials '{"user": "vera", "region": ""}'
+  CALLER=pcscf call_json 200 PUT /v1/realms/turn.test/credentials/vera '{"password": "0123456789abcdefghij", "region": ""}'
+  CALLER=rest call 200 GET '/?service=turn&username=wim&realm=turn.test&region='
+  CALLER=rest call 200 POST / -d 'service=turn&username=wim&realm=turn.test&region='
+  call 200 POST /oauth2/token -d grant_type=client_credentials -d scope=stun -d audience=turn.test-server -d region= \
+    -d client_id=rest --data-urlencode "client_secret=$(key_of rest)"
   call 200 POST /oauth2/token -d grant_type=client_credentials -d scope=stun -d audience=turn.test-server -d region=eu \
     -d client_id=rest --data-urlencode "client_secret=$(key_of rest)"
   [ "$(value '.uris | join(" ")')" = turn:b.example ]

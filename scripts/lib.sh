@@ -90,13 +90,16 @@ need() {
   log=$(mktemp)
   local policy=/usr/sbin/policy-rc.d made=''
   [[ -e $policy ]] || made=$policy
-  if ! { apt update && no_main_cluster "$conf" && no_services "$made" && apt install -y --no-install-recommends "${missing[@]}"; } \
-    >"$log" 2>&1; then
+  # neither file outlives an installation that is interrupted: no package would start its service any more
+  if ! (
+    trap 'as_root rm -f "$conf" $made' EXIT
+    trap 'exit 130' HUP INT TERM
+    apt update && no_main_cluster "$conf" && no_services "$made" && apt install -y --no-install-recommends "${missing[@]}"
+  ) >"$log" 2>&1; then
     cat "$log" >&2
-    as_root rm -f "$conf" "$log" $made
+    rm -f "$log"
     die "cannot install: ${missing[*]}"
   fi
-  as_root rm -f "$conf" $made
   rm -f "$log"
 }
 

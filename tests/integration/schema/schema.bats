@@ -310,5 +310,9 @@ SQL
   run timeout 60 env PGUSER=admin1 PGOPTIONS= ONCE=1 "$TC_TOP/plugin/examples/webhooks/webhooks" "$(<"$TC_DIR/receiver")" "$TC_DIR/cursor"
   [ "$status" -eq 0 ]
   [ "$(wc -l <"$TC_DIR/received")" -eq 3 ]
+  # a cursor that cannot be kept ends it: it would begin anew at each start
+  run timeout 60 env PGUSER=admin1 PGOPTIONS= ONCE=1 "$TC_TOP/plugin/examples/webhooks/webhooks" "$(<"$TC_DIR/receiver")" "$TC_DIR/nowhere/cursor"
+  [ "$status" -eq 1 ]
+  [ "$(wc -l <"$TC_DIR/received")" -eq 4 ]
   kill "$receiver"
 }

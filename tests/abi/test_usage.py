@@ -11,13 +11,17 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import abi_support  # noqa: E402,F401
+import server  # noqa: E402
 import turnclient  # noqa: E402
+from stun import Attribute  # noqa: E402
 from transport import Counting  # noqa: E402
 from abi_support import Case, of_this_version, password  # noqa: E402
 
 ALICE = password("alice", "wonderland")
 NUMBERS = r"(\d+) (\d+) (\d+) (\d+) (\d+) (\d+) (\d+) (\d+)"
 CLIENT, EXPIRED, CLOSED = 0, 1, 2
+IPV6 = [Attribute("REQUESTED-ADDRESS-FAMILY", b"\x02\0\0\0")]
+BOTH = [Attribute(number, b"\x02\0\0\0") for number in (0x8000, 0x8032)]  # ADDITIONAL-ADDRESS-FAMILY; older versions have another number
 
 
 def numbers(line):
@@ -127,6 +131,25 @@ class Usage(Case):
         self.assertTrue(client.allocate(600).ok)
         self.assertTrue(client.refresh(600).ok)
         self.ended(running, EXPIRED)
+
+    def test_a_release_that_is_refused_is_none(self):
+        running = self.serve("rules", "alice:password=wonderland,expires=+4,policy=strict")
+        client = self.client(running, ALICE)
+        self.assertTrue(client.allocate(600).ok)
+        self.assertEqual(client.refresh(0, extra=IPV6).code, 443)
+        self.ended(running, EXPIRED)
+
+    @unittest.skipUnless(server.has_ipv6(), "no ::1")
+    def test_an_allocation_of_two_families_is_released_with_both(self):
+        for families, ended in (([IPV6], EXPIRED), ([[]], CLIENT), ([IPV6, []], CLIENT)):
+            with self.subTest(families):
+                running = self.serve("rules", "alice:password=wonderland,expires=+5,policy=strict", ["relay-ip=::1"])
+                client = self.client(running, ALICE)
+                self.assertTrue(client.allocate(600, extra=BOTH).ok)
+                running.wait_log(r"rules: allocated alice .* relayed=127\.0\.0\.1:\d+ relayed6=::1 ")
+                for family in families:
+                    self.assertTrue(client.refresh(0, extra=family).ok)
+                self.ended(running, ended)
 
     def test_closed_by_the_module_says_why(self):
         running = self.serve("rules", "alice:password=wonderland")

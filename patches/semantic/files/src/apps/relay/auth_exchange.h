@@ -47,7 +47,7 @@ struct auth_session {
 
   /* its allocation, for the module's accounts */
   int allocated;
-  int released;           /* by a Refresh with lifetime 0 */
+  turn_time_t released;   /* when a Refresh with lifetime 0 lets it end; 0: none */
   int closed;             /* by close_session() */
   unsigned closed_reason; /* and why */
   struct auth_report_entry *report;

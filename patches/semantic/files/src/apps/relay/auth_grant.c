@@ -57,21 +57,15 @@ static void set_realm(ts_ur_super_session *ss, struct auth_session *st) {
   }
 }
 
-/* 0, or -1 without memory: then nothing has changed. */
-static int apply_grant(struct auth_exchange *x, const struct coturn_auth_grant *g, uint64_t deadline_ms) {
+/* username and quota_name become the session's. */
+static void apply_grant(struct auth_exchange *x, const struct coturn_auth_grant *g, uint64_t deadline_ms,
+                        char *username, char *quota_name) {
   ts_ur_super_session *ss = x->held;
   struct auth_session *st = ss->auth_session;
-  char *username = strdup(x->username);
-  char *quota_name = strdup(g->quota_name[0] ? g->quota_name : x->username);
   const char *realm = g->accounting_realm[0] ? g->accounting_realm : st->realm;
   const int allocation = auth_has_allocation(ss);
   int recharge;
 
-  if (!username || !quota_name) {
-    free(username);
-    free(quota_name);
-    return -1;
-  }
   recharge = ss->quota_used && !auth_is_charged(ss, quota_name, realm);
   if (recharge && !st->granted) {
     turn_auth_services.dec_quota(ss); /* coturn's own charge */
@@ -116,7 +110,6 @@ static int apply_grant(struct auth_exchange *x, const struct coturn_auth_grant *
     TURN_LOG_FUNC(TURN_LOG_LEVEL_WARNING, "session %018llu: its new quota name is used up\n",
                   (unsigned long long)ss->id);
   }
-  return 0;
 }
 
 int auth_denial_code(const struct coturn_auth_denial *denial) {
@@ -212,8 +205,8 @@ int auth_admit(struct auth_exchange *x) {
     }
   }
   auth_cut(x);
-  if (x->method == STUN_METHOD_REFRESH) {
-    st->released = auth_releases(x);
+  if (x->method == STUN_METHOD_REFRESH && auth_releases(x)) {
+    st->released = x->server->ctime + 1; /* coturn lets the allocation live for a second */
   }
   *x->message_integrity = 1;
   (void)denies_allocation(x);
@@ -250,7 +243,8 @@ int auth_use_grant(struct auth_exchange *x, struct coturn_auth_grant *g, int ver
   struct auth_session *st = ss->auth_session;
   const char *user;
   struct auth_session probe;
-  int other, why;
+  char *username, *quota_name;
+  int other, bound, why = 0;
 
   if (auth_check_grant(g) < 0) {
     return auth_refuse(x, 500, COTURN_AUTH_REASON_MODULE_ERROR, x->username);
@@ -281,7 +275,15 @@ int auth_use_grant(struct auth_exchange *x, struct coturn_auth_grant *g, int ver
     return auth_refuse(x, 401, COTURN_AUTH_REASON_EXPIRED, user);
   }
 
-  if (bind_session(x, g, &why) < 0) {
+  /* once the module has agreed nothing can fail: it waits for session_end() */
+  username = strdup(x->username);
+  quota_name = strdup(g->quota_name[0] ? g->quota_name : x->username);
+  bound = username && quota_name ? bind_session(x, g, &why) : -1;
+  if (bound < 0 || why) {
+    free(username);
+    free(quota_name);
+  }
+  if (bound < 0) {
     return auth_refuse(x, 500, COTURN_AUTH_REASON_MODULE_ERROR, user);
   }
   if (why) {
@@ -290,9 +292,7 @@ int auth_use_grant(struct auth_exchange *x, struct coturn_auth_grant *g, int ver
     return auth_refuse(x, cannot ? 500 : 401, (unsigned)why, user);
   }
 
-  if (apply_grant(x, g, probe.deadline_ms) < 0) {
-    return auth_refuse(x, 500, COTURN_AUTH_REASON_MODULE_ERROR, user);
-  }
+  apply_grant(x, g, probe.deadline_ms, username, quota_name);
   auth_count(AUTH_COUNT_GRANTED);
   return auth_admit(x);
 }

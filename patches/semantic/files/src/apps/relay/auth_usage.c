@@ -174,6 +174,15 @@ static int timed_out(ts_ur_super_session *ss) {
          get_relay_session(a, AF_INET6)->expiration_time <= now;
 }
 
+/* 1 if the client has released the allocation. A Refresh that was refused, or that named one family of two, leaves a
+ * family that expires later. */
+static int released(ts_ur_super_session *ss) {
+  allocation *a = get_allocation_ss(ss);
+  turn_time_t by = ss->auth_session->released;
+  return by && get_relay_session(a, AF_INET)->expiration_time <= by &&
+         get_relay_session(a, AF_INET6)->expiration_time <= by;
+}
+
 void auth_usage_ended(ts_ur_super_session *ss, struct coturn_auth_session_end *end) {
   struct auth_session *st = ss->auth_session;
   if (st->report) {
@@ -186,7 +195,7 @@ void auth_usage_ended(ts_ur_super_session *ss, struct coturn_auth_session_end *e
     end->ended = COTURN_AUTH_ENDED_CLOSED;
     end->reason = (uint16_t)st->closed_reason;
   } else {
-    end->ended = !st->released && timed_out(ss) ? COTURN_AUTH_ENDED_EXPIRED : COTURN_AUTH_ENDED_CLIENT;
+    end->ended = timed_out(ss) && !released(ss) ? COTURN_AUTH_ENDED_EXPIRED : COTURN_AUTH_ENDED_CLIENT;
   }
 }
 

@@ -63,7 +63,6 @@ enum coturn_auth_verdict module_challenge(void *state, const struct coturn_auth_
     copy_text(challenge->server_name, sizeof challenge->server_name, realm->server_name);
     for (size_t i = 0; i < sizeof realm->mechanisms; i++) {
       if (realm->mechanisms[i] == STORE_TOKEN) {
-        challenge->accepts_tokens = 1;
         /* RFC 7635 section 4 leaves open to whom a server offers them; plain clients have no use for the attribute */
         challenge->offers_tokens = !realm->offer_shown || (request->flags & COTURN_AUTH_REQ_WANTS_TOKEN) != 0;
       }

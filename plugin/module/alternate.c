@@ -308,12 +308,12 @@ int module_allocate(void *state, const struct coturn_auth_allocate *request, str
   struct module *module = state;
   if (!atomic_load_explicit(&module->draining, memory_order_relaxed) && !(request->flags & COTURN_AUTH_REQ_DRAINING)) {
     if (!quota_used_up(module, request)) {
-      return 0;
+      return 1;
     }
     denial->reason = COTURN_AUTH_REASON_QUOTA;
     denial->error_code = 486;
     counter_denied(COTURN_AUTH_REASON_QUOTA);
-    return 1;
+    return 0;
   }
   denial->reason = COTURN_AUTH_REASON_DRAINING;
   denial->error_code = 508;
@@ -324,5 +324,5 @@ int module_allocate(void *state, const struct coturn_auth_allocate *request, str
     }
   }
   counter_denied(COTURN_AUTH_REASON_DRAINING);
-  return 1;
+  return 0;
 }

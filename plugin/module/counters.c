@@ -100,7 +100,8 @@ void counters_refresh(const struct module *module) {
 
 static int add(const struct module *module, const struct description *what, const char *label, const char *label_value,
                const _Atomic uint64_t *value, int is_gauge) {
-  struct coturn_auth_counter counter = {what->name, what->help, label, label_value, (const uint64_t *)value, is_gauge};
+  struct coturn_auth_counter counter = {COTURN_AUTH_HEADER(counter), what->name, what->help, label, label_value,
+                                        (const uint64_t *)value,     is_gauge};
   return module->host->register_counter(&counter);
 }
 

@@ -304,12 +304,30 @@ class Survived(Case):
         running = self.broken("too-many-counters")
         taken = int(running.wait_log(r"counters taken (\d+)").group(1))
         self.assertTrue(400 < taken < 512, taken)
-        running.wait_log("counter without value -1")
         self.assertEqual(self.code(running), 0)
-        running = self.broken("too-many-peers")
-        running.wait_log("peers taken 64")
-        running.wait_log("unix peer -1")
-        running.wait_log("no peer -1")
+
+    def test_counters(self):
+        running = self.broken("odd-counters")
+        for what in ("first counter 0", "other label 0", "newer counter 0", "same counter -1", "counter of the host -1",
+                     "counter without value -1", "counter without header -1", "short counter -1", "no counter -1",
+                     r"counters with a header \d+"):
+            running.wait_log("broken: " + what)
+
+    def test_of_many_denied_peers_the_oldest_give_way(self):
+        running = self.broken("many-peers")
+        for what in ("peers taken 1000", "unix peer -1", "no peer -1"):
+            running.wait_log("broken: " + what)
+        client = self.client(running, ALICE)
+        self.assertTrue(client.allocate().ok)
+        codes = [client.create_permission((peer, 9)).code
+                 for peer in ("10.0.0.0", "10.0.3.168", "10.0.3.169", "10.0.3.231", "10.1.0.0")]
+        self.assertEqual(codes, [0, 0, 403, 403, 403])
+
+    def test_only_1_lets_a_client_allocate(self):
+        for fault in ("allocates-nothing", "odd-allocate"):
+            running = self.broken(fault)
+            self.assertEqual(self.code(running), 401)
+            running.wait_log("reason=module_error")
 
     def test_log_injection(self):
         running = self.broken("log-injection")

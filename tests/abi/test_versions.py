@@ -14,6 +14,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from abi_support import Case, needs, of_this_version, password  # noqa: E402
+import server  # noqa: E402
 import stun  # noqa: E402
 from stun import Attribute  # noqa: E402
 
@@ -25,6 +26,29 @@ ANOTHER_SECOND = 1.1
 
 
 load_tests = of_this_version
+
+
+class Away(Case):
+    """A nonce of another server passes as it is, or not at all: a session holds so many octets."""
+
+    def test_a_nonce_that_the_session_cannot_hold_is_none(self):
+        program = server.patched()
+        holds = 24 if program and server.version(program) >= (4, 16, 0) else 16
+        for octets in (1, 16, holds, holds + 1, 127):
+            with self.subTest(octets):
+                nonce = ("n" * octets).encode()
+                running = self.serve("rules", f"away:password=p alice:password=wonderland away={nonce.decode()} "
+                                     f"known={nonce.decode()}")
+                client = self.client(running, password("away", "p"))
+                answer = client.allocate()
+                self.assertEqual(answer.code, 300)
+                self.assertEqual(answer.get("NONCE"), nonce if octets <= holds else None)
+                comes = self.client(running, ALICE)
+                comes.realm, comes.nonce = client.realm, nonce.decode()
+                self.assertEqual(comes.allocate(follow=False).code, 0 if octets <= holds else 438)
+                self.assertTrue(comes.allocate().ok if octets > holds else comes.refresh(600).ok)
+                if octets > holds:
+                    running.wait_log(f"an alternate_nonce of {octets} octets is not sent: sessions hold {holds} at most")
 
 
 class Nonces(Case):

@@ -121,7 +121,7 @@ static int host_deny_peer(const struct sockaddr *addr) {
 static struct coturn_auth_counter counters[512];
 static size_t counter_count;
 static int host_register_counter(const struct coturn_auth_counter *counter) {
-  if (counter_count == 512) {
+  if (counter_count == 512 || counter->header.magic != COTURN_AUTH_MAGIC) {
     return -1;
   }
   counters[counter_count++] = *counter;

@@ -41,7 +41,8 @@ void usage_each_realm(struct usage *usage, void (*fn)(const struct usage_realm *
 
 static void visit_counters(coturn_auth_counter_fn fn, void *arg) {
   static const uint64_t value;
-  static const struct coturn_auth_counter counter = {"challenges", "challenges sent", NULL, NULL, &value, 0};
+  static const struct coturn_auth_counter counter = {
+      COTURN_AUTH_HEADER(counter), "challenges", "challenges sent", NULL, NULL, &value, 0};
   fn(&counter, 7, arg);
 }
 

@@ -27,6 +27,17 @@ static void said(const char *what, long n) {
   host->log(COTURN_AUTH_LOG_INFO, line);
 }
 
+static long headers; /* -1: a counter came without one */
+
+static void see_counter(const struct coturn_auth_counter *counter, uint64_t value, void *arg) {
+  (void)value, (void)arg;
+  if (headers < 0 || counter->header.magic != COTURN_AUTH_MAGIC || counter->header.struct_size != sizeof(*counter)) {
+    headers = -1;
+  } else {
+    ++headers;
+  }
+}
+
 struct later {
   struct coturn_auth_handle handle;
   struct coturn_auth_grant grant;
@@ -83,14 +94,47 @@ static int init(const struct coturn_auth_host *h, const char *config, void **sta
     return -7;
   }
   if (is("too-many-counters")) {
-    struct coturn_auth_counter counter = {.name = "broken", .help = "", .value = &zero};
-    for (i = 0; i < 1000 && !host->register_counter(&counter); ++i)
-      ;
+    static char values[1000][8];
+    struct coturn_auth_counter counter = {
+        .header = COTURN_AUTH_HEADER(counter), .name = "broken", .help = "", .label = "n", .value = &zero};
+    for (i = 0; i < 1000; ++i) {
+      snprintf(values[i], sizeof(values[i]), "%d", i);
+      counter.label_value = values[i];
+      if (host->register_counter(&counter)) {
+        break;
+      }
+    }
     said("counters taken", i);
+  }
+  if (is("odd-counters")) {
+    static struct {
+      struct coturn_auth_counter counter;
+      char newer[64]; /* members that this host does not know */
+    } grown = {.counter = {.header = COTURN_AUTH_HEADER(grown), .name = "grown", .help = "", .value = &zero}};
+    struct coturn_auth_counter counter = {
+        .header = COTURN_AUTH_HEADER(counter), .name = "broken", .help = "", .value = &zero};
+    said("first counter", host->register_counter(&counter));
+    said("same counter", host->register_counter(&counter));
+    counter.label = counter.label_value = "other";
+    said("other label", host->register_counter(&counter));
+    said("newer counter", host->register_counter(&grown.counter));
+    counter.label_value = NULL;
+    counter.name = "challenges";
+    said("counter of the host", host->register_counter(&counter));
+    counter.name = "without";
     counter.value = NULL;
     said("counter without value", host->register_counter(&counter));
+    counter.value = &zero;
+    counter.header.magic = 0;
+    said("counter without header", host->register_counter(&counter));
+    counter.header = (struct coturn_auth_header)COTURN_AUTH_HEADER(counter);
+    counter.header.struct_size = offsetof(struct coturn_auth_counter, is_gauge);
+    said("short counter", host->register_counter(&counter));
+    said("no counter", host->register_counter(NULL));
+    host->visit_counters(see_counter, NULL);
+    said("counters with a header", headers);
   }
-  if (is("too-many-peers")) {
+  if (is("many-peers")) {
     struct sockaddr_in peer = {.sin_family = AF_INET};
     struct sockaddr unix_peer = {.sa_family = AF_UNIX};
     for (i = 0; i < 1000; ++i) {
@@ -98,6 +142,8 @@ static int init(const struct coturn_auth_host *h, const char *config, void **sta
       if (host->deny_peer((const struct sockaddr *)&peer)) {
         break;
       }
+      peer.sin_addr.s_addr = htonl(0x0a010000u); /* one that is named again and again stays */
+      host->deny_peer((const struct sockaddr *)&peer);
     }
     said("peers taken", i);
     said("unix peer", host->deny_peer(&unix_peer));
@@ -214,6 +260,13 @@ static enum coturn_auth_verdict challenge(void *state, const struct coturn_auth_
   return COTURN_AUTH_DECLINED;
 }
 
+static int allocate(void *state, const struct coturn_auth_allocate *request, struct coturn_auth_denial *denial) {
+  (void)state;
+  (void)request;
+  (void)denial;
+  return is("allocates-nothing") ? 0 : is("odd-allocate") ? 2 : 1;
+}
+
 static int session_bound(void *state, const struct coturn_auth_session *session) {
   (void)state;
   (void)session;
@@ -249,6 +302,7 @@ static struct {
                .authenticate = authenticate,
                .challenge = challenge,
                .session_bound = session_bound,
+               .allocate = allocate,
                .reload = reload,
                .stop = stop,
            }};

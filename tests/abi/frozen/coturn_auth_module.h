@@ -11,6 +11,7 @@
  *   1.0-pre3  check_peer(); series of the host table; session_allocated(), session_report(), report_sessions(), why a
  *             session ended, packets, reason operator; allocate(), accept_nonce(), the alternate server of a denial,
  *             reason draining
+ *   1.0-pre4  a header in counters; NONCE_MAX 127; allocate() answers 1 for yes; deny_peer() keeps the 64 named last
  *
  * Until 1.0 is released members may come and go: each draft has a magic of its own, and a host and a module of
  * different drafts refuse each other. From 1.0 on members are only appended: a module runs on a host of the same
@@ -26,14 +27,19 @@
  *      started here.
  *   4. challenge(), authenticate(), check_peer(), session_...(): on relay threads, several at once; challenge() on
  *      listener threads as well, where coturn challenges without a session (from 4.17). These calls must not block.
+ *      session_...() and allocate() of one session come one after the other, from one thread. Of a grant that is given
+ *      at once session_bound() comes from the thread of authenticate(), before that thread calls authenticate() again.
  *   5. reload() and status(): on the server's admin or signal thread.
- *   6. stop(): before the process ends. The module is never unloaded.
+ *   6. stop(): before the process ends. Sessions that live get no session_end(). The module is never unloaded.
  *
  * Rules
- *   - Every struct begins with struct coturn_auth_header. The side that makes a struct fills the header in with
- *     COTURN_AUTH_HEADER; the side that reads it looks at a member only if COTURN_AUTH_HAS says that it lies inside.
+ *   - Every struct begins with struct coturn_auth_header, but for coturn_auth_handle and coturn_auth_traffic, which
+ *     never change: further counts become members behind them. The side that makes a struct fills the header in with
+ *     COTURN_AUTH_HEADER; the other side reads or writes a member only if COTURN_AUTH_HAS says that it lies inside.
+ *   - A newer side may know more values: a side counts and names a reason that it does not know as MODULE_ERROR, and
+ *     takes a transport as UNKNOWN, the end of a session as CLIENT, a bit as not set.
  *   - Times are UTC seconds, lengths are octets. Strings end with NUL and hold the octets of the wire, any but NUL: a
- *     module escapes them before it prints them.
+ *     module escapes them before it prints them. Addresses of client and server may be NULL.
  *   - What a callback receives is valid until the callback returns. What a callback fills in is memory of the host and
  *     needs no freeing.
  */
@@ -50,9 +56,9 @@ extern "C" {
 
 #define COTURN_AUTH_ABI_MAJOR 1
 #define COTURN_AUTH_ABI_MINOR 0
-/* The draft of 1.0: part of the magic, and of what the packages depend on: coturn-auth-abi (= 1.0~pre3). */
-#define COTURN_AUTH_ABI_PRE 3
-#define COTURN_AUTH_MAGIC (0x43415530u + COTURN_AUTH_ABI_PRE) /* "CAU3" */
+/* The draft of 1.0: part of the magic, and of what the packages depend on: coturn-auth-abi (= 1.0~pre4). */
+#define COTURN_AUTH_ABI_PRE 4
+#define COTURN_AUTH_MAGIC (0x43415530u + COTURN_AUTH_ABI_PRE) /* "CAU4" */
 
 /* The one symbol that a module exports, a coturn_auth_module_entry_fn. */
 #define COTURN_AUTH_MODULE_ENTRY "coturn_auth_module"
@@ -63,7 +69,7 @@ extern "C" {
 #define COTURN_AUTH_REALM_MAX 127
 #define COTURN_AUTH_IDENTITY_MAX 64
 #define COTURN_AUTH_SERVER_NAME_MAX 255
-#define COTURN_AUTH_NONCE_MAX 16
+#define COTURN_AUTH_NONCE_MAX 127
 
 /* The versions are those of the side that made the struct; struct_size is its sizeof there. */
 struct coturn_auth_header {
@@ -83,7 +89,7 @@ struct coturn_auth_header {
 /* DECLINED: the module does not know the user; coturn's own mechanisms go on, with auth-module-only the client gets
  * 401. GRANTED: the grant is filled in; the host verifies MESSAGE-INTEGRITY with its key. DENIED: the denial is filled
  * in; coturn's own mechanisms are not asked. PENDING: the module will call host->complete() once, with one of the
- * other three. */
+ * other three, within 5 seconds; 4 requests of a session and 10000 of the server may be pending. */
 enum coturn_auth_verdict { COTURN_AUTH_DECLINED, COTURN_AUTH_GRANTED, COTURN_AUTH_DENIED, COTURN_AUTH_PENDING };
 
 /* Why a request is refused: labels of counters and words of the log (COTURN_AUTH_REASON_NAMES). LIFETIME_REFUSED: a
@@ -181,7 +187,8 @@ enum coturn_auth_transport {
 
 /* What the deadline of a grant means. STRICT: every lifetime is capped by what is left, and the session ends at the
  * deadline. GRACE: the same, grace_seconds later. ALLOCATE: the deadline counts when the allocation is made, not
- * afterwards. */
+ * afterwards. From the grant on a monotonic clock counts: steps of the wall clock move no deadline, and while the
+ * machine is suspended deadlines wait, as coturn's own timers do. */
 enum coturn_auth_expiry { COTURN_AUTH_EXPIRY_STRICT, COTURN_AUTH_EXPIRY_GRACE, COTURN_AUTH_EXPIRY_ALLOCATE };
 
 enum coturn_auth_log_level {
@@ -209,6 +216,7 @@ struct coturn_auth_request {
   uint16_t method;     /* 0x003 Allocate, 0x004 Refresh, ... */
   uint16_t transport;  /* enum coturn_auth_transport */
   uint32_t username_len;
+  /* Never one that coturn's own rules refuse: with blanks, quotes, a backslash, or both "union" and "select". */
   const char *username;
   const char *realm; /* the challenged one, whatever the client names */
   /* ACCESS-TOKEN, if it stands before MESSAGE-INTEGRITY of an Allocate or Refresh; else NULL. */
@@ -231,7 +239,8 @@ struct coturn_auth_grant {
   uint32_t expiry_policy; /* enum coturn_auth_expiry */
   int64_t expires;        /* UTC seconds; 0: never */
   uint32_t grace_seconds;
-  /* Allocations of quota_name in this realm, and octets per second of one session; 0: as coturn is configured. */
+  /* Allocations of quota_name in this realm, and octets per second of one session, which stay those of the grant that
+   * made the allocation; 0: as coturn is configured. */
   uint32_t user_quota;
   uint64_t max_bps;
   /* The module's own number, given back in session_bound(), session_end() and later requests. */
@@ -258,8 +267,9 @@ struct coturn_auth_denial {
    * order, and the name that the other server's certificate has, where the client comes over TLS or DTLS; "": none. */
   struct sockaddr_storage alternate;
   char alternate_domain[COTURN_AUTH_SERVER_NAME_MAX + 1];
-  /* A NONCE that the other server takes of this client (accept_nonce()), 1 to 16 octets; "": none. Browsers go there
-   * with the nonce that they have, and take 438 for a failure. */
+  /* A NONCE that the other server takes of this client (accept_nonce()); "": none. Browsers go there with the nonce
+   * that they have, and take 438 for a failure. A host neither sends nor takes one that is longer than its sessions can
+   * hold: 16 octets in coturn 4.6.1, 24 in 4.17. */
   char alternate_nonce[COTURN_AUTH_NONCE_MAX + 1];
 };
 
@@ -369,9 +379,10 @@ struct coturn_auth_peer {
 
 /* ---- counters: numbers with at most one label, for the CLI and Prometheus */
 
-/* All strings are static: name is [a-z_]+ without a prefix, help one line, label_value one of a fixed set. value is
- * read with relaxed atomic loads until the process ends. */
+/* All strings are static: name is [a-z_]+ without a prefix, help one line, label_value one of a fixed set. Host and
+ * module share the names. value is read with relaxed atomic loads until the process ends. */
 struct coturn_auth_counter {
+  struct coturn_auth_header header;
   const char *name, *help;
   const char *label, *label_value; /* or NULL */
   const volatile uint64_t *value;
@@ -406,11 +417,12 @@ struct coturn_auth_host {
    * relay thread; -1: there is no such relay. */
   int (*close_session)(uint64_t session, enum coturn_auth_reason reason);
 
-  /* Refuses an address as relay peer from now on, such as that of the module's own database. 0, or -1 if it is neither
-   * IPv4 nor IPv6, or 64 others are refused already. */
+  /* Refuses an address as relay peer from now on, such as that of the module's own database. The 64 that were named
+   * last are refused. 0, or -1 if it is neither IPv4 nor IPv6. */
   int (*deny_peer)(const struct sockaddr *addr);
 
-  /* Adds a counter. 0, or -1 when the table (512) is full. Only inside init(). */
+  /* Adds a counter, which is copied. 0, or -1: the table (512) is full, a counter has this name and label_value, or
+   * name, value or header is missing. Only inside init(). */
   int (*register_counter)(const struct coturn_auth_counter *counter);
 
   /* Calls fn for each counter of the host and of the module, in order of registration. */
@@ -467,7 +479,7 @@ struct coturn_auth_module {
   /* Optional. Ends threads, frees and cleanses memory. No call follows. */
   void (*stop)(void *state);
 
-  /* Optional. May this client allocate? 0: yes; else the denial is filled in, and its answer has MESSAGE-INTEGRITY
+  /* Optional. May this client allocate? 1: yes; 0: no, the denial is filled in, and its answer has MESSAGE-INTEGRITY
    * under the grant's key: 300 with alternate, or one of the codes of authenticate(). Must not block. */
   int (*allocate)(void *state, const struct coturn_auth_allocate *request, struct coturn_auth_denial *denial);
 

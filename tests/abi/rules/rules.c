@@ -14,6 +14,8 @@
  *   peers.REALM=TEXT         check_peer() lets sessions of this realm have only the peer with this address
  *   decline=1                unknown users are declined, not denied
  *   drain=CODE               what allocate() answers while the host is drained; 300: to 127.0.0.1, port 9
+ *   away=NONCE               allocate() sends the user "away" there with this nonce
+ *   known=NONCE              accept_nonce() knows this nonce
  * Any other word is a user, "name:PROPERTY,PROPERTY...". A token's octets are properties, too:
  *   password=TEXT key=HEX    the key of MESSAGE-INTEGRITY
  *   expires=+N policy=strict|grace|allocate grace=N
@@ -160,7 +162,8 @@ static void *answer_later(void *arg) {
 static int init(const struct coturn_auth_host *host, const char *config, void **state) {
   char value[64];
   struct sockaddr_in peer = {.sin_family = AF_INET};
-  static const struct coturn_auth_counter asked = {.name = "rules_asked", .help = "questions", .value = &rules.asked};
+  static const struct coturn_auth_counter asked = {
+      .header = COTURN_AUTH_HEADER(asked), .name = "rules_asked", .help = "questions", .value = &rules.asked};
   rules.host = host;
   *state = &rules;
   snprintf(rules.config, sizeof(rules.config), "%s", config);
@@ -286,15 +289,24 @@ static int allocate(void *state, const struct coturn_auth_allocate *request, str
   struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   char value[8];
   (void)state;
-  if (!(request->flags & COTURN_AUTH_REQ_DRAINING) || setting("drain", value, sizeof(value))) {
-    return 0;
+  if (!strcmp(request->username, "away") &&
+      !setting("away", denial->alternate_nonce, sizeof(denial->alternate_nonce))) {
+    snprintf(value, sizeof(value), "300");
+  } else if (!(request->flags & COTURN_AUTH_REQ_DRAINING) || setting("drain", value, sizeof(value))) {
+    return 1;
   }
   denial->error_code = (uint16_t)atoi(value);
   denial->reason = COTURN_AUTH_REASON_DRAINING;
   if (denial->error_code == 300) {
     memcpy(&denial->alternate, &to, sizeof(to));
   }
-  return 1;
+  return 0;
+}
+
+static int accept_nonce(void *state, const struct coturn_auth_nonce *request) {
+  char value[COTURN_AUTH_NONCE_MAX + 1];
+  (void)state;
+  return !setting("known", value, sizeof(value)) && !strcmp(value, request->nonce);
 }
 
 static int session_allocated(void *state, const struct coturn_auth_allocation *a) {
@@ -386,6 +398,7 @@ static const struct coturn_auth_module module = {
     .session_bound = session_bound,
     .check_peer = check_peer,
     .allocate = allocate,
+    .accept_nonce = accept_nonce,
     .session_allocated = session_allocated,
     .session_report = session_report,
     .session_end = session_end,

@@ -39,7 +39,7 @@ old() {
 # new KNOWN: a report in today's words
 new() {
   PGUSER=new1 sql "SELECT turncred.instance_report('new1', 'server', '0.2.0', '0'::xid8, 0, 'connected', '{}', 0, 1),
-    turncred.instance_clock('new1', now()), turncred.instance_software('new1', $1, 'coturn-4.6.1', '0.2.0', 'CAU3')"
+    turncred.instance_clock('new1', now()), turncred.instance_software('new1', $1, 'coturn-4.6.1', '0.2.0', 'CAU4')"
 }
 ctl() { "$CTL" "$@" --json >"$TC_DIR/out" 2>"$TC_DIR/err"; }
 value() { jq -r "$1" "$TC_DIR/out"; }
@@ -60,10 +60,10 @@ refused() {
   new 9
   ctl server list
   [ "$(value '.[] | select(.id == "new1") | [.coturn, .series, .abi, .version, .schema_known] | @csv')" = \
-    '"coturn-4.6.1","0.2.0","CAU3","0.2.0",9' ]
+    '"coturn-4.6.1","0.2.0","CAU4","0.2.0",9' ]
   [ "$(value '.[] | select(.id == "old1") | [.coturn, .series, .abi, .version, .schema_known] | @csv')" = ',,,"0.1.0",' ]
   "$CTL" server list | tee "$TC_DIR/out"
-  grep -Eq '^new1 +server +running +0.2.0 +coturn-4.6.1 +0.2.0 +CAU3 +9 ' "$TC_DIR/out"
+  grep -Eq '^new1 +server +running +0.2.0 +coturn-4.6.1 +0.2.0 +CAU4 +9 ' "$TC_DIR/out"
   grep -Eq '^old1 +server +running +0.1.0 +- +- +- +not reported ' "$TC_DIR/out"
 }
 

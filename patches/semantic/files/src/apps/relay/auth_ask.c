@@ -82,12 +82,12 @@ int auth_ask_challenge(struct auth_exchange *x) {
   return 0;
 }
 
-int auth_foreign_nonce(const struct auth_exchange *x, char nonce[COTURN_AUTH_NONCE_MAX + 1]) {
+int auth_foreign_nonce(const struct auth_exchange *x, char nonce[NONCE_MAX_SIZE]) {
   struct coturn_auth_nonce request = {.header = COTURN_AUTH_HEADER(request)};
   int accepted;
 
   if (!auth_module.accept_nonce || x->method != STUN_METHOD_ALLOCATE || x->st->granted ||
-      auth_attr_string(x->a.nonce, nonce, COTURN_AUTH_NONCE_MAX + 1) < 0 || auth_module_enter() < 0) {
+      auth_attr_string(x->a.nonce, nonce, NONCE_MAX_SIZE) < 0 || auth_module_enter() < 0) {
     return 0;
   }
   request.nonce = nonce;
@@ -95,7 +95,7 @@ int auth_foreign_nonce(const struct auth_exchange *x, char nonce[COTURN_AUTH_NON
   request.client_addr = sockaddr_of(x->from.client);
   accepted = auth_module.accept_nonce(auth_module_state, &request);
   auth_module_leave();
-  return accepted;
+  return accepted == 1;
 }
 
 static int use_answer(struct auth_exchange *x, struct auth_answer *answer, int verified) {

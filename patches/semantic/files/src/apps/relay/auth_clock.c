@@ -6,6 +6,7 @@
 
 #include "auth_private.h"
 
+/* It stands still while the machine is suspended, as the timers of libevent do, which end the sessions. */
 uint64_t auth_monotonic_ms(void) {
   struct timespec ts;
   clock_gettime(CLOCK_MONOTONIC, &ts);

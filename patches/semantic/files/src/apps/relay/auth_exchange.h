@@ -198,7 +198,7 @@ int auth_use_grant(struct auth_exchange *x, struct coturn_auth_grant *g, int ver
  * decided now. */
 int auth_ask_challenge(struct auth_exchange *x);
 /* 1 if the module knows the nonce of an Allocate as one that another server has made for its client; it is copied. */
-int auth_foreign_nonce(const struct auth_exchange *x, char nonce[COTURN_AUTH_NONCE_MAX + 1]);
+int auth_foreign_nonce(const struct auth_exchange *x, char nonce[NONCE_MAX_SIZE]);
 /* The host's check_integrity(). */
 int auth_check_integrity(const struct coturn_auth_request *request, const uint8_t *key, size_t key_len);
 /* Calls authenticate(). *verified: 1 if the grant's key is known to verify the message. */

@@ -132,13 +132,28 @@ int auth_denial_code(const struct coturn_auth_denial *denial) {
   }
 }
 
+/* A nonce that no session of this coturn could hold is none: cut off it would not be the other server's. */
+static void check_alternate_nonce(struct coturn_auth_denial *denial) {
+  static int told = 0;
+  denial->alternate_nonce[COTURN_AUTH_NONCE_MAX] = 0;
+  if (strlen(denial->alternate_nonce) < NONCE_MAX_SIZE) {
+    return;
+  }
+  if (!__atomic_exchange_n(&told, 1, __ATOMIC_RELAXED)) {
+    TURN_LOG_FUNC(TURN_LOG_LEVEL_ERROR,
+                  "auth-module: an alternate_nonce of %u octets is not sent: sessions hold %u at most\n",
+                  (unsigned)strlen(denial->alternate_nonce), (unsigned)(NONCE_MAX_SIZE - 1));
+  }
+  denial->alternate_nonce[0] = 0;
+}
+
 /* Asks the module whether an authenticated client may allocate, now that its request is known to be its own. 1: it may
  * not, and the request is answered. */
 static int denies_allocation(struct auth_exchange *x) {
   const struct auth_session *st = x->held->auth_session;
   struct coturn_auth_allocate request = {.header = COTURN_AUTH_HEADER(request)};
   struct coturn_auth_denial denial;
-  int denied, code;
+  int allowed, code;
 
   if (!auth_module.allocate || x->method != STUN_METHOD_ALLOCATE || auth_has_allocation(x->held)) {
     return 0;
@@ -158,14 +173,14 @@ static int denies_allocation(struct auth_exchange *x) {
   if (auth_module_enter() < 0) {
     return 0;
   }
-  denied = auth_module.allocate(auth_module_state, &request, &denial);
+  allowed = auth_module.allocate(auth_module_state, &request, &denial);
   auth_module_leave();
-  if (!denied) {
+  if (allowed == 1) {
     return 0;
   }
   denial.display_name[COTURN_AUTH_NAME_MAX] = 0;
   denial.alternate_domain[COTURN_AUTH_SERVER_NAME_MAX] = 0;
-  denial.alternate_nonce[COTURN_AUTH_NONCE_MAX] = 0;
+  check_alternate_nonce(&denial);
   code = auth_denial_code(&denial);
   if (denial.error_code == 300 && (denial.alternate.ss_family == AF_INET || denial.alternate.ss_family == AF_INET6)) {
     code = 300;

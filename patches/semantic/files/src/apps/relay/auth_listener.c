@@ -97,7 +97,7 @@ static enum turn_auth_listener finish(struct auth_exchange *x, int fingerprint) 
 enum turn_auth_listener auth_listener_check(turn_turnserver *server, ioa_net_data *in_buffer, const ioa_addr *local,
                                             ioa_network_buffer_handle nbh, int fingerprint) {
   char nonce[TURN_STATELESS_NONCE_SIZE] = {0}, origin[STUN_MAX_ORIGIN_SIZE + 1] = {0};
-  char foreign[COTURN_AUTH_NONCE_MAX + 1];
+  char foreign[NONCE_MAX_SIZE];
   int err_code = 0, constructed = 0, silent = 0, answered;
   const uint8_t *reason = NULL;
   realm_options_t realm;

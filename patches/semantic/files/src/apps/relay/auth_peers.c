@@ -9,8 +9,9 @@
 #define DENIED_PEERS_MAX (64)
 #define FORMS_MAX (4)
 
-static ioa_addr denied_peers[DENIED_PEERS_MAX];
+static ioa_addr denied_peers[DENIED_PEERS_MAX]; /* the one that was named last is the last */
 static size_t denied_peers_number = 0;
+static pthread_mutex_t denied_peers_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 /* IPv6 addresses that stand for an IPv4 host. coturn's own checks know some of them in some
  * versions; the module's list holds in all. */
@@ -65,11 +66,20 @@ static size_t forms_of(const ioa_addr *addr, ioa_addr forms[FORMS_MAX]) {
   return n;
 }
 
-static int is_denied(const ioa_addr *addr) {
-  size_t i, n = __atomic_load_n(&denied_peers_number, __ATOMIC_ACQUIRE);
-  for (i = 0; i < n && !addr_eq_no_port(&denied_peers[i], addr); ++i)
+/* Its place in the list, or denied_peers_number; under the mutex. */
+static size_t find_denied(const ioa_addr *addr) {
+  size_t i;
+  for (i = 0; i < denied_peers_number && !addr_eq_no_port(&denied_peers[i], addr); ++i)
     ;
-  return i < n;
+  return i;
+}
+
+static int is_denied(const ioa_addr *addr) {
+  int ret;
+  pthread_mutex_lock(&denied_peers_mutex);
+  ret = find_denied(addr) < denied_peers_number;
+  pthread_mutex_unlock(&denied_peers_mutex);
+  return ret;
 }
 
 /* What the module says of one form of the address. */
@@ -110,25 +120,21 @@ int auth_denied_peer(const char *realm, const ioa_addr *addr) {
   return 1;
 }
 
-/* 0, or -1 if the list is full. */
-static int add_denied(const ioa_addr *addr) {
-  size_t n = denied_peers_number;
-  if (is_denied(addr)) {
-    return 0;
+/* Makes it the last of the list; if that is full, the first gives way. Under the mutex. */
+static void add_denied(const ioa_addr *addr) {
+  size_t i = find_denied(addr);
+  if (i == denied_peers_number && i < DENIED_PEERS_MAX) {
+    ++denied_peers_number;
+  } else {
+    i = i == denied_peers_number ? 0 : i;
+    memmove(&denied_peers[i], &denied_peers[i + 1], (denied_peers_number - 1 - i) * sizeof(*denied_peers));
   }
-  if (n == DENIED_PEERS_MAX) {
-    return -1;
-  }
-  addr_cpy(&denied_peers[n], addr);
-  __atomic_store_n(&denied_peers_number, n + 1, __ATOMIC_RELEASE);
-  return 0;
+  addr_cpy(&denied_peers[denied_peers_number - 1], addr);
 }
 
 int auth_deny_peer(const struct sockaddr *addr) {
-  static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
   ioa_addr a, forms[FORMS_MAX];
   size_t i, n;
-  int ret = 0;
   memset(&a, 0, sizeof(a));
   if (!addr) {
     return -1;
@@ -141,21 +147,24 @@ int auth_deny_peer(const struct sockaddr *addr) {
     return -1;
   }
   n = forms_of(&a, forms);
-  pthread_mutex_lock(&mutex);
+  pthread_mutex_lock(&denied_peers_mutex);
   for (i = 0; i < n; ++i) {
-    if (add_denied(&forms[i])) {
-      ret = -1;
-    }
+    add_denied(&forms[i]);
   }
-  pthread_mutex_unlock(&mutex);
-  return ret;
+  pthread_mutex_unlock(&denied_peers_mutex);
+  return 0;
 }
 
 void auth_peers_status(coturn_auth_status_fn emit, void *arg) {
-  size_t i, n = __atomic_load_n(&denied_peers_number, __ATOMIC_ACQUIRE);
+  ioa_addr peers[DENIED_PEERS_MAX];
+  size_t i, n;
+  pthread_mutex_lock(&denied_peers_mutex);
+  n = denied_peers_number;
+  memcpy(peers, denied_peers, n * sizeof(*peers));
+  pthread_mutex_unlock(&denied_peers_mutex);
   for (i = 0; i < n; ++i) {
     char saddr[129];
-    addr_to_string_no_port(&denied_peers[i], (uint8_t *)saddr);
+    addr_to_string_no_port(&peers[i], (uint8_t *)saddr);
     emit("denied peer", saddr, arg);
   }
 }

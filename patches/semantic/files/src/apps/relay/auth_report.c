@@ -39,14 +39,36 @@ static const struct {
 
 void auth_count(enum auth_count which) { __atomic_fetch_add(&counts[which], 1, __ATOMIC_RELAXED); }
 
+static int is_registered(const struct coturn_auth_counter *counter) {
+  const char *value = counter->label_value ? counter->label_value : "";
+  size_t i;
+  for (i = 0; i < counters_number; ++i) {
+    const char *others = counters[i].label_value ? counters[i].label_value : "";
+    if (!strcmp(counters[i].name, counter->name) && !strcmp(others, value)) {
+      return 1;
+    }
+  }
+  return 0;
+}
+
 int auth_register_counter(const struct coturn_auth_counter *counter) {
+  struct coturn_auth_counter c;
+  size_t size = sizeof(c);
   int ret = -1;
-  if (!counter || !counter->name || !counter->value) {
+  if (!counter || counter->header.magic != COTURN_AUTH_MAGIC ||
+      !COTURN_AUTH_HAS(counter, struct coturn_auth_counter, is_gauge) || !counter->name || !counter->value) {
     return -1;
   }
+  /* The module may be older or newer than this host. */
+  if (counter->header.struct_size < size) {
+    size = (size_t)counter->header.struct_size;
+  }
+  memset(&c, 0, sizeof(c));
+  memcpy(&c, counter, size);
+  c.header = (struct coturn_auth_header)COTURN_AUTH_HEADER(c);
   pthread_mutex_lock(&counters_mutex);
-  if (counters_number < COUNTERS_MAX) {
-    counters[counters_number] = *counter;
+  if (counters_number < COUNTERS_MAX && !is_registered(&c)) {
+    counters[counters_number] = c;
     __atomic_store_n(&counters_number, counters_number + 1, __ATOMIC_RELEASE);
     ret = 0;
   }
@@ -65,17 +87,17 @@ void auth_visit_counters(coturn_auth_counter_fn fn, void *arg) {
 }
 
 void auth_report_init(void) {
+  const struct coturn_auth_counter empty = {.header = COTURN_AUTH_HEADER(empty)};
+  struct coturn_auth_counter c = empty;
   unsigned i;
-  struct coturn_auth_counter c;
   for (i = 0; i < AUTH_COUNT_MAX; ++i) {
-    memset(&c, 0, sizeof(c));
     c.name = count_texts[i].name;
     c.help = count_texts[i].help;
     c.value = &counts[i];
     auth_register_counter(&c);
   }
   for (i = 1; i < COTURN_AUTH_REASON_COUNT; ++i) {
-    memset(&c, 0, sizeof(c));
+    c = empty;
     c.name = "refused_requests";
     c.help = "requests refused, by reason";
     c.label = "reason";
@@ -83,7 +105,7 @@ void auth_report_init(void) {
     c.value = &refused[i];
     auth_register_counter(&c);
   }
-  memset(&c, 0, sizeof(c));
+  c = empty;
   c.name = "unlogged_lines";
   c.help = "log lines left out because there were too many";
   c.value = &unlogged;

@@ -33,7 +33,7 @@ static int nonce_is_fresh(struct auth_exchange *x) {
 
 /* 1 if the nonce is one of another server, which has sent the client here: the session goes on with it. */
 static int takes_foreign_nonce(struct auth_exchange *x) {
-  char nonce[COTURN_AUTH_NONCE_MAX + 1];
+  char nonce[NONCE_MAX_SIZE];
   if (!auth_foreign_nonce(x, nonce)) {
     return 0;
   }

@@ -344,8 +344,15 @@ static char *trim(char *text) {
   return text;
 }
 
+bool conf_is_name(const char *text) {
+  return *text && !text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")];
+}
+
 /* Refuses a setting that is in no table. */
 static int fail_unknown(struct parser *parser, const char *name) {
+  if (!conf_is_name(name)) {
+    return fail(parser, "this line does not begin with a setting's name: %s lists them all", parser->conf->manual);
+  }
   for (const struct conf_gone *g = parser->conf->gone; g && g->name && !*parser->section; g++) {
     size_t n = strlen(g->name);
     if (g->name[n - 1] == '*' ? !strncmp(name, g->name, n - 1) : !strcmp(name, g->name)) {

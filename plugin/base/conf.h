@@ -88,6 +88,8 @@ const struct setting *conf_difference(const struct setting *first, const void *a
 /* Whether libpq can read this connection string; *password: whether it holds one. 0, or -1 with
  * "is not ..." in err, which repeats no part of it. */
 int conf_conninfo(const char *text, bool *password, char *err, size_t err_cap);
+/* Does this look like a setting's name? Messages repeat nothing else: it may be part of a connection string. */
+bool conf_is_name(const char *text);
 /* A file's first line without the byte order mark that some editors put in front of it. */
 char *conf_behind_mark(char *line);
 

@@ -29,7 +29,7 @@ static char *trim(char *text) {
 
 /* Refuses a line. Only what looks like a setting's name is repeated: anything else may be a connection string. */
 static enum ctl_exit bad_line(const struct ctl *ctl, const char *path, unsigned n, const char *name) {
-  bool named = *name && !name[strspn(name, "abcdefghijklmnopqrstuvwxyz_-")];
+  bool named = conf_is_name(name);
   return ctl_fail(
       ctl, CTL_USAGE,
       "configuration file %s, line %u: %s%.40s%s is not a setting; settings are database = CONNINFO and kek "

@@ -102,6 +102,9 @@ static void test_names_are_checked(void **state) {
   refused(MINIMUM "colour = red\n", 3, "turncred.conf(5)");
   refused(MINIMUM "kek = /x\n", 3, "kek is given twice, first in line 2");
   refused(MINIMUM "just words\n", 3, "not \"name = value\"");
+  /* what is no name may be a connection string with its password */
+  refused("database: postgresql://op:hidden@db/turncred?connect_timeout=5\n", 1,
+          "this line does not begin with a setting's name: turncred.conf(5) lists them all");
   refused("kek = /x\n", 0, "database is missing");
   refused("database = dbname=turncred\n", 0, "kek is missing");
 }

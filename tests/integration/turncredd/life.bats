@@ -52,6 +52,9 @@ issued() { sql "SELECT count(*) FROM turncred.issue_log WHERE subject LIKE '$1'"
     [ "$status" -eq 2 ] && [[ $output == *"$1"* ]] || { echo "$output" && return 1; }
   }
   try 'unknown setting "htps": did you mean "https"' 's/^https /htps /'
+  # what is no setting's name may be a connection string with its password
+  try ':1: this line does not begin with' '1s|.*|database: postgresql://op:hidden@db/turncred?connect_timeout=5|'
+  [[ $output != *hidden* ]]
   try 'https is missing' '/^https /d'
   try 'database is given twice' '1p'
   try 'https is "localhost:1"' 's/^https .*/https = localhost:1/'

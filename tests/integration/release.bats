@@ -100,8 +100,11 @@ undo() { git reset -q --hard HEAD~1; }
   edit CHANGELOG.md '0,/^\(## [0-9.]*\).*/s//\1 (2199-01-01)/'
   refused '2199-01-01 is no day up to today'
   undo
-  edit CHANGELOG.md '$s/$/ As of 2199-01-01./'
-  refused 'a later day than that of the release'
+  # a day in the text is not the day of the release
+  local before
+  before=$(SOURCE_DATE_EPOCH='' scripts/release-date)
+  edit CHANGELOG.md '$s/$/ As of 2199-01-01, and not of 2026-02-30./'
+  [ "$(SOURCE_DATE_EPOCH='' scripts/release-date)" = "$before" ]
   undo
 }
 

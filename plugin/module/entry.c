@@ -55,17 +55,19 @@ static void on_peer(const struct sockaddr *addr, void *arg) {
 
 /* The store's thread calls this for a session that an operator has ended: INSTANCE/LIFE/NUMBER. */
 static void on_session_end(const char *name, void *arg) {
-  const struct module *module = arg;
+  struct module *module = arg;
   const char *instance = store_instance(module->store);
   size_t len = strlen(instance);
   char life[32];
-  if (!module->usage || strncmp(name, instance, len) != 0) {
-    return;
+  /* this too runs on the store's thread, which lives longer than module->usage */
+  pthread_mutex_lock(&module->stop_lock);
+  if (!module->stopping && module->usage && strncmp(name, instance, len) == 0) {
+    int n = snprintf(life, sizeof life, "/%lld/", (long long)module->usage->life_us);
+    if (strncmp(name + len, life, (size_t)n) == 0) {
+      module->host->close_session(strtoull(name + len + n, NULL, 10), COTURN_AUTH_REASON_OPERATOR);
+    }
   }
-  int n = snprintf(life, sizeof life, "/%lld/", (long long)module->usage->life_us);
-  if (strncmp(name + len, life, (size_t)n) == 0) {
-    module->host->close_session(strtoull(name + len + n, NULL, 10), COTURN_AUTH_REASON_OPERATOR);
-  }
+  pthread_mutex_unlock(&module->stop_lock);
 }
 
 static uint64_t count_sessions(void *arg) {

@@ -28,6 +28,7 @@ struct text {
   char *data;
   size_t len, cap;
   size_t count;
+  bool full; /* no memory for the next entry, so for none behind it: what the database takes ends before it */
 };
 
 static bool room(struct text *text, size_t more) {
@@ -46,7 +47,8 @@ static bool room(struct text *text, size_t more) {
 
 static void add_entry(uint64_t number, const char *octets, size_t len, void *arg) {
   struct text *text = arg;
-  if (room(text, len + 40)) {
+  text->full |= !room(text, len + 40);
+  if (!text->full) {
     text->len += (size_t)snprintf(text->data + text->len, text->cap - text->len, "%s{\"q\":%" PRIu64 ",%.*s",
                                   text->count++ ? "," : "[", number, (int)len, octets);
   }
@@ -107,7 +109,7 @@ static bool deliver_entries(struct usage *usage, struct journal *journal) {
   journal_read(journal, usage->batch, add_entry, &text);
   if (!text.count) {
     free(text.data);
-    return true;
+    return !text.full;
   }
   memcpy(text.data + text.len, "]", 2);
   struct pg_params p = {0};

@@ -43,6 +43,10 @@ teardown_file() { registrars_down; edge_down; }
   phones_step main another_connection
 }
 
+@test "a connection that has broken: one answer, 480" {
+  phones_step main breaks
+}
+
 @test "several devices of one user: all ring, and each reads the clients' Contacts" {
   phones_step main several_devices
 }

@@ -153,26 +153,56 @@ async def star():
         assert (await two.register("pushed")).credential()
 
 
-async def stranger():
-    """A phone's Contact at the registrar is no secret there; whoever does not know it reaches nobody."""
-    loop = asyncio.get_running_loop()
+@contextlib.asynccontextmanager
+async def registrars_network():
+    """Somebody in the network of the registrar: send(TARGET) sends a MESSAGE to the edge, its answers come to messages."""
     host, port = plain("udp").removeprefix("udp://").split(":")
-    transport, peer = await loop.create_datagram_endpoint(Datagrams, remote_addr=(host, int(port)))
+    transport, peer = await asyncio.get_running_loop().create_datagram_endpoint(Datagrams, remote_addr=(host, int(port)))
     own = "127.0.0.1:%d" % transport.get_extra_info("sockname")[1]
 
-    async def send(target):
+    def send(target):
         transport.sendto("\r\n".join([
             f"MESSAGE {target} SIP/2.0", f"Via: SIP/2.0/UDP {own};branch=z9hG4bK{secrets.token_hex(8)}",
             "From: <sip:bob@ims.test>;tag=1", "To: <sip:alice@ims.test>", f"Call-ID: {secrets.token_hex(8)}",
             "CSeq: 1 MESSAGE", "Max-Forwards: 70", "Content-Length: 0"]).encode() + b"\r\n\r\n")
-        return (await asyncio.wait_for(peer.messages.get(), 10)).status
 
-    async with phone("alice") as p:
+    try:
+        yield send, peer.messages
+    finally:
+        transport.close()
+
+
+async def breaks():
+    """A phone whose connection has broken, and of which the edge still has the registration: one answer, and that is 480."""
+    async with registrars_network() as (send, messages):
+        for _ in range(20):
+            async with phone("carol") as q:
+                target = OWN.match(seen(await q.register(), "Contact"))[0].strip("<>")
+                q.socket.transport.abort()
+                await asyncio.sleep(0.05)
+            send(target)
+            with contextlib.suppress(asyncio.TimeoutError):
+                # none comes so soon from a phone to which the edge has sent the request before it saw the break
+                answers = [await asyncio.wait_for(messages.get(), 2)]
+                with contextlib.suppress(asyncio.TimeoutError):
+                    answers.append(await asyncio.wait_for(messages.get(), 1))
+                assert [answer.status for answer in answers] == [480], answers
+                return
+        assert False, "no request came after a break was seen"
+
+
+async def stranger():
+    """A phone's Contact at the registrar is no secret there; whoever does not know it reaches nobody."""
+    async with registrars_network() as (write, messages), phone("alice") as p:
+        async def send(target):
+            write(target)
+            return (await asyncio.wait_for(messages.get(), 10)).status
+
         sent = seen(await p.register(), "Contact")
         user = OWN.match(sent)[1]
         assert await send("sip:alice@ims.test") == 403
         assert await send(uri(p)) == 403
-        assert await send(f"sip:{user[:-1]}{'01'[user[-1] == '0']}@{host}:{port}") == 480
+        assert await send(f"sip:{user[:-1]}{'01'[user[-1] == '0']}@{plain('udp').removeprefix('udp://')}") == 480
         assert p.requests.empty()
         asked = asyncio.create_task(send(OWN.match(sent)[0].strip("<>")))
         await p.answer(await next_of(p, "MESSAGE"), 200)
@@ -180,7 +210,6 @@ async def stranger():
         await p.register(expires=0)
         await until(p.requests.empty)
         assert await send(OWN.match(sent)[0].strip("<>")) == 480
-    transport.close()
 
 
 if __name__ == "__main__":

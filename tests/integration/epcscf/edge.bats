@@ -94,10 +94,22 @@ teardown_file() { registrars_down; edge_down; }
   phones_step main credential_again
 }
 
-@test "the second registrar when the first is down" {
-  before_registrar two plain "EDGE_REGISTRAR \"sip:127.0.0.1:$(free_port)\"" "EDGE_REGISTRAR_2 \"sip:127.0.0.1:$(registrar_port plain)\"" \
-    'EDGE_REGISTRAR_WAIT 1000'
-  phones_step two registered_at_the_second
+@test "the second registrar when the first is down, or has no address" {
+  local name
+  for name in down unknown; do
+    local first=registrar.invalid
+    [[ $name == unknown ]] || first=127.0.0.1:$(free_port)
+    before_registrar "$name" plain "EDGE_REGISTRAR \"sip:$first\"" "EDGE_REGISTRAR_2 \"sip:127.0.0.1:$(registrar_port plain)\"" \
+      'EDGE_REGISTRAR_WAIT 1000'
+    phones_step "$name" registered_at_the_second
+  done
+  # what is no INVITE gets there as well
+  phones_step unknown calls_through_the_registrar
+}
+
+@test "the only registrar has no address: 504" {
+  before_registrar nowhere plain 'EDGE_REGISTRAR "sip:registrar.invalid"'
+  phones_step nowhere no_registrar
 }
 
 @test "TLS to the registrar, both ways, with certificates that are checked" {

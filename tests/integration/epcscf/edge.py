@@ -416,11 +416,22 @@ async def registrar_that_is_not_trusted():
 
 
 async def registered_at_the_second():
-    """The first registrar is down; the second one registers."""
-    async with phone("alice") as p:
+    """The first registrar is down; the second one registers, and calls go through it."""
+    async with phone("alice") as p, phone("bob") as q:
         waited, answer = await timed(p.register("derived"))
         assert answer.status == 200 and waited < 10, (waited, answer)
         probe(answer.credential())
+        assert (await q.register()).status == 200
+        caller, callee = await call(p, q)
+        await exchange(callee, caller, "BYE")
+
+
+async def no_registrar():
+    """The name of the registrar is not known."""
+    async with phone("alice") as p:
+        answer = await p.register("derived")
+        assert answer.status == 504, answer
+        assert not any(" 50" in other.line for other in p.provisional), p.provisional
 
 
 async def many():

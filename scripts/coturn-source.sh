@@ -46,6 +46,11 @@ with_sources() {
 download() { cd "$1" && apt-get "${options[@]}" source --download-only --only-source "$2${3+=$3}"; }
 download_committed() { download "$1" coturn && compgen -G "$1/coturn_$committed-*.dsc"; }
 
+# download_whole DIR RELEASE PACKAGE [VERSION]: the same, and DIR is made when all files are there
+download_whole() {
+  rm -rf "$1" "$1.part" && mkdir -p "$1.part" && (with_sources "$2" download "$1.part" "${@:3}") && mv "$1.part" "$1"
+}
+
 # fetch_from DIR [RELEASE]: fetches the files of the source package into DIR
 fetch_from() { (with_sources "${2-}" download_committed "$1"); }
 
@@ -57,6 +62,8 @@ offered() { apt-cache "${options[@]}" showsrc --only-source coturn | sed -n 's/^
 newer_source() {
   local newest dir
   mkdir -p "$cache"
+  exec 9>"$cache/lock"
+  flock 9
   with_sources '' offered "$cache/offered" || {
     cat "$cache/fetch.log" >&2
     die "cannot ask apt which coturn sources there are; the log is above"
@@ -64,9 +71,7 @@ newer_source() {
   newest=$(sort -V "$cache/offered" | tail -n 1)
   dpkg --compare-versions "${newest%-*}" gt "$committed" || return 0
   dir=$cache/newer/${newest//:/_}
-  mkdir -p "$dir"
-  compgen -G "$dir/*.dsc" >/dev/null || (with_sources '' download "$dir" coturn "$newest") || {
-    rm -rf "$dir"
+  compgen -G "$dir/*.dsc" >/dev/null || download_whole "$dir" '' coturn "$newest" || {
     cat "$cache/fetch.log" >&2
     die "cannot fetch coturn's source package $newest with apt-get; the log is above"
   }

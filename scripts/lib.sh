@@ -75,16 +75,27 @@ apt() {
 
 installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
 
-# need PACKAGE...: installs the missing packages, without creating a main PostgreSQL cluster and without starting
-# the packages' services.
-need() {
-  local package missing=()
+# find_missing PACKAGE...: sets missing to those that are not installed; fails if all are
+find_missing() {
+  local package
+  missing=()
   for package in "$@"; do
     installed "$package" || missing+=("$package")
   done
-  ((${#missing[@]})) || return 0
+  ((${#missing[@]}))
+}
+
+# need PACKAGE...: installs the missing packages, without creating a main PostgreSQL cluster and without starting
+# the packages' services.
+need() {
+  local missing
+  find_missing "$@" || return 0
   command -v apt-get >/dev/null ||
     die "these packages are missing, and there is no apt-get to install them with: ${missing[*]}"
+  # one at a time: the first to end would remove the files below, which keep the other's packages from starting services
+  exec 7</var/lib/dpkg
+  flock 7
+  find_missing "$@" || { exec 7<&- && return; }
   say "installing: ${missing[*]}"
   local log conf=/etc/postgresql-common/createcluster.d/turncred-no-main-cluster.conf
   log=$(mktemp)
@@ -95,12 +106,13 @@ need() {
     trap 'as_root rm -f "$conf" $made' EXIT
     trap 'exit 130' HUP INT TERM
     apt update && no_main_cluster "$conf" && no_services "$made" && apt install -y --no-install-recommends "${missing[@]}"
-  ) >"$log" 2>&1; then
+  ) >"$log" 2>&1 7<&-; then
     cat "$log" >&2
     rm -f "$log"
     die "cannot install: ${missing[*]}"
   fi
   rm -f "$log"
+  exec 7<&-
 }
 
 # no_services [POLICY-FILE]: makes a file; while it exists, packages start no service (invoke-rc.d(8))

@@ -40,3 +40,15 @@ nothing_left() {
     nothing_left
   done
 }
+
+@test "two at once: the first to end leaves the other what it needs" {
+  (
+    needed 'touch "$root.first"; for _ in $(seq 20); do [[ ! -e $root.second ]] || break; sleep 0.1; done'
+    touch "$BATS_TEST_TMPDIR/root.ended"
+  ) &
+  for _ in $(seq 100); do [[ ! -e $BATS_TEST_TMPDIR/root.first ]] || break; sleep 0.1; done
+  needed 'touch "$root.second"; for _ in $(seq 100); do [[ ! -e $root.ended ]] || break; sleep 0.1; done
+    [[ -e $root/etc/postgresql-common/createcluster.d/turncred-no-main-cluster.conf ]]'
+  wait
+  nothing_left
+}

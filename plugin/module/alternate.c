@@ -3,8 +3,9 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * A thread of its own turns the URIs that siblings advertise into addresses, since asking DNS takes time, which neither
- * a relay thread nor the store's has. It is never waited for: at the end of the server it may be asking still.
+ * A thread of its own asks DNS for the names in the URIs that siblings advertise, which takes time that neither a relay
+ * thread nor the store's has. It is never waited for: at the end of the server it may be asking still. A new list of
+ * servers is in force at once, with the addresses that were known of its names.
  */
 #include "config.h"
 
@@ -32,12 +33,13 @@
 /* One address of one URI. */
 struct place {
   const struct store_server *server;
+  const char *uri;
   struct sockaddr_storage addr;
-  bool udp, tcp, tls;
+  bool udp, tcp, tls;                           /* none: the name has no address */
   char domain[COTURN_AUTH_SERVER_NAME_MAX + 1]; /* "": the URI has an address */
 };
 
-/* What a list of servers has come to; immutable. */
+/* What a list of servers has come to; immutable once it is in force. */
 struct places {
   struct store_servers *servers;
   size_t count;
@@ -49,8 +51,8 @@ struct alternates {
   pthread_mutex_t lock;
   pthread_cond_t wake;
   bool stop;
-  struct store_servers *fresh; /* not looked up yet; NULL: none */
-  struct places *places;       /* NULL: none yet */
+  bool fresh;            /* the list is one that DNS was not asked for yet */
+  struct places *places; /* NULL: none yet */
 };
 
 static void places_free(struct places *places) {
@@ -63,38 +65,48 @@ static void places_free(struct places *places) {
 static void unref(struct alternates *alternates) {
   if (atomic_fetch_sub(&alternates->refs, 1) == 1) {
     places_free(alternates->places);
-    store_servers_release(alternates->fresh);
     pthread_cond_destroy(&alternates->wake);
     pthread_mutex_destroy(&alternates->lock);
     free(alternates);
   }
 }
 
-static void add_uri(struct places *places, const struct store_server *server, const char *text) {
-  const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM};
-  struct addrinfo *found = NULL,
-                  literal = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICHOST};
+/* Adds what a URI of the server stands for: its address, or with dns those of its name, too. A name that DNS does not
+ * tell now is left out, as one that is not asked for. */
+static void add_uri(struct places *places, const struct store_server *server, const char *text, bool dns) {
+  const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM},
+                        literal = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICHOST},
+                        none = {.ai_next = NULL};
+  struct addrinfo *found = NULL;
   struct turn_uri uri;
   if (turn_uri_split(text, &uri)) {
     return;
   }
   bool named = getaddrinfo(uri.host, uri.port, &literal, &found) != 0;
-  if (named && getaddrinfo(uri.host, uri.port, &hints, &found)) {
+  int rc = !named ? 0 : dns ? getaddrinfo(uri.host, uri.port, &hints, &found) : EAI_AGAIN;
+  if (rc == EAI_AGAIN || rc == EAI_MEMORY || rc == EAI_SYSTEM) {
     return;
   }
-  for (const struct addrinfo *a = found; a && places->count < PLACES_MAX; a = a->ai_next) {
+  for (const struct addrinfo *a = rc ? &none : found; a && places->count < PLACES_MAX; a = a->ai_next) {
     if (a->ai_addrlen <= sizeof places->list[0].addr) {
       struct place *place = &places->list[places->count++];
-      *place = (struct place){.server = server, .udp = uri.udp, .tcp = uri.tcp, .tls = uri.tls};
-      memcpy(&place->addr, a->ai_addr, a->ai_addrlen);
-      copy_text(place->domain, sizeof place->domain, named ? uri.host : "");
+      *place = (struct place){.server = server, .uri = text};
+      if (!rc) {
+        place->udp = uri.udp;
+        place->tcp = uri.tcp;
+        place->tls = uri.tls;
+        memcpy(&place->addr, a->ai_addr, a->ai_addrlen);
+        copy_text(place->domain, sizeof place->domain, named ? uri.host : "");
+      }
     }
   }
-  freeaddrinfo(found);
+  if (!rc) {
+    freeaddrinfo(found);
+  }
 }
 
 /* Takes the list over. NULL: out of memory. */
-static struct places *look_up(struct store_servers *servers) {
+static struct places *look_up(struct store_servers *servers, bool dns) {
   struct places *places = calloc(1, sizeof *places);
   if (!places) {
     store_servers_release(servers);
@@ -103,45 +115,80 @@ static struct places *look_up(struct store_servers *servers) {
   places->servers = servers;
   for (size_t i = 0; i < store_servers_count(servers); i++) {
     const struct store_server *server = store_servers_at(servers, i);
-    for (const char *const *uri = server->self || server->draining ? NULL : server->uris; uri && *uri; uri++) {
-      add_uri(places, server, *uri);
+    for (const char *const *uri = server->self ? NULL : server->uris; uri && *uri; uri++) {
+      add_uri(places, server, *uri, dns);
     }
   }
   return places;
 }
 
+/* Adds the places that another list has for this URI. Returns how many. */
+static size_t carry(struct places *places, const struct store_server *server, const char *uri,
+                    const struct places *from) {
+  size_t count = 0;
+  for (size_t i = 0; from && i < from->count && places->count < PLACES_MAX; i++) {
+    if (!strcmp(from->list[i].uri, uri)) {
+      struct place *place = &places->list[places->count++];
+      *place = from->list[i];
+      place->server = server;
+      place->uri = uri;
+      count++;
+    }
+  }
+  return count;
+}
+
+/* Puts the places of these servers in force, NULL: of those that are. found: what was looked up; the rest stays as it
+ * was known. Takes servers over. */
+static void put_in_force(struct alternates *alternates, struct store_servers *servers, const struct places *found) {
+  struct places *made = calloc(1, sizeof *made), *old = made;
+  pthread_mutex_lock(&alternates->lock);
+  if (made) {
+    old = alternates->places;
+    made->servers = servers ? store_servers_ref(servers) : store_servers_ref(old->servers);
+    for (size_t i = 0; i < store_servers_count(made->servers); i++) {
+      const struct store_server *server = store_servers_at(made->servers, i);
+      for (const char *const *uri = server->self ? NULL : server->uris; uri && *uri; uri++) {
+        if (!carry(made, server, *uri, found)) {
+          carry(made, server, *uri, old);
+        }
+      }
+    }
+    alternates->places = made;
+    alternates->fresh = alternates->fresh || servers;
+    pthread_cond_signal(&alternates->wake);
+  }
+  pthread_mutex_unlock(&alternates->lock);
+  store_servers_release(servers);
+  places_free(old);
+}
+
 /* Waits for a list to look up: a new one, or after a time the last one again. NULL: the module stops. */
-static struct store_servers *next_list(struct alternates *alternates, struct store_servers *last) {
+static struct store_servers *next_list(struct alternates *alternates) {
   struct timespec until;
   int rc = 0;
   clock_gettime(CLOCK_REALTIME, &until);
   until.tv_sec += AGAIN_SECONDS;
   pthread_mutex_lock(&alternates->lock);
-  while (!alternates->stop && !alternates->fresh && (rc == 0 || !last)) {
-    rc = last ? pthread_cond_timedwait(&alternates->wake, &alternates->lock, &until)
-              : pthread_cond_wait(&alternates->wake, &alternates->lock);
+  while (!alternates->stop && !alternates->fresh && (rc == 0 || !alternates->places)) {
+    rc = alternates->places ? pthread_cond_timedwait(&alternates->wake, &alternates->lock, &until)
+                            : pthread_cond_wait(&alternates->wake, &alternates->lock);
   }
-  struct store_servers *list = alternates->stop    ? NULL
-                               : alternates->fresh ? alternates->fresh
-                                                   : store_servers_ref(last);
-  if (list && list == alternates->fresh) {
-    alternates->fresh = NULL;
-  }
+  alternates->fresh = false;
+  struct store_servers *list = alternates->stop ? NULL : store_servers_ref(alternates->places->servers);
   pthread_mutex_unlock(&alternates->lock);
   return list;
 }
 
 static void *run(void *arg) {
   struct alternates *alternates = arg;
-  struct store_servers *list, *last = NULL;
-  while ((list = next_list(alternates, last))) {
-    struct places *places = look_up(list);
-    last = places ? places->servers : NULL;
-    pthread_mutex_lock(&alternates->lock);
-    struct places *old = alternates->places;
-    alternates->places = places;
-    pthread_mutex_unlock(&alternates->lock);
-    places_free(old);
+  struct store_servers *list;
+  while ((list = next_list(alternates))) {
+    struct places *found = look_up(list, true);
+    if (found) {
+      put_in_force(alternates, NULL, found);
+    }
+    places_free(found);
   }
   unref(alternates);
   return NULL;
@@ -182,12 +229,9 @@ void alternates_stop(struct alternates *alternates) {
 }
 
 void alternates_put(struct alternates *alternates, struct store_servers *servers) {
-  pthread_mutex_lock(&alternates->lock);
-  struct store_servers *old = alternates->fresh;
-  alternates->fresh = servers;
-  pthread_cond_signal(&alternates->wake);
-  pthread_mutex_unlock(&alternates->lock);
-  store_servers_release(old);
+  struct places *found = look_up(store_servers_ref(servers), false);
+  put_in_force(alternates, servers, found);
+  places_free(found);
 }
 
 /* --- choosing --------------------------------------------------------------------------------- */

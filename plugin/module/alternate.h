@@ -12,7 +12,7 @@ struct alternates;
 /* Starts the thread that looks up addresses. NULL: out of memory or threads. */
 struct alternates *alternates_start(void);
 void alternates_stop(struct alternates *alternates); /* NULL is allowed */
-/* Takes a new list of servers, which is released here. */
+/* Takes a new list of servers, which is released here; it is in force at once. */
 void alternates_put(struct alternates *alternates, struct store_servers *servers);
 /* Fills in where the client is to go: a server that lives, advertises an address of the client's family, and takes its
  * transport; one of the region first. False: there is none. */

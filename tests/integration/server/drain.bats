@@ -106,6 +106,28 @@ column_is() { [[ $(column "$1" "$2") == "$3" ]]; }
 }
 why_is() { [ "$(sql "SELECT why FROM turncred.session_log WHERE subject = 'cutshort'")" = "$1" ]; }
 
+@test "DNS that hangs: a sibling that is drained is named no longer, one that is back is, and a known name stays" {
+  start b # the test above has stopped it, and a
+  free_port >"$TC_DIR/c-tls"
+  server_start c "module:uris = turns:slow.test:$(<"$TC_DIR/c-tls")?transport=tcp"
+  cp "$TC_DIR/c-tls" "$TC_DIR/servers/c/tls"
+  TC_WRAPPER="env LD_PRELOAD=$TC_BUILD/tests/integration/.libs/slowdns.so SLOW_DNS=$TC_DIR/dns-hangs" start e
+  synced
+  drain e
+  turn_step e all_are_sent_to b
+  : >"$TC_DIR/dns-hangs"
+  drain b
+  turn_step e nowhere_to_go
+  turn_step e sent_over tls c tls slow.test
+  undrain b
+  turn_step e all_are_sent_to b
+  rm "$TC_DIR/dns-hangs"
+  server_stop c
+  server_stop e
+  "$TC_CTL" server forget c --json
+  "$TC_CTL" server forget e --json
+}
+
 @test "users that coturn itself lets in are no concern of the module" {
   server_start d -auth-module-only 'user=bob:not-a-secret' realm=coturn.test
   drain d

@@ -486,7 +486,8 @@ static bool walk(struct probe *p) {
   bool ok = reach(p) && allocate(p);
   for (int i = 0; !ok && i < PORT_TRIES && p->report->code == 437 && !*o->local.port; i++) {
     pass_over(p);
-    ok = reach(p) && allocate(p);
+    /* at the address that has answered: the others would fill the report once more */
+    ok = open_transport(p) && challenge(p) && allocate(p);
   }
   if (!ok) {
     return false;

@@ -246,6 +246,12 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("127.0.0.1", '"$po
   done
 }
 
+@test "the last of many addresses has no port for the probe: each step is told" {
+  for i in $(seq 2 16); do echo "127.0.0.$i many.test"; done >>"$TC_DIR/hosts"
+  echo '127.0.0.1 many.test' >>"$TC_DIR/hosts"
+  turn_step open the_last_of_many_addresses_has_no_port
+}
+
 @test "a wrong password is no reason to try another address" {
   printf '%s\n' '127.0.0.1 twice.test' '127.0.0.2 twice.test' >>"$TC_DIR/hosts"
   with_hosts "$CTL" probe --server "twice.test:$(server_port open)" --user bob --password-file "$TC_DIR/wrong" \

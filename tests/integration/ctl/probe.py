@@ -107,5 +107,38 @@ def a_server_whose_texts_are_no_utf8():
         assert report["steps"][-1]["detail"] == told, report
 
 
+def taken(sock):
+    """Answers each request with 401, and each that authenticates with 437."""
+    for octets, client in iter(lambda: sock.recvfrom(2048), None):
+        if not octets:
+            return
+        asked = stun.Message(octets)
+        code = b"\0\0\x04\x25" if asked.get("USERNAME") else b"\0\0\x04\x01"
+        answer = [stun.Attribute("ERROR-CODE", code + b"no"), stun.Attribute("REALM", "turn.test"),
+                  stun.Attribute("NONCE", "0123456789abcdef")]
+        sock.sendto(stun.build(asked.method, answer, stun.ERROR, asked.txid), client)
+
+
+def the_last_of_many_addresses_has_no_port():
+    """Each step is in the report: the dead addresses are tried once, whatever the one that lives answers."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        server = threading.Thread(target=taken, args=(sock,))
+        server.start()
+        try:
+            done = subprocess.run(
+                [os.environ["CTL"], "probe", "--server", "many.test:%d" % sock.getsockname()[1], "--allocate-only", "--json",
+                 "--user", "bob", "--password-file", os.environ["TC_DIR"] + "/right"], capture_output=True, text=True,
+                env=dict(os.environ, LD_PRELOAD="libnss_wrapper.so", NSS_WRAPPER_HOSTS=os.environ["TC_DIR"] + "/hosts"))
+        finally:
+            sock.sendto(b"", sock.getsockname())
+            server.join()
+    report = json.loads(done.stdout)
+    steps = [(step["step"], step.get("code", 0)) for step in report["steps"] if step["step"] == "allocate" or not step["ok"]]
+    assert done.returncode == 4 and report["error"]["code"] == 437, done.stderr
+    assert steps == [("challenge", 0)] * 15 + [("allocate", 437)] * 4, steps
+    assert [step.get("passed_over", False) for step in report["steps"] if not step["ok"]] == [True] * 18 + [False], report
+
+
 if __name__ == "__main__":
     run_step(globals())

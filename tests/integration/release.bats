@@ -78,6 +78,9 @@ undo() { git reset -q --hard HEAD~1; }
   edit scripts/packaging/debian/changelog '1s/(.*-/(7.7.7-/'
   refused 'debian/changelog: the newest version is 7.7.7'
   undo
+  edit scripts/packaging/rpm/turncred.spec '/^%changelog/,$s/ - [0-9.]*-1$/ - 7.7.7-1/'
+  refused 'turncred.spec: the newest version of %changelog is 7.7.7'
+  undo
   edit plugin/turncredd/openapi.yaml 's/^  version: .*/  version: 7.7.7/'
   refused 'openapi.yaml: version is 7.7.7'
   undo
@@ -125,6 +128,7 @@ undo() { git reset -q --hard HEAD~1; }
   sed -i 's/^\(AC_INIT(\[turncred\], \[\)[^]]*/\11.5.0/' configure.ac
   sed -i '0,/^## [0-9.]*/s//## 1.5.0/' CHANGELOG.md
   sed -i '1s/(.*-/(1.5.0-/' scripts/packaging/debian/changelog
+  sed -i '/^%changelog/,$s/ - [0-9.]*-1$/ - 1.5.0-1/' scripts/packaging/rpm/turncred.spec
   sed -i 's/^  version: .*/  version: 1.5.0/' plugin/turncredd/openapi.yaml
   sed -i 's/"turncred [0-9.]*"/"turncred 1.5.0"/' plugin/core/turncred.3
   grep -q COTURN_AUTH_ABI_PRE plugin/include/coturn_auth_module.h ||

@@ -43,6 +43,7 @@ older_issuer() {
     run_block "$top/scripts/packaging/ISSUER.md" issuer-caller && wait_for 60 issue
 }
 version_is() { [[ $(dpkg-query -W -f '${Version}' "$1") == "$2"* ]]; }
+is_older() { version_is "$1" "$(dpkg-deb -f "$older"/turncred_[0-9]*.deb Version)"; }
 
 # newer PACKAGE: installs a copy of the package that is there under a higher version, as a small upgrade would be
 newer() {

@@ -284,10 +284,15 @@ static int read_segment(struct journal *journal, uint64_t first, bool newest) {
   }
   if (!rc && newest) {
     journal->fd = dup(fd);
-    journal->size = good;
-    rc = journal->fd < 0 || lseek(journal->fd, good, SEEK_SET) < 0 ? -1 : 0;
+    rc = journal->fd < 0 ? -1 : 0;
   }
-  fclose(file);
+  int error = errno;
+  fclose(file); /* it may set the offset, which journal->fd shares, to where the reading ended */
+  errno = error;
+  if (!rc && newest) {
+    journal->size = good;
+    rc = lseek(journal->fd, good, SEEK_SET) < 0 ? -1 : 0;
+  }
   return rc;
 }
 

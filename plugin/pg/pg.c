@@ -302,15 +302,14 @@ int pg_connect(struct pg *pg, const char *conninfo, const char *application_name
 
 /* --- statements --------------------------------------------------------------------------- */
 
-/* Puts what libpq holds back on the wire. */
+/* Puts what libpq holds back on the wire. A socket that is ready moves octets, which restarts the deadline. */
 static int flush(struct pg *pg) {
-  int64_t deadline = deadline_in(pg->silence_ms);
   for (int more; (more = PQflush(pg->conn)) != 0;) {
     if (more < 0) {
       return lost(pg, EIO, NULL);
     }
     short ready;
-    int rc = wait_or_lose(pg, POLLIN | POLLOUT, deadline, &ready);
+    int rc = wait_or_lose(pg, POLLIN | POLLOUT, deadline_in(pg->silence_ms), &ready);
     if (rc) {
       return rc;
     }

@@ -3,9 +3,9 @@
  *
  * SPDX-License-Identifier: BSD-3-Clause
  *
- * Every wait is nonblocking inside. The deadline of a statement restarts whenever octets arrive, so that a frozen
- * server, a mute server and a dead network all end in ETIMEDOUT. A file descriptor ends every wait at once. Functions
- * that return int return 0 or an errno value; the connection then holds the error until the next statement.
+ * Every wait is nonblocking inside. The deadline of a statement restarts whenever octets arrive or leave, so that a
+ * frozen server, a mute server and a dead network all end in ETIMEDOUT. A file descriptor ends every wait at once.
+ * Functions that return int return 0 or an errno value; the connection then holds the error until the next statement.
  */
 #ifndef TURNCRED_PG_H
 #define TURNCRED_PG_H

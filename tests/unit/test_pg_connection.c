@@ -32,6 +32,7 @@ static int listener, end_fd;
 static pthread_t thread;
 static atomic_int delay_ms; /* before a statement is answered; -1: the connection is not answered at all */
 static atomic_bool deaf;    /* nothing is read until the client is gone */
+static atomic_bool slow;    /* a statement is read in portions, 100 ms apart */
 static atomic_bool fails;   /* statements break a constraint */
 static atomic_bool refuses; /* the server, which speaks German, refuses the password */
 
@@ -39,6 +40,19 @@ static atomic_bool refuses; /* the server, which speaks German, refuses the pass
 
 /* recv() of nothing waits for something. */
 static bool receive(int fd, void *buf, size_t n) { return n == 0 || recv(fd, buf, n, MSG_WAITALL) == (ssize_t)n; }
+
+/* Reads n octets of a message that nobody looks at. */
+static bool receive_slowly(int fd, size_t n) {
+  static char portion[65536];
+  for (size_t now; n > 0; n -= now) {
+    now = n < sizeof portion ? n : sizeof portion;
+    poll(NULL, 0, 100);
+    if (!receive(fd, portion, now)) {
+      return false;
+    }
+  }
+  return true;
+}
 
 /* Returns the type of the message, 0 at the end. */
 static char take(int fd, bool typed) {
@@ -48,6 +62,9 @@ static char take(int fd, bool typed) {
     return 0;
   }
   len = ntohl(len) - 4;
+  if (slow) {
+    return receive_slowly(fd, len) ? type : 0;
+  }
   return len <= sizeof rest && receive(fd, rest, len) ? type : 0;
 }
 
@@ -271,6 +288,28 @@ static void a_statement_that_nobody_reads_ends(void **state) {
   free(sql);
 }
 
+/* Of a statement's limit: each octet that leaves restarts it, as one that arrives does. */
+static void a_statement_that_is_read_slowly_goes_on(void **state) {
+  (void)state;
+  const size_t len = 2 << 20;
+  char *sql = malloc(len + 1);
+  struct pg pg;
+  assert_non_null(sql);
+  memset(sql, ' ', len);
+  sql[len] = '\0';
+  pg_init(&pg, -1);
+  pg.silence_ms = 1500;
+  assert_int_equal(pg_connect(&pg, conninfo, "test"), 0);
+  slow = true;
+  int64_t begun = clock_ms();
+  int rc = pg_run(&pg, sql, NULL, NULL);
+  slow = false;
+  assert_int_equal(rc, 0);
+  assert_true(clock_ms() - begun > pg.silence_ms);
+  pg_close(&pg);
+  free(sql);
+}
+
 /* Addresses and ports are turned together. */
 static void the_next_address_is_tried_first(void **state) {
   (void)state;
@@ -336,6 +375,7 @@ int main(void) {
       cmocka_unit_test(an_error_has_a_class_and_a_sentence),
       cmocka_unit_test(a_server_that_is_not_there_has_its_reason),
       cmocka_unit_test(a_statement_that_nobody_reads_ends),
+      cmocka_unit_test(a_statement_that_is_read_slowly_goes_on),
       cmocka_unit_test(the_next_address_is_tried_first),
       cmocka_unit_test(a_remedy_needs_no_english),
       cmocka_unit_test(parameters_keep_their_kind),

@@ -315,6 +315,19 @@ bool sealed_at_end(const struct sealed *s) { return !s->error && s->last && s->p
 
 /* --- whole files ------------------------------------------------------------------------ */
 
+/* Syncs the folder, so that the older file does not come back after a power cut. 0, or an errno value. */
+static int sync_folder(const char *path) {
+  char folder[4096];
+  const char *slash = strrchr(path, '/');
+  snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+  int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int rc = fd < 0 || fsync(fd) ? errno : 0;
+  if (fd >= 0) {
+    close(fd);
+  }
+  return rc;
+}
+
 int sealed_write(const char *path, const struct sealed_header *header, const uint8_t kek[TURNCRED_KEK],
                  sealed_fill_fn fill, const void *arg, char *err, size_t err_cap) {
   char tmp[4096];
@@ -349,8 +362,8 @@ int sealed_write(const char *path, const struct sealed_header *header, const uin
     rc = errno;
   }
   stream_free(s);
-  if (rc == 0 && rename(tmp, path)) {
-    rc = errno;
+  if (rc == 0) {
+    rc = rename(tmp, path) ? errno : sync_folder(path);
   }
   if (rc) {
     if (fd >= 0) {
@@ -424,26 +437,12 @@ static int get_whole_text(struct sealed *s, void *arg) {
   return 0;
 }
 
-/* Syncs the folder, so that the older file does not come back after a power cut. */
-static int sync_folder(const char *path, char *err, size_t err_cap) {
-  char folder[4096];
-  const char *slash = strrchr(path, '/');
-  snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
-  int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  int rc = fd < 0 || fsync(fd) ? errno : 0;
-  if (fd >= 0) {
-    close(fd);
-  }
-  return rc ? fail_with(rc, err, err_cap, "snapshot %s: %s", path, strerror(rc)) : 0;
-}
-
 int sealed_write_text(const char *path, const char *text, const struct sealed_header *header,
                       const uint8_t kek[TURNCRED_KEK], char *err, size_t err_cap) {
   if (strlen(text) > SEALED_TEXT_MAX) {
     return fail_with(EFBIG, err, err_cap, "snapshot %s: it would be larger than %d octets", path, SEALED_TEXT_MAX);
   }
-  int rc = sealed_write(path, header, kek, put_whole_text, text, err, err_cap);
-  return rc ? rc : sync_folder(path, err, err_cap);
+  return sealed_write(path, header, kek, put_whole_text, text, err, err_cap);
 }
 
 int sealed_read_text(const char *path, const char *identity, const struct sealed_reading *how, char **out,

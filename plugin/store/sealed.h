@@ -60,7 +60,8 @@ typedef bool (*sealed_fill_fn)(struct sealed *s, const void *arg);
 /* Reads the content with its 'E'. 0 or an errno value. */
 typedef int (*sealed_read_fn)(struct sealed *s, void *arg);
 
-/* Writes the file whole or not at all, mode 0600. 0, or an errno value with a message in err. */
+/* Writes the file whole or not at all, mode 0600, and syncs its folder, so that it is there after a power cut. 0, or an
+ * errno value with a message in err. */
 int sealed_write(const char *path, const struct sealed_header *header, const uint8_t kek[TURNCRED_KEK],
                  sealed_fill_fn fill, const void *arg, char *err, size_t err_cap);
 /* Reads a file. 0, or an errno value with a message in err: ENOENT (there is no file), EBADMSG

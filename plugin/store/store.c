@@ -71,7 +71,7 @@ struct store {
   enum report_form report_form; /* the newest that the database knows */
   int report_schema;            /* the schema at which this was found */
   int64_t newer_form_ms;        /* no newer form is tried before, unless the schema changes */
-  char last_error[PG_LINE], last_report_error[PG_LINE];
+  char last_error[PG_LINE], last_report_error[PG_LINE], last_servers_error[PG_LINE];
   int64_t servers_ms; /* when the servers of the fleet were loaded; 0: not yet */
   bool draining;
   bool peers_told, write_peers_told;
@@ -340,8 +340,20 @@ static bool report_due(const struct store *store) {
   return store->reported_ms == 0 || store->reported_xmin <= store->changed_xid || report_in(store) <= 0;
 }
 
+/* error: why the servers of the fleet were not loaded; "": they were. */
+static void tell_servers_error(struct store *store, const char *error) {
+  char *last = store->last_servers_error;
+  if (*error && strcmp(error, last) != 0) {
+    rows_say(&store->feed.rows, STORE_LOG_WARNING, "the list of servers is not loaded: %s; the one before stays in use",
+             error);
+  } else if (!*error && *last) {
+    rows_say(&store->feed.rows, STORE_LOG_INFO, "the list of servers is loaded again");
+  }
+  snprintf(last, sizeof store->last_servers_error, "%s", error);
+}
+
 /* Loads the servers of the fleet if one has changed, and from time to time: silence is no change. A failure leaves the
- * list as it was; if it is the connection's, the next look tells. */
+ * list as it was. */
 static void look_for_servers(struct store *store) {
   struct feed *feed = &store->feed;
   struct store_servers *fresh;
@@ -350,7 +362,11 @@ static void look_for_servers(struct store *store) {
     return;
   }
   /* this thread alone replaces the list */
-  if (servers_load(&fresh, &feed->db, store->servers, store->config.instance, atomic_load(&store->silent_ms))) {
+  int rc = servers_load(&fresh, &feed->db, store->servers, store->config.instance, atomic_load(&store->silent_ms));
+  if (!rc || feed->db.error != PG_INTERRUPTED) {
+    tell_servers_error(store, !rc ? "" : rc == ENOMEM ? "out of memory" : feed->db.line);
+  }
+  if (rc) {
     return;
   }
   pthread_mutex_lock(&store->lock);
@@ -480,8 +496,9 @@ static void take_from_disk(struct store *store) {
   }
 }
 
-/* Writes the newest snapshot to disk. False: that failed, or no snapshot came from the database yet. */
-static bool save(struct store *store, struct store_reader *reader, char *last_error, size_t cap) {
+/* Writes the newest snapshot to disk. *reader: the saver's, which is made here if it is NULL. False: that failed, or no
+ * snapshot came from the database yet. */
+static bool save(struct store *store, struct store_reader **reader, char *last_error, size_t cap) {
   struct sealed_header header;
   uint8_t kek[TURNCRED_KEK];
   char err[300] = "";
@@ -492,8 +509,12 @@ static bool save(struct store *store, struct store_reader *reader, char *last_er
   memcpy(header.kek_id, store->disk_kek_id, sizeof header.kek_id);
   memcpy(kek, store->disk_kek, sizeof kek);
   pthread_mutex_unlock(&store->lock);
+  if (current && !*reader && !(*reader = store_reader_new(store))) {
+    current = false;
+    snprintf(err, sizeof err, "snapshot %s: it is not written: out of memory", store->config.snapshot_path);
+  }
   /* the time was read before the snapshot: so the snapshot is at least as new as its file says */
-  const struct store_snapshot *snapshot = current ? store_acquire(reader) : NULL;
+  const struct store_snapshot *snapshot = current ? store_acquire(*reader) : NULL;
   if (snapshot) {
     snprintf(header.instance, sizeof header.instance, "%s", store->config.instance);
     memcpy(header.identity, snapshot->identity, sizeof header.identity);
@@ -505,7 +526,9 @@ static bool save(struct store *store, struct store_reader *reader, char *last_er
       disk_write(store->config.snapshot_path, snapshot, &header, kek, err, sizeof err);
     }
   }
-  store_release(reader);
+  if (current) {
+    store_release(*reader);
+  }
   turncred_cleanse(kek, sizeof kek);
   if (*err && strcmp(err, last_error) != 0) {
     rows_say(&store->feed.rows, STORE_LOG_WARNING, "%s", err);
@@ -518,11 +541,11 @@ static bool save(struct store *store, struct store_reader *reader, char *last_er
  * not wait for it. */
 static void *run_saver(void *arg) {
   struct store *store = arg;
-  struct store_reader *reader = store_reader_new(store);
+  struct store_reader *reader = NULL;
   char last_error[300] = "";
   uint64_t saved = 0;
   int64_t next = 0, saved_ms = 0, took = 0;
-  bool end = !reader;
+  bool end = false;
   while (!end) {
     pthread_mutex_lock(&store->lock);
     int64_t now = clock_ms();
@@ -543,7 +566,7 @@ static void *run_saver(void *arg) {
     pthread_mutex_unlock(&store->lock);
     /* at the end once more, unless store_stop() would have to wait long for it */
     if ((end && fresh && took < SAVE_AT_END_MS) || (!end && (fresh || stale) && now >= next)) {
-      bool done = save(store, reader, last_error, sizeof last_error);
+      bool done = save(store, &reader, last_error, sizeof last_error);
       took = clock_ms() - now;
       next = clock_ms() + (took * 20 > SAVE_EVERY_MS ? took * 20 : SAVE_EVERY_MS);
       if (done) {

@@ -122,6 +122,19 @@ SCRIPT
   [ "$(find "$TC_DIR" -maxdepth 1 -name 'kept*' | wc -l)" = 1 ]
 }
 
+@test "no memory for the saver: the log says so, and the snapshot is written when there is some" {
+  pg_ctl_run -m fast start
+  run probe -s "$TC_DIR/later" -m 1 <<SCRIPT
+load 5000
+sh for i in \$(seq 300); do [ -s "$TC_DIR/later" ] && exit 0; sleep 0.1; done; exit 1
+SCRIPT
+  pg_ctl_run -m fast stop
+  cat "$TC_DIR/probe.log"
+  echo "$output"
+  [ "$status" -eq 0 ]
+  [ "$(grep -c "snapshot $TC_DIR/later: it is not written: out of memory" "$TC_DIR/probe.log")" -eq 1 ]
+}
+
 @test "when the database comes back, its data count again; a revocation lifted meanwhile still ends older credentials" {
   cat >"$TC_DIR/bin/pg" <<PG
 #!/bin/bash

@@ -133,6 +133,23 @@ SCRIPT
   [ "$status" -eq 0 ]
 }
 
+@test "the list of servers cannot be read: said once, again when it can, and changes are followed" {
+  run probe -p 300 <<SCRIPT
+load 5000
+sh psql -Xqc 'REVOKE EXECUTE ON FUNCTION turncred.servers() FROM turncred_server' -c "INSERT INTO turncred.change (kind) VALUES ('server')" -c 'NOTIFY turncred'
+sh for i in \$(seq 100); do grep -q 'servers .*permission denied' "$TC_DIR/probe.log" && exit 0; sleep 0.1; done; exit 1
+during 1000 connected = yes
+$loaded
+sh psql -Xqc 'GRANT EXECUTE ON FUNCTION turncred.servers() TO turncred_server'
+sh for i in \$(seq 100); do grep -q 'servers .*is loaded again' "$TC_DIR/probe.log" && exit 0; sleep 0.1; done; exit 1
+SCRIPT
+  sql 'GRANT EXECUTE ON FUNCTION turncred.servers() TO turncred_server'
+  cat "$TC_DIR/probe.log"
+  echo "$output"
+  [ "$status" -eq 0 ]
+  [ "$(grep -c 'permission denied' "$TC_DIR/probe.log")" -eq 1 ]
+}
+
 @test "tries to come back grow rarer, and two stores do not try in step" {
   sql 'CREATE ROLE turn2 LOGIN IN ROLE turncred_server'
   echo "own $(id -un) turn2" >>"$TC_DIR/pg/data/pg_ident.conf"

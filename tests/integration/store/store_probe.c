@@ -4,9 +4,9 @@
  * SPDX-License-Identifier: BSD-3-Clause
  *
  *   store_probe [-d CONNINFO] [-w CONNINFO] [-k KEK] [-i INSTANCE] [-t server|issuer] [-p POLL_MS]
- *               [-n] [-s SNAPSHOT] [-a MAX_AGE] [-r PLAIN_REALMS] < SCRIPT
+ *               [-n] [-s SNAPSHOT] [-a MAX_AGE] [-r PLAIN_REALMS] [-m N] < SCRIPT
  *
- * -n: without LISTEN. Lines of the script:
+ * -n: without LISTEN. -m: the store's own threads find no memory for their first N readers. Lines of the script:
  *   load MS                      waits for the first snapshot, PATIENCE times MS at most
  *   print QUESTION
  *   expect QUESTION = ANSWER     now
@@ -47,6 +47,20 @@ static struct store *store;
 static struct store_reader *reader;
 static const struct store_snapshot *held;
 static double patience = 1; /* limits of what must happen are so many times longer */
+
+static pthread_t script;
+static atomic_int no_memory; /* so many readers of other threads than the script's */
+
+/* A reader is all for which it is called. */
+void *aligned_alloc(size_t alignment, size_t size) {
+  void *p = NULL;
+  if (!pthread_equal(pthread_self(), script) && atomic_load(&no_memory) > 0) {
+    atomic_fetch_sub(&no_memory, 1);
+    errno = ENOMEM;
+    return NULL;
+  }
+  return posix_memalign(&p, alignment, size) ? NULL : p;
+}
 
 static double now_ms(void) {
   struct timespec ts;
@@ -452,7 +466,8 @@ int main(int argc, char **argv) {
   size_t cap = 0;
   ssize_t n;
   int rc = 0;
-  for (int o; (o = getopt(argc, argv, "d:w:k:i:t:p:ns:a:r:")) != -1;) {
+  script = pthread_self();
+  for (int o; (o = getopt(argc, argv, "d:w:k:i:t:p:ns:a:r:m:")) != -1;) {
     switch (o) {
     case 'd':
       config.conninfo = optarg;
@@ -483,6 +498,9 @@ int main(int argc, char **argv) {
       break;
     case 'r':
       config.plain_realms = optarg;
+      break;
+    case 'm':
+      no_memory = (int)strtol(optarg, NULL, 10);
       break;
     default:
       return 2;

@@ -82,7 +82,9 @@ $$;
 COMMENT ON FUNCTION turncred.lift(text, text, text) IS
   'ends a revocation; credentials issued before stay dead. true if one was in force';
 
--- As in version 1, but for the lock, and that issue_log keeps what may be unexpired: revoking a user finds its tokens there.
+-- As in version 1, but for the lock, that issue_log keeps what may be unexpired (revoking a user finds its tokens there), and
+-- that a change goes only when its transaction was over as long ago: a reader has not seen those of one that stayed open. A
+-- heartbeat notes which transactions were over at its time.
 CREATE OR REPLACE FUNCTION turncred.maintain_partitions(p_keep_change interval DEFAULT '7 days',
     p_keep_issue_log interval DEFAULT '90 days', p_ahead integer DEFAULT 7)
   RETURNS TABLE (action text, object text)
@@ -94,6 +96,8 @@ DECLARE
   today date := (now() AT TIME ZONE 'UTC')::date;
   unexpired interval := make_interval(secs => coalesce((SELECT max(max_ttl) FROM turncred.realm), 0));
   n bigint;
+  settled xid8;
+  young text;
 BEGIN
   BEGIN -- a forgetting keeps this lock for a moment; behind another maintenance there is nothing to do
     PERFORM FROM turncred.subject_lock WHERE bucket = -1 FOR UPDATE;
@@ -105,7 +109,11 @@ BEGIN
       USING ERRCODE = 'invalid_parameter_value';
   END IF;
   -- readers take it as the newest change, so that dropping older ones is no loss to them
-  INSERT INTO turncred.change (kind) VALUES ('heartbeat');
+  INSERT INTO turncred.change (kind, name) VALUES ('heartbeat', pg_snapshot_xmin(pg_current_snapshot())::text);
+  SELECT c.name::xid8 INTO settled FROM turncred.change c
+    WHERE c.kind = 'heartbeat' AND c.name <> '' AND c.at < now() - p_keep_change ORDER BY c.at DESC LIMIT 1;
+  -- numbers that this cluster has not given yet are another one's, from before a restore
+  young := format('xid >= %L AND xid < pg_snapshot_xmax(pg_current_snapshot())', coalesce(settled, '0'));
   <<tables>>
   FOR t IN SELECT * FROM (VALUES ('change', 'at', p_keep_change),
                                  ('issue_log', 'issued_at', greatest(p_keep_issue_log, unexpired))) v(tab, col, keep)
@@ -127,6 +135,11 @@ BEGIN
         WHERE h.inhparent = format('turncred.%I', t.tab)::regclass AND c.relname ~ '_[0-9]{8}$'
       LOOP
         IF (p.day + 1)::timestamp AT TIME ZONE 'UTC' < now() - t.keep THEN
+          IF t.tab = 'change' THEN
+            EXECUTE format('LOCK TABLE turncred.%I', p.relname); -- and who has written to it is over
+            EXECUTE format('SELECT count(*) FROM (SELECT FROM turncred.%I WHERE %s LIMIT 1) one', p.relname, young) INTO n;
+            CONTINUE WHEN n > 0;
+          END IF;
           EXECUTE format('DROP TABLE turncred.%I', p.relname);
           action := 'drop'; object := p.relname;
           RETURN NEXT;
@@ -138,8 +151,8 @@ BEGIN
       RETURN NEXT;
       CONTINUE tables;
     END;
-    EXECUTE format('DELETE FROM turncred.%I WHERE %I < now() - %L::interval',
-                   t.tab || '_default', t.col, t.keep);
+    EXECUTE format('DELETE FROM turncred.%I WHERE %I < now() - %L::interval AND NOT (%s)',
+                   t.tab || '_default', t.col, t.keep, CASE t.tab WHEN 'change' THEN young ELSE 'false' END);
     GET DIAGNOSTICS n = ROW_COUNT;
     IF n > 0 THEN
       action := 'delete'; object := n || ' rows of ' || t.tab || '_default';

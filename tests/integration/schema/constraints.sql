@@ -264,7 +264,9 @@ SELECT has_table('turncred', ('change_' || to_char(now() AT TIME ZONE 'UTC' + in
 SELECT has_table('turncred', ('issue_log_' || to_char(now() AT TIME ZONE 'UTC' + interval '7 days', 'YYYYMMDD'))::name, 'a week ahead');
 CREATE TABLE turncred.change_20200101 PARTITION OF turncred.change FOR VALUES FROM ('2020-01-01') TO ('2020-01-02');
 ALTER TABLE turncred.change_20200101 OWNER TO turncred_owner;
-INSERT INTO turncred.change (at, kind) VALUES ('2020-01-01 12:00', 'heartbeat'), ('2020-01-03', 'heartbeat');
+INSERT INTO turncred.change (at, kind, name, xid) VALUES ('2020-01-01 12:00', 'heartbeat', '', '5'), ('2020-01-03', 'heartbeat', '4', '5');
+SELECT is_empty('SELECT * FROM turncred.maintain_partitions()', 'nothing that may have been open when changes so old were settled');
+UPDATE turncred.change SET name = '6' WHERE at = '2020-01-03';
 SELECT results_eq('SELECT action, object FROM turncred.maintain_partitions()',
   $$VALUES ('drop', 'change_20200101'), ('delete', '1 rows of change_default')$$, 'old ones go');
 SELECT is((SELECT kind FROM turncred.change ORDER BY id DESC LIMIT 1), 'heartbeat', 'the newest change is never an old one');

@@ -168,6 +168,24 @@ SCRIPT
   [ "$status" -eq 0 ]
 }
 
+# The transaction's change is as old as if it had been open for eight days; the store looks when it next reports.
+@test "maintenance does not take the change of a transaction that was open for longer than changes are kept" {
+  local old="UPDATE turncred.change SET at = at - interval '8 days'"
+  run probe -n -p 3600000 <<SCRIPT
+load 5000
+sh slow begin "SELECT turncred.credential_push_password('r', 'open', 'password of 128 bits'); $old WHERE name = 'open'"
+sh psql -XqAtc 'SELECT turncred.maintain_partitions()' -c "$old WHERE kind = 'heartbeat'" >/dev/null
+sh slow commit
+sh for i in \$(seq 100); do [ "\$(psql -XAtc "SELECT count(*) FROM turncred.credential WHERE username = 'open'")" = 1 ] && break; sleep 0.02; done
+sh psql -XqAtc 'SELECT turncred.maintain_partitions()' >/dev/null
+within 12000 has r credential open = yes
+SCRIPT
+  echo "$output"
+  cat "$TC_DIR/probe.log"
+  [ "$status" -eq 0 ]
+  if grep -q 'loading everything anew' "$TC_DIR/probe.log"; then return 1; fi
+}
+
 @test "a bulk load is one change and reaches the store" {
   before=$(sql 'SELECT count(*) FROM turncred.change')
   run probe -p 60000 <<'SCRIPT'

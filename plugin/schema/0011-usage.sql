@@ -375,6 +375,10 @@ COMMENT ON FUNCTION turncred.session_end(text) IS
 
 -- --- forgetting -----------------------------------------------------------------------------------
 
+-- A user may be called "forgotten:...", too: the column tells.
+ALTER TABLE turncred.issue_log ADD COLUMN forgotten boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN turncred.issue_log.forgotten IS 'subject is a hash, in place of a user id that is forgotten';
+
 -- What stands in issue_log instead of a user id that is forgotten. Revoking the user still finds its tokens.
 CREATE FUNCTION turncred.forgotten(p_realm text, p_user text) RETURNS text
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -402,8 +406,8 @@ BEGIN
   GET DIAGNOSTICS rows = ROW_COUNT;
   object := 'session_live';
   RETURN NEXT;
-  UPDATE turncred.issue_log l SET subject = turncred.forgotten(p_realm, p_user)
-    WHERE l.realm = p_realm AND l.subject = p_user;
+  UPDATE turncred.issue_log l SET subject = turncred.forgotten(p_realm, p_user), forgotten = true
+    WHERE l.realm = p_realm AND l.subject = p_user AND NOT l.forgotten;
   GET DIAGNOSTICS rows = ROW_COUNT;
   object := 'issue_log';
   RETURN NEXT;
@@ -416,19 +420,23 @@ $$;
 COMMENT ON FUNCTION turncred.user_forget(text, text) IS
   'removes a user id from session tables and issue_log, where a hash stays by which its tokens can be revoked';
 
--- As in version 8, but that tokens of a user whose id is forgotten are found, too.
+-- As in version 8, but that tokens of a user whose id is forgotten are found, too, and that an end in the past is refused.
 CREATE OR REPLACE FUNCTION turncred.revoke(p_kind text, p_realm text, p_name text DEFAULT '',
     p_reason text DEFAULT '', p_until timestamptz DEFAULT NULL)
   RETURNS xid8
   LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s' AS $$
 BEGIN
+  IF p_until::timestamptz(0) <= clock_timestamp() THEN
+    RAISE EXCEPTION 'p_until: % is over, so nothing would be revoked', p_until
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Give a time that is to come, or none: then only lift() ends it.';
+  END IF;
   IF p_kind = 'user' THEN
     PERFORM turncred.subject_lock(p_realm, p_name, true);
     INSERT INTO turncred.revocation AS r (kind, realm, name, revoked_at, until, reason)
       SELECT DISTINCT ON (l.fingerprint) 'token', l.realm, l.fingerprint, clock_timestamp(),
              l.expiry + interval '10 seconds', 'user ' || p_name
       FROM turncred.issue_log l
-      WHERE l.realm = p_realm AND l.subject = turncred.forgotten(p_realm, p_name) AND l.kind = 'token'
+      WHERE l.realm = p_realm AND l.subject = turncred.forgotten(p_realm, p_name) AND l.forgotten AND l.kind = 'token'
         AND (l.expiry IS NULL OR l.expiry > now() - interval '10 seconds')
       ORDER BY l.fingerprint, l.expiry DESC NULLS FIRST
     ON CONFLICT (kind, realm, name) DO UPDATE SET lifted_at = NULL, until = greatest(r.until, excluded.until);
@@ -512,9 +520,9 @@ BEGIN
     action := 'delete'; object := n || ' rows of session_log';
     RETURN NEXT;
   END IF;
-  UPDATE turncred.issue_log l SET subject = turncred.forgotten(l.realm, l.subject) FROM turncred.realm r
+  UPDATE turncred.issue_log l SET subject = turncred.forgotten(l.realm, l.subject), forgotten = true FROM turncred.realm r
     WHERE r.name = l.realm AND l.issued_at < now() - make_interval(days => r.retention_days)
-      AND l.expiry < now() AND l.subject NOT LIKE 'forgotten:%';
+      AND l.expiry < now() AND NOT l.forgotten;
   GET DIAGNOSTICS n = ROW_COUNT;
   IF n > 0 THEN
     action := 'forget'; object := n || ' subjects of issue_log';

@@ -414,6 +414,11 @@ LINES
   refused 2 '--sign-until: "0" would be no end' key set ends.test k --sign-until 0
   ctl key set ends.test k --sign-until open
   refused 1 '--until: the time is over, so nothing would be revoked' revoke user ends.test bob --until 2020-01-01
+  # where this machine's clock is behind the database's, the database refuses
+  local step=$TC_BUILD/tests/abi/.libs/clockstep.so
+  [ -e "$step" ] || skip "$step is not built (make check builds it)"
+  /usr/bin/python3 -c 'import sys; sys.stdout.buffer.write((-3600).to_bytes(8, sys.byteorder, signed=True))' >"$TC_DIR/behind"
+  LD_PRELOAD=$step CLOCKSTEP=$TC_DIR/behind refused 1 'is over, so nothing would be revoked. Give a time' revoke user ends.test bob --until +10m
   [ "$(sql "SELECT count(*) FROM turncred.revocation WHERE realm = 'ends.test'")" = 0 ]
   refused 1 '--foreign-caller: there is no such caller' realm add foreign.test --foreign-caller nobody
   refused 1 '--scopes:.* stun-key' caller add mistaken --scopes tokn --realms ends.test

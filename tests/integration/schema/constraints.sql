@@ -253,7 +253,13 @@ INSERT INTO turncred.revocation (kind, realm, name, revoked_at, lifted_at) VALUE
   ('realm', 'plain', '', now() - interval '5 days', now() - interval '4 days'), ('user', 'plain', 'eve', now() - interval '5 days', now() - interval '4 days');
 INSERT INTO turncred.credential (realm, username, user_id, md5, pushed_at) SELECT 'plain', u || d, nullif(u, 'x'), decode(repeat('00', 16), 'hex'), now() - make_interval(days => d)
   FROM unnest('{x,eve}'::text[]) u, unnest('{3,6}'::integer[]) d;
-SELECT turncred.revoke('user', 'plain', 'ended', p_until => now() - interval '1 hour');
+SELECT turncred.credential_push_plain('plain', 'ended', decode(repeat('00', 16), 'hex'));
+SELECT throws_ok($$SELECT turncred.revoke('user', 'plain', 'ended', p_until => now() - interval '1 hour')$$, '22023',
+  NULL, 'a revocation that has ended before it begins');
+SELECT throws_ok($$SELECT turncred.revoke('realm', 'plain', p_until => '-infinity')$$, '22023', NULL, 'nor for no time at all');
+SELECT is(turncred.credential_remove('plain', 'ended'), true, 'and removes nothing');
+INSERT INTO turncred.revocation (kind, realm, name, revoked_at, until)
+  VALUES ('user', 'plain', 'ended', now() - interval '2 hours', now() - interval '1 hour');
 SELECT is(turncred.lift('user', 'plain', 'ended'), false, 'a revocation that has ended is not in force');
 SELECT is(turncred.purge_expired(), 2, 'revocations of which nothing is left but pushed credentials without an end');
 SELECT results_eq($$SELECT username FROM turncred.credential WHERE username ~ '^(x|eve)[36]$' ORDER BY username$$, $$VALUES ('eve3'), ('x3')$$,

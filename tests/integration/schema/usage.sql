@@ -181,15 +181,19 @@ UPDATE turncred.realm SET retention_days = 2 WHERE name = 'user';
 UPDATE turncred.session_log SET ended_at = now() - interval '3 days' WHERE number IN (6, 4);
 INSERT INTO turncred.issue_log (issued_at, realm, kind, subject, expiry) VALUES
   (now() - interval '3 days', 'user', 'derived', 'old', now() - interval '2 days'),
+  (now() - interval '40 days', 'user', 'derived', 'forgotten:00112233445566778899aabbccddeeff', now() - interval '2 days'),
   (now() - interval '3 days', 'user', 'derived', 'valid', now() + interval '2 days'),
   (now() - interval '3 days', 'address', 'derived', 'kept', now() - interval '2 days');
 SELECT turncred.maintain_usage();
 SELECT is((SELECT count(*) FROM turncred.session_log WHERE number = 6), 0::bigint, 'a realm keeps what it says');
 SELECT is((SELECT count(*) FROM turncred.session_log WHERE number = 4), 1::bigint, 'another one for longer');
-SELECT is((SELECT string_agg(left(subject, 9), ' ' ORDER BY subject) FROM turncred.issue_log WHERE issued_at < now() - interval '1 day'),
+SELECT is((SELECT string_agg(left(subject, 9), ' ' ORDER BY subject) FROM turncred.issue_log WHERE issued_at BETWEEN now() - interval '5 days' AND now() - interval '1 day'),
   'forgotten kept valid', 'subjects of issue_log, too, unless their credential still lives');
+SELECT is((SELECT subject FROM turncred.issue_log WHERE issued_at < now() - interval '30 days'),
+  turncred.forgotten('user', 'forgotten:00112233445566778899aabbccddeeff'), 'even of a user who is called like one that is forgotten');
 UPDATE turncred.session_log SET ended_at = now() - interval '31 days' WHERE number = 4;
 SELECT turncred.maintain_usage();
+SELECT is((SELECT count(*) FROM turncred.issue_log WHERE subject = turncred.forgotten('user', 'old')), 1::bigint, 'forgotten once');
 SELECT is((SELECT count(*) FROM turncred.session_log WHERE number = 4), 0::bigint, '30 days by default');
 DELETE FROM turncred.realm WHERE name = 'address';
 

@@ -82,6 +82,13 @@ teardown_file() { registrars_down; edge_down; }
   phones_step again answers_that_come_again "$port"
 }
 
+@test "a copy of an answer brings back no registration that has ended" {
+  local port
+  port=$(free_port)
+  before_registrar copy open "EDGE_REGISTRAR \"sip:127.0.0.1:$port\"" 'EDGE_TRUSTS_REGISTRAR yes'
+  phones_step copy answer_again_after_the_end "$port"
+}
+
 @test "requests that come twice, octet for octet, reach the phone once" {
   phones_step main requests_that_come_again
 }
@@ -105,6 +112,32 @@ teardown_file() { registrars_down; edge_down; }
   done
   # what is no INVITE gets there as well
   phones_step unknown calls_through_the_registrar
+}
+
+@test "the first registrar answers when the second has been asked: the client gets the second's answer, whole" {
+  local first second
+  first=$(free_port)
+  second=$(free_port)
+  before_registrar late plain "EDGE_REGISTRAR \"sip:127.0.0.1:$first\"" "EDGE_REGISTRAR_2 \"sip:127.0.0.1:$second\"" 'EDGE_REGISTRAR_WAIT 1000'
+  phones_step late first_is_late "$first" "$second"
+}
+
+@test "the second registrar ends a registration: the reg event says so" {
+  local user first second
+  second="EDGE_REGISTRAR_2 \"sip:127.0.0.1:$(registrar_port ims)\""
+  for user in crowd-45 crowd-46; do
+    first=registrar.invalid
+    [[ $user == crowd-46 ]] || first=127.0.0.1:$(free_port)
+    before_registrar "second-$user" ims "EDGE_REGISTRAR \"sip:$first\"" "$second" 'EDGE_REGISTRAR_WAIT 500' 'EDGE_VISITED "visited.test"'
+    phones_step "second-$user" ended_by_the_network "$TC_DIR/registrars/ims/run/ctl" "$user"
+  done
+}
+
+@test "the second registrar is asked once" {
+  local second
+  second=$(free_port)
+  before_registrar once plain 'EDGE_REGISTRAR "sip:registrar.invalid"' "EDGE_REGISTRAR_2 \"sip:127.0.0.1:$second\"" 'EDGE_REGISTRAR_WAIT 1000'
+  phones_step once asked_once "$second"
 }
 
 @test "the only registrar has no address: 504" {

@@ -3,8 +3,10 @@
 
 import asyncio
 import contextlib
+import os
 import re
 import secrets
+import signal
 import subprocess
 import time
 
@@ -160,17 +162,17 @@ async def ends_of_registrations():
         probe(second)
 
 
-async def ended_by_the_network(control):
+async def ended_by_the_network(control, user="crowd-40"):
     """The registrar deregisters one phone of a user, then all: pushed credential and flow end, those of the other phone stay."""
     def order(who, what):
         subprocess.run(["kamcmd", "-s", "unix:" + control, "htable.sets", "order", who, what], check=True, timeout=10)
 
-    async with phone("crowd-40") as p, phone("crowd-40") as q:
+    async with phone(user) as p, phone(user) as q:
         ones = {}
         for one in p, q:
             ones[one] = (await one.register("pushed")).credential()
             probe(ones[one])
-        order("crowd-40", "one")
+        order(user, "one")
         ended, stays = None, None
 
         async def seen_by(one):
@@ -181,10 +183,11 @@ async def ended_by_the_network(control):
         await refused(ones[ended])
         assert (await stays.options("derived")).status == 200
         probe(ones[stays])
-        order("crowd-40", "all")
+        order(user, "all")
         await by_then(lambda: which(seen_by, stays))
         await refused(ones[stays])
         assert (await p.register("pushed")).credential()
+    await until(lambda: sql(f"SELECT count(*) FROM turncred.credential WHERE user_id = '{user}'") == "0")
 
 
 async def which(seen_by, *phones):
@@ -424,6 +427,76 @@ async def registered_at_the_second():
         assert (await q.register()).status == 200
         caller, callee = await call(p, q)
         await exchange(callee, caller, "BYE")
+
+
+async def listening(port, heard):
+    """A registrar by UDP that does with each request as heard(ITSELF, REQUEST, ADDRESS) says"""
+    return (await asyncio.get_running_loop().create_datagram_endpoint(lambda: Datagrams(heard), local_addr=("127.0.0.1", int(port))))[0]
+
+
+async def first_is_late(*ports):
+    """The first registrar's 200 comes when the second one has the REGISTER, and before its 200; turncredd works, or hangs a while."""
+    daemon, loop, late = int((DIR / "daemons/main/pid").read_text()), asyncio.get_running_loop(), []
+
+    def accepted(request, who):
+        return reply(request, 200, f"Contact: {request.get('Contact')};expires=60", f"X-By: {who}")
+
+    def first(self, request, addr):
+        if not request.get("Authorization"):
+            self.transport.sendto(reply(request, 401, 'WWW-Authenticate: Digest realm="ims.test", nonce="1"'), addr)
+        else:
+            late[:] = [self.transport.sendto, accepted(request, "first"), addr]
+
+    def second(self, request, addr):
+        if late:
+            late[0](*late[1:])
+            late.clear()
+        loop.call_later(0.3, self.transport.sendto, accepted(request, "second"), addr)
+
+    transports = [await listening(port, heard) for port, heard in zip(ports, (first, second))]
+    for hangs in False, True:
+        async with phone("alice") as p:
+            if hangs:
+                os.kill(daemon, signal.SIGSTOP)
+                loop.call_later(2, os.kill, daemon, signal.SIGCONT)
+            answer = await p.register("derived;new")
+            assert answer.get("X-By") == "second" and answer.credential(), (hangs, answer, answer.headers)
+    for transport in transports:
+        transport.close()
+
+
+async def answer_again_after_the_end(port):
+    """The registrar's 200 comes again while the phone unregisters, and after that."""
+    kept = []
+
+    def heard(self, request, addr):
+        if request.get("Expires") == "0":
+            for answer in (*kept, reply(request, 200), *kept):
+                self.transport.sendto(answer, addr)
+        else:
+            kept[:] = [reply(request, 200, f"Contact: {request.get('Contact')};expires=60")]
+            self.transport.sendto(kept[0], addr)
+
+    transport = await listening(port, heard)
+    async with phone("alice") as p:
+        for ask in None, "pushed":
+            assert (await p.register(ask)).status == 200
+            assert (await p.options()).status == 200
+            assert (await p.register(expires=0)).status == 200
+            await asyncio.sleep(0.5)  # until the last copy has come
+            answer = await p.options("derived")
+            assert answer.status == 403 and answer.why() == "not-registered", (ask, answer)
+    transport.close()
+
+
+async def asked_once(port):
+    """The first registrar has no address, and the second one does not answer."""
+    branches = set()
+    transport = await listening(port, lambda _, request, __: branches.add(request.branch))
+    async with phone("alice") as p:
+        answer = await p.register()
+        assert answer.status == 408 and len(branches) == 1, (answer, branches)
+    transport.close()
 
 
 async def no_registrar():

@@ -57,6 +57,10 @@ teardown_file() { registrars_down; edge_down; }
   phones_step main passwords_as_before
 }
 
+@test "a Contact that cannot be saved: the answer is as with a password" {
+  phones_step main contacts_that_cannot_be_saved
+}
+
 @test "domains whose user ids are URIs want the URI as the token's user" {
   phones_step main uri_as_user
 }

@@ -104,6 +104,20 @@ async def of_this_user_in_another_spelling():
         assert answer.credential()["user-id"] == "alice", answer
 
 
+async def contacts_that_cannot_be_saved():
+    """What is wrong with a registration is told as with a password."""
+    many = [f"<sip:alice@{i}.invalid;transport=ws>" for i in range(11)]
+    async with phone("alice") as p:
+        proof = token()
+        for contact in ("*", "* , " + many[0], "broken <"):
+            answers = (await register(p, proof, contact=contact)).status, (await p.register("derived", contact=contact)).status
+            assert answers == (400, 400), (contact, answers)
+        assert (await register(p, proof, contact=", ".join(many[:10]))).status == 200
+        answers = (await register(p, proof, contact=many[10])).status, (await p.register("derived", contact=many[10])).status
+        assert answers == (503, 503), answers
+        assert (await register(p, proof, contact="*", expires=0)).status == 200
+
+
 async def two_proofs():
     """What says two things about who it is is refused."""
     async with phone("alice") as p:

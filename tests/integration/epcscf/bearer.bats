@@ -61,6 +61,12 @@ teardown_file() { registrars_down; edge_down; }
   phones_step main contacts_that_cannot_be_saved
 }
 
+@test "copies of a request use up nothing" {
+  tokens
+  edge_start narrow "${TOKENS[@]}" 'ASKING_MAX 5'
+  phones_step narrow copies
+}
+
 @test "domains whose user ids are URIs want the URI as the token's user" {
   phones_step main uri_as_user
 }

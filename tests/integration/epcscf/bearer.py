@@ -118,6 +118,28 @@ async def contacts_that_cannot_be_saved():
         assert (await register(p, proof, contact="*", expires=0)).status == 200
 
 
+async def copies():
+    """Copies of a REGISTER are one question to turncredd, and not counted (ASKING_MAX is 5): whether the token is right or wrong, or the
+    copies have passwords of their own."""
+    async with phone("alice") as p:
+        for sub, status in ("bob", 401), ("alice", 200):
+            answer = await register(p, token(f"sub={sub}"))
+            assert answer.status == status, answer
+            for _ in range(10):
+                await p.write(p.last_sent)
+        assert (await register(p, token())).credential()
+    async with phone("alice") as p:
+        asked, uri = [], "sip:ims.test"
+        for _ in range(10):
+            challenge = next(value for value in (await p.send("REGISTER", uri)).all("WWW-Authenticate") if value.startswith("Digest"))
+            asked.append(digest(challenge, "REGISTER", uri, p.user, p.password))
+        answer = await p.send("REGISTER", uri, [f"Authorization: {asked[0]}", *asking("derived")])
+        assert answer.credential(), answer.headers
+        for proof in asked[1:]:
+            await p.write(p.last_sent.replace(asked[0], proof))
+        assert (await p.register("derived")).credential()
+
+
 async def two_proofs():
     """What says two things about who it is is refused."""
     async with phone("alice") as p:

@@ -68,6 +68,12 @@ show_measured() { sed "s/^/# /" "$TC_DIR/measured" >&3; : >"$TC_DIR/measured"; }
   phones_step narrow hung_and_narrow
   show_measured
   # and the number of waiting requests comes down again
-  wait_for 10 nobody_waits
+  wait_for 10 nobody_waits narrow
 }
-nobody_waits() { kamcmd -s "unix:$TC_DIR/edges/narrow/run/ctl" htable.get asking now | grep -Eq 'value: 0$'; }
+nobody_waits() { kamcmd -s "unix:$TC_DIR/edges/$1/run/ctl" htable.get asking now | grep -Eq 'value: 0$'; }
+
+@test "who is cancelled, or waits for so long that tm ends the request, is answered and waits no more" {
+  edge_start queue 'ASKING_PROCESSES 1' 'TURNCREDD_TIMEOUT 40'
+  phones_step queue waits_in_vain
+  wait_for 10 nobody_waits queue
+}

@@ -4,6 +4,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import sys
 import time
@@ -160,6 +161,31 @@ async def unregistered_while_asking():
         assert not (await asked).credential()
     await until(lambda: sql("SELECT count(*) FROM turncred.issue_log WHERE subject = 'carol' AND kind = 'pushed' AND issued_at > now() - interval '20 s'") != "0")
     await until(lambda: sql("SELECT count(*) FROM turncred.credential WHERE user_id = 'carol'") == "0")
+
+
+async def waits_in_vain():
+    """One process asks, and turncredd hangs for half a minute: one request is asked, two wait, one of them with a CANCEL; each gets a 200."""
+    daemon = int((DIR / "daemons/main/pid").read_text())
+    async with phone("alice") as p, phone("bob") as q, phone("carol") as r:
+        for one in p, q, r:
+            one.limit = 50
+            assert (await one.register()).status == 200
+        os.kill(daemon, signal.SIGSTOP)
+        try:
+            asked = asyncio.create_task(p.options("derived;new"))
+            await asyncio.sleep(0.5)
+            waiting = [asyncio.create_task(one.options("derived;new")) for one in (q, r)]
+            await asyncio.sleep(0.5)
+            branch = re.search(r"branch=(\w+)", r.last_sent)[1] + " CANCEL"
+            r.waiting[branch] = cancelled = asyncio.get_running_loop().create_future()
+            await r.write(r.last_sent.replace("OPTIONS sip", "CANCEL sip").replace(" OPTIONS\r\n", " CANCEL\r\n"))
+            assert (await asyncio.wait_for(cancelled, 10)).status == 200
+            for one in waiting:
+                answer = await one
+                assert answer.status == 200 and answer.why() == "unavailable", answer
+        finally:
+            os.kill(daemon, signal.SIGCONT)
+        assert (await asked).credential()
 
 
 if __name__ == "__main__":

@@ -104,6 +104,7 @@ class Phone:
         self.host = secrets.token_hex(5) + ".invalid"
         self.call_id, self.tag, self.cseq = secrets.token_hex(8), secrets.token_hex(4), 0
         self.waiting, self.requests, self.provisional = {}, asyncio.Queue(), []
+        self.limit = 20  # seconds for an answer
 
     async def __aenter__(self):
         await self.connect()
@@ -159,7 +160,7 @@ class Phone:
         self.waiting[branch] = answer = asyncio.get_running_loop().create_future()
         self.last_sent = "\r\n".join(lines) + "\r\n\r\n" + body
         await self.write(self.last_sent)
-        return await asyncio.wait_for(answer, 20)
+        return await asyncio.wait_for(answer, self.limit)
 
     def contact_value(self):
         return f"<sip:{self.user}@{self.host};transport=ws>"

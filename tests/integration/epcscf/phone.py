@@ -43,7 +43,7 @@ def parameters(text):
 class Message:
     def __init__(self, text):
         head, _, self.body = text.partition("\r\n\r\n")
-        self.line, *lines = head.split("\r\n")
+        self.line, *lines = re.sub(r"\r\n[ \t]+", " ", head).split("\r\n")
         self.headers = [tuple(part.strip() for part in line.split(":", 1)) for line in lines]
         self.status = int(self.line.split()[1]) if self.line.startswith("SIP/2.0 ") else None
         self.method = None if self.status else self.line.split()[0]

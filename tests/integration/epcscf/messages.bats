@@ -1,0 +1,76 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-3-Clause
+# The eP-CSCF and messages that are right, but long, folded or rarely spelt so, of clients and of somebody else's registrar.
+
+load ../lib
+load ../turncredd/daemon
+load epcscf
+
+setup_file() {
+  edge_up || return 0
+  daemon_start main 'push_wait = 1s'
+  mkdir -p "$TC_DIR/registrars/none"
+  free_port >"$TC_DIR/registrars/none/port"
+  # one process alone: what a message leaves behind in it, the next one finds
+  before_registrar main none 'EDGE_TRUSTS_REGISTRAR yes' 'SIP_PROCESSES 1'
+  before_registrar contact none 'EDGE_TRUSTS_REGISTRAR yes' 'SIP_PROCESSES 1' 'EDGE_OWN_CONTACT yes'
+  edge_start own 'SIP_PROCESSES 1'
+  synced
+}
+setup() { edge_ready; }
+teardown() { turncred_check; daemon_check; edge_check; }
+teardown_file() { edge_down; }
+
+@test "integrity-protected of a client goes no further, however long its Authorization is" {
+  phones_step main long_authorization "$(registrar_port none)"
+}
+
+@test "an Authorization of several lines keeps its octets" {
+  before_registrar ims none 'EDGE_TRUSTS_REGISTRAR yes' 'EDGE_VISITED "visited.test"'
+  phones_step ims folded_authorization "$(registrar_port none)"
+}
+
+@test "a long list of identities: the first one counts, and nobody gets another's credential" {
+  phones_step main long_identities "$(registrar_port none)"
+}
+
+@test "a long list of Contacts has the client's" {
+  phones_step main long_contacts "$(registrar_port none)"
+  phones_step contact long_contacts "$(registrar_port none)"
+}
+
+@test "a long Call-ID has a seal of its own" {
+  phones_step own long_call_id
+}
+
+@test "a registration lives as long as the registrar said, and not as quoted words of the client say" {
+  phones_step main quoted_expires "$(registrar_port none)"
+}
+
+@test "folded headers and compact forms of the registrar are understood" {
+  phones_step main spellings_of_answers "$(registrar_port none)"
+  phones_step contact spellings_of_answers "$(registrar_port none)"
+}
+
+@test "a folded Contact of a client is the same device, and hides no second Contact" {
+  phones_step main folded_device "$(registrar_port none)"
+  phones_step contact hidden_contact "$(registrar_port none)"
+}
+
+@test "a comma in a Contact parts nothing" {
+  phones_step main commas "$(registrar_port none)"
+  phones_step contact commas "$(registrar_port none)"
+}
+
+@test "refusals and redirections of the registrar reach the client as they are" {
+  phones_step main other_answers "$(registrar_port none)"
+}
+
+@test "a client that supports path alone supports nothing for a registrar without Path" {
+  phones_step contact supports_path "$(registrar_port none)"
+}
+
+@test "quotes, commas and blanks by the thousand keep nobody waiting" {
+  phones_step contact by_the_thousand "$(registrar_port none)"
+  phones_step own by_the_thousand
+}

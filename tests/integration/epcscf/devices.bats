@@ -41,6 +41,14 @@ teardown_file() { edge_down; }
   phones_step main back_at_once
 }
 
+@test "two Contacts over one connection are two devices, in every spelling" {
+  phones_step main two_over_one_connection
+}
+
+@test "the list of devices does not end before its credentials" {
+  phones_step main listed_for_long "$TC_DIR/edges/main/run/ctl"
+}
+
 @test "quota counts the user, with all devices" {
   "$TC_CTL" realm set turn.test --user-quota 1 --json >/dev/null
   synced

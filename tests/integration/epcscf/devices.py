@@ -143,6 +143,28 @@ async def back_at_once():
         await refused(got)
 
 
+async def listed_for_long(control):
+    """A device that stays registered for longer than the table keeps its list (31 days; here seconds), and renews its credential"""
+    async with device("crowd-7", "1") as p:
+        await pushed(p)
+        subprocess.run(["kamcmd", "-s", "unix:" + control, "htable.setex", "devices", "crowd-7@ims.test", "3"], check=True, timeout=10)
+        got = (await p.options("pushed;new")).credential()
+        await asyncio.sleep(4)
+        probe(got)
+        await p.register(expires=0)
+        await refused(got)
+
+
+async def two_over_one_connection():
+    """Two Contacts over one connection, written without brackets, so that the parameters are the header's: two devices"""
+    async with phone("crowd-8") as p:
+        seen = {}
+        for name in "abab":
+            got = await pushed(p, contact=f"sip:{name}@x.invalid;expires=600")
+            assert seen.setdefault(name, got["username"]) == got["username"], (name, seen, got)
+        assert seen["a"] != seen["b"], seen
+
+
 async def quota_of_the_user():
     """user_quota 1: the allocation of one device leaves no room for another's."""
     async with device("carol", "1") as p, device("carol", "2") as q:

@@ -47,6 +47,11 @@ teardown_file() { edge_down; }
   phones_step main quoted_expires "$(registrar_port none)"
 }
 
+@test "a registration of a week: a credential as long as the realm gives" {
+  before_registrar week none 'EDGE_TRUSTS_REGISTRAR yes' 'realm:ims.test ttl -1'
+  phones_step week registered_for_a_week "$(registrar_port none)"
+}
+
 @test "folded headers and compact forms of the registrar are understood" {
   phones_step main spellings_of_answers "$(registrar_port none)"
   phones_step contact spellings_of_answers "$(registrar_port none)"

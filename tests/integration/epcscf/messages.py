@@ -111,6 +111,16 @@ async def quoted_expires(port):
             assert answer.status == 403 and answer.why() == "not-registered", (before, answer)
 
 
+async def registered_for_a_week(port):
+    """ttl is -1, until the registration ends: an IMS's default is 600,000 seconds, and the realm's max_ttl is 7,200."""
+    async with registrar(port) as theirs, phone("alice") as p:
+        for life, kind in ((600000, "derived"), (600000, "pushed"), (90, "derived")):
+            theirs.answer = lambda request: (200, f"Contact: {request.get('Contact')};expires={life}")
+            got = (await p.register(kind + ";new")).credential()
+            assert got and 0 < int(got["expires"]) <= min(life, 7200), (life, got)
+            probe(got)
+
+
 async def spellings_of_answers(port):
     """Each is a registration of 60 seconds, and its end is one"""
     for spelling in ("Contact: {};expires={}", "m: {};expires={}", 'CONTACT : {} ; Expires = "{}"', "Contact:\r\n {};\r\n\texpires={}",

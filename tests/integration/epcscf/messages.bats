@@ -25,6 +25,10 @@ teardown_file() { edge_down; }
   phones_step main long_authorization "$(registrar_port none)"
 }
 
+@test "integrity-protected of a client goes no further in any other request or header" {
+  phones_step main claims_elsewhere "$(registrar_port none)"
+}
+
 @test "an Authorization of several lines keeps its octets" {
   before_registrar ims none 'EDGE_TRUSTS_REGISTRAR yes' 'EDGE_VISITED "visited.test"'
   phones_step ims folded_authorization "$(registrar_port none)"
@@ -78,4 +82,26 @@ teardown_file() { edge_down; }
 @test "quotes, commas and blanks by the thousand keep nobody waiting" {
   phones_step contact by_the_thousand "$(registrar_port none)"
   phones_step own by_the_thousand
+}
+
+@test "an answer to a REGISTER that does not come from the registrar is none" {
+  phones_step main forged_answer "$(registrar_port none)"
+}
+
+@test "a NOTIFY without a body, or with a large one, ends nothing that it does not name" {
+  before_registrar notified none 'EDGE_TRUSTS_REGISTRAR yes' 'SIP_PROCESSES 1' 'EDGE_VISITED "visited.test"'
+  phones_step notified notified "$(registrar_port none)"
+}
+
+@test "what only the network says about a user, no client says" {
+  phones_step main words_of_the_network "$(registrar_port none)"
+  phones_step own asserted_in_an_answer
+}
+
+@test "a client's message is one message, also over a connection to the registrar" {
+  local port
+  port=$(free_port)
+  before_registrar tcp none 'EDGE_TRUSTS_REGISTRAR yes' 'SIP_PROCESSES 1' "EDGE_REGISTRAR \"sip:127.0.0.1:$port;transport=tcp\"" \
+    'LISTEN_EDGE tcp:127.0.0.1:@PLAIN@' 'EDGE_PATH "127.0.0.1:@PLAIN@;transport=tcp"'
+  phones_step tcp one_message_alone "$port"
 }

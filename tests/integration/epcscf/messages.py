@@ -4,10 +4,13 @@
 import asyncio
 import contextlib
 import re
+import secrets
+import ssl
 
-from dialog import next_of
+from dialog import next_of, ringing
 from edge import listening, reply, timed
-from phones import phone, probe, run_step
+from phone import Message
+from phones import phone, plain, probe, run_step, until
 
 
 @contextlib.asynccontextmanager
@@ -22,10 +25,13 @@ async def registrar(port):
 
     def heard(protocol, request, addr):
         one.seen.append(request)
-        protocol.transport.sendto(reply(request, *one.answer(request)), addr)
+        answer = request.method and one.answer(request)
+        if answer:
+            protocol.transport.sendto(reply(request, *answer), addr)
 
     one = Registrar()
-    transport = await listening(port, heard)
+    one.seen = []
+    one.transport = transport = await listening(port, heard)
     try:
         yield one
     finally:
@@ -44,6 +50,30 @@ async def long_authorization(port):
             assert answer.status == 400 or theirs.seen, answer
             for request in theirs.seen:
                 assert not any("integrity-protected" in value for _, value in request.headers), [h[:300] for h in request.headers]
+
+
+def from_network(method, uri, *headers, port, by="UDP", body=""):
+    """A request of the registrar's network, as octets"""
+    return "\r\n".join([
+        f"{method} {uri} SIP/2.0", f"Via: SIP/2.0/{by} 127.0.0.1:{port};branch=z9hG4bK{secrets.token_hex(8)}", "From: <sip:x@ims.test>;tag=1",
+        f"To: <sip:y@ims.test>{';tag=2' * (method == 'NOTIFY')}", f"Call-ID: {secrets.token_hex(8)}", f"CSeq: 1 {method}", "Max-Forwards: 70",
+        *headers, f"Content-Length: {len(body)}"]).encode() + b"\r\n\r\n" + body.encode()
+
+
+async def claims_elsewhere(port):
+    """In requests that are no REGISTER, and in Proxy-Authorization"""
+    claim = 'Digest username="alice@ims.test", realm="ims.test", nonce="", uri="sip:ims.test", response="", Integrity-Protected="auth-done"'
+    async with registrar(port) as theirs, phone("alice") as p:
+        assert (await p.register("derived")).credential()
+        theirs.seen.clear()
+        for method in "REGISTER", "MESSAGE", "PUBLISH", "SUBSCRIBE":
+            for header in "Authorization", "Proxy-Authorization", "proxy-authorization ":
+                for long in "", ", x=" + "y" * 9000:
+                    p.limit = 4
+                    await p.send(method, "sip:ims.test", [f"{header}: {claim}{long}", f'{header}: Digest username="x"'])
+        wrong = [(one.line, h) for one in theirs.seen for h in one.headers if "integrity-protected" in h[1].lower()]
+        assert not wrong, wrong
+        assert (await p.send("MESSAGE", "sip:bob@ims.test", ['Proxy-Authorization: Digest username="alice"'])).status == 200
 
 
 async def long_identities(port):
@@ -222,6 +252,179 @@ async def by_the_thousand(port=None):
             answer = await soon(p.options(headers=["Proxy-Require: " + commas]))
             assert answer.status == 400, answer
         await soon(p.send("REGISTER", "sip:ims.test", [f"Authorization: Digest{' ' * 58000}x=y, integrity-protected=yes"]))
+
+
+async def forged_answer(port):
+    """Whoever knows how tm makes the branch (a digest of what the client itself wrote) answers in the registrar's place: over the
+    connection of the REGISTER, over another one, over TLS without WebSocket, and from the registrar's side."""
+    host, edge_port = plain("udp").removeprefix("udp://").split(":")
+    for by in "client", "other", "tls", "network":
+        async with registrar(port) as theirs, phone("alice", password="none") as p, phone("bob") as q:
+            theirs.answer = lambda request: None
+            p.limit = 4
+            asked = asyncio.create_task(p.register("derived", headers=['Authorization: Digest username="alice", response="0"']))
+            await until(lambda: theirs.seen)
+            request = theirs.seen[0]
+            request.headers[:] = [(name, re.sub(";k=[0-9a-f]*", "", value)) for name, value in request.headers]
+            octets = reply(request, 200, f"Contact: {p.contact_value()};expires=600", "P-Associated-URI: <sip:alice@ims.test>")
+            if by == "client":
+                await p.write(octets.decode())
+            elif by == "other":
+                await q.write(octets.decode())
+            elif by == "tls":
+                trust = ssl.create_default_context(cafile=p.ca)
+                _, stream = await asyncio.open_connection("127.0.0.1", int(p.url.rpartition(":")[2]), ssl=trust)
+                stream.write(octets)
+            else:
+                stranger = await listening(0, lambda *_: None)
+                stranger.sendto(octets, (host, int(edge_port)))
+            with contextlib.suppress(asyncio.TimeoutError):
+                answer = await asked
+                assert answer.status != 200, (by, answer, answer.headers)
+            assert (await p.options("derived")).status == 403, by
+
+
+async def notified(port):
+    """The words of a NOTIFY count for the registration that it is about, whatever the NOTIFY before said, and whether it has any or many"""
+    ended = '<registration aor="sip:{0}@ims.test" id="1" state="terminated"/>'
+    contacts = "".join(f'<contact id="{i}" state="active" event="registered"><uri>sip:x@{i}.invalid</uri></contact>' for i in range(300))
+    many = f'<registration aor="sip:x@ims.test" id="2" state="active">{contacts}</registration>'
+    host, edge_port = plain("udp").removeprefix("udp://").split(":")
+    async with registrar(port) as theirs, phone("alice") as p, phone("bob") as q, phone("carol") as r:
+        async def tell(name, body):
+            subscribe = [one for one in theirs.seen if one.method == "SUBSCRIBE" and name in one.line][-1]
+            uri = subscribe.get("Contact").strip("<>")
+            if body:
+                body = f'<?xml version="1.0"?><reginfo xmlns="urn:ietf:params:xml:ns:reginfo" version="1" state="full">{body}</reginfo>'
+            before = len(theirs.seen)
+            theirs.transport.sendto(from_network("NOTIFY", uri, "Event: reg", "Subscription-State: active", port=port, body=body), (host, int(edge_port)))
+            await until(lambda: any(one.status for one in theirs.seen[before:]))
+
+        for one in p, q, r:
+            assert (await one.register("derived")).credential()
+        await until(lambda: len([one for one in theirs.seen if one.method == "SUBSCRIBE"]) == 3)
+        await tell("alice", ended.format("alice"))
+        assert (await p.options("derived")).status == 403
+        await tell("bob", many)
+        assert (await q.options("derived")).status == 200, "large body"
+        await tell("bob", "")
+        assert (await q.options("derived")).status == 200, "no body"
+        await tell("bob", many + ended.format("bob"))
+        assert (await q.options("derived")).status == 403, "large body that ends it"
+        await tell("carol", many)
+        assert (await r.options("derived")).status == 200, "large body after it"
+
+
+OTHERS_WORDS = ("P-Served-User", "P-Asserted-Service", "P-Charging-Vector", "P-Charging-Function-Addresses", "P-Profile-Key",
+                "P-User-Database", "P-DCS-Billing-Info", "P-Asserted-Identity", "P-Associated-URI", "P-Visited-Network-ID")
+
+
+async def unknown_caller(p, theirs, path, port):
+    """Privacy: id keeps the caller's identity within the network"""
+    _, edge_port = plain("udp").removeprefix("udp://").split(":")
+    for privacy, shown in ((), 1), (["Privacy: none"], 1), (["Privacy: id"], 0), (["Privacy: header;\r\n\tID; critical"], 0), (["Privacy: identity"], 1):
+        theirs.transport.sendto(from_network("MESSAGE", "sip:alice@ims.test", "Route: " + path, "P-Asserted-Identity: <sip:bob@ims.test>", *privacy,
+                                             port=port), ("127.0.0.1", int(edge_port)))
+        request = await next_of(p, "MESSAGE")
+        await p.answer(request, 200)
+        assert len(request.all("P-Asserted-Identity")) == shown, (privacy, request.headers)
+    await until(lambda: len(theirs.seen) == 5)
+    theirs.seen.clear()
+
+
+async def words_of_the_network(port):
+    """What one node of the network says to another, no client says: not in a REGISTER, not in another request, not in an answer"""
+    host, edge_port = plain("udp").removeprefix("udp://").split(":")
+
+    def leaked(message):
+        return [h for h in message.headers if "mallory" in h[1]]
+
+    async with registrar(port) as theirs, phone("alice") as p:
+        wrong = []
+        for spell in "{}: <sip:mallory@ims.test>", "{} : <sip:mallory@ims.test>", "{}:\r\n <sip:mallory@ims.test>", "{}\t:<sip:mallory@ims.test>":
+            for name in *OTHERS_WORDS, *map(str.upper, OTHERS_WORDS):
+                theirs.answer = lambda request: (200, f"Contact: {request.get('Contact')};expires=60")
+                for method, uri in ("REGISTER", "sip:ims.test"), ("MESSAGE", "sip:bob@ims.test"):
+                    header = spell.format(name)
+                    theirs.seen.clear()
+                    await p.send(method, uri, [header])
+                    wrong += [(method, h) for one in theirs.seen for h in leaked(one)]
+        for value in "3GPP-NR-FDD;utran-cell-id-3gpp=mallory;network-provided", "x, 3GPP-NR-FDD;utran-cell-id-3gpp=mallory ; NETWORK-PROVIDED":
+            theirs.seen.clear()
+            await p.send("MESSAGE", "sip:bob@ims.test", ["P-Access-Network-Info: " + value])
+            wrong += [("MESSAGE", h) for one in theirs.seen for h in leaked(one)]
+        theirs.seen.clear()
+        await p.send("REGISTER", "sip:ims.test", ["P-Access-Network-Info: IEEE-802.11"])
+        assert theirs.seen[0].get("P-Access-Network-Info") == "IEEE-802.11"
+        path = theirs.seen[0].get("Path")
+        theirs.seen.clear()
+        await unknown_caller(p, theirs, path, port)
+        theirs.transport.sendto(from_network("MESSAGE", "sip:alice@ims.test", "Route: " + path, port=port), (host, int(edge_port)))
+        await p.answer(await next_of(p, "MESSAGE"), 200, [f"{name}: <sip:mallory@ims.test>" for name in OTHERS_WORDS])
+        await until(lambda: any(one.status == 200 for one in theirs.seen))
+        wrong += [("200", h) for one in theirs.seen for h in leaked(one)]
+        assert not wrong, wrong
+
+
+async def asserted_in_an_answer():
+    """Without a registrar of somebody else, too"""
+    async with phone("alice") as p, phone("bob") as q:
+        await p.register()
+        await q.register()
+        request, asked = await ringing(p, q, "MESSAGE", ["P-Asserted-Identity: <sip:carol@ims.test>"])
+        assert not request.all("P-Asserted-Identity"), request.headers
+        await q.answer(request, 200, ["P-Asserted-Identity: <sip:carol@ims.test>"])
+        answer = await asked
+        assert answer.status == 200 and not answer.all("P-Asserted-Identity"), answer.headers
+
+
+async def one_message_alone(port):
+    """Over a connection to the registrar what follows a message is the next one: a client must not write that"""
+    got = bytearray()
+    inner = "REGISTER sip:smuggled SIP/2.0\r\nVia: SIP/2.0/TCP x;branch=z9hG4bKx\r\nContent-Length: 0\r\n\r\n"
+
+    async def heard(reader, writer):
+        theirs.append(writer)
+        buffer = b""
+        while octets := await reader.read(65536):
+            got.extend(octets)
+            buffer += octets
+            while b"\r\n\r\n" in buffer:
+                head, _, buffer = buffer.partition(b"\r\n\r\n")
+                message = Message(head.decode() + "\r\n\r\n")
+                lengths = message.all("Content-Length") + message.all("l")
+                messages.append((message, lengths))
+                if lengths:
+                    buffer = buffer[int(lengths[-1]):]
+                if message.method and message.method != "ACK":
+                    writer.write(reply(message, 200, f"Contact: {message.get('Contact')};expires=60"))
+
+    theirs, messages = [], []
+    server = await asyncio.start_server(heard, "127.0.0.1", int(port))
+    async with phone("alice") as p:
+        assert (await p.register("derived")).credential()
+        path = messages[0][0].get("Path")
+        for lengths in (["Content-Length: 0", f"Content-Length: {len(inner)}"], [f"Content-Length: {len(inner)}", "Content-Length: 0"],
+                        [f"Content-Length: {len(inner)}", "l: 0"], [f"l: {len(inner)}", "Content-Length : 0"], ["Content-Length: 0"], []):
+            await p.write("\r\n".join([
+                "MESSAGE sip:bob@ims.test SIP/2.0", f"Via: SIP/2.0/WSS {p.host};branch=z9hG4bK{secrets.token_hex(8)}", f"From: <{p.aor}>;tag=1",
+                "To: <sip:bob@ims.test>", f"Call-ID: {secrets.token_hex(8)}", "CSeq: 1 MESSAGE", "Max-Forwards: 70", *lengths]) + "\r\n\r\n" + inner)
+            await p.options()
+            assert not [m for m, _ in messages if "smuggled" in m.line], lengths
+        for lengths in (["Content-Length: 0"], ["l: 0"], [], [f"Content-Length: {len(inner)}", "Content-Length: 0"]):
+            for other in "TCP", "UDP":
+                theirs[-1].write(from_network("MESSAGE", "sip:alice@ims.test", "Route: " + path, port=port, by="TCP"))
+                request = await next_of(p, "MESSAGE")
+                kept = [f"{name}: {value.replace('/TCP', '/' + other)}" for name, value in request.headers
+                        if name.lower() in ("via", "from", "to", "call-id", "cseq")]
+                await p.write("\r\n".join(["SIP/2.0 200 OK", *kept, *lengths]) + "\r\n\r\n" + inner)
+                await p.options()
+                await asyncio.sleep(0.3)
+                assert not [m for m, _ in messages if "smuggled" in m.line], (lengths, other, bytes(got[-420:]))
+            answers = [found for m, found in messages if m.status == 200 and "MESSAGE" in m.get("CSeq")]
+            assert all(len(found) == 1 for found in answers), answers
+    assert len(answers) == 2, answers  # those that had no Content-Length
+    server.close()
 
 
 if __name__ == "__main__":

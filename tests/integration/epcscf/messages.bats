@@ -88,6 +88,11 @@ teardown_file() { edge_down; }
   phones_step main forged_answer "$(registrar_port none)"
 }
 
+@test "the seal of a client's dialog is no other seal, whatever its Call-ID is" {
+  phones_step main seals_are_apart "$(registrar_port none)"
+  phones_step contact seals_are_apart "$(registrar_port none)"
+}
+
 @test "a NOTIFY without a body, or with a large one, ends nothing that it does not name" {
   before_registrar notified none 'EDGE_TRUSTS_REGISTRAR yes' 'SIP_PROCESSES 1' 'EDGE_VISITED "visited.test"'
   phones_step notified notified "$(registrar_port none)"

@@ -284,6 +284,25 @@ async def forged_answer(port):
             assert (await p.options("derived")).status == 403, by
 
 
+async def seals_are_apart(port):
+    """A client chooses its Call-IDs and reads the seals of its dialogs: none is the seal of a Path, of a Contact or of a REGISTER."""
+    async with registrar(port) as theirs, phone("alice") as p, phone("bob") as q:
+        theirs.answer = lambda request: request.method == "REGISTER" and (200, f"Contact: {request.get('Contact')};expires=60")
+        await p.register("derived")
+        device = (await q.register("pushed")).credential()["username"].rpartition("~")[2]
+        register = theirs.seen[-1]
+        others = re.findall("[0-9a-f]{32}", " ".join([register.get("Path") or "", register.get("Contact"), register.get("Via")]))
+        assert len(others) >= 2, register.headers
+        conid = (re.findall("sip:([0-9]+)[.]", register.get("Path") or "") or ["1"])[0]
+        for call_id in (conid, f"answer {q.call_id} {q.cseq}", f"own bob@ims.test {device}", f"path {conid}", f"{q.call_id} {q.cseq}"):
+            p.limit = 1
+            theirs.seen.clear()
+            with contextlib.suppress(asyncio.TimeoutError):
+                await p.send("SUBSCRIBE", "sip:bob@ims.test", to="sip:bob@ims.test", call_id=call_id)
+            for seal in (re.findall(";k=([0-9a-f]+)", one.get("Record-Route"))[0] for one in theirs.seen):
+                assert seal not in others, (call_id, register.headers)
+
+
 async def notified(port):
     """The words of a NOTIFY count for the registration that it is about, whatever the NOTIFY before said, and whether it has any or many"""
     ended = '<registration aor="sip:{0}@ims.test" id="1" state="terminated"/>'

@@ -45,12 +45,17 @@ static void *serve(void *arg) {
 
 static int connected(void) {
   struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof to)) {
+  for (;;) {
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || !connect(fd, (struct sockaddr *)&to, sizeof to)) {
+      return fd;
+    }
+    bool alarm = errno == EINTR; /* libFuzzer's, on a busy machine: the socket is of no use to a second connect() */
     close(fd);
-    fd = -1;
+    if (!alarm) {
+      return -1;
+    }
   }
-  return fd;
 }
 
 static void hang_up(void) {

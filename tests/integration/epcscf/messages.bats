@@ -103,6 +103,10 @@ teardown_file() { edge_down; }
   phones_step own asserted_in_an_answer
 }
 
+@test "TLS without WebSocket at the clients' port is no network" {
+  phones_step main tls_alone "$(registrar_port none)"
+}
+
 @test "a client's message is one message, also over a connection to the registrar" {
   local port
   port=$(free_port)

@@ -7,10 +7,10 @@ import re
 import secrets
 import ssl
 
-from dialog import next_of, ringing
+from dialog import Side, next_of, ringing
 from edge import listening, reply, timed
 from phone import Message
-from phones import phone, plain, probe, run_step, until
+from phones import DIR, phone, plain, probe, run_step, until
 
 
 @contextlib.asynccontextmanager
@@ -444,6 +444,42 @@ async def one_message_alone(port):
             assert all(len(found) == 1 for found in answers), answers
     assert len(answers) == 2, answers  # those that had no Content-Length
     server.close()
+
+
+async def tls_alone(port):
+    """At the clients' port without WebSocket: what is said there within a client's own dialog would be the network's word"""
+    host, edge_port = plain("udp").removeprefix("udp://").split(":")
+    async with registrar(port) as theirs, phone("alice") as p:
+        assert (await p.register("derived")).credential()
+        path = theirs.seen[0].get("Path")
+        theirs.seen.clear()
+        theirs.transport.sendto(from_network("INVITE", "sip:alice@ims.test", "Route: " + path, f"Contact: <sip:x@127.0.0.1:{port}>", port=port),
+                                (host, int(edge_port)))
+        request = await next_of(p, "INVITE")
+        await p.answer(request, 200)
+        await until(lambda: any(one.status == 200 for one in theirs.seen))
+        theirs.seen.clear()
+        side = Side.of_callee(p, request)
+        context = ssl.create_default_context(cafile=str(DIR / "tls/ca.pem"))
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(p.url.rpartition(":")[2]), ssl=context)
+        _, text = side.text("INFO", ["P-Asserted-Identity: <sip:mallory@ims.test>"])
+        writer.write(text.replace("SIP/2.0/WSS", "SIP/2.0/TLS").encode())
+        answer = Message((await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).decode())
+        assert answer.status == 403 and "WebSocket" in answer.line, (answer, theirs.seen)
+        # an answer, too: by WebSocket it is the client's
+        theirs.transport.sendto(from_network("MESSAGE", "sip:alice@ims.test", "Route: " + path, port=port), (host, int(edge_port)))
+        request = await next_of(p, "MESSAGE")
+        kept = [f"{name}: {value}" for name, value in request.headers if name.lower() in ("via", "from", "to", "call-id", "cseq")]
+        for status in "200 OK", "404 Not Found":
+            writer.write("\r\n".join([f"SIP/2.0 {status}", *kept, "P-Asserted-Identity: <sip:mallory@ims.test>", "Content-Length: 0"]).encode()
+                         + b"\r\n\r\n")
+        _, text = side.text("INFO")
+        writer.write(text.replace("SIP/2.0/WSS", "SIP/2.0/TLS").encode())  # its answer comes after those were read
+        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+        assert not theirs.seen, theirs.seen
+        await p.answer(request, 200)
+        await until(lambda: any(one.status == 200 for one in theirs.seen))
+        writer.close()
 
 
 if __name__ == "__main__":

@@ -104,6 +104,20 @@ unpacked() {
   echo "$dir"
 }
 
+# released_source VERSION DIR: prints the folder of the unpacked source package of this very version; its files are fetched
+# into DIR
+released_source() {
+  mkdir -p "$cache"
+  exec 9>"$cache/lock"
+  flock 9
+  compgen -G "$2/*.dsc" >/dev/null || download_whole "$2" '' coturn "$1" || {
+    cat "$cache/fetch.log" >&2
+    die "cannot fetch coturn's source package $1, which this release has, with apt-get; the log is above." \
+      "Fetch it yourself and name it with --source: another one lacks what this version mends"
+  }
+  unpacked_file "$2"/*.dsc
+}
+
 # --- a given source -------------------------------------------------------------------------
 # unpacked_file FILE: prints the folder of an unpacked .dsc or archive; the folder's name follows from the content, so
 # that each file is unpacked once
@@ -151,6 +165,9 @@ version_of_tree() {
   [[ $version ]] || die "$1 does not say which version it is"
   echo "$version"
 }
+
+# version_of_package DIR: prints the version of the Debian source package that was unpacked there
+version_of_package() { dpkg-parsechangelog -l "$1/debian/changelog" -S Version; }
 
 # --- the series -------------------------------------------------------------------------------------
 # the files that a series is made of, apart from the tree

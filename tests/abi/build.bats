@@ -137,3 +137,59 @@ same_as_source() { diff -r -x .pc -x .git -x .complete "$SOURCE" "$1"; }
   [[ $output == *"a package is made of a Debian source package (.dsc, or its unpacked folder)"* ]]
   [ ! -e "$out" ]
 }
+
+# release_has VERSION: a machine whose release has this coturn, and whose apt has the source packages of the folder $update,
+# as $update/VERSION/*; the package is not built, but its changelog is kept
+release_has() {
+  update=$BATS_TEST_TMPDIR/update changelog=$BATS_TEST_TMPDIR/changelog
+  mkdir -p "$BATS_TEST_TMPDIR/bin"
+  program() { printf '#!/bin/bash\n%s\n' "$2" >"$BATS_TEST_TMPDIR/bin/$1" && chmod 755 "$BATS_TEST_TMPDIR/bin/$1"; }
+  program apt-cache "echo '  Candidate: $1'"
+  program apt-get 'last=${!#}; [[ " $* " != *" source "* ]] || cp '"'$update'"'/"${last#coturn=}"/* .'
+  program dpkg-query 'echo installed'
+  program dpkg-buildpackage "cp debian/changelog '$changelog' && exit 1"
+  export TURNCRED_CACHE=$BATS_TEST_TMPDIR/cache
+  mkdir -p "$TURNCRED_CACHE/download"
+  [ -d "$TURNCRED_CACHE/coturn-4.6.1" ] || cp -a "$SOURCE" "$TURNCRED_CACHE/coturn-4.6.1"
+  cp "$CACHE"/download/coturn_4.6.1.orig.tar.* "$TURNCRED_CACHE/download/"
+  sed -i '1s/(.*)/(4.6.1-1)/' "$TURNCRED_CACHE/coturn-4.6.1/debian/changelog"
+}
+# apt_has VERSION: and the release's source package of this version
+apt_has() {
+  mkdir -p "$update/$1"
+  cp "$CACHE"/download/coturn_4.6.1.orig.tar.* "$update/$1/"
+  cp -a "$SOURCE" "$update/$1/coturn"
+  rm -f "$update/$1/coturn/.complete"
+  sed -i "1s/(.*)/($1)/" "$update/$1/coturn/debian/changelog"
+  (cd "$update/$1" && dpkg-source -b coturn >/dev/null && rm -r coturn)
+}
+package() { PATH=$BATS_TEST_TMPDIR/bin:$PATH run "$TOP/scripts/make-coturn-deb" "$out"; }
+
+@test "a package with the version of an update is made of the update's source, not of one that was fetched before" {
+  release_has 4.6.1-1+deb12u9
+  apt_has 4.6.1-1+deb12u9
+  package
+  [[ $output == *"4.6.1-1+deb12u9 becomes 4.6.1-1+deb12u9+turncred"*"(packaging of 4.6.1-1+deb12u9)"* ]]
+  [[ $(grep -m 2 '^coturn (' "$changelog") == *"(4.6.1-1+deb12u9+turncred"*"(4.6.1-1+deb12u9)"* ]]
+  # it is fetched once
+  rm -r "$update"
+  package
+  [[ $output == *"(packaging of 4.6.1-1+deb12u9)"* ]]
+}
+
+@test "an update whose source apt does not have is named, and no package pretends to be it" {
+  release_has 4.6.1-1+deb12u9
+  package
+  [ "$status" -eq 1 ]
+  [[ $output == *"cannot fetch coturn's source package 4.6.1-1+deb12u9, which this release has"*"--source"* ]]
+  [ ! -e "$changelog" ]
+}
+
+@test "the source of a release with the same coturn will do where no update is to be had; so will that of a rebuild" {
+  release_has 4.6.1-0
+  package
+  [[ $output == *"4.6.1-0 becomes 4.6.1-0+deb"*"u0+turncred"*"(packaging of 4.6.1-1)"* ]]
+  release_has 4.6.1-1+b2
+  package
+  [[ $output == *"4.6.1-1+b2 becomes 4.6.1-1+b2+deb"*"u0+turncred"*"(packaging of 4.6.1-1)"* ]]
+}

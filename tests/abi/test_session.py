@@ -699,6 +699,14 @@ class Life(Case):
         self.assertEqual(running.process.wait(20), -signal.SIGTERM)
         self.assertIn("rules: stopped", running.log())
 
+    def test_stop_as_process_1(self):
+        """A container without an init: a signal whose action is the default does not end its first process."""
+        environment = {"LD_PRELOAD": abi_support.module_file("process1")}
+        running = self.serve("rules", "alice:password=wonderland", environment=environment)
+        running.signal(signal.SIGTERM)
+        self.assertIn(running.process.wait(20), (128 + signal.SIGTERM, 0))
+        self.assertIn("rules: stopped", running.log())
+
     def test_cli(self):
         port = server.free_port()
         running = ModuleServer("rules", "alice:password=wonderland",

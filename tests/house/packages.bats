@@ -1,0 +1,34 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-3-Clause
+# What the files of scripts/packaging/debian say of each other is true of the packages that are made of them.
+
+bats_require_minimum_version 1.5.0
+
+setup() { cd "$BATS_TEST_DIRNAME/../../scripts/packaging/debian" || return; }
+
+@test "units run programs of their package, and the shell that every Debian has; nothing of a package that may be missing" {
+  sed -n 's/^Exec[A-Za-z]*=[-@:+!]*\([^ ]*\).*/\1/p' ./*.service | sort -u >"$BATS_TEST_TMPDIR/programs"
+  grep -qx /usr/sbin/turncredd "$BATS_TEST_TMPDIR/programs"
+  run ! grep -vxE '/usr/(bin/turncredctl|sbin/turncredd)|/bin/sh' "$BATS_TEST_TMPDIR/programs"
+}
+
+@test "NEWS names documents as they are installed: above 4 kB they are compressed" {
+  local path package name count=0
+  for path in $(grep -ohE '/usr/share/doc/[a-z0-9/-]+/[A-Za-z0-9.]+[a-z]' ./*.NEWS); do
+    count=$((count + 1))
+    package=$(cut -d/ -f5 <<<"$path") name=$(basename "$path" .gz)
+    name=$(grep -E "(^|/)$name\$" "$package.docs")
+    [[ $path == *.gz ]] || (($(stat -c %s "../../../$name") <= 4096)) || { echo "$path ends with .gz" && return 1; }
+  done
+  [ "$count" -ge 2 ]
+}
+
+@test "a package that two architectures can install at once has no file with the name of one in it" {
+  local package example
+  for package in $(awk '/^Package: / { name = $2 } /^Multi-Arch: same/ { print name }' control); do
+    [ -s "$package.install" ]
+    [ ! -e "$package.examples" ] || while read -r example; do
+      [ ! -e "${example#debian/}.in" ] || { echo "$package: $example" && return 1; }
+    done <"$package.examples"
+  done
+}

@@ -12,6 +12,14 @@ setup() { cd "$BATS_TEST_DIRNAME/../../scripts/packaging/debian" || return; }
   run ! grep -vxE '/usr/(bin/turncredctl|sbin/turncredd)|/bin/sh' "$BATS_TEST_TMPDIR/programs"
 }
 
+@test "a start of turncredd that fails for now, such as without its address, is tried until it succeeds" {
+  local unit=turncred.turncredd.service
+  grep -qx 'Restart=on-failure' $unit
+  grep -qx 'RestartPreventExitStatus=2' $unit
+  # systemd's own limit is five starts in ten seconds
+  sed -n '/^\[Unit\]/,/^\[Service\]/p' $unit | grep -qx 'StartLimitIntervalSec=0'
+}
+
 @test "NEWS names documents as they are installed: above 4 kB they are compressed" {
   local path package name count=0
   for path in $(grep -ohE '/usr/share/doc/[a-z0-9/-]+/[A-Za-z0-9.]+[a-z]' ./*.NEWS); do

@@ -40,3 +40,23 @@ setup() { cd "$BATS_TEST_DIRNAME/../../scripts/packaging/debian" || return; }
     done <"$package.examples"
   done
 }
+
+# way_back: runs the block "stock" of the guide; $asked has what it asks of apt-get
+way_back() {
+  awk '/^```/ { inside = $0 == "```sh stock"; next } inside' ../UPGRADE.md >"$BATS_TEST_TMPDIR/block"
+  asked=$(PATH=$BATS_TEST_TMPDIR/bin:$PATH bash -euo pipefail "$BATS_TEST_TMPDIR/block")
+}
+
+@test "the way back from step 4: apt knows no module that was never installed, and is not asked about it" {
+  mkdir "$BATS_TEST_TMPDIR/bin"
+  printf '#!/bin/sh\n' >"$BATS_TEST_TMPDIR/bin/apt-mark"
+  printf '#!/bin/sh\necho "coturn | 4.6.1-1 | a mirror"\n' >"$BATS_TEST_TMPDIR/bin/apt-cache"
+  printf '#!/bin/sh\necho "$@"\n' >"$BATS_TEST_TMPDIR/bin/apt-get"
+  printf '#!/bin/sh\nexit 1\n' >"$BATS_TEST_TMPDIR/bin/dpkg-query"
+  chmod 755 "$BATS_TEST_TMPDIR"/bin/*
+  way_back
+  [[ $asked == *coturn=4.6.1-1* && $asked != *turncred* ]]
+  printf '#!/bin/sh\nprintf coturn-auth-turncred-\n' >"$BATS_TEST_TMPDIR/bin/dpkg-query"
+  way_back
+  [[ $asked == *"coturn=4.6.1-1 coturn-auth-turncred-"* ]]
+}

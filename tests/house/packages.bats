@@ -4,7 +4,10 @@
 
 bats_require_minimum_version 1.5.0
 
-setup() { cd "$BATS_TEST_DIRNAME/../../scripts/packaging/debian" || return; }
+setup() {
+  guide=$(realpath "$BATS_TEST_DIRNAME/../../scripts/packaging/UPGRADE.md")
+  cd "${guide%/*}/debian" || return
+}
 
 @test "units run programs of their package, and the shell that every Debian has; nothing of a package that may be missing" {
   sed -n 's/^Exec[A-Za-z]*=[-@:+!]*\([^ ]*\).*/\1/p' ./*.service | sort -u >"$BATS_TEST_TMPDIR/programs"
@@ -41,10 +44,24 @@ setup() { cd "$BATS_TEST_DIRNAME/../../scripts/packaging/debian" || return; }
   done
 }
 
-# way_back: runs the block "stock" of the guide; $asked has what it asks of apt-get
-way_back() {
-  awk '/^```/ { inside = $0 == "```sh stock"; next } inside' ../UPGRADE.md >"$BATS_TEST_TMPDIR/block"
-  asked=$(PATH=$BATS_TEST_TMPDIR/bin:$PATH bash -euo pipefail "$BATS_TEST_TMPDIR/block")
+# block NAME: runs this block of the guide, with a folder of its own for /srv/turncred
+block() {
+  awk -v name="$1" '/^```/ { inside = $0 == "```sh " name; next } inside' "$guide" >"$BATS_TEST_TMPDIR/block"
+  [ -s "$BATS_TEST_TMPDIR/block" ]
+  sed -i "s,/srv/turncred,$BATS_TEST_TMPDIR/served,g" "$BATS_TEST_TMPDIR/block"
+  PATH=$BATS_TEST_TMPDIR/bin:$PATH bash -euo pipefail "$BATS_TEST_TMPDIR/block"
+}
+
+@test "packages that are built again take the place of the older ones: each name in /srv/turncred stands for one file" {
+  mkdir -p "$BATS_TEST_TMPDIR"/tree/{scripts,build/packages} "$BATS_TEST_TMPDIR/served"
+  cd "$BATS_TEST_TMPDIR/tree"
+  for version in 10 9; do
+    printf '#!/bin/sh\n: >build/packages/turncred_%s_all.deb\n' $version >scripts/make-deb
+    printf '#!/bin/sh\n: >build/packages/coturn_%s_all.deb\n' $version >scripts/make-coturn-deb
+    chmod 755 scripts/*
+    block build
+  done
+  [ "$(ls "$BATS_TEST_TMPDIR/served")" = "$(printf '%s\n' coturn_9_all.deb turncred_9_all.deb)" ]
 }
 
 @test "the way back from step 4: apt knows no module that was never installed, and is not asked about it" {
@@ -54,9 +71,9 @@ way_back() {
   printf '#!/bin/sh\necho "$@"\n' >"$BATS_TEST_TMPDIR/bin/apt-get"
   printf '#!/bin/sh\nexit 1\n' >"$BATS_TEST_TMPDIR/bin/dpkg-query"
   chmod 755 "$BATS_TEST_TMPDIR"/bin/*
-  way_back
+  asked=$(block stock)
   [[ $asked == *coturn=4.6.1-1* && $asked != *turncred* ]]
   printf '#!/bin/sh\nprintf coturn-auth-turncred-\n' >"$BATS_TEST_TMPDIR/bin/dpkg-query"
-  way_back
+  asked=$(block stock)
   [[ $asked == *"coturn=4.6.1-1 coturn-auth-turncred-"* ]]
 }

@@ -23,6 +23,10 @@ setup() {
   sed -n '/^\[Unit\]/,/^\[Service\]/p' $unit | grep -qx 'StartLimitIntervalSec=0'
 }
 
+@test "who asks the database starts behind a PostgreSQL of the same machine; the timer catches up right after a boot" {
+  for unit in turncred.turncredd.service turncred.turncred-maintain.service; do grep -qE '^After=.* postgresql.service$' $unit; done
+}
+
 @test "NEWS names documents as they are installed: above 4 kB they are compressed" {
   local path package name count=0
   for path in $(grep -ohE '/usr/share/doc/[a-z0-9/-]+/[A-Za-z0-9.]+[a-z]' ./*.NEWS); do

@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""receiver.py FILE - an HTTP server that writes each body as a line of FILE; it refuses the first two requests."""
+"""receiver.py FILE - an HTTP server that writes each body as a line of FILE; it refuses the first request, and sends
+the second elsewhere."""
 import http.server
 import sys
 
 
 class Receiver(http.server.BaseHTTPRequestHandler):
-    refusals = 2
+    refusals = [503, 301]
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        refused = Receiver.refusals > 0
-        Receiver.refusals -= 1
-        if not refused:
+        status = Receiver.refusals.pop(0) if Receiver.refusals else 204
+        if status == 204:
             with open(sys.argv[1], "ab") as file:
                 file.write(body + b"\n")
-        self.send_response(503 if refused else 204)
+        self.send_response(status)
+        if status == 301:
+            self.send_header("Location", "https://127.0.0.1:1/")
         self.end_headers()
 
     def log_message(self, *_):

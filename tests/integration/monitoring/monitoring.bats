@@ -17,8 +17,8 @@ teardown_file() { daemon_down; }
 
 said() { /usr/bin/python3 "$TC_TOP/tests/integration/monitoring/monitoring.py" "$@"; }
 
-@test "each metric of the rules and the dashboard is exported" {
-  local port
+@test "each metric of the rules and the dashboard is exported, and a legend names its labels" {
+  local port metric labels own
   port=$(free_port)
   server_start main "module:prometheus = 127.0.0.1:$port"
   issuer portal https://127.0.0.1:1/jwks # whose keys never come
@@ -37,6 +37,14 @@ said() { /usr/bin/python3 "$TC_TOP/tests/integration/monitoring/monitoring.py" "
     grep -q "^turncred_refused_requests_total{reason=\"$reason\"}" "$TC_DIR/server"
   done
   for reason in 2xx 4xx 5xx; do grep -q "^turncredd_answers_total{status=\"$reason\"}" "$TC_DIR/issuer"; done
+  # a legend tells each series from the others
+  said legends >"$TC_DIR/legends"
+  [ "$(wc -l <"$TC_DIR/legends")" -ge 15 ]
+  while read -r metric labels; do
+    own=$(sed -n "s/^$metric{\([^}]*\)}.*/\1/p" "$TC_DIR/server" "$TC_DIR/issuer" | sed 's/="[^"]*"//g; s/,/\n/g')
+    echo "$metric: $labels"
+    [ "$labels" = "$(printf 'instance\n%s\n' "$own" | sed '/^$/d' | sort -u | xargs)" ]
+  done <"$TC_DIR/legends"
 }
 
 @test "each alert has a line in the runbook and a unit test that makes it fire" {

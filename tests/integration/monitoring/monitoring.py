@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""monitoring.py expressions | alerts | metrics | recording | runbook | tested
+"""monitoring.py expressions | alerts | metrics | recording | legends | runbook | tested
 
 Prints what plugin/examples/monitoring says, one item a line: the expressions of rules and dashboard, the names of the
-alerts, the metrics that the expressions name; the expressions of the dashboard as a rules file for promtool; the alerts of
-the runbook; the alerts that a unit test makes fire. Reads the files as lines, so that it needs no YAML library.
+alerts, the metrics that the expressions name; the expressions of the dashboard as a rules file for promtool; each metric
+that the dashboard shows as it is, with the labels of its legend; the alerts of the runbook; the alerts that a unit test
+makes fire. Reads the files as lines, so that it needs no YAML library.
 """
 
 import json
@@ -53,6 +54,12 @@ def recording():
     return lines
 
 
+def legends():
+    panels = json.loads(read("dashboard.json"))["panels"]
+    shown = [t for p in panels for t in p.get("targets", []) if re.fullmatch("[a-z_]+", t["expr"])]
+    return [" ".join([t["expr"], *sorted(re.findall(r"{{(\w+)}}", t["legendFormat"]))]) for t in shown]
+
+
 def runbook():
     return re.findall(r"^\| (Turncred\w+) \| [^|]+ \| [^|]+ \|$", read("README.md"), re.M)
 
@@ -64,5 +71,5 @@ def tested():
 
 if __name__ == "__main__":
     made = {"expressions": lambda: of_rules() + of_dashboard(), "alerts": alerts, "metrics": metrics}
-    made.update(recording=recording, runbook=runbook, tested=tested)
+    made.update(recording=recording, legends=legends, runbook=runbook, tested=tested)
     print("\n".join(made[sys.argv[1]]()))

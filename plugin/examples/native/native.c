@@ -88,14 +88,25 @@ static gchar *ask_issuer(void) {
 static void fetch(GTask *task, gpointer source, gpointer data, GCancellable *cancellable) {
   (void)source, (void)data, (void)cancellable;
   gchar *text = NULL;
-  if (token_file) {
-    g_file_get_contents(token_file, &text, NULL, NULL);
-  } else {
+  json_t *answer = NULL;
+  if (!token_file) {
     text = ask_issuer();
+  } else if (!g_file_get_contents(token_file, &text, NULL, NULL)) {
+    fprintf(stderr, "%s: cannot be read\n", token_file);
   }
-  g_task_return_pointer(task, text ? json_loads(text, 0, NULL) : NULL, NULL);
+  if (text && !(answer = json_loads(text, 0, NULL))) {
+    fprintf(stderr, "%s: there is no token\n", token_file ? token_file : issuer);
+  }
+  g_task_return_pointer(task, answer, NULL);
   g_free(text);
 }
+
+/* Why a token is of no use, as far as a client can know */
+static const char *const failures[] = {
+    [NICE_RELAY_TOKEN_ERROR_EXPIRED] = "has run out: get a new one",
+    [NICE_RELAY_TOKEN_ERROR_NOT_OFFERED] = "is of no use: the server takes no tokens",
+    [NICE_RELAY_TOKEN_ERROR_OTHER_SERVER] = "is for another server; this one calls itself",
+    [NICE_RELAY_TOKEN_ERROR_REFUSED] = "was refused (401); the server's log says why"};
 
 /* Hands a token to the agent: the first one sets the relay, each further one renews it */
 static gboolean use_token(struct side *s, json_t *answer, gboolean first) {
@@ -110,6 +121,9 @@ static gboolean use_token(struct side *s, json_t *answer, gboolean first) {
     lifetime = until - time(NULL);
   }
   if (lifetime < 1) {
+    if (first) {
+      fprintf(stderr, "token of kid %s %s\n", kid, failures[NICE_RELAY_TOKEN_ERROR_EXPIRED]);
+    }
     return FALSE;
   }
   gsize token_len, key_len;
@@ -148,12 +162,7 @@ static void on_needed(NiceAgent *agent, guint stream, guint component, const gch
 static void on_failed(NiceAgent *agent, guint stream, guint component, const gchar *kid, NiceRelayTokenError reason,
                       const gchar *name, gpointer side) {
   (void)agent, (void)stream, (void)component, (void)side;
-  static const char *const texts[] = {
-      [NICE_RELAY_TOKEN_ERROR_EXPIRED] = "has run out: get a new one",
-      [NICE_RELAY_TOKEN_ERROR_NOT_OFFERED] = "is of no use: the server takes no tokens",
-      [NICE_RELAY_TOKEN_ERROR_OTHER_SERVER] = "is for another server; this one calls itself",
-      [NICE_RELAY_TOKEN_ERROR_REFUSED] = "was refused (401); the server's log says why"};
-  fprintf(stderr, "token of kid %s %s%s%s\n", kid, texts[reason],
+  fprintf(stderr, "token of kid %s %s%s%s\n", kid, failures[reason],
           reason == NICE_RELAY_TOKEN_ERROR_OTHER_SERVER ? " " : "",
           reason == NICE_RELAY_TOKEN_ERROR_OTHER_SERVER ? name : "");
   count.failed = TRUE;

@@ -78,6 +78,15 @@ native() {
   [ "$status" = 1 ] && [[ $output == *'kid nobody was refused (401)'* ]]
   log_has main 'reason=unknown_key'
 
+  run native main --token /nowhere
+  [ "$status" = 1 ] && [ "$output" = '/nowhere: cannot be read' ]
+  echo x >"$TC_DIR/token"
+  run native main
+  [ "$status" = 1 ] && [ "$output" = "$TC_DIR/token: there is no token" ]
+  jq '.expires_at = 1' "$TC_DIR/good" >"$TC_DIR/token"
+  run native main
+  [ "$status" = 1 ] && [ "$output" = 'token of kid A256GCM has run out: get a new one' ]
+
   cp "$TC_DIR/good" "$TC_DIR/token"
   run native main --audience elsewhere
   [ "$status" = 1 ] && [[ $output == *'kid A256GCM is for another server; this one calls itself turn.test-server'* ]]

@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import pathlib
+import shutil
 import socket
 import ssl
 import subprocess
@@ -67,6 +68,13 @@ def call(method, path, members=None, headers=(), origin=True, cookie=None, body=
     return answer.status, answer.headers, octets
 
 
+def exchange(octets):
+    """All that the portal sends to these octets until it closes the connection."""
+    with PLACE.tls.wrap_socket(socket.create_connection(url_parts(), 30), server_hostname=PLACE.ip) as connection:
+        connection.sendall(octets)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
 def sign_in(user="alice", password=None, **options):
     return call("POST", "/api/session", {"user": user, "password": password or place.PASSWORDS[user]}, **options)
 
@@ -118,6 +126,66 @@ class Session(unittest.TestCase):
         PLACE.command("--config", PLACE.folder / "portal.conf", "unuser", "carol")
         self.assertEqual(call("POST", "/api/credential", cookie=cookie)[0], 401)
         self.assertEqual(sign_in("carol")[0], 403)
+
+    def test_a_session_belongs_to_one_password_of_one_person(self):
+        """A new password ends it; and who gets the name of a removed user does not get that user's sessions."""
+        for change in ([], ["unuser"]):
+            with self.subTest(change):
+                PLACE.set_password("dora", "dora's password")
+                place.PASSWORDS["dora"] = "dora's password"
+                cookie = signed_in("dora")
+                self.assertEqual(call("GET", "/api/session", cookie=cookie)[2], {"user": "dora"})
+                for command in change:
+                    PLACE.command("--config", PLACE.folder / "portal.conf", command, "dora")
+                PLACE.set_password("dora", "dora's password")  # with another salt
+                self.assertEqual(call("GET", "/api/session", cookie=cookie)[2], {"user": None})
+                self.assertEqual(call("POST", "/api/credential", cookie=cookie)[0], 401)
+
+    def test_a_users_file_that_is_damaged_or_gone_is_said(self):
+        path, cookie = PLACE.folder / "users", signed_in()
+        text = path.read_text()
+        for spoil, said in ((lambda: path.write_text(text + "damaged\n"), "not a line that"), (path.unlink, "No such file")):
+            spoil()
+            try:
+                for method, where, members in (
+                    ("GET", "/api/session", None),
+                    ("POST", "/api/credential", None),
+                    ("POST", "/api/session", {"user": "alice", "password": place.PASSWORDS["alice"]}),
+                ):
+                    status, _, answer = call(method, where, members, cookie=cookie)
+                    self.assertEqual((status, answer["error"]), (500, "server_error"))
+                self.assertIn(said, PLACE.log("portal"))
+            finally:
+                PLACE.secret("users", text)
+        self.assertNotIn("Traceback", PLACE.log("portal"))
+        self.assertEqual(call("GET", "/api/session", cookie=cookie)[2], {"user": "alice"})
+
+    def test_guesses_at_once_are_no_more_guesses(self):
+        with concurrent.futures.ThreadPoolExecutor(30) as pool:
+            statuses = list(pool.map(lambda i: sign_in("target", f"guess {i}")[0], range(30)))
+        self.assertLessEqual(set(statuses), {403, 429, 503})  # 503: too many at once for a busy machine
+        while statuses[-1] != 429 and statuses.count(403) < 9:
+            statuses.append(sign_in("target", "guess")[0])
+        self.assertEqual(statuses.count(403), 5)
+
+    def test_tries_of_clients(self):
+        from service import sessions
+
+        now = [0]
+        tries = sessions.Tries(lambda: now[0])
+        # a client of IPv6 has a whole /64, a client of IPv4 one address
+        self.assertEqual([tries.begin(f"2001:db8:0:1::{i:x}", "alice") for i in range(7)], [0] * 5 + [301] * 2)
+        self.assertEqual(tries.begin("2001:db8:0:2::1", "alice"), 0)
+        self.assertEqual([tries.begin(f"::ffff:192.0.2.{i}", "alice") for i in range(7)], [0] * 7)
+        self.assertEqual([tries.begin(f"192.0.2.{i}", "alice") for i in range(7)], [0] * 7)
+        self.assertEqual([tries.begin("fe80::1%eth0", "alice") for i in range(6)], [0] * 5 + [301])
+        # right passwords are not counted
+        for _ in range(200):
+            self.assertEqual(tries.begin("198.51.100.1", "bob"), 0)
+            tries.succeed("198.51.100.1", "bob")
+        self.assertEqual([tries.begin("198.51.100.1", f"user{i}") for i in range(52)], [0] * 50 + [301] * 2)
+        now[0] = 301
+        self.assertEqual(tries.begin("198.51.100.1", "user51"), 0)
 
     def test_guessing_is_slowed_down(self):
         statuses = [sign_in("victim", f"guess {i}")[0] for i in range(7)]
@@ -216,6 +284,7 @@ class Requests(unittest.TestCase):
                 self.assertIn("script-src 'self'", policy)
                 self.assertIn("connect-src 'self' wss://edge.portal.example:8443;", policy)
                 self.assertIn("frame-ancestors 'none'", policy)
+                self.assertIn("form-action 'none'", policy)
                 self.assertNotIn("unsafe", policy)
                 self.assertEqual(headers["X-Content-Type-Options"], "nosniff")
                 self.assertEqual(headers["Referrer-Policy"], "no-referrer")
@@ -244,6 +313,27 @@ class Requests(unittest.TestCase):
         self.assertEqual(call("PUT", "/api/session")[0], 501)
         self.assertEqual(call("POST", "/api/session", headers={"Content-Length": "-1"}, body="{}")[0], 411)
         self.assertEqual(call("GET", "/healthz")[0], 200)
+
+    def test_a_body_is_no_request(self):
+        """What a proxy forwards as the body of a GET is not answered as a request of somebody else."""
+        inner = b"GET /jwks.json HTTP/1.1\r\nHost: x\r\n\r\n"
+        for method in (b"GET", b"HEAD"):
+            for field, body in (
+                (b"Content-Length: %d" % len(inner), inner),
+                (b"Transfer-Encoding: chunked", b"%x\r\n%s\r\n0\r\n\r\n" % (len(inner), inner)),
+            ):
+                got = exchange(b"%s /healthz HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n%s" % (method, field, body))
+                self.assertEqual(got.count(b"HTTP/1.1 "), 1, got)
+        # and two requests are two
+        got = exchange(inner + inner.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        self.assertEqual(got.count(b"HTTP/1.1 200"), 2, got)
+
+    def test_requests_that_are_none_are_answered(self):
+        for target in (b"http://[x", b"//[x", b"https://[::1]]/?secret=1"):
+            got = exchange(b"GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % target)
+            self.assertTrue(got.startswith(b"HTTP/1.1 404 "), got)
+        self.assertTrue(exchange(b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 200 + b"\r\n").startswith(b"HTTP/1.1 431 "))
+        self.assertNotIn("secret=1", PLACE.log("portal"))
 
     def test_slow_clients_keep_nobody_waiting(self):
         slow = [socket.create_connection(url_parts()) for _ in range(20)]
@@ -298,6 +388,13 @@ class Settings(unittest.TestCase):
         self.refused("session = 8", "session: must be a number with")
         self.refused("session = 0h", "session: must be a number with")
         self.refused("tls_key = /nonexistent", "/nonexistent")
+        self.refused("turncredd_ca = /nonexistent", "turncredd_ca: /nonexistent")
+        self.refused(f"turncredd_ca = {PLACE.folder}/users", "turncredd_ca: ")
+        PLACE.secret("binary", "")
+        (PLACE.folder / "binary").write_bytes(b"\xff\xfe" * 20)
+        self.refused(f"caller_key = {PLACE.folder}/binary", "caller_key")
+        host, port = url_parts()
+        self.refused(f"https = {host}:{port}", f"https: {host} port {port}: Address already in use", command="serve")
         self.refused(f"signing_keys = {PLACE.folder}/ca.pem", "signing_keys")
         self.refused(f"caller_key = {PLACE.folder}/users", "caller_key")
         (PLACE.folder / "open").write_text("x" * 40)
@@ -315,6 +412,16 @@ class Settings(unittest.TestCase):
         done = PLACE.command("key", PLACE.folder / "signing.pem", check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn("never overwritten", done.stderr)
+
+    def test_what_editors_leave_is_no_page(self):
+        copy = PLACE.folder / "copy"
+        shutil.copytree(place.PORTAL.parent, copy)
+        for name in ("page.mjs~", ".page.mjs.swp", "#page.mjs#", "page.mjs.orig"):
+            (copy / "page" / name).touch()
+        (copy / "page" / ".#page.mjs").symlink_to("nobody@nowhere")
+        run = [copy / "portal", "--config", PLACE.folder / "portal.conf", "check"]
+        done = subprocess.run(run, capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_help_and_options(self):
         """Wherever --help stands, nothing else happens; an option that is none is named."""

@@ -27,10 +27,13 @@ class Refused(Exception):
 class Issuer:
     def __init__(self, settings, keys):
         self.settings, self.keys = settings, keys
-        self.key = secret(settings.caller_key, "caller_key").decode().strip()
+        self.key = secret(settings.caller_key, "caller_key").decode("ascii", "replace").strip()
         if not re.fullmatch(r"[!-~]{16,}", self.key):
             raise Wrong(f"caller_key: {settings.caller_key} must hold the key that turncredctl caller add told")
-        self.tls = ssl.create_default_context(cafile=settings.turncredd_ca)
+        try:
+            self.tls = ssl.create_default_context(cafile=settings.turncredd_ca)
+        except OSError as wrong:  # ssl.SSLError is one
+            raise Wrong(f"turncredd_ca: {settings.turncredd_ca}: {wrong}") from None
         parts = urllib.parse.urlsplit(settings.turncredd)
         self.host, self.port, self.base = parts.hostname, parts.port or 443, parts.path.rstrip("/")
 

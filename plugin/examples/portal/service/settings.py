@@ -99,7 +99,7 @@ KINDS = {
 def read(path):
     known = {field.name: field for field in dataclasses.fields(Settings)}
     values = {}
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(file, 1):
             line = line.strip()
             if not line or line.startswith("#"):

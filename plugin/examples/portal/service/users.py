@@ -2,6 +2,7 @@
 """The users who may sign in: a file with lines NAME:scrypt$LOG2N$R$P$SALT$HASH."""
 
 import base64
+import contextlib
 import fcntl
 import hashlib
 import hmac
@@ -19,6 +20,17 @@ TURNS = threading.BoundedSemaphore(2)
 
 class Busy(Exception):
     """Too many sign-ins at once."""
+
+
+@contextlib.contextmanager
+def turn():
+    """One of the tries at once; raises Busy if none comes free."""
+    if not TURNS.acquire(timeout=5):
+        raise Busy()
+    try:
+        yield
+    finally:
+        TURNS.release()
 
 
 def check_name(name):
@@ -75,28 +87,28 @@ class Users:
 
     def look(self):
         with self.lock:
-            now = os.stat(self.path)
-            now = now.st_mtime_ns, now.st_ino, now.st_size
-            if now != self.seen:
-                self.users = load(self.path)
-                self.seen = now
+            try:
+                now = os.stat(self.path)
+                now = now.st_mtime_ns, now.st_ino, now.st_size
+                if now != self.seen:
+                    self.users = load(self.path)
+                    self.seen = now
+            except OSError as wrong:
+                raise Wrong(f"users: {wrong}") from None
             return self.users
 
-    def exists(self, name):
-        return name in self.look()
+    def entry(self, name):
+        """What the file has of a user; another one after each new password. None: there is no such user."""
+        return self.look().get(name)
 
     def verify(self, name, password):
-        """Checks a password. An unknown name takes as long as a known one."""
-        salt, key, log2n = self.look().get(name, self.stranger)
+        """The user's entry if the password is right, else None. An unknown name takes as long as a known one. The caller
+        has a turn()."""
+        entry = self.entry(name)
+        salt, key, log2n = entry or self.stranger
         if len(password) > PASSWORD_MAX:
-            return False
-        if not TURNS.acquire(timeout=5):
-            raise Busy()
-        try:
-            right = hmac.compare_digest(scrypt(password, salt, log2n), key)
-        finally:
-            TURNS.release()
-        return right and self.exists(name)
+            return None
+        return entry if hmac.compare_digest(scrypt(password, salt, log2n), key) and entry else None
 
 
 def rewrite(path, name, line):

@@ -39,7 +39,7 @@ def headers_of(settings):
         connect += f" {parts.scheme}://{parts.netloc}"
     policy = (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        f"connect-src {connect}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        f"connect-src {connect}; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
     )
     return {
         "Content-Security-Policy": policy,
@@ -73,8 +73,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in {**self.server.headers, **dict(headers)}.items():
             self.send_header(name, value)
-        if self.reading and self.command not in ("GET", "HEAD"):
-            self.close_connection = True
+        if self.reading and (self.command not in ("GET", "HEAD") or self.has_body()):
+            self.close_connection = True  # else the body would be taken for the next request
             self.send_header("Connection", "close")
         if status != 204:
             self.send_header("Content-Type", kind)
@@ -91,6 +91,23 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.json(status, {"error": error, "error_description": description}, headers)
 
     # --- the parts of a request ----------------------------------------------------------------
+
+    def has_body(self):
+        return "Transfer-Encoding" in self.headers or self.headers.get("Content-Length", "0") != "0"
+
+    def route(self):
+        """The path. What is no URL has a path of its own, which is nobody's."""
+        try:
+            return urllib.parse.urlsplit(self.path).path
+        except ValueError:
+            return self.path.partition("?")[0]
+
+    def take(self, action):
+        try:
+            action()
+        except Wrong as wrong:  # the users' file was damaged, or taken away, since the portal started
+            self.log_message("%s", wrong)
+            self.error(500, "server_error", "the portal cannot read its users, and its log says why")
 
     def body(self):
         """Members of the JSON object in the body. None: an error was sent as answer."""
@@ -129,18 +146,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return value
         return ""
 
+    def signed_in(self):
+        """The user of the session. None: nobody, or the user has a new password, or somebody else has the name now."""
+        user, entry = self.server.sessions.user(self.cookie())
+        return user if user and self.server.users.entry(user) == entry else None
+
     def user(self):
         """The signed-in user. None: an error was sent as answer."""
-        user = self.server.sessions.user(self.cookie())
-        if user and self.server.users.exists(user):
-            return user
-        self.error(401, "unauthorized", "sign in first")
-        return None
+        user = self.signed_in()
+        if not user:
+            self.error(401, "unauthorized", "sign in first")
+        return user
 
     # --- resources ----------------------------------------------------------------------------
 
     def do_GET(self):
-        path = urllib.parse.urlsplit(self.path).path
+        path = self.route()
         route = {
             "/jwks.json": self.show_jwks,
             "/healthz": lambda: self.json(200, {"status": "ok"}),
@@ -150,7 +171,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.server.settings.provider and path in ("/jwks.json", "/api/session"):
             route = None  # the portal has no users and no keys
         if route:
-            route()
+            self.take(route)
         elif path in self.server.files:
             body, kind = self.server.files[path]
             self.answer(200, body, kind, {"Cache-Control": "no-cache"})
@@ -171,7 +192,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not route or self.server.settings.provider:
             self.error(404, "not_found", "there is no such resource")
         elif self.from_page():
-            route()
+            self.take(route)
 
     def show_jwks(self):
         self.answer(
@@ -191,8 +212,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.json(200, {"realm": s.realm, "turn_server": s.turn_server, "sip": sip, "provider": provider})
 
     def show_session(self):
-        user = self.server.sessions.user(self.cookie())
-        self.json(200, {"user": user if user and self.server.users.exists(user) else None})
+        self.json(200, {"user": self.signed_in()})
 
     def sign_in(self):
         members = self.body()
@@ -203,25 +223,26 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.error(400, "invalid_request", "user and password: both are needed")
             return
         address, tries = self.client_address[0], self.server.tries
-        wait = tries.wait(address, user)
+        self.server.users.look()  # a file that cannot be read is nobody's wrong password
+        try:
+            with users.turn():
+                wait = tries.begin(address, user)
+                entry = None if wait else self.server.users.verify(user, password)
+        except users.Busy:
+            self.error(503, "temporarily_unavailable", "too many sign in at once", {"Retry-After": "5"})
+            return
         if wait:
             text = f"too many wrong passwords; try again in {-(-wait // 60)} min"
             self.error(429, "too_many_requests", text, {"Retry-After": str(wait)})
             return
-        try:
-            right = self.server.users.verify(user, password)
-        except users.Busy:
-            self.error(503, "temporarily_unavailable", "too many sign in at once", {"Retry-After": "5"})
-            return
-        if not right:
-            tries.fail(address, user)
+        if not entry:
             self.log_message("sign-in failed")
             self.error(403, "access_denied", "user or password is wrong")
             return
         tries.succeed(address, user)
         # make a new session each time, so that a cookie planted by an attacker is worth nothing
         self.server.sessions.end(self.cookie())
-        cookie = self.server.sessions.cookie(self.server.sessions.begin(user))
+        cookie = self.server.sessions.cookie(self.server.sessions.begin(user, entry))
         self.json(200, {"user": user}, {"Set-Cookie": cookie})
 
     def sign_out(self):
@@ -248,8 +269,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def log_request(self, code="-", size="-"):
         if getattr(self, "command", None):
-            path = urllib.parse.urlsplit(self.path).path
-            self.log_message("%s %s %s", self.command, path, int(code))
+            self.log_message("%s %s %s", self.command, self.route(), int(code))
 
     def log_message(self, format, *args):  # noqa: A002 - http.server's name
         text = (format % args).encode("ascii", "backslashreplace").decode()
@@ -257,7 +277,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         print(f"{self.client_address[0]} {text}", file=sys.stderr, flush=True)
 
     def handle_one_request(self):
-        self.reading = True
+        self.reading, self.headers = True, {}  # http.server refuses some requests before it has read their header
         limit = threading.Timer(REQUEST_SECONDS, self.connection.shutdown, [socket.SHUT_RDWR])
         limit.daemon = True
         limit.start()
@@ -280,7 +300,8 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
             self.issuer = Issuer(settings, self.keys)
         self.sessions = sessions.Sessions(settings.session)
         self.tries = sessions.Tries()
-        self.files = {f"/{path.name}": (path.read_bytes(), TYPES[path.suffix]) for path in PAGE.iterdir()}
+        pages = [path for path in PAGE.iterdir() if path.suffix in TYPES and path.name[0] != "."]  # not what editors leave
+        self.files = {f"/{path.name}": (path.read_bytes(), TYPES[path.suffix]) for path in pages}
         self.files["/"] = self.files.pop("/index.html")
         if settings.provider:
             self.files["/oauth4webapi.mjs"] = (library(settings.oauth4webapi), TYPES[".mjs"])
@@ -295,7 +316,10 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         self.slots = threading.BoundedSemaphore(CONNECTIONS)
         if listen:
             self.address_family = socket.AF_INET6 if ":" in settings.https[0] else socket.AF_INET
-            super().__init__(settings.https, Handler)
+            try:
+                super().__init__(settings.https, Handler)
+            except OSError as wrong:
+                raise Wrong(f"https: {settings.https[0]} port {settings.https[1]}: {wrong.strerror}") from None
 
     def server_bind(self):  # http.server would look up the host's name here
         socketserver.TCPServer.server_bind(self)

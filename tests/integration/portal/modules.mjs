@@ -282,6 +282,25 @@ test('registration: answers the edge that asks whether we are there', async () =
   mine.close();
 });
 
+test('registration: an Expires that is no number is no reason to register at once', async () => {
+  const real = globalThis.setTimeout;
+  const waits = [];
+  globalThis.setTimeout = (action, ms) => {
+    waits.push(ms);
+    return real(action, ms);
+  };
+  try {
+    for (const [expires, ms] of [['300', 240000], ['soon', 480000], ['600;x=y', 480000], ['Thu, 01 Dec 1994 16:00:00 GMT', 480000]]) {
+      const mine = new Registration({ ...US, Socket: edge({ answer: () => [200, `Expires: ${expires}`] }) });
+      await mine.register();
+      mine.close();
+      assert.equal(waits.at(-1), ms, expires);
+    }
+  } finally {
+    globalThis.setTimeout = real;
+  }
+});
+
 test('registration: registers again before it runs out', async () => {
   const script = { answer: () => [200, 'Expires: 1', `Turn-Credential: ${HEADER}`] };
   const mine = new Registration({ ...US, Socket: edge(script) });

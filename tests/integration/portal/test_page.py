@@ -8,6 +8,7 @@ in build/screenshots."""
 import json
 import os
 import pathlib
+import re
 import sys
 import time
 import unittest
@@ -55,6 +56,31 @@ def tearDownModule():
         PAGE.quit()
     if PLACE:
         PLACE.stop()
+
+
+# Answers of the portal about credentials come when release() is called.
+HOLD = """() => {
+  const go = new Promise((resolve) => { window.release = resolve; });
+  const real = window.fetch;
+  window.fetch = async (...a) => { const answer = await real(...a); if (a[0] === 'api/credential') await go; return answer; };
+}"""
+# The page's WebSocket sends nothing until release() is called.
+HOLD_SOCKET = """() => {
+  const [held, real] = [[], WebSocket.prototype.send];
+  window.held = held;
+  WebSocket.prototype.send = function send(text) { held.push([this, text]); };
+  window.release = () => { WebSocket.prototype.send = real; for (const [socket, text] of held) real.call(socket, text); };
+}"""
+# The page is told that its credentials are this short.
+SHORT = """(ttl) => {
+  const real = window.fetch;
+  window.fetch = async (...a) => {
+    const answer = await real(...a);
+    if (a[0] !== 'api/credential' || !answer.ok) return answer;
+    return new Response(JSON.stringify({ ...await answer.json(), ttl, expires_at: Math.floor(Date.now() / 1000) + ttl }));
+  };
+}"""
+CLOCK = "(seconds) => { const now = Date.now.bind(Date); Date.now = () => now() + 1000 * seconds; }"
 
 
 class Case(unittest.TestCase):
@@ -126,7 +152,69 @@ class SignIn(Case):
         self.assertFalse(PAGE.shown("token-error"))
 
 
+    def test_a_form_without_its_script_shows_no_password(self):
+        """Where the script has not come, or is too new for the browser, the form sends nothing into the address."""
+        PAGE.driver.execute_cdp_cmd("Network.enable", {})
+        PAGE.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/page.mjs"]})
+        try:
+            PAGE.open()
+            PAGE.sign_in()
+            PAGE.until(lambda: "form-action" in json.dumps(PAGE.console()) or "?" in PAGE.driver.current_url)
+            self.assertEqual(PAGE.driver.current_url, PLACE.portal + "/")
+            methods = PAGE.js("() => [...document.forms].filter((f) => f.querySelector('[type=password]')).map((f) => f.method)")
+            self.assertEqual(methods, ["post", "post"])  # for browsers that do not know form-action
+        finally:
+            PAGE.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+
+    def test_what_comes_after_sign_out_is_nobodys(self):
+        PAGE.open()
+        PAGE.sign_in()
+        PAGE.until(lambda: PAGE.shown("get-https"))
+        PAGE.js(HOLD)
+        PAGE.id("get-https").click()
+        PAGE.id("sign-out").click()
+        PAGE.until(lambda: PAGE.shown("sign-in"))
+        PAGE.js("() => window.release()")
+        PAGE.until(lambda: PAGE.id("get-https").is_enabled())
+        PAGE.sign_in("bob")
+        PAGE.until(lambda: PAGE.text("who") == "bob")
+        self.assertFalse(PAGE.shown("https") or PAGE.shown("https-error"))
+        self.assertNotIn("alice", PAGE.text("step-2"))
+        self.assertEqual(PAGE.text("call-state"), "Get a credential first.")
+
+
 class Calls(Case):
+    def test_a_clock_that_is_wrong(self):
+        for wrong in (-7200, 7200):
+            with self.subTest(wrong):
+                PAGE.open()
+                PAGE.sign_in()
+                PAGE.until(lambda: PAGE.shown("get-https"))
+                PAGE.js(CLOCK, wrong)
+                PAGE.id("get-https").click()
+                PAGE.until(lambda: PAGE.shown("https"))
+                self.assertRegex(PAGE.text("https-left"), "^in (1 h 0|59) min ")
+
+    def test_a_call_outlives_the_session(self):
+        """The page cannot get the next credential, says so, and lets the call go on as long as it can."""
+        PAGE.open()
+        PAGE.sign_in()
+        PAGE.until(lambda: PAGE.shown("get-https"))
+        PAGE.js(SHORT, 16)
+        PAGE.id("get-https").click()
+        PAGE.until(lambda: PAGE.shown("https"))
+        PAGE.call("udp")
+        self.connected()
+        PAGE.driver.delete_all_cookies()
+        PAGE.until(lambda: PAGE.shown("call-error") or PAGE.shown("sign-in"))
+        self.assertEqual(PAGE.text("call-error"), "The call needs a new credential and got none: sign in first.")
+        self.assertIn("both ways", PAGE.text("call-state"))
+        self.assertTrue(PAGE.shown("hang-up"))
+        PAGE.id("hang-up").click()
+        PAGE.id("get-https").click()
+        PAGE.until(lambda: PAGE.shown("sign-in"))
+        self.assertIn("signed out", PAGE.text("sign-in-error"))
+
     def test_data_crosses_the_relay(self):
         PAGE.ready()
         PAGE.id("get-token").click()
@@ -273,6 +361,32 @@ class Sip(Case):
         PAGE.id("hang-up").click()
         self.assertEqual(PAGE.console(), [])
         PAGE.until(lambda: ("derived", "alice", "edge") in PLACE.issued())
+
+    def test_a_call_gets_the_next_credential(self):
+        self.registered()
+        PAGE.call("udp")
+        self.connected()
+        PAGE.js(CLOCK, 3500)
+        PAGE.until(lambda: PAGE.text("runs-out").startswith("in 1 min"))
+        PAGE.until(lambda: PAGE.shown("call-error") or re.match("in (1 h|59)", PAGE.text("runs-out")))
+        self.assertFalse(PAGE.shown("call-error"), PAGE.text("call-error"))
+        PAGE.id("hang-up").click()
+
+    def test_a_registration_after_sign_out_is_nobodys(self):
+        PAGE.open()
+        PAGE.sign_in()
+        PAGE.until(lambda: PAGE.shown("register"))
+        PAGE.js(HOLD_SOCKET)
+        PAGE.id("sip-password").send_keys(place.SIP_PASSWORDS["alice"], Keys.ENTER)
+        PAGE.until(lambda: PAGE.js("() => window.held.length"))
+        PAGE.id("sign-out").click()
+        PAGE.until(lambda: PAGE.shown("sign-in"))
+        PAGE.js("() => window.release()")
+        PAGE.until(lambda: PAGE.text("sip-state") == "")
+        PAGE.sign_in("bob")
+        PAGE.until(lambda: PAGE.shown("register") or PAGE.shown("registered"))
+        self.assertFalse(PAGE.shown("registered") or PAGE.shown("sip") or PAGE.shown("sip-error"))
+        self.assertNotIn("Registered", PAGE.text("sip-state"))
 
     def test_what_is_left_is_chosen(self):
         """The registration ends, and its credential with it: the other one is chosen, and calls."""

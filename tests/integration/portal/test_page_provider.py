@@ -164,6 +164,19 @@ class Both:
             PLACE.processes.pop("provider").stop()
             PLACE.run_provider()
 
+    def test_a_refusal_is_told_in_the_providers_words(self):
+        self.open()
+        for answer, said in (
+            ("error=access_denied&error_description=She+said+no", "The provider refuses: She said no."),
+            ("error=access_denied", "The provider refuses: access_denied."),
+            ("code=old", "The provider refuses: grant request is invalid."),  # its token endpoint says so
+        ):
+            self.page.js("() => sessionStorage.setItem('sign-in', JSON.stringify({ verifier: 'v'.repeat(43), state: 's' }))")
+            self.go(f"{PLACE.portal}/?{answer}&state=s&iss={PLACE.provider}")
+            self.page.until(lambda: self.page.shown("sign-in-error"))
+            self.assertEqual(self.page.text("sign-in-error").lower(), said.lower())
+            self.page.console()  # the browser tells of each answer 400
+
     def test_an_answer_that_nobody_asked_for(self):
         self.open("/?code=stolen&state=guessed")
         self.page.until(lambda: self.page.shown("sign-in-error"))

@@ -12,10 +12,12 @@ let settings = null;
 let provider = null; // the module, where users sign in at an OpenID Connect provider
 let registration = null;
 let call = null;
+let visit = {}; // another object whenever somebody signs in or out
 
 // --- 1 sign in --------------------------------------------------------------------------------
 
 function signedIn(user) {
+  visit = {};
   hide('account', !user);
   hide('sign-in', Boolean(user) || Boolean(provider));
   hide('provider', Boolean(user) || !provider);
@@ -69,12 +71,22 @@ $('sign-out').onclick = () => run($('sign-out'), 'sign-in-error', async () => {
   beginning().focus();
 });
 
+/** The answer; what comes after the user has signed out is nobody's. undo: what to do with it then. */
+async function current(question, undo = () => {}) {
+  const ours = visit;
+  const answer = await question();
+  if (ours === visit) return answer;
+  await undo();
+  throw new Error('you signed out before the answer came');
+}
+
 /** Runs an action of a button; an expired session brings the page back to sign-in instead of an error at the button. */
 async function asked(question) {
+  const ours = visit;
   try {
-    return await question();
+    return await current(question);
   } catch (error) {
-    if (error.status === 401) {
+    if (error.status === 401 && ours === visit) {
       signedIn(null);
       const why = provider ? `Your token is not accepted any more: ${error.message}.` : 'You were signed out.';
       fail('sign-in-error', `${why} Sign in again.`);
@@ -135,15 +147,16 @@ function describe(id, credential) {
   ]);
 }
 
-async function getHttps() {
-  const answer = await asked((provider ?? portal).credential);
+async function getHttps(ask = asked) {
+  const answer = await ask((provider ?? portal).credential);
   if (!answer.iceServers?.[0]?.urls?.length) throw new Error('the realm names no TURN server (turncredctl realm set --uri)');
-  const credential = { ...answer, expiresAt: answer.expires_at };
+  // by this device's clock, which may differ from the issuer's
+  const credential = { ...answer, expiresAt: Math.floor(Date.now() / 1000) + answer.ttl };
   describe('https', credential);
   take('https', credential);
 }
 
-$('get-https').onclick = () => run($('get-https'), 'https-error', getHttps);
+$('get-https').onclick = () => run($('get-https'), 'https-error', () => getHttps());
 
 $('get-token').onclick = () => run($('get-token'), 'token-error', async () => {
   const token = await asked(portal.token);
@@ -162,8 +175,10 @@ function showRegistered(on) {
   hide('registered', !on);
 }
 
-function takeSip(credential, { why }) {
-  if (!credential) throw new SipError(`registered, but the SIP edge gave no credential: ${why ?? 'it does not say why'}`);
+/** from: the registration in which the credential came */
+function takeSip(credential, from) {
+  if (from !== registration) throw new SipError('the page is not registered any more');
+  if (!credential) throw new SipError(`registered, but the SIP edge gave no credential: ${from.why ?? 'it does not say why'}`);
   describe('sip', credential);
   take('sip', credential);
 }
@@ -193,7 +208,7 @@ $('register').onsubmit = (event) => {
     take('sip', null);
     hide('sip');
     try {
-      const credential = await mine.register();
+      const credential = await current(() => mine.register(), () => mine.unregister().catch(() => {}));
       registration = mine;
       showRegistered(true);
       $('sip-state').textContent = `Registered as sip:${us.user}@${us.domain}.`;
@@ -289,9 +304,10 @@ function lives(of, credential) {
 /** Gets the credential after this one, in the way that this one came. take() then hands it to the call. */
 async function renewInTime(of) {
   of.renewAt = Date.now() / 1000 + RETRY;
+  const from = registration;
   try {
-    if (of.way === 'https') await getHttps();
-    else if (registration) takeSip(await registration.another());
+    if (of.way === 'https') await getHttps(current); // a session that has run out does not end the call
+    else if (from) takeSip(await from.another(), from);
     else throw new Error('the page is not registered any more');
   } catch (error) {
     if (of === call) fail('call-error', `The call needs a new credential and got none: ${error.message}.`);

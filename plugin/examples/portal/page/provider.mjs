@@ -28,6 +28,14 @@ async function server() {
   return oauth.processDiscoveryResponse(issuer, response);
 }
 
+/** An error of the library as the provider, or its operator, needs to hear it. */
+function explained(error) {
+  const said = error.error_description || error.error;
+  if (said) return new Error(`the provider refuses: ${said}`);
+  return error instanceof TypeError && !error.code
+    ? new PortalError(0, 'the token endpoint of the provider does not answer, or does not let this page ask') : error;
+}
+
 /** Leaves the page for the provider's. */
 export async function signIn() {
   const { authorization_endpoint: endpoint } = await server();
@@ -57,13 +65,17 @@ export async function finish() {
   history.replaceState(null, '', here()); // the code is for one use, and not for the history
   if (!pending) throw new Error('the provider sent an answer that this page did not ask for');
   const as = await server();
-  const parameters = oauth.validateAuthResponse(as, client(), answer, pending.state);
-  const response = await oauth.authorizationCodeGrantRequest(as, client(), oauth.None(), parameters, here(), pending.verifier, {
-    additionalParameters: { resource: about.provider.resource },
-  });
-  const result = await oauth.processAuthorizationCodeResponse(as, client(), response);
-  token = result.access_token;
-  return oauth.getValidatedIdTokenClaims(result)?.sub ?? 'somebody';
+  try {
+    const parameters = oauth.validateAuthResponse(as, client(), answer, pending.state);
+    const response = await oauth.authorizationCodeGrantRequest(as, client(), oauth.None(), parameters, here(), pending.verifier, {
+      additionalParameters: { resource: about.provider.resource },
+    });
+    const result = await oauth.processAuthorizationCodeResponse(as, client(), response);
+    token = result.access_token;
+    return oauth.getValidatedIdTokenClaims(result)?.sub ?? 'somebody';
+  } catch (error) {
+    throw explained(error);
+  }
 }
 
 export function signOut() {

@@ -195,7 +195,8 @@ export class Registration extends EventTarget {
   /** Registers again after four fifths of the time that the edge granted. */
   #plan(answer) {
     const ours = answer.all('Contact').join(',').split(',').find((contact) => contact.includes(this.#host));
-    const granted = Number(/;\s*expires=(\d+)/i.exec(ours || '')?.[1] ?? answer.first('Expires') ?? this.expires);
+    const said = /;\s*expires=(\d+)/i.exec(ours || '')?.[1] ?? /^\d+$/.exec(answer.first('Expires') ?? '')?.[0];
+    const granted = Number(said ?? this.expires); // what is no number grants what was asked for
     clearTimeout(this.#renewal);
     this.#renewal = setTimeout(async () => {
       try {

@@ -445,6 +445,13 @@ class Settings(unittest.TestCase):
             self.assertNotIn(password, text)
         self.assertEqual(os.stat(PLACE.folder / "users").st_mode & 0o777, 0o600)
 
+    def test_a_link_beside_the_users_leads_nowhere(self):
+        other = PLACE.secret("other", "of somebody else\n")
+        (PLACE.folder / "users.new").symlink_to(other)
+        PLACE.set_password("erin", "erin's password")
+        self.assertEqual(other.read_text(), "of somebody else\n")
+        self.assertIn("\nerin:scrypt$", (PLACE.folder / "users").read_text())
+
     def test_users_that_are_added_at_once_are_all_there(self):
         names = [f"user{i}" for i in range(6)]
         with concurrent.futures.ThreadPoolExecutor(6) as pool:

@@ -123,7 +123,10 @@ def rewrite(path, name, line):
     with file:
         lines = [old for old in file.read().splitlines() if old.partition(":")[0] != name]
         new = f"{path}.new"
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
+        # root may do this in a folder of the portal's user, whose symbolic link would lead root elsewhere
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(new)
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
             os.fchmod(out.fileno(), status.st_mode & 0o7770)
             if os.geteuid() == 0:
                 os.fchown(out.fileno(), status.st_uid, status.st_gid)

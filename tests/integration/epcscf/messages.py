@@ -263,6 +263,16 @@ async def forged_answer(port):
             theirs.answer = lambda request: None
             p.limit = 4
             asked = asyncio.create_task(p.register("derived", headers=['Authorization: Digest username="alice", response="0"']))
+async def somebody_elses_domain(port):
+    """A registrar that is a proxy, too, sends a REGISTER for a domain of others on to them (RFC 3261 10.3): their 200 says what they like."""
+    async with registrar(port) as theirs, phone("alice") as p:
+        for uri in "sip:elsewhere.test", "sip:ims.test.elsewhere.test", "sip:alice@elsewhere.test", "sip:[::1]", "tel:+49123":
+            answer = await p.send("REGISTER", uri, ["Turn-Credential-Request: derived"])
+            assert answer.status in (400, 404, 416) and not theirs.seen, (uri, answer)
+        for uri in "sip:ims.test", "sip:IMS.test.", "sip:other.test", f"sip:127.0.0.1:{port}", "sip:ims.test;transport=ws":
+            assert (await p.send("REGISTER", uri, ["Turn-Credential-Request: derived"])).credential(), uri
+
+
             await until(lambda: theirs.seen)
             request = theirs.seen[0]
             end = reply(request, 403)
@@ -335,7 +345,7 @@ async def notified(port):
 
 
 OTHERS_WORDS = ("P-Served-User", "P-Asserted-Service", "P-Charging-Vector", "P-Charging-Function-Addresses", "P-Profile-Key",
-                "P-User-Database", "P-DCS-Billing-Info", "P-Asserted-Identity", "P-Associated-URI", "P-Visited-Network-ID")
+                "P-User-Database", "P-DCS-Billing-Info", "P-Asserted-Identity", "P-Associated-URI", "P-Visited-Network-ID", "Remote-Party-ID")
 
 
 async def unknown_caller(p, theirs, path, port):
@@ -343,6 +353,61 @@ async def unknown_caller(p, theirs, path, port):
     _, edge_port = plain("udp").removeprefix("udp://").split(":")
     for privacy, shown in ((), 1), (["Privacy: none"], 1), (["Privacy: id"], 0), (["Privacy: header;\r\n\tID; critical"], 0), (["Privacy: identity"], 1):
         theirs.transport.sendto(from_network("MESSAGE", "sip:alice@ims.test", "Route: " + path, "P-Asserted-Identity: <sip:bob@ims.test>", *privacy,
+        # another name that the network registered with this one, and ends alone
+        contact = '<contact id="1" state="{}" event="x"><uri>{}</uri></contact>'
+        uri = r.contact_value().strip("<>")
+        for name in "tel:+49123", "sip:x@ims.test":
+            other = f'<registration aor="{name}" id="3" state="terminated">{contact.format("terminated", uri)}</registration>'
+            for active in "", '<registration aor="sip:carol@ims.test" id="4" state="active">' + contact.format("active", uri) + "</registration>":
+                await tell("carol", active + other)
+                assert (await r.options("derived")).status == 200, (name, active)
+        await tell("carol", other + '<registration aor="sip:c%61rol@IMS.test" id="4" state="active">' + contact.format("terminated", uri) + "</registration>")
+        assert (await r.options("derived")).status == 403, "its own contact"
+
+
+async def own_reg_event(port):
+    """A client subscribes to the reg event of its own registration: the NOTIFYs are the client's, and end nothing at the edge."""
+    host, edge_port = plain("udp").removeprefix("udp://").split(":")
+    async with registrar(port) as theirs, phone("alice") as p:
+        assert (await p.register()).status == 200
+        theirs.answer = lambda request: (200, *(f"Record-Route: {r}" for r in request.all("Record-Route")), f"Contact: <sip:reg@127.0.0.1:{port}>")
+        await p.send("SUBSCRIBE", "sip:alice@ims.test", ["Event: reg"])
+        mine = [one for one in theirs.seen if one.method == "SUBSCRIBE" and one.all("Record-Route")][-1]
+        theirs.transport.sendto("\r\n".join([
+            f"NOTIFY {re.search('<(.*)>', mine.get('Contact'))[1]} SIP/2.0", f"Via: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bK{secrets.token_hex(8)}",
+            f"From: {mine.get('To')};tag=1", f"To: {mine.get('From')}", f"Call-ID: {mine.get('Call-ID')}", "CSeq: 1 NOTIFY", "Max-Forwards: 70",
+            *(f"Route: {r}" for r in mine.all("Record-Route")), "Event: reg", "Subscription-State: active", "Content-Length: 0"]).encode() + b"\r\n\r\n",
+            (host, int(edge_port)))
+        await p.answer(await next_of(p, "NOTIFY"), 200)
+        await until(lambda: any(one.status == 200 and one.get("CSeq") == "1 NOTIFY" for one in theirs.seen))
+
+
+async def answers_to_nobody():
+    """Kamailio sends an answer on to its second Via, also where there is no request that it would answer: a client without a password
+    must not reach other hosts, nor other clients, so."""
+    datagrams, connections = [], []
+    socket = await listening(0, lambda _, message, __: datagrams.append(message))
+
+    async def connected(reader, writer):
+        connections.append(await reader.read(100))
+        writer.close()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    async with phone("alice") as p, phone("bob") as q:
+        heard = []
+        q.dispatch = heard.append
+        ports = socket.get_extra_info("sockname")[1], server.sockets[0].getsockname()[1], q.socket.local_address[1]
+        for by, port in zip(("UDP", "TCP", "WS"), ports):
+            for method in "INVITE", "MESSAGE":
+                await p.write("\r\n".join([
+                    "SIP/2.0 200 OK", f"Via: SIP/2.0/WSS 127.0.0.1;branch=z9hG4bK1.{secrets.token_hex(16)}.0",
+                    f"Via: SIP/2.0/{by} 127.0.0.1:{port};branch=z9hG4bK{secrets.token_hex(8)}", "From: <sip:a@ims.test>;tag=1",
+                    "To: <sip:b@ims.test>;tag=2", f"Call-ID: {secrets.token_hex(8)}", f"CSeq: 1 {method}", "Content-Length: 0"]) + "\r\n\r\n")
+        await p.options()
+        await asyncio.sleep(0.5)
+        assert not datagrams and not connections and not heard, (datagrams, connections, heard)
+    socket.close()
+    server.close()
                                              port=port), ("127.0.0.1", int(edge_port)))
         request = await next_of(p, "MESSAGE")
         await p.answer(request, 200)
@@ -390,11 +455,12 @@ async def asserted_in_an_answer():
     async with phone("alice") as p, phone("bob") as q:
         await p.register()
         await q.register()
-        request, asked = await ringing(p, q, "MESSAGE", ["P-Asserted-Identity: <sip:carol@ims.test>"])
-        assert not request.all("P-Asserted-Identity"), request.headers
-        await q.answer(request, 200, ["P-Asserted-Identity: <sip:carol@ims.test>"])
+        said = ["P-Asserted-Identity: <sip:carol@ims.test>", "Remote-Party-ID: <sip:carol@ims.test>;screen=yes"]
+        request, asked = await ringing(p, q, "MESSAGE", said)
+        await q.answer(request, 200, said)
         answer = await asked
-        assert answer.status == 200 and not answer.all("P-Asserted-Identity"), answer.headers
+        assert answer.status == 200, answer
+        assert not [h for h in request.headers + answer.headers if "carol" in h[1]], (request.headers, answer.headers)
 
 
 async def one_message_alone(port):

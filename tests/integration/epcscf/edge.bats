@@ -71,6 +71,16 @@ teardown_file() { registrars_down; edge_down; }
   phones_step ims calls_through_the_registrar
 }
 
+@test "calls to and from a phone that has come by IPv6" {
+  local port
+  port=$(free_port)
+  before_registrar six plain "LISTEN_WS tcp:[::1]:$port"
+  phones_step six called_by_ipv6 "$port"
+  port=$(free_port)
+  edge_start own-six "LISTEN_WS tcp:[::1]:$port"
+  phones_step own-six called_by_ipv6 "$port"
+}
+
 @test "the registrar's network reaches phones by their Path alone" {
   phones_step main stranger_in_the_network
 }

@@ -38,6 +38,10 @@ teardown_file() { edge_down; }
   phones_step main long_identities "$(registrar_port none)"
 }
 
+@test "an empty list of identities: To is the identity" {
+  phones_step main no_identities "$(registrar_port none)"
+}
+
 @test "a long list of Contacts has the client's" {
   phones_step main long_contacts "$(registrar_port none)"
   phones_step contact long_contacts "$(registrar_port none)"

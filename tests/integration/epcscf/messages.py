@@ -88,6 +88,15 @@ async def long_identities(port):
         probe(got)
 
 
+async def no_identities(port):
+    """A P-Associated-URI may be empty (RFC 7315): then the user has no name but To."""
+    async with registrar(port) as theirs, phone("alice") as p:
+        for header in "P-Associated-URI:", "P-Associated-URI: ", "P-Associated-URI:\r\n ":
+            theirs.answer = lambda request: (200, f"Contact: {request.get('Contact')};expires=60", header)
+            got = (await p.register("derived")).credential()
+            assert got and got["user-id"] == "alice", (header, got)
+
+
 async def long_contacts(port):
     """Twelve devices of one user, with all that a device may say of itself, in one header and in many"""
     for between in ", ", "\r\nContact: ":
@@ -334,6 +343,8 @@ async def notified(port):
         await until(lambda: len({one.line for one in theirs.seen if one.get("Event") == "reg"}) == 3)
         await tell("alice", ended.format("alice"))
         assert (await p.options("derived")).status == 403
+        await tell("bob", "")
+        assert (await q.options("derived")).status == 200, "no body after the end of another"
         await tell("bob", many)
         assert (await q.options("derived")).status == 200, "large body"
         await tell("bob", "")

@@ -37,6 +37,11 @@ teardown_file() { edge_down; }
   phones_step narrow kinds_that_the_domain_has_not
 }
 
+@test "a blank between the kinds of a domain, and capitals, mean nothing" {
+  edge_start blank 'realm:ims.test kinds " Derived , PUSHED "'
+  phones_step blank kinds_with_blanks
+}
+
 @test "several kinds in one request: the first that the domain has" {
   phones_step main first_of_several_kinds
   edge_start pushing 'realm:ims.test kinds "pushed"' 'realm:ims.test renew_pushed 100'

@@ -66,6 +66,15 @@ async def kinds_that_the_domain_has_not():
         await p.register(expires=0)
 
 
+async def kinds_with_blanks():
+    """An operator may write the list of kinds as it likes."""
+    async with phone("alice") as p:
+        for ask, kind in (("pushed", "pushed"), ("derived", "derived"), ("supported", "derived")):
+            got = (await p.register(ask)).credential()
+            assert got and got["kind"] == kind, (ask, got)
+        await p.register(expires=0)
+
+
 async def first_of_several_kinds():
     """Of the kinds in a request the first that there is, its own parameters with it."""
     async with phone("alice") as p:

@@ -45,6 +45,10 @@ teardown_file() { edge_down; }
   phones_step main two_over_one_connection
 }
 
+@test "no device is promised an address of its own (GRUU)" {
+  phones_step main no_gruu
+}
+
 @test "the list of devices does not end before its credentials" {
   phones_step main listed_for_long "$TC_DIR/edges/main/run/ctl"
 }

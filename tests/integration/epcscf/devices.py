@@ -165,6 +165,15 @@ async def two_over_one_connection():
         assert seen["a"] != seen["b"], seen
 
 
+async def no_gruu():
+    """A call to a GRUU (RFC 5627) would have to reach one device alone."""
+    async with device("alice", "1") as p:
+        for _ in range(2):
+            answer = await p.register(headers=["Supported: path, gruu, outbound"])
+            assert answer.status == 200 and "gruu" not in answer.get("Contact"), answer.headers
+        await p.register(expires=0)
+
+
 async def quota_of_the_user():
     """user_quota 1: the allocation of one device leaves no room for another's."""
     async with device("carol", "1") as p, device("carol", "2") as q:

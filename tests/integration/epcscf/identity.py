@@ -301,15 +301,16 @@ async def unknown_option_tags():
             # nothing was registered by these
             assert (await p.send("MESSAGE", "sip:alice@ims.test", to="sip:alice@ims.test", call_id="m")).status == 403
             assert (await p.register(headers=["Require: , ,", "Supported: nosuch"])).status == 200
-    # what a call needs is for the other phone to say
+    # what a call, or a question for the other phone, needs is for the other phone to say
     async with phone("alice") as p, phone("bob") as q:
         await p.register()
         await q.register()
-        asked = asyncio.create_task(p.send("INVITE", "sip:bob@ims.test", ["Require: 100rel, nosuch"], to="sip:bob@ims.test", call_id="i"))
-        request = await asyncio.wait_for(q.requests.get(), 10)
-        assert request.get("Require") == "100rel, nosuch"
-        await q.answer(request, 420, ["Unsupported: nosuch"])
-        assert unsupported(await asked) == ["nosuch"]
+        for method in "OPTIONS", "INVITE":
+            asked = asyncio.create_task(p.send(method, "sip:bob@ims.test", ["Require: 100rel, nosuch"], to="sip:bob@ims.test", call_id=method))
+            request = await asyncio.wait_for(q.requests.get(), 10)
+            assert request.method == method and request.get("Require") == "100rel, nosuch", request
+            await q.answer(request, 420, ["Unsupported: nosuch"])
+            assert unsupported(await asked) == ["nosuch"]
 
 
 async def credential_required():

@@ -263,15 +263,6 @@ async def by_the_thousand(port=None):
         await soon(p.send("REGISTER", "sip:ims.test", [f"Authorization: Digest{' ' * 58000}x=y, integrity-protected=yes"]))
 
 
-async def forged_answer(port):
-    """Whoever knows how tm makes the branch (a digest of what the client itself wrote) answers in the registrar's place: over the
-    connection of the REGISTER, over another one, over TLS without WebSocket, and from the registrar's side."""
-    host, edge_port = plain("udp").removeprefix("udp://").split(":")
-    for by in "client", "other", "tls", "network":
-        async with registrar(port) as theirs, phone("alice", password="none") as p, phone("bob") as q:
-            theirs.answer = lambda request: None
-            p.limit = 4
-            asked = asyncio.create_task(p.register("derived", headers=['Authorization: Digest username="alice", response="0"']))
 async def somebody_elses_domain(port):
     """A registrar that is a proxy, too, sends a REGISTER for a domain of others on to them (RFC 3261 10.3): their 200 says what they like."""
     async with registrar(port) as theirs, phone("alice") as p:
@@ -282,6 +273,15 @@ async def somebody_elses_domain(port):
             assert (await p.send("REGISTER", uri, ["Turn-Credential-Request: derived"])).credential(), uri
 
 
+async def forged_answer(port):
+    """Whoever knows how tm makes the branch (a digest of what the client itself wrote) answers in the registrar's place: over the
+    connection of the REGISTER, over another one, over TLS without WebSocket, and from the registrar's side."""
+    host, edge_port = plain("udp").removeprefix("udp://").split(":")
+    for by in "client", "other", "tls", "network":
+        async with registrar(port) as theirs, phone("alice", password="none") as p, phone("bob") as q:
+            theirs.answer = lambda request: None
+            p.limit = 4
+            asked = asyncio.create_task(p.register("derived", headers=['Authorization: Digest username="alice", response="0"']))
             await until(lambda: theirs.seen)
             request = theirs.seen[0]
             end = reply(request, 403)
@@ -353,17 +353,6 @@ async def notified(port):
         assert (await q.options("derived")).status == 403, "large body that ends it"
         await tell("carol", many)
         assert (await r.options("derived")).status == 200, "large body after it"
-
-
-OTHERS_WORDS = ("P-Served-User", "P-Asserted-Service", "P-Charging-Vector", "P-Charging-Function-Addresses", "P-Profile-Key",
-                "P-User-Database", "P-DCS-Billing-Info", "P-Asserted-Identity", "P-Associated-URI", "P-Visited-Network-ID", "Remote-Party-ID")
-
-
-async def unknown_caller(p, theirs, path, port):
-    """Privacy: id keeps the caller's identity within the network"""
-    _, edge_port = plain("udp").removeprefix("udp://").split(":")
-    for privacy, shown in ((), 1), (["Privacy: none"], 1), (["Privacy: id"], 0), (["Privacy: header;\r\n\tID; critical"], 0), (["Privacy: identity"], 1):
-        theirs.transport.sendto(from_network("MESSAGE", "sip:alice@ims.test", "Route: " + path, "P-Asserted-Identity: <sip:bob@ims.test>", *privacy,
         # another name that the network registered with this one, and ends alone
         contact = '<contact id="1" state="{}" event="x"><uri>{}</uri></contact>'
         uri = r.contact_value().strip("<>")
@@ -419,6 +408,17 @@ async def answers_to_nobody():
         assert not datagrams and not connections and not heard, (datagrams, connections, heard)
     socket.close()
     server.close()
+
+
+OTHERS_WORDS = ("P-Served-User", "P-Asserted-Service", "P-Charging-Vector", "P-Charging-Function-Addresses", "P-Profile-Key",
+                "P-User-Database", "P-DCS-Billing-Info", "P-Asserted-Identity", "P-Associated-URI", "P-Visited-Network-ID", "Remote-Party-ID")
+
+
+async def unknown_caller(p, theirs, path, port):
+    """Privacy: id keeps the caller's identity within the network"""
+    _, edge_port = plain("udp").removeprefix("udp://").split(":")
+    for privacy, shown in ((), 1), (["Privacy: none"], 1), (["Privacy: id"], 0), (["Privacy: header;\r\n\tID; critical"], 0), (["Privacy: identity"], 1):
+        theirs.transport.sendto(from_network("MESSAGE", "sip:alice@ims.test", "Route: " + path, "P-Asserted-Identity: <sip:bob@ims.test>", *privacy,
                                              port=port), ("127.0.0.1", int(edge_port)))
         request = await next_of(p, "MESSAGE")
         await p.answer(request, 200)

@@ -58,6 +58,18 @@ show_measured() { sed "s/^/# /" "$TC_DIR/measured" >&3; : >"$TC_DIR/measured"; }
   phones_step main unregistered_while_it_hangs
 }
 
+@test "unregistered while turncredd is stopped: the removal is tried again, but not several times in a second" {
+  local tried
+  phones_step main unregistered_while_stopped
+  edge_log_has main 'turncredd does not answer'
+  tried=$(grep -c 'turncredd does not answer' "$TC_DIR/edges/main/log")
+  sleep 3
+  (($(grep -c 'turncredd does not answer' "$TC_DIR/edges/main/log") - tried < 8))
+  daemon_run main
+  wait_for 20 nobody_has_pushed
+}
+nobody_has_pushed() { [[ $(sql "SELECT count(*) FROM turncred.credential WHERE user_id = 'alice'") == 0 ]]; }
+
 @test "unregistered while its credential is being made: not handed out, and taken back" {
   phones_step main unregistered_while_asking
 }

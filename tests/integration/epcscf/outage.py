@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 
@@ -69,6 +70,17 @@ async def stopped():
     asking, others = await crowd("stopped")
     assert not any(answer.credential() for _, answer in asking)
     assert max(t for t, _ in asking + others) < OTHERS_WITHIN
+
+
+async def unregistered_while_stopped():
+    """turncredd is stopped, and a pushed credential is to be deleted."""
+    async with phone("alice") as p:
+        assert (await p.register("pushed")).credential()
+        daemon = int((DIR / "daemons/main/pid").read_text())
+        os.kill(daemon, signal.SIGTERM)
+        # ended, and waited for or not
+        await until(lambda: subprocess.run(["ps", "-o", "stat=", "-p", str(daemon)], capture_output=True, text=True).stdout[:1] in "Z", 30)
+        assert (await p.register(expires=0)).status == 200
 
 
 async def hung_and_narrow():

@@ -65,6 +65,11 @@ teardown_file() { edge_down; }
   phones_step contact spellings_of_answers "$(registrar_port none)"
 }
 
+@test "a Contact without brackets is understood" {
+  phones_step main without_brackets "$(registrar_port none)"
+  phones_step contact without_brackets "$(registrar_port none)"
+}
+
 @test "a folded Contact of a client is the same device, and hides no second Contact" {
   phones_step main folded_device "$(registrar_port none)"
   phones_step contact hidden_contact "$(registrar_port none)"

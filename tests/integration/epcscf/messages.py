@@ -179,6 +179,23 @@ async def spellings_of_answers(port):
             assert (await p.options("derived")).status == 403, spelling
 
 
+async def without_brackets(port):
+    """A URI that has no parameters needs no brackets (RFC 3261 20.10): neither the registrar's, nor the client's."""
+    async with registrar(port) as theirs, phone("alice") as p:
+        for contact in "<sip:a@x.invalid>", "sip:a@x.invalid", "sip:a@x.invalid ;q=1", "<sip:a@x.invalid;transport=ws>":
+            for spelling in "{};expires={}", "sip:b@x.invalid;expires=9, {};expires={}", "{} ;expires={}", "{}\r\n ;\r\n expires={}", "{}\r\nExpires: {}":
+                # with EDGE_OWN_CONTACT it is the edge's URI, which has none
+                theirs.answer = lambda request: (200, "Contact: " + spelling.format(
+                    re.sub("[<>]|[; ].*", "", request.get("Contact")) if "transport=ws>" not in request.get("Contact") else contact, request.get("Expires")))
+                answer = await p.register("derived", contact=contact, expires=60)
+                assert answer.credential(), (contact, spelling, answer.headers)
+                uri = re.sub("^<|>.*| .*", "", contact)
+                assert (uri if ";" not in uri else f"<{uri}>") in ", ".join(answer.all("Contact")), (contact, answer.headers)
+                assert (await p.options("derived")).status == 200
+                assert (await p.register(contact=contact, expires=0)).status == 200
+                assert (await p.options("derived")).status == 403, (contact, spelling)
+
+
 async def folded_device(port):
     """Folds are blanks (RFC 3261 7.3.1)."""
     async with registrar(port) as theirs, phone("alice") as p:

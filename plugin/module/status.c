@@ -48,7 +48,7 @@ void module_status(void *state, coturn_auth_status_fn emit, void *arg) {
   struct store_status status;
   store_status(module->store, &status);
   int64_t now = clock_now();
-  line(&e, "schema", "%d", STORE_SCHEMA_VERSION);
+  line(&e, "schema", "%d", SCHEMA_NEWEST);
   line(&e, "configuration", "%s", module->config->path);
   line(&e, "running for", "%" PRId64 " s", now - module->started_at);
   if (atomic_load(&module->draining)) {

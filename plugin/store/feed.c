@@ -98,11 +98,11 @@ static int read_header(struct feed *feed, struct look *look, const PGresult *r) 
              version, STORE_SCHEMA_VERSION);
     return EPROTONOSUPPORT;
   }
-  if (needs > STORE_SCHEMA_VERSION) {
+  if (needs > SCHEMA_NEWEST) {
     snprintf(feed->message, sizeof feed->message,
              "the database has turncred schema %d, which needs programs for schema %d or newer; "
              "this one is for %d: upgrade it",
-             version, needs, STORE_SCHEMA_VERSION);
+             version, needs, SCHEMA_NEWEST);
     return EPROTONOSUPPORT;
   }
   return 0;

@@ -141,24 +141,25 @@ SQL
 
 @test "an old server keeps running while the schema expands; after the contraction it logs that and keeps its data" {
   expand
-  cat >"$TC_DIR/schema/0902-contract.sql" <<'SQL'
-INSERT INTO turncred.migration (version, description, min_program) VALUES (902, 'contract', 2);
-SQL
-  mv "$TC_DIR/schema/0902-contract.sql" "$TC_DIR/contract"
+  # the first contraction leaves behind what is older than this program, the second one this program too
+  echo "INSERT INTO turncred.migration (version, description, min_program) VALUES (902, 'contract', $newest);" >"$TC_DIR/first"
+  echo "INSERT INTO turncred.migration (version, description, min_program) VALUES (903, 'contract', $((newest + 1)));" >"$TC_DIR/second"
   cat >"$TC_DIR/bin/upgrade" <<UP
 #!/bin/sh
 exec "$TC_BUILD/turncredctl" schema upgrade --database "host=$PGHOST dbname=turncred user=postgres"
 UP
   chmod +x "$TC_DIR/bin/upgrade"
-  run probe -p 300 <<'SCRIPT'
+  run probe -p 300 <<SCRIPT
 load 5000
 sh upgrade
 during 1000 connected = yes
 sh psql -Xqc "SELECT turncred.key_add_plain('r', 'later', 'token', 'A128GCM', decode(md5('later'), 'hex'))" >/dev/null
 within 1000 accepts r later = yes
-sh mv "$TC_DIR/contract" "$TURNCRED_SCHEMA_DIR/0902-contract.sql"; upgrade
+sh mv "$TC_DIR/first" "$TURNCRED_SCHEMA_DIR/0902-contract.sql"; upgrade
+during 1000 connected = yes
+sh mv "$TC_DIR/second" "$TURNCRED_SCHEMA_DIR/0903-contract.sql"; upgrade
 within 3000 connected = no
-expect error = the database has turncred schema 902, which needs programs for schema 2 or newer; this one is for 1: upgrade it
+expect error = the database has turncred schema 903, which needs programs for schema $((newest + 1)) or newer; this one is for $newest: upgrade it
 expect accepts r k = yes
 SCRIPT
   echo "$output"

@@ -100,7 +100,7 @@ urllib.request.urlopen('http://127.0.0.1:$port/other', timeout=5)"
   local port
   port=$(free_port)
   server_start cli -no-cli cli-ip=127.0.0.1 "cli-port=$port" cli-password=operator
-  turn_step cli telnet "$port"
+  turn_step cli telnet "$port" "$(sql 'SELECT max(version) FROM turncred.migration')"
 }
 
 @test "observing: coturn decides, the module's opinion is counted and differences are named" {

@@ -46,8 +46,8 @@ def without_descriptors(pid, port):
         assert waiting.recv(100).startswith(b"HTTP/1.1 200")
 
 
-def telnet(port):
-    """The command am on that port shows module, snapshot, database and counters."""
+def telnet(port, schema):
+    """The command am on that port shows module, snapshot, database, counters, and the newest schema that it knows."""
     expect(0, token())
     expect(401, token(k=bytes(32)))
     s = socket.create_connection(("127.0.0.1", int(port)))
@@ -68,8 +68,8 @@ def telnet(port):
     s.sendall(b"am\r\n")
     until(b"refused_rows: 0")
     print(text.decode())
-    for words in (b"auth-module: turncred", b"mode: only", b"database: connected", b"snapshot: number",
-                  b"realms: 1", b"keys: 2", b"grants{mechanism=token}: 1", b"denials{reason=bad_token}: 1"):
+    for words in (b"auth-module: turncred", b"mode: only", b"schema: %d\r\n" % int(schema), b"database: connected",
+                  b"snapshot: number", b"realms: 1", b"keys: 2", b"grants{mechanism=token}: 1", b"denials{reason=bad_token}: 1"):
         assert words in text, words
 
 

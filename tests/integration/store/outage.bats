@@ -107,6 +107,8 @@ SCRIPT
 }
 
 @test "refusing logins, schema missing, no rights: says why and goes on trying" {
+  local newest
+  newest=$(sql 'SELECT max(version) FROM turncred.migration')
   run probe -p 300 <<SCRIPT
 load 5000
 sh psql -Xqc "ALTER ROLE turn1 NOLOGIN" -c "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'turn1'" >/dev/null
@@ -120,11 +122,11 @@ expect error = permission denied for schema turncred (42501) (GRANT turncred_ser
 $loaded
 sh psql -Xqc "GRANT turncred_server TO turn1"
 within 20000 connected = yes
-sh psql -Xqc "INSERT INTO turncred.migration (version, description, min_program) VALUES (900, 'a later one', 1)"
+sh psql -Xqc "INSERT INTO turncred.migration (version, description, min_program) VALUES (900, 'a later one', $newest)"
 during 600 connected = yes
-sh psql -Xqc "UPDATE turncred.migration SET min_program = 2 WHERE version = 900"
+sh psql -Xqc "UPDATE turncred.migration SET min_program = $((newest + 1)) WHERE version = 900"
 within 3000 connected = no
-expect error = the database has turncred schema 900, which needs programs for schema 2 or newer; this one is for 1: upgrade it
+expect error = the database has turncred schema 900, which needs programs for schema $((newest + 1)) or newer; this one is for $newest: upgrade it
 $loaded
 sh psql -Xqc "DELETE FROM turncred.migration WHERE version = 900"
 within 20000 connected = yes

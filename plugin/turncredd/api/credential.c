@@ -216,6 +216,7 @@ static void push(struct request *r, const json_t *body, const struct policy *pol
     if (ok && !work) {
       request_no_memory(r);
     } else if (ok) {
+      r->retry_after = 1;
       request_error(r, 503, "temporarily_unavailable", "the realm is not loaded yet");
     }
     free(work);

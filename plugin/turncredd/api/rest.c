@@ -67,13 +67,10 @@ void rest_call(struct request *r) {
   if (realm && !*realm) {
     realm = NULL;
   }
-  if (key && !request_header(r, "Authorization")) {
-    if (r->directory) {
-      r->caller = caller_auth_by_key(r, NULL, key);
-    }
-    if (!r->caller) {
-      request_error(r, r->directory ? 401 : 503, r->directory ? "invalid_token" : "temporarily_unavailable",
-                    "key: no caller has this key, or the key has expired");
+  if (key && r->directory && !request_header(r, "Authorization")) {
+    if (!(r->caller = caller_auth_by_key(r, NULL, key))) {
+      snprintf(r->www_authenticate, sizeof r->www_authenticate, "Bearer realm=\"turncredd\", error=\"invalid_token\"");
+      request_error(r, 401, "invalid_token", "key: no caller has this key, or the key has expired");
     }
   } else if (caller_auth_required(r, SCOPE_REST, NULL)) {
     key = NULL;

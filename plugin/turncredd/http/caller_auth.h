@@ -15,7 +15,7 @@ bool caller_auth_required(struct request *request, enum scope scope, const char 
 /* Has the request's caller the scope and the realm? False: an error has been prepared. */
 bool caller_auth_allows(struct request *request, enum scope scope, const char *realm);
 /* The caller that has this key, and this name (id; NULL: any name), or that has shown this client certificate. NULL: no
- * caller has it, or it has expired, or there was no memory to find out: then request_error answers with 500, whatever
+ * caller has it, or it has expired, or there was no memory to find out: then request_error answers with 503, whatever
  * it is told. */
 const struct caller *caller_auth_by_key(struct request *request, const char *id, const char *key);
 const struct caller *caller_auth_by_certificate(struct request *request);

@@ -87,6 +87,7 @@ basic() { printf 'user = "%s:%s"\n' "$1" "$(key_of "$1")" >"$TC_DIR/basic"; }
   call 401 DELETE $base/bob
   call 401 POST "$base/bob?action=delete"
   call 401 GET '/?service=turn' && call 401 POST '/?service=turn' && call 401 GET /metrics
+  call 401 GET '/?service=turn&key=nobody' && has_error invalid_token && [ -n "$(header WWW-Authenticate)" ]
   CALLER=all call 200 POST /oauth2/introspect -d 'token=x&realm=turn.test'
   CALLER=all call 400 POST /oauth2/introspect -d token=x
   CALLER=limited call 403 POST /oauth2/introspect -d 'token=x&realm=turn.test'
@@ -122,6 +123,8 @@ basic() { printf 'user = "%s:%s"\n' "$1" "$(key_of "$1")" >"$TC_DIR/basic"; }
   TC_START_LIMIT=1 daemon_run main || true
   wait_for 15 listens
   call 503 GET /readyz
+  CALLER=all call 503 GET /metrics
+  call 503 GET '/?service=turn&key=nobody' && has_error temporarily_unavailable 'not loaded yet' && [ "$(header Retry-After)" = 1 ]
   CALLER=all call_json 503 POST $base '{"user": "alice"}'
   CALLER=all call 503 POST /oauth2/introspect -d 'token=x&realm=turn.test'
   CALLER=all call_json 503 POST /v1/realms/turn.test/batch '{"requests": [{"user": "alice"}]}'

@@ -87,6 +87,9 @@ undo() { git reset -q --hard HEAD~1; }
   edit plugin/core/turncred.3 's/^\(\.TH .*\)"turncred [0-9.]*"/\1"turncred 7.7.7"/'
   refused 'turncred.3: the version in its head is 7.7.7'
   undo
+  edit patches/4.6.1/0004-auth-module.patch '/^+    "coturn-" TURN/{n;s/"[0-9.]*"/"7.7.7"/}'
+  refused '0004-auth-module.patch: the version of the series (scripts/port-patches) is 7.7.7'
+  undo
   edit scripts/packaging/debian/libturncred2.symbols '3s/ [0-9.]*$/ 7.7.7/'
   refused 'libturncred2.symbols: a function is of 7.7.7'
   undo
@@ -157,6 +160,16 @@ undo() { git reset -q --hard HEAD~1; }
   [ "$(scripts/auth-abi --requires)" = 'coturn-auth-abi >= 1.0, coturn-auth-abi < 2~' ]
   # as dpkg compares versions
   dpkg --compare-versions 1.0~pre4 lt 1.0 && dpkg --compare-versions 2.0~pre1 ge '2~' && dpkg --compare-versions 1.9 lt '2~'
+}
+
+@test "texts that speak of a draft of the interface, which is none any more" {
+  sed -i '/define COTURN_AUTH_ABI_PRE /d' plugin/include/coturn_auth_module.h tests/abi/frozen/coturn_auth_module.h
+  echo '- Needs the fourth draft of the interface.' >>CHANGELOG.md
+  git commit -qam 'An edit'
+  run scripts/release --check
+  echo "$output"
+  [ "$status" -eq 1 ] && [[ $output == *"CHANGELOG.md:$(wc -l <CHANGELOG.md): it speaks of a draft of the interface"* ]]
+  undo
 }
 
 @test "documents that call it not released" {

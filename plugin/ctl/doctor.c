@@ -185,7 +185,8 @@ static enum ctl_exit check_realms(struct ctl *ctl, struct doctor *d) {
     double remaining = strtod(text_of(row, "remaining"), NULL);
     bool open = !strncmp(text_of(row, "remaining"), "inf", 3) || !strncmp(text_of(row, "remaining"), "Inf", 3);
     if (!number_of(row, "signing") && number_of(row, "imported")) {
-      add_finding(d, "keys", WARN, "turncredctl key add; or key set KID --state active, to sign with an imported one",
+      add_finding(d, "keys", WARN,
+                  "turncredctl key add; or key set REALM KID --state active, to sign with an imported one",
                   "realm \"%s\": %s keys were imported and are accepted, but nothing here signs %s", realm, use, use);
     } else if (!number_of(row, "signing")) {
       add_finding(d, "keys", FAIL, "turncredctl key add, or key set --state active",

@@ -54,9 +54,9 @@ static enum ctl_exit open_default_file(struct ctl *ctl, struct import *im) {
 /* A database of a kind that this program does not read. */
 static void pass_over(struct import *im, const char *option) {
   const struct import_row row = {"source", "", option, IMPORT_UNKNOWN};
-  import_note(
-      im, &row, "skip",
-      "not read: copy it to SQLite with coturn's tables, and name that file here (the upgrade guide has the commands)");
+  import_note(im, &row, "skip",
+              "not read: copy it to SQLite with coturn's tables, and name that file here (IMPORT.md beside the upgrade "
+              "guide has the commands)");
 }
 
 /* The database that turnserver.conf names. */

@@ -19,7 +19,8 @@ static const struct turn_error_text texts[] = {
      "server name: compare clock, realm and kid with what issued it; the server's log and counters "
      "name the reason"},
     {403, "the server does not relay to this peer",
-     "the realm's peers (realm show), its denied-peer-ip rules, or the default ban on loopback and internal "
+     "the realm's peers (realm show), its denied-peer-ip rules, the ban on hosts of turncred's database, or the "
+     "default ban on loopback and internal "
      "addresses: name another --peer-address, or allow this one with realm set --allowed-peers or "
      "allowed-peer-ip; for a test on loopback alone "
      "start turnserver with allow-loopback-peers"},

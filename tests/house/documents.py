@@ -5,8 +5,9 @@
 In documents (.md files and manuals) a word counts as a path if its first part is a folder at the top of the
 repository, or `.` or `..`. Words with a placeholder (NAME, *) and files that the build makes do not count.
 Prints a TAP line for each document, one for the heads, one for the tests that SECURITY.md's threat model names, one
-for the guides' blocks of commands, which scripts/test-packages runs, and two for licences: of the files that are
-programs or sources, and of the folders of patches, whose lines are of other people.
+for the guides' blocks of commands, which scripts/test-packages runs, one for the commands of turncredctl in documents
+and its own texts, and two for licences: of the files that are programs or sources, and of the folders of patches,
+whose lines are of other people.
 """
 
 import os
@@ -106,6 +107,45 @@ def unfollowed():
                 yield f"{page}.md: scripts/test-packages does not run block {name or block}"
 
 
+def options_in(text, macros):
+    """The options in a part of plugin/ctl/commands.c, those of its macros too."""
+    found = set(re.findall(r'\{"([a-z0-9-]+)", *(?:NULL|")', text))
+    for name in set(re.findall(r"\b[A-Z_]+_OPTIONS?\b", text)) & set(macros):
+        found |= options_in(macros[name], macros)
+    return found
+
+
+def commands():
+    """The commands of turncredctl, each with its options."""
+    table = read("plugin/ctl/commands.c")
+    headers = read("plugin/ctl/ctl.h") + read("plugin/ctl/sql.h")
+    macros = dict(re.findall(r"#define (\w+)((?:.*\\\n)*.*)\n", headers + table))
+    lists = {name: options_in(text, macros)
+             for name, text in re.findall(r"ctl_option (\w+)\[\] = \{(.*?)\};", table, re.S)}
+    rows = re.findall(r'\{"([a-z ]+)", *(?:NULL|"[^"]*"),\s*"[^"]*",\s*(\w+),', table[table.index("ctl_commands[]"):])
+    return {name: lists["ctl_global_options"] | lists.get(options, set()) for name, options in rows}
+
+
+def uncommanded(tree):
+    """Commands of turncredctl, and options of them, that documents and messages name and that do not exist."""
+    known = commands()
+    if len(known) < 40:
+        yield f"plugin/ctl/commands.c has {len(known)} commands only"
+    for name in tree.files:
+        if not re.search(r"\.(md|[1-9]|NEWS)$|^plugin/.*\.[ch]$", name):
+            continue
+        text = re.sub(r'"\s*\n\s*"', "", read(name).replace("\\-", "-").replace("\\\n", " "))
+        for found in re.finditer(r"(^|`|\s)turncredctl ([a-z]+)( [a-z]+)?((?:(?!: )[^\n`|;&),\"])*)", text, re.M):
+            command = next((c for c in (found[2] + (found[3] or ""), found[2]) if c in known), None)
+            line = text[: found.start()].count("\n") + 1
+            group = any(c.startswith(found[2] + " ") for c in known)
+            if not command and found[1] == "`" and (found[3] or not group):
+                yield f"{name}, about line {line}: there is no command {found[0].strip('` ')}"
+            for option in re.findall(r"(?<![\w-])--([a-z][a-z0-9-]*)", found[4]) if command else ():
+                if option not in known[command]:
+                    yield f"{name}, about line {line}: {command} has no --{option}"
+
+
 def report(name, faults):
     for fault in faults:
         print(f"# {fault}")
@@ -128,6 +168,8 @@ def main():
     good.append(report("the tests that the threat model names exist", list(unshown(tree))))
     good.append(report("scripts and sources name their licence", list(unlicensed(tree))))
     good.append(report("scripts/test-packages runs each block of the guides", list(unfollowed())))
+    good.append(report("turncredctl has the commands and options that documents and messages name",
+                       list(uncommanded(tree))))
     good.append(report("debian/copyright names each folder of patches", list(unnamed_patches(tree))))
     return 0 if all(good) else 1
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-3-Clause
-# What the files of scripts/packaging/debian say of each other is true of the packages that are made of them.
+# What the files of scripts/packaging/debian, the guide and .dockerignore say is true of what is made of them.
 
 bats_require_minimum_version 1.5.0
 
@@ -80,4 +80,13 @@ block() {
   printf '#!/bin/sh\nprintf coturn-auth-turncred-\n' >"$BATS_TEST_TMPDIR/bin/dpkg-query"
   asked=$(block stock)
   [[ $asked == *"coturn=4.6.1-1 coturn-auth-turncred-"* ]]
+}
+
+@test "the images are built without what a build in the source folder leaves" {
+  local folder pattern
+  sed '1,/^!.*phone.py/d' ../../../.dockerignore >"$BATS_TEST_TMPDIR/ignored" # a later line wins
+  run ! grep '^!' "$BATS_TEST_TMPDIR/ignored"
+  for folder in plugin tests; do
+    for pattern in .deps .dirstamp .libs '*.o' '*.lo'; do grep -qxF "$folder/**/$pattern" "$BATS_TEST_TMPDIR/ignored"; done
+  done
 }

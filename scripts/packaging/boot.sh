@@ -125,6 +125,8 @@ another_process() {
   "$@" && active "$unit" && [[ $before != 0 && $(pid_of "$unit") != "$before" ]]
 }
 reloaded() { systemctl reload turncredd && systemctl kill -s USR2 --kill-whom=main coturn; }
+# renewed HOOK...: the certificate and its key are others; clients trust the new one alone
+renewed() { run_block "$top/scripts/packaging/ISSUER.md" issuer-certificate && "$@" && wait_for 30 issues; }
 # turncredd keeps its settings in force when those in the file cannot be used, and says so
 reload_of_nonsense() {
   local rc=0

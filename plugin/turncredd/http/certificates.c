@@ -43,6 +43,14 @@ static char *read_pem(const char *path, const char *what, char *err, size_t cap)
 
 static gnutls_datum_t datum(char *text) { return (gnutls_datum_t){(unsigned char *)text, (unsigned)strlen(text)}; }
 
+/* The remedy for a key that systemd has handed over (LoadCredential=), which it does at a start alone. */
+static const char *remedy_for(const char *path) {
+  const char *folder = getenv("CREDENTIALS_DIRECTORY");
+  return folder && *folder && strncmp(path, folder, strlen(folder)) == 0
+             ? ": systemd hands a renewed key over at a restart, not at a reload"
+             : "";
+}
+
 /* What libmicrohttpd will do with them, with an error that says what is wrong. */
 static int try_pair(const struct certificates *c, const struct settings *s, char *err, size_t cap) {
   gnutls_certificate_credentials_t credentials;
@@ -54,8 +62,8 @@ static int try_pair(const struct certificates *c, const struct settings *s, char
   rc = gnutls_certificate_set_x509_key_mem(credentials, &certificate, &key, GNUTLS_X509_FMT_PEM);
   gnutls_certificate_free_credentials(credentials);
   if (rc == GNUTLS_E_CERTIFICATE_KEY_MISMATCH) {
-    return fail_with(EINVAL, err, cap, "tls_key %s is not the key of the first certificate in tls_certificate %s",
-                     s->tls_key, s->tls_certificate);
+    return fail_with(EINVAL, err, cap, "tls_key %s is not the key of the first certificate in tls_certificate %s%s",
+                     s->tls_key, s->tls_certificate, remedy_for(s->tls_key));
   }
   return rc < 0 ? fail_with(EINVAL, err, cap,
                             "tls_certificate %s and tls_key %s cannot be used: %s: both are PEM files, the key without "

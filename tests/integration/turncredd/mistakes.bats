@@ -228,6 +228,8 @@ check_says() {
   check_says "s,^tls_certificate = .*,tls_certificate = $TC_DIR/none," "tls_certificate $TC_DIR/none: No such file"
   check_says "s,^tls_key = .*,tls_key = $TC_DIR/none," "tls_key $TC_DIR/none: No such file"
   check_says "s,^tls_key = .*,tls_key = $TC_DIR/tls/client.key," 'is not the key of the first certificate'
+  CREDENTIALS_DIRECTORY=$TC_DIR/tls check_says "s,^tls_key = .*,tls_key = $TC_DIR/tls/client.key," 'at a restart, not at a reload'
+  run ! grep 'at a reload' <<<"$(CREDENTIALS_DIRECTORY=/run/none "$TC_DAEMON" --config "$TC_DIR/try.conf" --check 2>&1)"
   check_says "s,^tls_key = .*,tls_key = $TC_DIR/tls/server.pem," 'cannot be used: .*PEM files'
   check_says "s,^state_dir = .*,state_dir = $TC_DIR/none," "state_dir $TC_DIR/none: No such file"
   check_says "s,^kek = .*,kek = $TC_DIR/none," "key encryption key $TC_DIR/none: No such file"

@@ -18,7 +18,7 @@ setup() {
 @test "a start of turncredd that fails for now, such as without its address, is tried until it succeeds" {
   local unit=turncred.turncredd.service
   grep -qx 'Restart=on-failure' $unit
-  grep -qx 'RestartPreventExitStatus=2' $unit
+  grep -qx 'RestartPreventExitStatus=2 243' $unit
   # systemd's own limit is five starts in ten seconds
   sed -n '/^\[Unit\]/,/^\[Service\]/p' $unit | grep -qx 'StartLimitIntervalSec=0'
 }

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 import unittest
+import unittest.mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
@@ -324,6 +325,15 @@ class Requests(unittest.TestCase):
             ):
                 got = exchange(b"%s /healthz HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n%s" % (method, field, body))
                 self.assertEqual(got.count(b"HTTP/1.1 "), 1, got)
+        for field, status in (
+            (b"Content-Length : %d" % len(inner), b"400"),
+            (b"nothing\r\nContent-Length: %d" % len(inner), b"400"),
+            (b"Content-Length: 2\r\nContent-Length: %d" % len(inner), b"411"),
+            (b"Content-Length: " + b"9" * 5000, b"413"),
+        ):
+            head = b"POST /api/session HTTP/1.1\r\nOrigin: %s\r\nContent-Type: application/json\r\n" % PLACE.portal.encode()
+            got = exchange(head + field + b"\r\n\r\n{}" + inner)
+            self.assertEqual((got[9:12], got.count(b"HTTP/1.1 ")), (status, 1), got)
         # and two requests are two
         got = exchange(inner + inner.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
         self.assertEqual(got.count(b"HTTP/1.1 200"), 2, got)
@@ -347,6 +357,17 @@ class Requests(unittest.TestCase):
         finally:
             for connection in slow:
                 connection.close()
+
+    def test_connections_without_a_thread_keep_no_place(self):
+        from service import settings, web
+
+        portal = web.Server(settings.read(PLACE.folder / "portal.conf"), listen=False)
+        with unittest.mock.patch("threading.Thread.start", side_effect=RuntimeError("can't start new thread")):
+            for _ in range(2 * web.CONNECTIONS):
+                with self.assertRaises(RuntimeError):
+                    portal.process_request(None, ("127.0.0.1", 1))
+        for _ in range(web.CONNECTIONS):
+            self.assertTrue(portal.slots.acquire(blocking=False))
 
     def test_many_at_once(self):
         cookie = signed_in()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The HTTPS server: the page's files, and an API for the page alone."""
 
+import email.errors
 import http.server
 import json
 import pathlib
@@ -92,8 +93,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     # --- the parts of a request ----------------------------------------------------------------
 
+    def parse_request(self):
+        if not super().parse_request():
+            return False
+        # http.server goes on with the fields before a line that is none, and would miss the length of a body
+        if any(isinstance(defect, email.errors.MissingHeaderBodySeparatorDefect) for defect in self.headers.defects):
+            self.send_error(400, "a line of the header is no field")
+            return False
+        return True
+
     def has_body(self):
-        return "Transfer-Encoding" in self.headers or self.headers.get("Content-Length", "0") != "0"
+        return "Transfer-Encoding" in self.headers or "Content-Length" in self.headers
 
     def route(self):
         """The path. What is no URL has a path of its own, which is nobody's."""
@@ -111,10 +121,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def body(self):
         """Members of the JSON object in the body. None: an error was sent as answer."""
-        length = self.headers.get("Content-Length", "")
+        length = " ".join(self.headers.get_all("Content-Length", []))
         if self.headers.get("Transfer-Encoding") or not length.isascii() or not length.isdigit():
-            self.error(411, "invalid_request", "Content-Length: is needed")
-        elif int(length) > BODY_MAX:
+            self.error(411, "invalid_request", "Content-Length: is needed, once")
+        elif len(length) > 9 or int(length) > BODY_MAX:
             self.error(413, "invalid_request", f"the body is longer than {BODY_MAX} octets")
         elif self.headers.get_content_type() != "application/json":
             self.error(415, "invalid_request", "Content-Type: must be application/json")
@@ -326,10 +336,14 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         self.server_name, self.server_port = self.server_address[:2]
 
     def process_request(self, request, client_address):
-        if self.slots.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
+        if not self.slots.acquire(blocking=False):
             self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # out of threads, for now
+            self.slots.release()
+            raise
 
     def process_request_thread(self, request, client_address):
         try:

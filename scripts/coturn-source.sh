@@ -113,7 +113,8 @@ released_source() {
   compgen -G "$2/*.dsc" >/dev/null || download_whole "$2" '' coturn "$1" || {
     cat "$cache/fetch.log" >&2
     die "cannot fetch coturn's source package $1, which this release has, with apt-get; the log is above." \
-      "Fetch it yourself and name it with --source: another one lacks what this version mends"
+      "Bring apt's lists up to date (apt-get update), or fetch it yourself and name it with --source: another one may lack" \
+      "what this version mends"
   }
   unpacked_file "$2"/*.dsc
 }

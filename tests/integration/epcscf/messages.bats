@@ -101,6 +101,16 @@ teardown_file() { edge_down; }
   phones_step main somebody_elses_domain "$(registrar_port none)"
 }
 
+@test "seals are made with a secret that is random, and another one at each start" {
+  local edge seen=()
+  for edge in main contact own; do
+    seen+=("$(secret "$edge")")
+    [[ ${seen[-1]} =~ ^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$ ]]
+  done
+  [[ $(printf '%s\n' "${seen[@]}" | sort -u | wc -l) == 3 ]]
+}
+secret() { kamcmd -s "unix:$TC_DIR/edges/$1/run/ctl" htable.get secret dialog | awk '$1 == "value:" { print $2 }'; }
+
 @test "the seal of a client's dialog is no other seal, whatever its Call-ID is" {
   phones_step main seals_are_apart "$(registrar_port none)"
   phones_step contact seals_are_apart "$(registrar_port none)"

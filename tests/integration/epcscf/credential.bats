@@ -170,6 +170,18 @@ PY
   ! sed '/local buffer length exceeded \[[0-9]*\/[0-9]*\]!$/d' "$TC_DIR/edges/main/log" | grep -E 'conversion.*failed|substr out|pv_'
 }
 
+@test "as many credentials as one likes take no shared memory" {
+  edge_start small 'TURNCREDD_PAUSE 1'
+  phones_step small many_credentials 100
+  local before
+  before=$(shared_memory small)
+  phones_step small many_credentials 200
+  # a credential less than 1 KB; it is 15 KB with the manager qm
+  wait_for 20 shared_memory_below small $((before + 200 * 1024))
+}
+shared_memory() { kamcmd -s "unix:$TC_DIR/edges/$1/run/ctl" core.shmmem | awk '$1 == "real_used:" { print $2 }'; }
+shared_memory_below() { (($(shared_memory "$1") < $2)); }
+
 @test "a Kamailio that wants the preloaded library says at its start that it is not there" {
   local library=$TC_PRELOAD says='LD_PRELOAD does not name epcscf_fork_apart.so'
   TC_PRELOAD='' edge_start bare

@@ -35,6 +35,15 @@ async def pushed_allocates_until_unregistered():
         assert sql("SELECT count(*) FROM turncred.credential WHERE user_id = 'bob'") == "0"
 
 
+async def many_credentials(count):
+    """So many questions to turncredd"""
+    async with phone("crowd-9") as p:
+        await p.register()
+        for _ in range(int(count)):
+            assert (await p.options("derived;new")).credential()
+        await p.register(expires=0)
+
+
 async def option_tag():
     """The option tag turncred asks for the kind that the domain prefers."""
     async with phone("alice") as p:

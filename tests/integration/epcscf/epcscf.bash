@@ -92,7 +92,7 @@ edge_realms() {
 }
 edge_run() {
   local dir=$TC_DIR/edges/$1
-  (cd "$dir" && exec env LD_PRELOAD="$TC_PRELOAD" "$TC_KAMAILIO" -f "$dir/kamailio.cfg" -DD -E -m "${TC_SHM:-64}" -M 8 -Y "$dir/run" >>"$dir/log" 2>&1 </dev/null 3>&- 4>&-) &
+  (cd "$dir" && exec env LD_PRELOAD="$TC_PRELOAD" "$TC_KAMAILIO" -f "$dir/kamailio.cfg" -x fm -DD -E -m "${TC_SHM:-64}" -M 8 -Y "$dir/run" >>"$dir/log" 2>&1 </dev/null 3>&- 4>&-) &
   echo $! >"$dir/pid"
   disown
   wait_for "${TC_START_LIMIT:-30}" edge_listens "$1" && kill -0 "$(<"$dir/pid")" 2>/dev/null && return

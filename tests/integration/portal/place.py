@@ -297,7 +297,7 @@ realms = *
 
     def run_edge(self):
         folder = self.folder / "edge"
-        command = [KAMAILIO, "-f", str(folder / "kamailio.cfg"), "-DD", "-E", "-m", "64", "-M", "8", "-Y", str(folder / "run")]
+        command = [KAMAILIO, "-f", str(folder / "kamailio.cfg"), "-x", "fm", "-DD", "-E", "-m", "64", "-M", "8", "-Y", str(folder / "run")]
         self.processes["edge"] = Process("edge", self.folder, command, cwd=folder)
         self.processes["edge"].wait_for(self.edge_listens)
 

@@ -60,6 +60,10 @@ static enum ctl_exit check_schema(struct ctl *ctl, struct doctor *d, bool *usabl
   } else if (status.database < status.files) {
     add_finding(d, "schema", WARN, "turncredctl schema upgrade", "version %d, this program has %d", status.database,
                 status.files);
+  } else if (ctl_schema_needs(ctl) > SCHEMA_NEWEST) {
+    *usable = false;
+    add_finding(d, "schema", FAIL, "upgrade turncred on this machine",
+                "version %d has left this program behind, which knows %d", status.database, SCHEMA_NEWEST);
   } else if (status.database > status.files) {
     add_finding(d, "schema", WARN, "update turncredctl", "version %d is newer than this program's %d", status.database,
                 status.files);
@@ -362,7 +366,7 @@ enum ctl_exit cmd_doctor(struct ctl *ctl) {
   bool usable = false;
   enum ctl_exit rc = doctor_check_options(ctl);
   if (!rc) {
-    rc = ctl_connect(ctl);
+    rc = ctl_connect_to_any(ctl);
   }
   if (rc && rc != CTL_DATABASE) {
     json_decref(d.findings);

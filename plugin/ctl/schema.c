@@ -25,7 +25,7 @@ static json_t *migration_json(const struct schema_migration *m) {
 enum ctl_exit cmd_schema_status(struct ctl *ctl) {
   struct schema_status status = {0};
   char text[1024];
-  enum ctl_exit rc = ctl_connect(ctl);
+  enum ctl_exit rc = ctl_connect_to_any(ctl);
   if (rc) {
     return rc;
   }
@@ -98,7 +98,7 @@ enum ctl_exit cmd_schema_upgrade(struct ctl *ctl) {
   static const struct ctl_column done[] = {
       {"version", "APPLIED", CTL_TEXT}, {"name", "NAME", CTL_TEXT}, {NULL, NULL, CTL_TEXT}};
   char text[1024];
-  enum ctl_exit rc = ctl_connect(ctl);
+  enum ctl_exit rc = ctl_connect_to_any(ctl);
   if (rc) {
     return rc;
   }

@@ -26,7 +26,7 @@ enum ctl_exit ctl_refuse_password(const struct ctl *ctl, const char *what, const
                : CTL_OK;
 }
 
-enum ctl_exit ctl_connect(struct ctl *ctl) {
+enum ctl_exit ctl_connect_to_any(struct ctl *ctl) {
   if (ctl->db) {
     return CTL_OK;
   }
@@ -59,6 +59,26 @@ enum ctl_exit ctl_connect(struct ctl *ctl) {
     return ctl_db_error(ctl);
   }
   return CTL_OK;
+}
+
+int ctl_schema_needs(struct ctl *ctl) {
+  PGresult *r = pg_query(ctl->db, "SELECT coalesce(max(min_program), 0) FROM turncred.migration", NULL);
+  int needs = r ? atoi(PQgetvalue(r, 0, 0)) : 0;
+  PQclear(r);
+  return needs;
+}
+
+enum ctl_exit ctl_connect(struct ctl *ctl) {
+  bool before = ctl->db;
+  enum ctl_exit rc = ctl_connect_to_any(ctl);
+  int needs = rc || before ? 0 : ctl_schema_needs(ctl);
+  if (needs > SCHEMA_NEWEST) {
+    rc = ctl_fail(ctl, CTL_REFUSED,
+                  "the database needs programs for schema %d or newer, this turncredctl is for %d: upgrade turncred on "
+                  "this machine",
+                  needs, SCHEMA_NEWEST);
+  }
+  return rc;
 }
 
 /* What a broken rule means on the command line. */

@@ -26,8 +26,12 @@ void ctl_lock_holders(struct pg *db, char *out, size_t cap);
 
 /* CTL_USAGE if a connection string from the command line holds a password. NULL is fine. */
 enum ctl_exit ctl_refuse_password(const struct ctl *ctl, const char *what, const char *conninfo);
-/* Connects to the database, unless that is done. */
+/* Connects to the database, unless that is done. CTL_REFUSED: its schema has left this program behind. */
 enum ctl_exit ctl_connect(struct ctl *ctl);
+/* The same whatever schema it has: for commands that tell of it. */
+enum ctl_exit ctl_connect_to_any(struct ctl *ctl);
+/* For which schema the database wants programs to be made; 0: it does not say. */
+int ctl_schema_needs(struct ctl *ctl);
 /* Writes the error of the last statement as a message; returns its exit code. */
 enum ctl_exit ctl_db_error(struct ctl *ctl);
 enum ctl_exit ctl_begin(struct ctl *ctl);

@@ -166,6 +166,29 @@ SCRIPT
   [ "$status" -eq 0 ]
 }
 
+@test "a turncredctl that the schema has left behind changes nothing, and doctor and schema status say why" {
+  ctl schema upgrade
+  ctl realm add before --server-name turn.example
+  in_fresh "INSERT INTO turncred.migration (version, description, min_program) VALUES (902, 'contract', $newest)"
+  ctl realm set before --max-ttl 7200
+  in_fresh "UPDATE turncred.migration SET min_program = $((newest + 1)) WHERE version = 902"
+  for command in "realm add after --server-name turn.example" "realm list" "key add before" "maintain"; do
+    run ctl $command
+    echo "$command: $output"
+    [ "$status" -eq 1 ]
+    [[ $output == *"needs programs for schema $((newest + 1)) or newer, this turncredctl is for $newest: upgrade turncred"* ]]
+  done
+  [ "$(in_fresh 'SELECT count(*) FROM turncred.realm')" = 1 ]
+  run ctl doctor
+  echo "$output"
+  [ "$status" -eq 1 ]
+  [[ $output == *"version 902 has left this program behind, which knows $newest"* ]]
+  run ctl schema status
+  echo "$output"
+  [ "$status" -eq 1 ]
+  [[ $output == *"has version 902, which is newer than this program's $newest"* ]]
+}
+
 # What stands in the tables that every version has
 contents() {
   in_fresh "SELECT md5(string_agg(t, E'\\n' ORDER BY t)) FROM (

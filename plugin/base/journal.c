@@ -158,18 +158,20 @@ static size_t line_of(const struct journal *journal, const struct entry *entry, 
   return CHECK_TEXT + 1 + len + 1;
 }
 
-/* Takes a line without its newline apart. *octets: where the octets begin. Returns the number; 0: it is no whole line
- * of a journal. */
-static uint64_t parse_line(const struct journal *journal, const char *line, const char **octets) {
-  char hex[CHECK_TEXT + 1], *end;
+/* What stands behind the check of a line without its newline; NULL: the line is not whole, or damaged. */
+static const char *checked(const struct journal *journal, const char *line) {
+  char hex[CHECK_TEXT + 1];
   size_t len = strlen(line);
   if (len < sizeof hex || line[CHECK_TEXT] != ' ') {
-    return 0;
+    return NULL;
   }
   const char *text = line + sizeof hex;
-  if (!check_of(journal, text, len - sizeof hex, hex) || memcmp(hex, line, CHECK_TEXT) != 0) {
-    return 0;
-  }
+  return check_of(journal, text, len - sizeof hex, hex) && !memcmp(hex, line, CHECK_TEXT) ? text : NULL;
+}
+
+/* Takes what is checked apart. *octets: where the octets begin. Returns the number; 0: it is no entry of this form. */
+static uint64_t parse_text(const char *text, const char **octets) {
+  char *end;
   if (strncmp(text, NUMBER, strlen(NUMBER)) != 0) {
     return 0;
   }
@@ -180,6 +182,12 @@ static uint64_t parse_line(const struct journal *journal, const char *line, cons
   }
   *octets = end + 1;
   return number;
+}
+
+/* True of a part that begins like a line and has more octets than any line of this version. */
+static bool is_longer(const char *part) {
+  return strlen(part) == LINE_CAP - 1 && part[CHECK_TEXT] == ' ' &&
+         !strncmp(part + CHECK_TEXT + 1, NUMBER, strlen(NUMBER));
 }
 
 /* --- reading at a start ------------------------------------------------------------------- */
@@ -230,7 +238,8 @@ static int new_segment(struct journal *journal, uint64_t first) {
 }
 
 /* Reads the whole lines of a file into the queue of stored entries. first: the number in the file's name. Sets *good to
- * the octets of these lines. 0, or -1 with errno. */
+ * the octets of these lines. 0, or -1 with errno; EPROTONOSUPPORT: a line is whole and of another form, which is not to
+ * be taken for damage and cut off. */
 static int read_lines(struct journal *journal, FILE *file, uint64_t first, off_t *good) {
   char line[LINE_CAP];
   uint64_t expected = first;
@@ -239,10 +248,19 @@ static int read_lines(struct journal *journal, FILE *file, uint64_t first, off_t
     size_t len = strlen(line);
     const char *octets = line;
     if (!len || line[len - 1] != '\n') {
+      if (is_longer(line)) {
+        errno = EPROTONOSUPPORT;
+        return -1;
+      }
       break;
     }
     line[len - 1] = '\0';
-    uint64_t number = parse_line(journal, line, &octets);
+    const char *text = checked(journal, line);
+    uint64_t number = text ? parse_text(text, &octets) : 0;
+    if (text && !number) {
+      errno = EPROTONOSUPPORT;
+      return -1;
+    }
     if (number < expected) { /* the line is damaged; a larger number is right, because journal_skip makes gaps */
       break;
     }
@@ -346,7 +364,10 @@ static int read_segments(struct journal *journal, char *err, size_t cap) {
   for (size_t i = 0; i < count && !rc; i++) {
     rc = read_segment(journal, numbers[i], i + 1 == count) || add_segment(journal, numbers[i]) ? -1 : 0;
     if (rc) {
-      fail(journal, "a file of the journal cannot be read", err, cap);
+      fail(journal,
+           errno == EPROTONOSUPPORT ? "a later version has written entries there, and has to deliver them first"
+                                    : "a file of the journal cannot be read",
+           err, cap);
     }
   }
   free(numbers);

@@ -199,8 +199,31 @@ static void test_damage(void **state) {
   expect_first_of(LINE_1 "2a0fe7d7b7a6bbfe {\"q\":3," SECOND "\n" LINE_3);
   expect_first_of(LINE_1 LINE_1);
   expect_first_of(LINE_1 "\n");
-  /* the check is right, the number is none */
-  expect_first_of(LINE_1 "44136fa355b3678a {}\n");
+}
+
+static void expect_later(const char *text) {
+  struct journal_config config = {dir, "state_dir", 100, on_log, NULL};
+  struct journal *journal = NULL;
+  write_text("stream", STREAM);
+  write_text(FILE_1, text);
+  assert_int_not_equal(journal_open(&journal, &config, err, sizeof err), 0);
+  assert_non_null(strstr(err, "a later version has written entries there"));
+  struct stat st;
+  assert_int_equal(stat(path(FILE_1), &st), 0);
+  assert_int_equal(st.st_size, strlen(text));
+}
+
+/* What a later version may have written is not cut off: the check is right, and the form another one. */
+static void test_later_version(void **state) {
+  (void)state;
+  expect_later(LINE_1 "44136fa355b3678a {}\n");
+  char *longer = malloc(sizeof LINE_1 + 10000);
+  assert_non_null(longer);
+  int n = sprintf(longer, LINE_1 "0123456789abcdef {\"q\":2,");
+  memset(longer + n, 'x', 9000);
+  strcpy(longer + n + 9000, "}\n");
+  expect_later(longer);
+  free(longer);
 }
 
 static void test_limits(void **state) {
@@ -397,6 +420,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_previous_build, setup, teardown),
       cmocka_unit_test_setup_teardown(test_same_format, setup, teardown),
       cmocka_unit_test_setup_teardown(test_damage, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_later_version, setup, teardown),
       cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
       cmocka_unit_test_setup_teardown(test_together, setup, teardown),
       cmocka_unit_test_setup_teardown(test_write_fails, setup, teardown),

@@ -52,6 +52,14 @@ static char *get_list(struct sealed *s) {
   return text;
 }
 
+/* What is sealed is authentic: a value that this version does not know is one of a later version. */
+static unsigned known(struct sealed *s, unsigned value, unsigned least, unsigned greatest) {
+  if (!sealed_error(s) && (value < least || value > greatest)) {
+    sealed_fail(s, EPROTONOSUPPORT);
+  }
+  return value;
+}
+
 static void put_limits(struct sealed *s, const struct store_limits *limits) {
   sealed_put_int(s, limits->max_bps);
   sealed_put_int(s, limits->max_allocations);
@@ -99,18 +107,18 @@ static int get_key(struct sealed *s, unsigned kind, struct store_snapshot *to) {
   sealed_get_text(s, kid, sizeof kid);
   key.realm = realm;
   key.kid = kid;
-  key.key.use = sealed_get_byte(s);
-  key.key.alg = sealed_get_byte(s);
-  key.key.derivation = sealed_get_byte(s);
+  key.key.use = known(s, sealed_get_byte(s), TURNCRED_USE_TOKEN, TURNCRED_USE_TAG);
+  key.key.alg = known(s, sealed_get_byte(s), TURNCRED_A256GCM, TURNCRED_HMAC_SHA512);
+  key.key.derivation = known(s, sealed_get_byte(s), TURNCRED_DERIVATION_NONE, TURNCRED_DERIVATION_HKDF_SHA256);
   key.key.allow_zero_iv = (uint8_t)sealed_get_byte(s);
   key.key.enc_len = (uint16_t)sealed_get_byte(s);
   key.key.auth_len = (uint16_t)sealed_get_byte(s);
   sealed_get(s, key.key.enc, sizeof key.key.enc);
   sealed_get(s, key.key.auth, before ? 64 : sizeof key.key.auth);
-  key.form.order = sealed_get_byte(s);
+  key.form.order = known(s, sealed_get_byte(s), TURNCRED_USER_ID_TIMESTAMP, TURNCRED_EITHER_ORDER);
   key.form.separator = (char)(before ? ':' : sealed_get_byte(s));
   key.since = before ? 0 : (int64_t)sealed_get_int(s);
-  key.state = sealed_get_byte(s);
+  key.state = known(s, sealed_get_byte(s), STORE_KEY_PUBLISHED, STORE_KEY_DISABLED);
   key.subject_tag = sealed_get_byte(s) != 0;
   key.not_before = (int64_t)sealed_get_int(s);
   key.sign_until = (int64_t)sealed_get_int(s);
@@ -235,8 +243,11 @@ static int get_realm(struct sealed *s, unsigned kind, struct store_snapshot *to)
   sealed_get_text(s, r->name, sizeof r->name);
   sealed_get_text(s, r->server_name, sizeof r->server_name);
   sealed_get(s, r->mechanisms, sizeof r->mechanisms);
+  for (size_t i = 0; i < sizeof r->mechanisms; i++) {
+    known(s, r->mechanisms[i], 0, STORE_PUSHED);
+  }
   for (int i = 0; i < 5; i++) {
-    r->expiry[i] = sealed_get_byte(s);
+    r->expiry[i] = known(s, sealed_get_byte(s), STORE_STRICT, STORE_ALLOCATE);
   }
   r->grace_seconds = (uint32_t)sealed_get_int(s);
   r->max_ttl = (uint32_t)sealed_get_int(s);
@@ -248,8 +259,7 @@ static int get_realm(struct sealed *s, unsigned kind, struct store_snapshot *to)
   r->keys_tried = kind == 'R' ? 16 : (uint32_t)sealed_get_int(s);
   bool offer = kind == 'o' || kind == 'f';
   if (kind == 'u' || offer) {
-    unsigned usage = sealed_get_byte(s);
-    r->usage = usage <= STORE_USAGE_ADDRESS ? (enum store_usage)usage : STORE_USAGE_OFF;
+    r->usage = known(s, sealed_get_byte(s), STORE_USAGE_OFF, STORE_USAGE_ADDRESS);
     sealed_get(s, r->usage_salt, sizeof r->usage_salt);
   }
   r->offer_shown = offer && sealed_get_byte(s) != 0;
@@ -284,7 +294,7 @@ static bool put_revocation(const struct hamt_item *hamt, void *arg) {
 
 static int get_revocation(struct sealed *s, struct store_snapshot *to) {
   char realm[TURNCRED_REALM_MAX + 1], text[TURNCRED_USERNAME_MAX + 1];
-  struct revocation_name name = {sealed_get_byte(s), realm, text};
+  struct revocation_name name = {known(s, sealed_get_byte(s), STORE_REVOKED_USER, STORE_REVOKED_REALM), realm, text};
   sealed_get_text(s, realm, sizeof realm);
   sealed_get_text(s, text, sizeof text);
   int64_t until = (int64_t)sealed_get_int(s);
@@ -327,8 +337,10 @@ static int get_snapshot(struct sealed *s, void *arg) {
       break;
     case 'E':
       return sealed_at_end(s) ? 0 : EBADMSG;
-    default:
+    case 'T': /* a whole text, which is another file's */
       return EBADMSG;
+    default:
+      sealed_fail(s, EPROTONOSUPPORT);
     }
   }
   return rc ? rc : sealed_error(s);

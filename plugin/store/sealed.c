@@ -30,6 +30,7 @@
 
 static const char magic[8] = {'T', 'C', 'S', 'N', 'A', 'P', 0, SEALED_VERSION};
 static const char label[] = "turncred-snapshot-v1";
+static const char later[] = "a later version of turncred wrote it, and this one goes on without it";
 
 /* --- the sealed stream ------------------------------------------------------------------ */
 
@@ -293,14 +294,21 @@ static bool take_int(struct sealed *s, uint64_t *x) {
   return true;
 }
 
-static bool read_header(struct sealed *s, struct sealed_header *h) {
+/* 0 or an errno value. */
+static int read_header(struct sealed *s, struct sealed_header *h) {
   uint64_t at = 0;
-  bool ok = take(s, sizeof magic) && memcmp(s->header, magic, sizeof magic) == 0 &&
-            take_text(s, h->kek_id, sizeof h->kek_id) && take_text(s, h->identity, sizeof h->identity) &&
+  if (!take(s, sizeof magic) || memcmp(s->header, magic, sizeof magic - 1) != 0) {
+    return EBADMSG;
+  }
+  if (s->header[sizeof magic - 1] != SEALED_VERSION) {
+    return s->header[sizeof magic - 1] > SEALED_VERSION ? EPROTONOSUPPORT : EBADMSG;
+  }
+  bool ok = take_text(s, h->kek_id, sizeof h->kek_id) && take_text(s, h->identity, sizeof h->identity) &&
             take_text(s, h->instance, sizeof h->instance) && take_int(s, &h->progress) && take_int(s, &at) &&
             take(s, SALT);
   h->time = (int64_t)at;
-  return ok && h->time >= 0; /* nothing has proved yet who wrote it: it must not overflow what is reckoned with it */
+  /* nothing has proved yet who wrote the time: it must not overflow what is reckoned with it */
+  return ok && h->time >= 0 ? 0 : EBADMSG;
 }
 
 int sealed_error(const struct sealed *s) { return s->error; }
@@ -385,8 +393,9 @@ int sealed_read(const char *path, const struct sealed_reading *how, sealed_read_
   int rc = 0;
   if (!(s->file = fopen(path, "re"))) {
     rc = fail_with(errno, err, err_cap, "snapshot %s: %s", path, strerror(errno));
-  } else if (!read_header(s, header)) {
-    rc = fail_with(EBADMSG, err, err_cap, "snapshot %s: not a snapshot of this program's format", path);
+  } else if ((rc = read_header(s, header))) {
+    fail_with(rc, err, err_cap, "snapshot %s: %s", path,
+              rc == EPROTONOSUPPORT ? later : "not a snapshot of this program's format");
   } else if (!how->keks || !(kek = kek_ring_find(how->keks, header->kek_id))) {
     rc = fail_with(ENOKEY, err, err_cap,
                    "snapshot %s: it is sealed under key encryption key %.64s, which this program does not have", path,
@@ -400,7 +409,9 @@ int sealed_read(const char *path, const struct sealed_reading *how, sealed_read_
                    path, (long long)(how->now - header->time), how->max_age);
   } else if ((rc = stream_key(s, kek, 0)) || (rc = read(s, arg))) {
     fail_with(rc, err, err_cap, "snapshot %s: %s", path,
-              rc == ENOMEM ? "out of memory" : "it is damaged, cut, or was not made by this instance");
+              rc == ENOMEM            ? "out of memory"
+              : rc == EPROTONOSUPPORT ? later
+                                      : "it is damaged, cut, or was not made by this instance");
   }
   stream_free(s);
   return rc;

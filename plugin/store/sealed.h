@@ -65,7 +65,8 @@ typedef int (*sealed_read_fn)(struct sealed *s, void *arg);
 int sealed_write(const char *path, const struct sealed_header *header, const uint8_t kek[TURNCRED_KEK],
                  sealed_fill_fn fill, const void *arg, char *err, size_t err_cap);
 /* Reads a file. 0, or an errno value with a message in err: ENOENT (there is no file), EBADMSG
- * (damaged, cut, or of another format), ENOKEY (sealed under a key that how->keks has not), EPERM
+ * (damaged, cut, or of another format), EPROTONOSUPPORT (of a later version, or with what only a later version knows),
+ * ENOKEY (sealed under a key that how->keks has not), EPERM
  * (of another instance), ESTALE (older than max_age, or dated in the future). */
 int sealed_read(const char *path, const struct sealed_reading *how, sealed_read_fn read, void *arg,
                 struct sealed_header *header, char *err, size_t err_cap);

@@ -3,10 +3,11 @@
 """test_frozen.py: what modules, hosts and programs of others were built with stays as it is recorded, as abidiff sees it
 
 The interface between coturn and a module is recorded in frozen/coturn_auth_module.h, libturncred in
-plugin/core/libturncred.abi. Members are appended to structs of the interface and reasons to its last enum, functions are
+plugin/core/libturncred.abi, the numbered files of plugin/schema, which databases have applied, in frozen/schema.sha256. Members are appended to structs of the interface and reasons to its last enum, functions are
 added to libturncred; whatever else differs is a fault, and the tests make each kind of fault to see that it is found.
 """
 
+import hashlib
 import os
 import re
 import subprocess
@@ -21,6 +22,8 @@ HEADER = os.path.join(TOP, "plugin", "include", "coturn_auth_module.h")
 FROZEN = os.path.join(HERE, "frozen", "coturn_auth_module.h")
 RECORD = os.path.join(TOP, "plugin", "core", "libturncred.abi")
 LIBRARY = os.path.join(BUILD, ".libs", "libturncred.so")
+SCHEMA = os.path.join(TOP, "plugin", "schema")
+APPLIED = os.path.join(HERE, "frozen", "schema.sha256")
 MAP = os.path.join(TOP, "plugin", "core", "libturncred.map")
 GROWING = ("COTURN_AUTH_ABI_MINOR", "COTURN_AUTH_REASON_NAMES")  # macros that change with what is appended
 COUNT = "COTURN_AUTH_REASON_COUNT"
@@ -221,6 +224,38 @@ class Library(unittest.TestCase):
                 self.assertEqual(len(re.findall(pattern, read(RECORD))), 1, pattern)
                 code, _ = self.against(lambda text, pattern=pattern, new=new: re.sub(pattern, new, text))
                 self.assertNotEqual(code, 0)
+
+
+# --- the schema ----------------------------------------------------------------------------------
+
+
+def changed_files(folder):
+    """The recorded files of the schema that are no longer what databases have applied, and files that come before them."""
+    recorded = dict(reversed(line.split()) for line in read(APPLIED).splitlines())
+    there = {name: os.path.join(folder, name) for name in os.listdir(folder) if re.fullmatch(r"\d{4}-.*\.sql", name)}
+    for name, digest in recorded.items():
+        if name not in there or hashlib.sha256(read(there[name]).encode()).hexdigest() != digest:
+            yield name
+    yield from (name for name in there if name not in recorded and name[:4] <= max(recorded)[:4])
+
+
+class Schema(unittest.TestCase):
+    def test_the_files_are_as_recorded(self):
+        self.assertEqual(list(changed_files(SCHEMA)), [], "databases that have applied these would stay as they are: write a new file. "
+                         "What was never released is recorded anew: (cd plugin/schema && sha256sum 0*.sql) >tests/abi/frozen/schema.sha256")
+
+    def test_a_new_file_is_fine_and_whatever_else_changes_is_found(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name in os.listdir(SCHEMA):
+                if name.endswith(".sql"):
+                    put(read(os.path.join(SCHEMA, name)), folder, name)
+            put("SELECT 1;\n", folder, "9000-later.sql")
+            self.assertEqual(list(changed_files(folder)), [])
+            put("SELECT 1;\n", folder, "0003-another.sql")
+            with open(os.path.join(folder, "0001-init.sql"), "a", encoding="utf-8") as file:
+                file.write("-- a word more\n")
+            os.remove(os.path.join(folder, "0004-values.sql"))
+            self.assertEqual(list(changed_files(folder)), ["0001-init.sql", "0004-values.sql", "0003-another.sql"])
 
 
 if __name__ == "__main__":

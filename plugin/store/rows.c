@@ -762,7 +762,13 @@ bool rows_take_revocation(const struct pg_row *row, void *arg) {
     kind--;
   }
   if (kind == 0) {
-    return refuse(rows, &tables[ROWS_REVOCATION], id.realm, id.name, "kind: this program does not know it");
+    const struct table *t = &tables[ROWS_REVOCATION];
+    *colon = ':';
+    if (row->len[2] < 0) {
+      accept(rows, t, id.realm, id.name);
+      return true;
+    }
+    return refuse(rows, t, id.realm, id.name, "kind: this program does not know it");
   }
   struct revocation_name name = {(enum store_revocation_kind)kind, id.realm, colon + 1};
   if (row->len[2] < 0) {

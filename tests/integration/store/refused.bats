@@ -163,6 +163,26 @@ SCRIPT
   [ "$(grep -c 'realm s is refused: mechanisms' "$TC_DIR/probe.log")" -eq 1 ]
 }
 
+@test "revocations of a kind that this program does not know, and no longer when they are gone" {
+  sql 'ALTER TABLE turncred.revocation DROP CONSTRAINT revocation_kind_known, DROP CONSTRAINT revocation_name_form'
+  cat >"$TC_DIR/script" <<SCRIPT
+load 5000
+expect refused = 0
+sh psql -Xqc "INSERT INTO turncred.revocation (realm, kind, name) VALUES ('s', 'device', 'one'), ('s', 'device', 'two'), ('s', 'user', 'mallory')"
+within 1000 refused = 2
+sh psql -Xqc "DELETE FROM turncred.revocation WHERE kind = 'device' AND name = 'one'"
+within 1000 refused = 1
+sh psql -Xqc "DELETE FROM turncred.revocation WHERE kind = 'device'"
+within 1000 refused = 0
+SCRIPT
+  run probe -p 300 <"$TC_DIR/script"
+  echo "$output"
+  cat "$TC_DIR/probe.log"
+  [ "$status" -eq 0 ]
+  grep -q 'revocation s/device:two is refused: kind: this program does not know it' "$TC_DIR/probe.log"
+  sql "DELETE FROM turncred.revocation WHERE realm = 's'"
+}
+
 @test "key encryption keys: several at once, one added while running, wrong files refused" {
   mkdir -p "$TC_DIR/keks"
   cp -p "$TC_DIR/kek/main" "$TC_DIR/keks/main"

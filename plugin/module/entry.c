@@ -152,6 +152,11 @@ static void module_free(struct module *module) {
 
 static int start(struct module *module) {
   const struct config *config = module->config;
+  if (counters_register(module)) {
+    /* a newer host may have got a counter of this name: nobody is kept out for that */
+    module_log(module, COTURN_AUTH_LOG_WARNING,
+               "the host does not show every counter of the module: it has one of that name, or no room");
+  }
   if (!(module->alternates = alternates_start())) {
     module_log(module, COTURN_AUTH_LOG_ERROR, "out of memory or threads");
     return -1;
@@ -211,8 +216,6 @@ static int module_init(const struct coturn_auth_host *host, const char *path, vo
     module_log(module, COTURN_AUTH_LOG_ERROR, "no thread key is left");
   } else if (open_store(module)) {
     threads_free(module);
-  } else if (counters_register(module)) {
-    module_log(module, COTURN_AUTH_LOG_ERROR, "the host has no room for counters");
   } else if (start(module) == 0) {
     *state = module;
     return 0;

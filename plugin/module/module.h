@@ -146,7 +146,7 @@ void gauge_add(enum gauge gauge, int64_t delta);
 uint64_t gauge_get(enum gauge gauge);
 /* Sets the gauges that show the state of the store. */
 void counters_refresh(const struct module *module);
-/* Registers all counters with the host. 0, or -1: the host's table is full. */
+/* Registers all counters with the host. 0, or -1: the host has not taken each. */
 int counters_register(const struct module *module);
 
 /* --- subject.c: to whom a grant was given, in the words that a revocation uses ---------------- */

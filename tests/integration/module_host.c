@@ -12,7 +12,8 @@
  * A request is a line "REPEAT REALM USERNAME KEY-HEX [TOKEN-HEX]": the client's HMAC key makes
  * MESSAGE-INTEGRITY. The answer is a line of words name=value; ns is CPU time. "status" asks for
  * the state, "sleep MS" waits, "stress THREADS MS" repeats the last request in several threads,
- * with sessions that begin and end. Exit: 0, or 1 when the module does not start.
+ * with sessions that begin and end. HOST_COUNTER names a counter that the host has itself. Exit: 0, or 1 when the
+ * module does not start.
  */
 #include "config.h"
 
@@ -121,7 +122,8 @@ static int host_deny_peer(const struct sockaddr *addr) {
 static struct coturn_auth_counter counters[512];
 static size_t counter_count;
 static int host_register_counter(const struct coturn_auth_counter *counter) {
-  if (counter_count == 512 || counter->header.magic != COTURN_AUTH_MAGIC) {
+  const char *own = getenv("HOST_COUNTER");
+  if (counter_count == 512 || counter->header.magic != COTURN_AUTH_MAGIC || (own && !strcmp(own, counter->name))) {
     return -1;
   }
   counters[counter_count++] = *counter;

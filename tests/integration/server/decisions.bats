@@ -35,6 +35,10 @@ teardown_file() { turncred_down; }
   turn_step host reasons
 }
 
+@test "a newer host that has a counter of the same name" {
+  turn_step host counter_of_the_host
+}
+
 @test "a decision allocates nothing of its own once it is warm, and its time is stated" {
   turn_step host allocations_and_time
 }

@@ -75,6 +75,16 @@ def reasons():
     assert a[0]["verdict"] == "declined" and a[1]["verdict"] == "denied" and a[1]["reason"] == "unknown_key", a
 
 
+def counter_of_the_host():
+    """A counter whose name a newer host has taken costs that counter, and no login."""
+    done = subprocess.run([os.environ["TC_BUILD"] + "/tests/integration/module_host", str(DIR / "lib" / "turncred.so"),
+                           str(DIR / "servers/host/module.conf")], env=os.environ | {"HOST_COUNTER": "grants"},
+                          input=b"status\n", capture_output=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert b"database: connected" in done.stdout, done.stdout
+    assert done.stderr.count(b"the host does not show every counter of the module") == 1, done.stderr
+
+
 def allocations_and_time():
     """A warm decision allocates nothing, OpenSSL's hashes aside; prints what it takes."""
     n = 20000

@@ -298,6 +298,9 @@ flip_octet() {
 server_stop() { process_stop "$TC_DIR/servers/$1" "${TC_STOP_LIMIT:-10}"; }
 server_gone() { ! kill -0 "$1" 2>/dev/null; }
 
+# Many containers have no IPv6
+has_ipv6() { /usr/bin/python3 -c 'import socket; socket.socket(socket.AF_INET6).bind(("::1", 0))' 2>/dev/null; }
+
 # log_has NAME REGEX [SECONDS]: waits for a line
 log_has() { wait_for "${3:-5}" grep -Eq "$2" "$TC_DIR/servers/$1/log"; }
 

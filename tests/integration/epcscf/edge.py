@@ -234,10 +234,10 @@ async def calls_through_the_registrar():
         assert (await p.send("MESSAGE", "sip:bob@ims.test", to="sip:bob@ims.test")).status == 403
 
 
-async def called_by_ipv6(port):
+async def called_by_ipv6(at):
     """A phone that has come by IPv6, and one by IPv4, call each other."""
     async with contextlib.AsyncExitStack() as stack:
-        p, q = phone("alice", url=f"ws://[::1]:{port}"), phone("bob")
+        p, q = phone("alice", url=f"ws://{at}"), phone("bob")
         await registered(stack, p, q)
         for one, other in ((p, q), (q, p)):
             caller, callee = await call(one, other)

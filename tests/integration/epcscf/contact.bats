@@ -60,5 +60,6 @@ teardown_file() { registrars_down; edge_down; }
 }
 
 @test "connections by the hundred, and the end of each" {
-  phones_step main many
+  before_registrar many bare 'EDGE_OWN_CONTACT yes' 'TURNCREDD_TIMEOUT 15'
+  phones_step many many
 }

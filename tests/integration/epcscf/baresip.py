@@ -23,7 +23,7 @@ auplay_srate 48000
 ausrc_channels 2
 auplay_channels 2
 rtp_ports 30000-30100
-snd_path {folder}
+snd_path .
 module_path {modules}
 ctrl_tcp_listen 127.0.0.1:{control}
 module opus.so
@@ -54,11 +54,12 @@ class Telephone:
         user, domain, password, registrar = account
         line = (f"<sip:{user}@{domain}>;auth_user={user};auth_pass={password};outbound=\"sip:{registrar}\";regint=60;answermode=auto;"
                 "audio_codecs=opus/48000/2;mediaenc=dtls_srtp;medianat=ice")
-        config = CONFIG.format(host=host, sip=sip, control=self.control, folder=self.folder, modules=MODULES)
+        config = CONFIG.format(host=host, sip=sip, control=self.control, modules=MODULES)
         for name, text in (("config", config), ("accounts", line), ("contacts", "")):
             (self.folder / name).write_text(text + "\n")
         self.said = self.folder / "log"
         with open(self.said, "wb") as log:
+            # there, with "snd_path .": baresip cuts the names of its recordings, with their folder, at 127 octets
             self.process = subprocess.Popen(["baresip", "-f", self.folder], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             cwd=self.folder)
 

@@ -38,7 +38,7 @@ example_of_monitoring() {
   local examples=/usr/share/doc/turncred/examples/monitoring rc=0
   need prometheus && trust_issuer && install -d /etc/prometheus/turncred && cp $examples/*.rules.yml /etc/prometheus/turncred/ || return
   turncredctl caller add prometheus --scopes metrics --realms '*' --json | jq -r .key >/etc/prometheus/turncred/turncredd.key
-  sed 's/issuer.example.org:443/issuer1.example.org:8443/' $examples/prometheus.yml.example >/etc/prometheus/prometheus.yml
+  sed 's/issuer.example.org:/issuer1.example.org:/' $examples/prometheus.yml.example >/etc/prometheus/prometheus.yml
   promtool check config /etc/prometheus/prometheus.yml && systemctl restart prometheus && wait_for 90 sees_both || rc=1
   systemctl stop prometheus
   rm -r /etc/prometheus/turncred && turncredctl caller remove prometheus && distrust_issuer && return $rc

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """manuals.py TOP: the tables of settings of turncred.so and turncredd against their manual pages: the same names, each
 required or with the default that its page says, and the bounds where the page has them. Every metric is in the page of
-its program, and no other; turncred.conf(5) has every reason of a refusal. Prints what differs; exit code 1 then."""
+its program, and no other; turncred.conf(5) has every reason of a refusal. plugin/schema/README.md has every table, and the
+example for Prometheus asks at the ports of the other examples. Prints what differs; exit code 1 then."""
 
+import glob
 import re
 import sys
 
@@ -85,5 +87,21 @@ assert len(reasons) > 20, reasons
 lacks = reasons - set(re.findall(r"\w+", " ".join(tags)))
 if lacks:
     failed.append(f"turncred.conf(5), REFUSALS: lacks {sorted(lacks)}")
+
+schema = "".join(read(path) for path in sorted(glob.glob(top + "schema/[0-9]*.sql")))
+tables = set(re.findall(r"^CREATE TABLE turncred\.(\w+) \((?!\w+ PARTITION)", schema, re.M))
+section = read(top + "schema/README.md").partition("\n## Tables\n")[2].partition("\n## ")[0]
+shown = set(re.findall(r"^\| `(\w+)` \|", section, re.M))
+assert len(tables) > 10, tables
+if tables != shown:
+    failed.append(f"schema/README.md, Tables: {sorted(tables ^ shown)} only in one of schema and page")
+
+asked = re.findall(r'targets: \["[^"]*:(\d+)"\]', read(top + "examples/monitoring/prometheus.yml.example"))
+served = [
+    re.search(rf"^#?{name} = \S*:(\d+)$", read(top + example), re.M)[1]
+    for example, name in (("module/turncred.conf.example", "prometheus"), ("turncredd/turncredd.conf.example", "https"))
+]
+if asked != served:
+    failed.append(f"prometheus.yml.example asks at {asked}, the other examples serve at {served}")
 print("\n".join(failed))
 sys.exit(bool(failed))

@@ -26,9 +26,10 @@
  *   3. init(), once, after daemonising and before the first packet, as root or as the server's user. Threads may be
  *      started here.
  *   4. challenge(), authenticate(), check_peer(), session_...(): on relay threads, several at once; challenge() on
- *      listener threads as well, where coturn challenges without a session (from 4.17). These calls must not block.
- *      session_...() and allocate() of one session come one after the other, from one thread. Of a grant that is given
- *      at once session_bound() comes from the thread of authenticate(), before that thread calls authenticate() again.
+ *      listener threads as well, where coturn challenges without a session (from 4.16, with stateless-nonce). These
+ *      calls must not block. session_...() and allocate() of one session come one after the other, from one thread.
+ *      Of a grant that is given at once session_bound() comes from the thread of authenticate(), before that thread
+ *      calls authenticate() again.
  *   5. reload() and status(): on the server's admin or signal thread.
  *   6. stop(): before the process ends. Sessions that live get no session_end(). The module is never unloaded.
  *

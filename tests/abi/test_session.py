@@ -398,6 +398,23 @@ class Mobility(Case):
         other = self.move(running, late, password("late", "x"))
         self.assertTrue(other.refresh(600, ticket=late.ticket).ok)
 
+    def test_a_client_that_went_before_the_answer_came(self):
+        running = self.serve("rules", "server=turn.test", ["mobility", "no-software-attribute", "relay-threads=1"])
+        client = self.client(running, token("kid", K1, "expires=+60,identity=alice"), "tcp")
+        self.assertTrue(client.allocate(mobility=True).ok)
+        later = token("kid", K1, "expires=+60,identity=alice,pend=300")
+        for times in range(1, 6):
+            raw = client.build("REFRESH", [Attribute("LIFETIME", stun.u32(600))], later)
+            client.transport.send(raw)
+            running.wait_log(rf"(?s)(rules: asked about kid why=0x8 .*){{{times}}}")
+            client.close()
+            time.sleep(0.6)
+            ticket, realm, nonce = client.ticket, client.realm, client.nonce
+            client = self.client(running, token("kid", K1, "expires=+60,identity=alice"), "tcp")
+            client.realm, client.nonce = realm, nonce
+            self.assertTrue(client.refresh(600, ticket=ticket).ok)
+        self.assertEqual(client.renew(later, 600).code, 0)
+
     def test_closing_ends_mobile_allocations(self):
         running, client = self.mobile("alice:password=wonderland")
         running.signal(signal.SIGUSR2)

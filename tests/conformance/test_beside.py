@@ -16,7 +16,9 @@ import credentials  # noqa: E402
 import patched  # noqa: E402
 import probes  # noqa: E402
 import stock  # noqa: E402
+import stun  # noqa: E402
 import turnclient  # noqa: E402
+from stun import Attribute  # noqa: E402
 
 STATIC = credentials.Credential("static", password="of-coturns-own")
 
@@ -94,6 +96,75 @@ class BesideSecret(Case):
         self.assertEqual(login(self.place, credential), "ok")
         self.assertEqual(login(self.place, credential, "127.0.0.2"), "401")
         self.assertEqual(login(self.place, self.realm.rest("alice"), "127.0.0.2"), "ok")
+
+
+class BesideOrigin(unittest.TestCase):
+    """A client that shows coturn one realm first, by its ORIGIN, does not come into a known realm by coturn's own users:
+    neither with the transaction that the module left to coturn, nor with the key that coturn looked up for it."""
+
+    KNOWN, OTHER, ORIGIN = "known.example", "other.example", "https://other.example"
+    REFUSED = (401, 437)  # newer versions keep a session to the realm that it was first in
+
+    @classmethod
+    def setUpClass(cls):
+        reason = patched.missing()
+        if reason:
+            raise unittest.SkipTest(reason)
+        cls.place = patched.Place(realm=cls.KNOWN, take_away=["auth-module-only"])
+        cls.addClassCleanup(cls.place.stop)
+        path = os.path.join(cls.place.folder, "userdb.sqlite")
+        with sqlite3.connect(path) as database:
+            database.executescript(stock.SCHEMA)
+            database.execute("INSERT INTO turn_origin_to_realm VALUES (?, ?)", (cls.ORIGIN + ":443", cls.OTHER))
+            for realm in (cls.KNOWN, cls.OTHER):
+                key = STATIC.key(realm).hex()
+                database.execute("INSERT INTO turnusers_lt VALUES (?, ?, ?)", (realm, STATIC.username, key))
+        database.close()
+        cls.place.lines.append(f"userdb={path}")
+        cls.place.realm(cls.KNOWN)
+        cls.place.start()
+
+    def refused_elsewhere(self, kind):
+        """A client that coturn has refused in the realm of its ORIGIN, and the transaction of its request."""
+        wrong = credentials.Credential(STATIC.username, password="wrong")
+        end = time.monotonic() + 30  # coturn reads the table of origins from time to time
+        while True:
+            client = self.place.server.client(kind, STATIC, origin=self.ORIGIN)
+            self.addCleanup(client.close)
+            client.challenge()
+            if client.realm == self.OTHER:
+                break
+            self.assertLess(time.monotonic(), end, "coturn does not know the origin")
+            time.sleep(0.3)
+        answer = client.exchange(self.request(client, wrong, transaction := os.urandom(12)))
+        self.assertEqual(answer.code, 401)
+        client.take_challenge(answer)
+        client.origin, client.realm = None, self.KNOWN
+        return client, transaction
+
+    def request(self, client, credential, transaction):
+        attributes = [Attribute("REQUESTED-TRANSPORT", stun.requested_transport(stun.UDP))]
+        if client.origin:
+            attributes.append(Attribute("ORIGIN", client.origin))
+        return stun.build("ALLOCATE", attributes + client.authentication(credential), txid=transaction)
+
+    def test_coturns_realm_is_open(self):
+        self.refused_elsewhere("udp")
+        client = self.place.server.client("udp", STATIC, origin=self.ORIGIN)
+        self.addCleanup(client.close)
+        self.assertTrue(client.allocate().ok)
+        self.assertTrue(client.create_permission(("192.0.2.1", 9)).ok)
+        self.assertTrue(client.refresh(600).ok)
+
+    def test_a_transaction_that_was_left_to_coturn(self):
+        for kind in ("udp", "tcp"):
+            client, transaction = self.refused_elsewhere(kind)
+            self.assertIn(client.exchange(self.request(client, STATIC, transaction)).code, self.REFUSED)
+
+    def test_a_key_that_coturn_has_looked_up(self):
+        for kind in ("udp", "tcp"):
+            client, _ = self.refused_elsewhere(kind)
+            self.assertIn(client.allocate().code, self.REFUSED)
 
 
 class Observer(Case):

@@ -57,14 +57,16 @@ static int is_awaited(const struct auth_exchange *x) {
   return 0;
 }
 
-/* 1 if no grant is in force and the request is coturn's to authenticate: the module has declined it before, or coturn
- * has authenticated its session. */
+/* 1 if no grant is in force and the request is coturn's to authenticate: coturn replays what the module has declined,
+ * or has let the session allocate. A transaction id and a key that coturn looked up say nothing: a client chooses the
+ * one, and needs no password for the other. */
 static int is_coturns(const struct auth_exchange *x) {
   const struct auth_session *own = x->ss->auth_session;
   if (x->st->granted) {
     return 0;
   }
-  return (own->skip && stun_tid_equals(&own->skip_tid, x->tid)) || (x->held->hmackey_set && !auth_takes_token(x));
+  return (own->skip && !x->can_resume && stun_tid_equals(&own->skip_tid, x->tid)) ||
+         (x->held->hmackey_set && auth_has_allocation(x->held) && !auth_takes_token(x));
 }
 
 /* Why the module has to be asked: COTURN_AUTH_WHY_*; 0: the grant in force verifies the request. */
@@ -168,13 +170,16 @@ void auth_session_resume(turn_turnserver *server, turnsession_id session, const 
   ts_ur_super_session *ss = turn_auth_services.session(server, session);
   int i;
 
-  if (!ss || !ss->client_socket || !ss->auth_session) {
+  if (!ss || !ss->auth_session) {
     return;
   }
   for (i = 0; i < SESSION_PENDING_MAX; ++i) {
     if (stun_tid_equals(&ss->auth_session->pending[i].tid, tid)) {
       ss->auth_session->pending[i].request = 0;
     }
+  }
+  if (!ss->client_socket) { /* a mobile client that is moving asks again */
+    return;
   }
   ss->auth_session->answer = answer;
   stun_tid_cpy(&ss->auth_session->answer_tid, tid);

@@ -814,6 +814,12 @@ class Beside(Case):
         running.wait_log('user="alice": coturn refuses, module would let in')
         self.assertNotIn('observed client=127.0.0.1 realm="example.org" user="own"', running.log())
 
+    def test_observe_names_nobody_whom_coturn_refuses(self):
+        running = self.serve("rules", "own:password=secret", ["user=own:secret", "auth-module-observe"])
+        for name in ('o"wn', "o wn", "union;select"):
+            self.assertEqual(self.client(running, password(name, "secret")).allocate().code, 400)
+        self.assertNotIn("rules: asked", running.log())
+
     def test_observe_with_a_module_that_answers_later(self):
         running = self.serve("later", "own:secret", ["user=own:secret", "auth-module-observe"])
         self.assertTrue(self.client(running, self.OWN).allocate().ok)

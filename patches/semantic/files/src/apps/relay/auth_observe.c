@@ -16,7 +16,8 @@ static void observe_ask(struct auth_exchange *x, struct auth_session *st) {
   st->observed = 0;
   stun_tid_cpy(&st->observed_tid, x->tid);
   if (!x->a.integrity || !x->a.realm || !x->a.username || !x->a.nonce ||
-      auth_attr_string(x->a.username, x->username, sizeof(x->username)) < 0 || auth_ask_challenge(x) < 0) {
+      auth_attr_string(x->a.username, x->username, sizeof(x->username)) < 0 ||
+      !is_secure_string((const uint8_t *)x->username, 1) || auth_ask_challenge(x) < 0) {
     return;
   }
   handle = auth_pending_ask(x->ss->id);

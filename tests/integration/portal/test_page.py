@@ -80,6 +80,10 @@ SHORT = """(ttl) => {
     return new Response(JSON.stringify({ ...await answer.json(), ttl, expires_at: Math.floor(Date.now() / 1000) + ttl }));
   };
 }"""
+# Signs in as another tab would.
+SIGN_IN = """(user, password) => fetch('/api/session', {
+  method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ user, password }),
+}).then(({ ok }) => ok)"""
 CLOCK = "(seconds) => { const now = Date.now.bind(Date); Date.now = () => now() + 1000 * seconds; }"
 
 
@@ -118,6 +122,21 @@ class SignIn(Case):
         self.assertFalse(PAGE.shown("step-2"))
         self.assertEqual(PAGE.driver.switch_to.active_element.get_attribute("id"), "password")
         self.assertEqual(PAGE.id("password").get_attribute("value"), "")
+
+    def test_another_tab_signs_in_as_somebody_else(self):
+        """What the page shows as alice's is not bob's."""
+        PAGE.ready()
+        shown = PAGE.text("https")
+        PAGE.js(SIGN_IN, "bob", place.PASSWORDS["bob"])
+        for button in ("get-https", "get-token"):
+            PAGE.id(button).click()
+            PAGE.until(lambda: PAGE.shown("sign-in") or PAGE.text("https") != shown or PAGE.shown("token"))
+            self.assertTrue(PAGE.shown("sign-in"), PAGE.text("https") + PAGE.text("token"))
+            self.assertIn("signed out", PAGE.text("sign-in-error"))
+            PAGE.sign_in()
+            PAGE.until(lambda: PAGE.shown("get-https"))
+            shown = PAGE.text("https")
+            PAGE.js(SIGN_IN, "bob", place.PASSWORDS["bob"])
 
     def test_stays_signed_in_and_signs_out(self):
         PAGE.open()

@@ -161,6 +161,31 @@ class Session(unittest.TestCase):
         self.assertNotIn("Traceback", PLACE.log("portal"))
         self.assertEqual(call("GET", "/api/session", cookie=cookie)[2], {"user": "alice"})
 
+    def test_users_may_be_many(self):
+        path, password = PLACE.folder / "users", place.PASSWORDS["alice"]
+        text = path.read_text()
+        entry = text.partition("alice:")[2].partition("\n")[0]
+        PLACE.secret("users", text + "".join(f"user{i}:{entry}\n" for i in range(3000)))
+        try:
+            self.assertEqual(sign_in("user2999", password)[0], 200)
+            PLACE.command("--config", PLACE.folder / "portal.conf", "unuser", "user2999")
+            self.assertEqual(sign_in("user2999", password)[0], 403)
+            # what is too large is said to be, and not cut off
+            with open(path, "a") as file:
+                file.truncate(1 << 25)
+            done = PLACE.command("--config", PLACE.folder / "portal.conf", "check", check=False)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(f"users: {path} is larger than", done.stderr)
+        finally:
+            PLACE.secret("users", text)
+
+    def test_a_page_gets_nothing_of_another_user(self):
+        """Who signs in in one tab changes the session of all tabs, and another tab still shows the user of before."""
+        cookie = signed_in("bob")
+        for path in ("/api/token", "/api/credential"):
+            self.assertEqual(call("POST", path, {"user": "alice"}, cookie=cookie)[0], 401)
+            self.assertEqual(call("POST", path, {"user": "bob"}, cookie=cookie)[0], 200)
+
     def test_guesses_at_once_are_no_more_guesses(self):
         with concurrent.futures.ThreadPoolExecutor(30) as pool:
             statuses = list(pool.map(lambda i: sign_in("target", f"guess {i}")[0], range(30)))
@@ -334,6 +359,10 @@ class Requests(unittest.TestCase):
             head = b"POST /api/session HTTP/1.1\r\nOrigin: %s\r\nContent-Type: application/json\r\n" % PLACE.portal.encode()
             got = exchange(head + field + b"\r\n\r\n{}" + inner)
             self.assertEqual((got[9:12], got.count(b"HTTP/1.1 ")), (status, 1), got)
+        # what http.server takes for no field, for the end of the header, or for two fields
+        for field in (b" Content-Length: %d", b"X: a\r\r\nContent-Length: %d", b"X: a\rContent-Length: %d", b"X:\r\n Content-Length: %d"):
+            got = exchange(b"GET /healthz HTTP/1.1\r\n" + field % len(inner) + b"\r\nHost: x\r\n\r\n" + inner)
+            self.assertEqual((got[9:12], got.count(b"HTTP/1.1 ")), (b"400", 1), got)
         # and two requests are two
         got = exchange(inner + inner.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
         self.assertEqual(got.count(b"HTTP/1.1 200"), 2, got)
@@ -342,7 +371,8 @@ class Requests(unittest.TestCase):
         for target in (b"http://[x", b"//[x", b"https://[::1]]/?secret=1"):
             got = exchange(b"GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % target)
             self.assertTrue(got.startswith(b"HTTP/1.1 404 "), got)
-        self.assertTrue(exchange(b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 200 + b"\r\n").startswith(b"HTTP/1.1 431 "))
+        for fields in (b"X: y\r\n" * 200, b"X: %s\r\n" % (b"y" * 60000) * 4):
+            self.assertTrue(exchange(b"GET / HTTP/1.1\r\n" + fields + b"\r\n").startswith(b"HTTP/1.1 431 "))
         self.assertNotIn("secret=1", PLACE.log("portal"))
 
     def test_slow_clients_keep_nobody_waiting(self):

@@ -12,12 +12,12 @@ let settings = null;
 let provider = null; // the module, where users sign in at an OpenID Connect provider
 let registration = null;
 let call = null;
-let visit = {}; // another object whenever somebody signs in or out
+let visit = { user: null }; // another object whenever somebody signs in or out
 
 // --- 1 sign in --------------------------------------------------------------------------------
 
 function signedIn(user) {
-  visit = {};
+  visit = { user };
   hide('account', !user);
   hide('sign-in', Boolean(user) || Boolean(provider));
   hide('provider', Boolean(user) || !provider);
@@ -148,7 +148,7 @@ function describe(id, credential) {
 }
 
 async function getHttps(ask = asked) {
-  const answer = await ask((provider ?? portal).credential);
+  const answer = await ask(() => (provider ?? portal).credential(visit.user));
   if (!answer.iceServers?.[0]?.urls?.length) throw new Error('the realm names no TURN server (turncredctl realm set --uri)');
   // by this device's clock, which may differ from the issuer's
   const credential = { ...answer, expiresAt: Math.floor(Date.now() / 1000) + answer.ttl };
@@ -159,7 +159,7 @@ async function getHttps(ask = asked) {
 $('get-https').onclick = () => run($('get-https'), 'https-error', () => getHttps());
 
 $('get-token').onclick = () => run($('get-token'), 'token-error', async () => {
-  const token = await asked(portal.token);
+  const token = await asked(() => portal.token(visit.user));
   define('token', [
     ['Key id (USERNAME)', token.kid, { copy: true }],
     ['Access token', token.access_token, { copy: true }],

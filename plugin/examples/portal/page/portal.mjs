@@ -35,5 +35,6 @@ export const settings = () => get('api/settings');
 export const session = () => get('api/session');
 export const signIn = (user, password) => post('api/session', { user, password });
 export const signOut = () => post('api/session/end');
-export const token = () => post('api/token');
-export const credential = () => post('api/credential');
+// user: whom the page shows; the portal refuses if somebody else has signed in since, in another tab
+export const token = (user) => post('api/token', { user });
+export const credential = (user) => post('api/credential', { user });

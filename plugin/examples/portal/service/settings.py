@@ -126,9 +126,12 @@ def read(path):
     return Settings(**values)
 
 
-def secret(path, name):
-    """The text of a secret file; raises Wrong if others may read the file."""
+def secret(path, name, most=65536):
+    """The octets of a secret file; raises Wrong if others may read the file, or if it has more than most octets."""
     with open(path, "rb") as file:
         if os.fstat(file.fileno()).st_mode & 0o007:
             raise Wrong(f"{name}: {path} is open to everybody; chmod o= {path}")
-        return file.read(65536)
+        octets = file.read(most + 1)
+    if len(octets) > most:
+        raise Wrong(f"{name}: {path} is larger than {most} octets")
+    return octets

@@ -14,6 +14,7 @@ from .settings import Wrong, secret
 
 LOG2N, R, P = 15, 8, 1  # 32 MiB and about 0.1 s a try
 PASSWORD_MIN, PASSWORD_MAX = 8, 256
+FILE_MAX = 1 << 24  # a hundred thousand users and more
 # each try takes 32 MiB: this number of tries at once, other tries wait
 TURNS = threading.BoundedSemaphore(2)
 
@@ -65,7 +66,7 @@ def parse(text, where):
 def load(path):
     users = {}
     try:
-        text = secret(path, "users").decode()
+        text = secret(path, "users", FILE_MAX).decode()
     except UnicodeDecodeError:
         raise Wrong(f"users: {path} is no text") from None
     for number, line in enumerate(text.splitlines(), 1):

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The HTTPS server: the page's files, and an API for the page alone."""
 
-import email.errors
+import http.client
 import http.server
 import json
 import pathlib
+import re
 import signal
 import socket
 import socketserver
@@ -26,6 +27,7 @@ TYPES = {
     ".svg": "image/svg+xml",
 }
 BODY_MAX = 4096
+HEADER_MAX = 32768
 CONNECTIONS = 200
 SECONDS = 10  # longest pause of a client between octets
 REQUEST_SECONDS = 30  # longest time for a request with its answer
@@ -61,6 +63,24 @@ def library(path):
         raise Wrong(f"oauth4webapi: {path}: {wrong.strerror}; it is build/index.js of npm's oauth4webapi") from None
 
 
+class Header:
+    """The lines of a request's header. http.server would keep a hundred of 64 KiB; and of a line that is no field, or has a CR
+    within, it makes more or less than a proxy does, and could miss the length of a body."""
+
+    FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*)?\r?\n")
+
+    def __init__(self, stream):
+        self.stream, self.left, self.good = stream, HEADER_MAX, True
+
+    def readline(self, most):
+        line = self.stream.readline(min(most, self.left + 1))
+        self.left -= len(line)
+        if self.left < 0:
+            raise http.client.HTTPException(f"the header is longer than {HEADER_MAX} octets")  # answered 431
+        self.good = self.good and bool(self.FIELD.fullmatch(line))
+        return line
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "portal"
@@ -94,13 +114,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
     # --- the parts of a request ----------------------------------------------------------------
 
     def parse_request(self):
-        if not super().parse_request():
-            return False
-        # http.server goes on with the fields before a line that is none, and would miss the length of a body
-        if any(isinstance(defect, email.errors.MissingHeaderBodySeparatorDefect) for defect in self.headers.defects):
+        stream, self.rfile = self.rfile, Header(self.rfile)
+        try:
+            parsed = super().parse_request()
+        finally:
+            header, self.rfile = self.rfile, stream
+        if parsed and not header.good:
             self.send_error(400, "a line of the header is no field")
-            return False
-        return True
+        return parsed and header.good
 
     def has_body(self):
         return "Transfer-Encoding" in self.headers or "Content-Length" in self.headers
@@ -261,10 +282,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.json(200, {"user": None}, {"Set-Cookie": self.server.sessions.cookie("")})
 
     def issue(self, how):
-        if self.body() is None:
-            return
-        user = self.user()
+        members = self.body()
+        user = None if members is None else self.user()
         if user is None:
+            return
+        if members.get("user", user) != user:  # the page of another tab, which shows the user of before
+            self.error(401, "unauthorized", "somebody else has signed in")
             return
         try:
             self.json(200, how(user))

@@ -158,7 +158,7 @@ class Both:
                     return self.page.text("sign-in-error")
                 return self.ask()
 
-            self.assertRegex(self.page.until(refused, every=0.5), r"not accepted any more: .*it has expired \(exp\).* Sign in again\.")
+            self.assertRegex(self.page.until(refused, 180, 0.5), r"not accepted any more: .*it has expired \(exp\).* Sign in again\.")
             self.assertTrue(self.page.shown("provider-sign-in"))
         finally:
             PLACE.processes.pop("provider").stop()

@@ -97,6 +97,11 @@ teardown_file() { edge_down; }
   phones_step main forged_answer "$(registrar_port none)"
 }
 
+@test "a method that is spelt in small letters is none" {
+  phones_step main method_in_small_letters "$(registrar_port none)"
+  phones_step own method_in_small_letters
+}
+
 @test "a REGISTER for somebody else's domain does not reach it" {
   phones_step main somebody_elses_domain "$(registrar_port none)"
 }

@@ -323,6 +323,17 @@ async def forged_answer(port):
             theirs.transport.sendto(end, (host, int(edge_port)))
 
 
+async def method_in_small_letters(port=None):
+    """A method has case (RFC 3261 7.1), and Kamailio knows none: a REGISTER of any other spelling goes nowhere, and its answer counts no more
+    than another's."""
+    async with registrar(port) if port else contextlib.nullcontext() as theirs, phone("alice", password="none") as p:
+        for method in "Register", "register", "REGISTEr", "Message", "invite":
+            answer = await p.send(method, "sip:ims.test", ['Authorization: Digest username="alice", response="0"', "Turn-Credential-Request: derived"])
+            assert answer.status == 501 and not (theirs and theirs.seen), (method, answer)
+        await p.write(p.last_sent.replace("invite", "ack"))
+        assert (await p.options("derived")).status == 403
+
+
 async def seals_are_apart(port):
     """A client chooses its Call-IDs and reads the seals of its dialogs: none is the seal of a Path, of a Contact or of a REGISTER."""
     async with registrar(port) as theirs, phone("alice") as p, phone("bob") as q:

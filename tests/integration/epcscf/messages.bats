@@ -42,6 +42,11 @@ teardown_file() { edge_down; }
   phones_step main no_identities "$(registrar_port none)"
 }
 
+@test "all registrations of a user end at once, whatever the answer says" {
+  phones_step main all_unregistered "$(registrar_port none)"
+  phones_step contact all_unregistered "$(registrar_port none)"
+}
+
 @test "a long list of Contacts has the client's" {
   phones_step main long_contacts "$(registrar_port none)"
   phones_step contact long_contacts "$(registrar_port none)"

@@ -97,6 +97,19 @@ async def no_identities(port):
             assert got and got["user-id"] == "alice", (header, got)
 
 
+async def all_unregistered(port):
+    """Contact: * ends all registrations of the name that the network gave, also where its answer gives none any more."""
+    async with registrar(port) as theirs, phone("alice") as p, phone("alice") as q, phone("bob") as other:
+        theirs.answer = lambda request: (200, f"Contact: {request.get('Contact')};expires=60", "P-Associated-URI: <sip:+49123@ims.test>")
+        for one in p, q:
+            assert (await one.register("derived")).credential()["user-id"] == "+49123"
+        theirs.answer = lambda request: (200, f"Contact: {request.get('Contact')};expires=60")
+        assert (await other.register("derived")).credential()
+        theirs.answer = lambda request: (200,)
+        assert (await p.register(contact="*", expires=0)).status == 200
+        assert [(await one.options("derived")).status for one in (p, q, other)] == [403, 403, 200]
+
+
 async def long_contacts(port):
     """Twelve devices of one user, with all that a device may say of itself, in one header and in many"""
     for between in ", ", "\r\nContact: ":

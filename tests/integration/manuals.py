@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """manuals.py TOP: the tables of settings of turncred.so and turncredd against their manual pages: the same names, each
 required or with the default that its page says, and the bounds where the page has them. Every metric is in the page of
-its program, and no other; turncred.conf(5) has every reason of a refusal. plugin/schema/README.md has every table, and the
-example for Prometheus asks at the ports of the other examples. Prints what differs; exit code 1 then."""
+its program, and no other; turncred.conf(5) has every reason of a refusal. plugin/schema/README.md has every table. The
+examples for Prometheus ask for reasons that are there, at the ports of the other examples. Prints what differs; exit code 1 then."""
 
 import glob
 import re
@@ -103,5 +103,11 @@ served = [
 ]
 if asked != served:
     failed.append(f"prometheus.yml.example asks at {asked}, the other examples serve at {served}")
+
+asked = "".join(read(top + "examples/monitoring/" + name) for name in ("server.rules.yml", "dashboard.json"))
+words = {word for found in re.findall(r'reason=~?\\*"([\w|]+)', asked) for word in found.split("|")}
+assert len(words) > 12, words
+if words - reasons:
+    failed.append(f"examples/monitoring: there are no reasons {sorted(words - reasons)}")
 print("\n".join(failed))
 sys.exit(bool(failed))

@@ -164,8 +164,9 @@ call_record() {
     shift
   done
   jq -nc --arg method "$method" --arg path "$path" --argjson status "$((10#$status))" --arg body "${body:-$form}" \
-    --arg type "$(header Content-Type)" --rawfile answer "$TC_DIR/answer" \
-    '{$method, $path, $status, $body, $type, $answer}' >>"$TC_DIR/calls"
+    --arg type "$(header Content-Type)" --arg retry "$(header Retry-After)" --arg authenticate "$(header WWW-Authenticate)" \
+    --arg cache "$(header Cache-Control)" --rawfile answer "$TC_DIR/answer" \
+    '{$method, $path, $status, $body, $type, $retry, $authenticate, $cache, $answer}' >>"$TC_DIR/calls"
 }
 # openapi [--all]: all calls of this file so far fit openapi.yaml
 openapi() {

@@ -72,6 +72,12 @@ def check(call):
     status = str(call["status"])
     place = f"{call['method']} {pattern} {status}"
     assert status in found["responses"], f"{place} is not documented"
+    assert call["cache"] == "no-store", f"{place}: Cache-Control is {call['cache']}"
+    refused = json.loads(call["answer"]).get("error") if status[0] == "4" else None
+    if status == "429":
+        assert re.fullmatch("[1-9][0-9]*", call["retry"]), f"{place}: Retry-After is {call['retry']}"
+    if status == "401" or refused == "insufficient_scope":
+        assert call["authenticate"], f"{place}: no WWW-Authenticate"
     ((kind, content),) = resolve(found["responses"][status])["content"].items()
     assert call["type"].partition(";")[0] == kind, f"{place}: {call['type']}"
     if kind == "application/json":

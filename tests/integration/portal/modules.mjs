@@ -103,6 +103,11 @@ test('SIP messages', () => {
   for (const bad of ['', '\r\n\r\n', 'HTTP/1.1 200 OK\r\n\r\n', 'SIP/2.0 200 OK\r\nno colon\r\n\r\n', 'SIP/2.0 999 x\r\n\r\n'])
     assert.equal(parse(bad), null, bad);
   assert.throws(() => build('REGISTER sip:x SIP/2.0', [['To', 'a\r\nEvil: 1']]));
+  // many blanks, or many lines, in another user's message: the page would be busy for seconds
+  const began = performance.now();
+  assert.equal(parse(`OPTIONS sip:x SIP/2.0\r\nX:${' '.repeat(60000)}a${' '.repeat(60000)}b${' '.repeat(60000)}\r\n\r\n`).first('X').length, 60002);
+  assert.equal(parse(`OPTIONS sip:x SIP/2.0\r\n${'v:\r\n'.repeat(30000)}\r\n`).all('Via').length, 30000);
+  assert.ok(performance.now() - began < 1000);
   const ping = parse('OPTIONS sip:x SIP/2.0\r\nVia: SIP/2.0/WSS y\r\nVia: SIP/2.0/WSS z\r\nTo: <sip:x>\r\nFrom: <sip:y>;tag=1\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n\r\n');
   const answer = parse(respond(ping, 200, 'OK', 'mine'));
   assert.deepEqual(answer.all('via'), ['SIP/2.0/WSS y', 'SIP/2.0/WSS z']);

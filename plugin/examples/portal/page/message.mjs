@@ -9,10 +9,11 @@ export function parse(text) {
   const [start, ...lines] = head.replace(/\r\n[ \t]+/g, ' ').split('\r\n');
   const fields = new Map();
   for (const line of lines) {
-    const match = /^([^\s:]+)\s*:\s*(.*?)\s*$/s.exec(line);
+    const match = /^([^\s:]+)\s*:(.*)$/s.exec(line);
     if (!match) return null;
     const name = COMPACT[match[1].toLowerCase()] || match[1].toLowerCase();
-    fields.set(name, [...(fields.get(name) || []), match[2]]);
+    if (!fields.has(name)) fields.set(name, []);
+    fields.get(name).push(match[2].trim());
   }
   const all = (name) => fields.get(name.toLowerCase()) || [];
   const message = { all, first: (name) => all(name)[0] };

@@ -11,7 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* No core dumps, no ptrace by others (prctl PR_SET_DUMPABLE, RLIMIT_CORE). First thing in main. */
+/* No core dumps, no ptrace by others (prctl PR_SET_DUMPABLE, RLIMIT_CORE); no file or socket takes the number of
+ * standard input, output or error. First thing in main. */
 void secret_harden(void);
 /* Raw octets of a file, "-": standard input. EFBIG when it holds more than cap. what names the
  * thing in messages ("--key-file"). */

@@ -128,6 +128,8 @@ struct ctl_column {
 enum ctl_exit ctl_print_list(const struct ctl *ctl, json_t *list, const struct ctl_column *columns);
 /* The same for one object, a line for each member. */
 enum ctl_exit ctl_print_record(const struct ctl *ctl, json_t *record, const struct ctl_column *columns);
+/* Has standard output taken all that was written? */
+enum ctl_exit ctl_written(const struct ctl *ctl);
 /* The text of a member in a table; out has cap octets, 32 at least. */
 void ctl_cell(const json_t *value, enum ctl_column_kind kind, char *out, size_t cap);
 /* "2025-11-24T17:00:00Z" */

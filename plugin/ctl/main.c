@@ -59,6 +59,22 @@ static void cleanse_and_free(void *p) {
   free(p);
 }
 
+static enum ctl_exit run(struct ctl *ctl) {
+  if (ctl_has(ctl, "version")) {
+    puts("turncredctl " PACKAGE_VERSION);
+    return CTL_OK;
+  }
+  if (!ctl->command) {
+    return show_commands(ctl);
+  }
+  if (ctl->help) {
+    ctl_help(ctl);
+    return CTL_OK;
+  }
+  enum ctl_exit rc = ctl_need_utf8(ctl);
+  return rc ? rc : ctl->command->run(ctl);
+}
+
 int main(int argc, char **argv) {
   struct ctl ctl;
   secret_harden();
@@ -68,20 +84,9 @@ int main(int argc, char **argv) {
   if (rc) {
     return rc;
   }
-  if (ctl_has(&ctl, "version")) {
-    puts("turncredctl " PACKAGE_VERSION);
-    return CTL_OK;
-  }
-  if (!ctl.command) {
-    return show_commands(&ctl);
-  }
-  if (ctl.help) {
-    ctl_help(&ctl);
-    return CTL_OK;
-  }
-  rc = ctl_need_utf8(&ctl);
+  rc = run(&ctl);
   if (!rc) {
-    rc = ctl.command->run(&ctl);
+    rc = ctl_written(&ctl);
   }
   if (ctl.db) {
     pg_close(ctl.db);

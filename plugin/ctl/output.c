@@ -97,13 +97,17 @@ static void put_padded(const char *text, int to, bool last) {
   }
 }
 
-/* Releases value, and checks that all of the answer was written. */
-static enum ctl_exit finish(const struct ctl *ctl, json_t *value) {
-  json_decref(value);
+enum ctl_exit ctl_written(const struct ctl *ctl) {
   if (fflush(stdout) || ferror(stdout)) {
     return ctl_fail(ctl, CTL_INTERNAL, "cannot write the answer to standard output");
   }
   return CTL_OK;
+}
+
+/* Releases value, and checks that all of the answer was written. */
+static enum ctl_exit finish(const struct ctl *ctl, json_t *value) {
+  json_decref(value);
+  return ctl_written(ctl);
 }
 
 static enum ctl_exit print_json(const struct ctl *ctl, json_t *value) {

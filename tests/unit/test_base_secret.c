@@ -14,10 +14,13 @@
 #include "base/secret.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void put(const char *path, const void *octets, size_t len) {
@@ -64,9 +67,30 @@ static void secrets_in_files(void **state) {
   rmdir(folder);
 }
 
+/* A file or a socket that took the place of closed standard output would get what is printed: a token, say. */
+static void standard_files_that_are_closed(void **state) {
+  int status = -1;
+  (void)state;
+  pid_t pid = fork();
+  assert_true(pid >= 0);
+  if (!pid) {
+    char octet;
+    close(STDIN_FILENO);
+    close(STDOUT_FILENO);
+    close(STDERR_FILENO);
+    secret_harden();
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    bool apart = fd > STDERR_FILENO, mute = write(STDOUT_FILENO, "x", 1) < 0 && write(STDERR_FILENO, "x", 1) < 0;
+    _exit(apart && mute && read(STDIN_FILENO, &octet, 1) < 0 ? 0 : 1);
+  }
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  assert_int_equal(status, 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(secrets_in_files),
+      cmocka_unit_test(standard_files_that_are_closed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

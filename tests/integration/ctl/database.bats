@@ -215,6 +215,23 @@ LINES
   value .access_token | "$CTL" token decode --derivation hkdf-sha256 --key-file "$TC_DIR/k4" --server-name turn.ims.example >/dev/null
 }
 
+@test "an answer that cannot be written is an error, and goes nowhere else" {
+  local rc
+  for command in 'token issue ims.example alice' 'realm list' '--version' '--help' 'completion bash'; do
+    rc=0 # a socket that took the place of standard output would get the answer
+    # shellcheck disable=SC2086
+    PGUSER=op "$CTL" $command >&- 2>"$TC_DIR/err" || rc=$?
+    cat "$TC_DIR/err"
+    [ $rc = 6 ]
+    grep -q "cannot write the answer to standard output" "$TC_DIR/err"
+    rc=0
+    # shellcheck disable=SC2086
+    PGUSER=op "$CTL" $command >/dev/full 2>"$TC_DIR/err" || rc=$?
+    [ $rc = 6 ]
+    grep -q "cannot write the answer to standard output" "$TC_DIR/err"
+  done
+}
+
 @test "token issue: the newest active key signs, and no other" {
   ctl key add other newest --not-before now
   ctl token issue other carol

@@ -196,7 +196,9 @@ static enum ctl_exit commit_and_wait(struct ctl *ctl, const struct rotation *r, 
   json_decref(*late);
   *late = NULL;
   /* the last change counts: if this call changed nothing, no instance would hurry to report it */
-  enum ctl_exit rc = ctl_value(ctl, "SELECT coalesce(max(xid), pg_current_xact_id()) FROM turncred.change", NULL, &xid);
+  enum ctl_exit rc =
+      ctl_value(ctl, "SELECT coalesce(max(xid), pg_current_xact_id()) FROM turncred.change WHERE " CTL_OF_THIS_CLUSTER,
+                NULL, &xid);
   if (!rc) {
     rc = ctl_commit(ctl);
   }

@@ -61,7 +61,8 @@ enum ctl_exit cmd_server_list(struct ctl *ctl) {
       "j->>'host' END AS coturn, CASE WHEN reported THEN "
       "j->>'series' END AS series, CASE WHEN reported THEN j->>'abi' END AS abi, CASE WHEN reported THEN "
       "(j->>'schema_known')::integer END AS schema_known, schema_version, progress::text, "
-      "coalesce(progress > (SELECT max(xid) FROM turncred.change), true) AS current, "
+      "coalesce(progress > (SELECT max(xid) FROM turncred.change WHERE " CTL_OF_THIS_CLUSTER "), true) "
+      "AND progress <= pg_snapshot_xmax(pg_current_snapshot()) AS current, "
       "snapshot_age, database_state, refused_rows, kek_ids, " STARTED_AT " AS started_at, " LAST_SEEN
       " AS last_seen, " SILENT " AS silent_for, reported_by FROM (SELECT *, to_jsonb(i) AS j, "
       "coalesce((to_jsonb(i)->>'software_at')::timestamptz = last_seen, false) AS reported FROM "

@@ -24,6 +24,10 @@
 /* Writes a list of the sessions that hold a lock on the schema's tables, or of an upgrade, into out. */
 void ctl_lock_holders(struct pg *db, char *out, size_t cap);
 
+/* Of rows of turncred.change, those whose xid this cluster has given: others were restored from a dump of another one.
+ */
+#define CTL_OF_THIS_CLUSTER "(xid < pg_snapshot_xmax(pg_current_snapshot()) OR xid = pg_current_xact_id_if_assigned())"
+
 /* CTL_USAGE if a connection string from the command line holds a password. NULL is fine. */
 enum ctl_exit ctl_refuse_password(const struct ctl *ctl, const char *what, const char *conninfo);
 /* Connects to the database, unless that is done. CTL_REFUSED: its schema has left this program behind. */

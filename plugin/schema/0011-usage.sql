@@ -320,6 +320,11 @@ DECLARE
   after_event bigint := split_part(p_since, '/', 2)::bigint;
   settled xid8 := pg_snapshot_xmin(pg_current_snapshot());
 BEGIN
+  -- a standby may be behind the server that gave the cursor
+  IF after_xid >= pg_snapshot_xmax(pg_current_snapshot()) AND NOT pg_is_in_recovery() THEN
+    RAISE EXCEPTION 'p_since: the cursor % is another cluster''s, from before a restore', p_since
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Begin with 0/0, and leave out the cursors that you have seen.';
+  END IF;
   RETURN QUERY
     SELECT x.xid || '/' || x.event, CASE WHEN x.ended_at IS NULL THEN 'started' ELSE 'ended' END,
       coalesce(x.ended_at, x.started_at), turncred.session_name(x.instance, x.server_start, x.number), x.realm,

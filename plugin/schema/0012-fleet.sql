@@ -79,12 +79,15 @@ BEGIN
 END
 $$;
 
+-- As in version 1, but without those that have stopped, and with those whose progress is a number that this cluster has not
+-- given yet: it is another cluster's, from before a restore.
 CREATE OR REPLACE FUNCTION turncred.behind(p_xid xid8, p_silent interval DEFAULT NULL)
   RETURNS TABLE (id text, kind text, progress xid8, last_seen timestamptz)
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
   SELECT i.id, i.kind, i.progress, i.last_seen FROM turncred.instance i
-    WHERE i.progress <= p_xid AND i.stopped_at IS NULL AND (p_silent IS NULL OR i.last_seen > now() - p_silent)
+    WHERE (i.progress <= p_xid OR i.progress > pg_snapshot_xmax(pg_current_snapshot())) AND i.stopped_at IS NULL
+      AND (p_silent IS NULL OR i.last_seen > now() - p_silent)
     ORDER BY i.kind DESC, i.id;
 END;
 COMMENT ON FUNCTION turncred.behind(xid8, interval) IS

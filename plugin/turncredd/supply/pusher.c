@@ -166,7 +166,8 @@ static bool carry_out(struct pusher *p, struct push *push) {
 }
 
 /* Changes of transactions below this one are in force on all live servers: those that have not stopped, and were heard
- * of lately. 0: not known. The row as JSON has stopped_at or, in an older schema, nothing. */
+ * of lately. 0: not known, as with a progress that another cluster has counted, from before a restore. The row as JSON
+ * has stopped_at or, in an older schema, nothing. */
 static uint64_t progress(struct pusher *p, int64_t silent_ms) {
   uint64_t least = 0;
   PGresult *r = NULL;
@@ -174,7 +175,8 @@ static uint64_t progress(struct pusher *p, int64_t silent_ms) {
     struct pg_params params = {0};
     pg_int(&params, silent_ms);
     r = pg_query(&p->db,
-                 "SELECT coalesce(min(progress::text::numeric), 18446744073709551615)"
+                 "SELECT coalesce(min(CASE WHEN progress > pg_snapshot_xmax(pg_current_snapshot()) THEN 0"
+                 " ELSE progress::text::numeric END), 18446744073709551615)"
                  " FROM turncred.instance i WHERE kind = 'server' AND to_jsonb(i)->>'stopped_at' IS NULL"
                  " AND last_seen > now() - $1::bigint * interval '1 ms'",
                  &params);

@@ -136,7 +136,10 @@ SCRIPT
 
 @test "a dump restored into a new cluster: roles, rights, partitions and the feed go on" {
   sql 'SELECT turncred.maintain_partitions()' "SELECT turncred.revoke('user', 'r', 'eve')" >/dev/null
+  # the new cluster's transactions have smaller numbers
+  sql 'DO $$BEGIN FOR i IN 1..5000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END$$'
   for i in {1..30}; do sql "UPDATE turncred.realm SET max_ttl = max_ttl + 1 WHERE name = 'r'"; done
+  sql "SELECT turncred.instance_report('left', 'server', '', pg_current_xact_id(), 0, '')" >/dev/null
   pg_dumpall --roles-only --no-role-passwords >"$TC_DIR/roles"
   pg_dump -Fc turncred >"$TC_DIR/dump"
   pg_start "$TC_DIR/second" "$(id -un)=turn1" "$(id -un)=admin1" 3>&- 4>&-
@@ -146,7 +149,22 @@ export PGHOST=$TC_DIR/second/run
 psql -Xq -d postgres -f "$TC_DIR/roles" >/dev/null 2>&1 # postgres is there already
 psql -Xq -v ON_ERROR_STOP=1 -d postgres -c 'CREATE DATABASE turncred' && pg_restore --exit-on-error -d turncred "$TC_DIR/dump"
 RESTORE
-  chmod +x "$TC_DIR/bin/restore"
+  cat >"$TC_DIR/bin/ask" <<'ASK'
+#!/bin/sh
+export PGHOST=$TC_DIR/second/run TURNCRED_DATABASE='dbname=turncred' TURNCRED_CONFIG=/dev/null
+sleep 2
+echo "behind: $(psql -XqAtc "SELECT string_agg(id, ' ') FROM turncred.behind((SELECT max(xid) FROM turncred.change WHERE kind = 'key' AND xid < pg_snapshot_xmin(pg_current_snapshot())))")"
+psql -XAtc "SELECT * FROM turncred.session_changes((SELECT max(xid) FROM turncred.change) || '/1')"
+psql -Xqc "SELECT turncred.key_add_plain('r', 'k2', 'token', 'A256GCM', decode(repeat('cd', 32), 'hex'))" >/dev/null
+"$TC_BUILD/turncredctl" key rotate r --wait 10s --without left
+echo "rotate: $?"
+psql -Xqc "SELECT turncred.maintain_partitions()" >/dev/null
+sleep 11
+echo "list: $("$TC_BUILD/turncredctl" server list --json | jq -r 'map("\(.id) \(.current)") | sort | join(", ")')"
+"$TC_BUILD/turncredctl" doctor
+exit 0
+ASK
+  chmod +x "$TC_DIR/bin/restore" "$TC_DIR/bin/ask"
   TC_CONN="host=$TC_DIR/pg/run,$TC_DIR/second/run dbname=turncred user=turn1" run probe -p 300 <<'SCRIPT'
 load 5000
 sh psql -Xqc "SELECT turncred.key_add_plain('r', 'undumped', 'token', 'A128GCM', decode(md5('u'), 'hex'))" >/dev/null
@@ -159,7 +177,14 @@ sh PGHOST=$TC_DIR/second/run psql -Xqc "SELECT turncred.key_set_state('r', 'k', 
 within 1000 accepts r k = no
 sh [ "$(PGHOST=$TC_DIR/second/run psql -XqAt -U admin1 -c "SELECT count(*) FROM turncred.maintain_partitions()")" = 0 ]
 sh for i in $(seq 60); do [ "$(PGHOST=$TC_DIR/second/run psql -XAtc "SELECT count(*) FROM turncred.instance WHERE id = 'probe' AND last_seen > now() - interval '2 s'")" = 1 ] && exit 0; sleep 0.1; done; exit 1
+sh ask > $TC_DIR/asked 2>&1
 SCRIPT
   echo "$output"
   [ "$status" -eq 0 ]
+  cat "$TC_DIR/asked"
+  grep -qx 'behind: left' "$TC_DIR/asked" # it has not reported to this cluster, whatever it said to the other one
+  grep -qx 'list: left false, probe true' "$TC_DIR/asked"
+  grep -q '"probe" is current' "$TC_DIR/asked"
+  grep -qx 'rotate: 0' "$TC_DIR/asked"
+  grep -q 'another cluster.s' "$TC_DIR/asked"
 }

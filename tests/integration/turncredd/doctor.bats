@@ -173,11 +173,11 @@ window() {
 }
 
 @test "instances: silent, behind, stale, without a key encryption key, rows refused" {
-  sql "INSERT INTO turncred.instance (id, kind, progress, kek_ids, last_seen) VALUES ('gone', 'server', '9223372036854775807', '{main}', now() - interval '1 hour')"
+  sql "INSERT INTO turncred.instance (id, kind, progress, kek_ids, last_seen) VALUES ('gone', 'server', pg_current_xact_id(), '{main}', now() - interval '1 hour')"
   broken FAILED instances 'server "gone" was last heard of 36[0-9][0-9] s ago' 'server forget'
   sql "UPDATE turncred.instance SET last_seen = now(), progress = '3' WHERE id = 'gone'"
   broken FAILED instances '"gone" does not have the latest changes' 'its log'
-  sql "UPDATE turncred.instance SET last_seen = now(), progress = '9223372036854775807', snapshot_age = 500, database_state = 'frozen' WHERE id = 'gone'"
+  sql "UPDATE turncred.instance SET last_seen = now(), progress = pg_current_xact_id(), snapshot_age = 500, database_state = 'frozen' WHERE id = 'gone'"
   broken FAILED instances '"gone" works from data of 500 s ago \(frozen\)' 'reaches the database'
   sql "UPDATE turncred.instance SET last_seen = now(), snapshot_age = 0, kek_ids = '{}' WHERE id = 'gone'"
   broken FAILED instances '"gone" does not hold key encryption key main' 'give the instance the file'

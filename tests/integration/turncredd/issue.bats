@@ -184,10 +184,13 @@ answers_200() { CALLER=pcscf call_json 200 "$@"; }
 denied_now() { CALLER=pcscf call_json 403 POST /v1/realms/turn.test/credentials '{"user": "dave"}' >/dev/null; }
 
 @test "202 when a server that lives does not report in time" {
-  sql "INSERT INTO turncred.instance (id, kind, progress) VALUES ('asleep', 'server', '1')"
-  CALLER=pcscf call_json 202 POST /v1/realms/turn.test/credentials '{"user": "erin", "kind": "pushed"}'
-  [ "$(value .in_force)" = false ]
-  sql "DELETE FROM turncred.instance WHERE id = 'asleep'"
+  local progress
+  for progress in 1 9223372036854775807; do # as much as another cluster has counted, from before a restore, says nothing
+    sql "INSERT INTO turncred.instance (id, kind, progress) VALUES ('asleep', 'server', '$progress')"
+    CALLER=pcscf call_json 202 POST /v1/realms/turn.test/credentials '{"user": "erin", "kind": "pushed"}'
+    [ "$(value .in_force)" = false ]
+    sql "DELETE FROM turncred.instance WHERE id = 'asleep'"
+  done
 }
 
 @test "a realm that binds credentials to the client's address" {

@@ -240,15 +240,18 @@ static bool has_stopped(struct doctor *d, const json_t *row) {
   return true;
 }
 
+/* Has an instance every change that is 10 seconds old? */
+#define HAS_CHANGES                                                                                                    \
+  "progress > coalesce((SELECT max(xid) FROM turncred.change WHERE at < now() - interval '10 seconds' "                \
+  "AND " CTL_OF_THIS_CLUSTER "), '0'::xid8) AND progress <= pg_snapshot_xmax(pg_current_snapshot())"
+
 static enum ctl_exit check_instances(struct ctl *ctl, struct doctor *d) {
   json_t *rows = NULL, *row;
   size_t i, servers = 0;
   enum ctl_exit rc = ctl_rows(
       ctl,
-      "SELECT id, kind, version, j->>'stopped_at' AS stopped_at, (j->>'clock_offset_ms')::bigint AS clock, progress > "
-      "coalesce((SELECT max(xid) FROM turncred.change WHERE at < now() "
-      "- interval '10 seconds' AND " CTL_OF_THIS_CLUSTER "), '0'::xid8) "
-      "AND progress <= pg_snapshot_xmax(pg_current_snapshot()) AS current, snapshot_age, refused_rows, "
+      "SELECT id, kind, version, j->>'stopped_at' AS stopped_at, (j->>'clock_offset_ms')::bigint AS clock, " HAS_CHANGES
+      " AS current, snapshot_age, refused_rows, "
       "database_state, " SILENT " AS silent, "
       "(SELECT string_agg(DISTINCT k.kek_id, ', ') FROM turncred.key k WHERE k.kek_id IS NOT NULL AND NOT k.kek_id = "
       "ANY (i.kek_ids)) AS lacks, (SELECT max(version) FROM turncred.migration) AS newest, "

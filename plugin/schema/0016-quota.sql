@@ -26,7 +26,8 @@ $$;
 CREATE TRIGGER realm_quota_scope_too_new BEFORE INSERT OR UPDATE OF quota_scope ON turncred.realm
   FOR EACH ROW WHEN (NEW.quota_scope = 'fleet') EXECUTE FUNCTION turncred.quota_scope_too_new();
 
--- Sessions of a server that has stopped, or was not heard of for a minute, bar nobody.
+-- Sessions of a server that has stopped, or was not heard of for a minute, bar nobody. Nor do those of which the server has
+-- not told for longer than any usage_interval, an hour: their end was delivered to a database of which this one is the backup.
 CREATE FUNCTION turncred.quota_full(p_instance text) RETURNS TABLE (realm text, who text, elsewhere bigint)
   LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
@@ -35,7 +36,7 @@ BEGIN ATOMIC
       FROM turncred.session_live s
       JOIN turncred.realm r ON r.name = s.realm AND r.quota_scope = 'fleet' AND r.user_quota > 0
       JOIN turncred.instance i ON i.id = s.instance AND i.stopped_at IS NULL AND i.last_seen > now() - interval '1 minute'
-      WHERE s.subject IS NOT NULL OR s.subject_hash IS NOT NULL
+      WHERE (s.subject IS NOT NULL OR s.subject_hash IS NOT NULL) AND s.last_seen > now() - interval '2 hours'
       GROUP BY s.realm, r.usage_salt, r.user_quota, s.subject, s.subject_hash
       HAVING count(*) >= r.user_quota AND count(*) FILTER (WHERE s.instance <> p_instance) > 0)
   SELECT f.realm, coalesce(f.subject_hash, turncred.usage_hash(f.usage_salt, f.subject)), f.elsewhere FROM full_users f

@@ -62,6 +62,16 @@ realm() { "$TC_CTL" realm set turn.test "$@" --json >"$TC_DIR/realm" && synced; 
   turn_step a let_in_soon nat
 }
 
+@test "a call whose end the database has lost, by a restore or a failover, bars nobody for good" {
+  start b
+  synced
+  turn_step b holds_call nina
+  turn_step a refused_soon nina
+  # as if b had delivered the end to a database of which this one is the backup: b does not know of this call
+  sql "UPDATE turncred.session_live SET number = number + 1000000, last_seen = now() - interval '1 day'"
+  turn_step a let_in_soon nina
+}
+
 @test "scope server: each server counts by itself; a realm that records nothing cannot have the scope fleet" {
   start b
   realm --quota-scope server

@@ -251,7 +251,11 @@ static int apply(struct pg *db, const char *dir, const struct schema_migration *
     if (meanwhile < 0) {
       rc = EIO;
     } else if (meanwhile == 0) {
-      rc = run(db, sql, m->file, err, cap);
+      /* else the patterns in the files would lose their backslashes */
+      rc = run(db, "SET LOCAL standard_conforming_strings = on", m->file, err, cap);
+      if (rc == 0) {
+        rc = run(db, sql, m->file, err, cap);
+      }
       if (rc == 0) {
         rc = run(db, "SET LOCAL ROLE turncred_owner", m->file, err, cap);
       }

@@ -64,6 +64,16 @@ SQL
   [ "$status" -ne 0 ] && [[ $output == *'turncred needs UTF8'* ]]
 }
 
+rules() {
+  PGDATABASE=$1 sql "SET standard_conforming_strings = on; SELECT string_agg(conname || ' ' || pg_get_constraintdef(oid), E'\n' ORDER BY conname)
+    FROM pg_constraint WHERE connamespace = 'turncred'::regnamespace"
+}
+@test "a database that reads backslashes as older ones did gets the same rules" {
+  PGDATABASE=postgres sql 'ALTER DATABASE fresh SET standard_conforming_strings = off'
+  ctl schema upgrade
+  diff <(rules turncred) <(rules fresh)
+}
+
 @test "values from before the rules: repaired where they have one meaning, else named, and nothing stops" {
   local file
   for file in "$TC_DIR"/schema/000[1-3]-*.sql; do PGDATABASE=fresh psql -Xq1 -v ON_ERROR_STOP=1 -f "$file" >/dev/null; done

@@ -3,6 +3,8 @@
 # Long: each reason is a commit in a copy of the tree, and a tarball is made twice
 # scripts/release takes a tree that is ready, and names what keeps another one from being released.
 
+bats_require_minimum_version 1.5.0
+
 setup_file() {
   TOP=${top_srcdir:-$(cd "$BATS_TEST_DIRNAME/../.." && pwd)}
   # shellcheck source=scripts/lib.sh
@@ -75,6 +77,7 @@ undo() { git reset -q --hard HEAD~1; }
   edit CHANGELOG.md '0,/^## [0-9.]*/s//## 7.7.7/'
   refused 'CHANGELOG.md: the newest version is 7.7.7, and configure.ac has'
   undo
+  sed -i '1s/(.*-/(7.7.7-/' scripts/packaging/debian/*.NEWS
   edit scripts/packaging/debian/changelog '1s/(.*-/(7.7.7-/'
   refused 'debian/changelog: the newest version is 7.7.7'
   undo
@@ -111,6 +114,12 @@ undo() { git reset -q --hard HEAD~1; }
   before=$(SOURCE_DATE_EPOCH='' scripts/release-date)
   edit CHANGELOG.md '$s/$/ As of 2199-01-01, and not of 2026-02-30./'
   [ "$(SOURCE_DATE_EPOCH='' scripts/release-date)" = "$before" ]
+  undo
+}
+
+@test "NEWS of a version that the Debian changelog does not have, of which lintian warns" {
+  edit scripts/packaging/debian/turncred.NEWS '1s/([^)]*)/(7.7.7-1)/'
+  refused 'turncred.NEWS: it has an entry of 7.7.7-1'
   undo
 }
 
@@ -155,11 +164,27 @@ undo() { git reset -q --hard HEAD~1; }
   [ "$(scripts/auth-abi --depends)" = 'coturn-auth-abi (= 1.0~pre4)' ]
   [ "$(scripts/auth-abi --requires)" = 'coturn-auth-abi = 1.0~pre4' ]
   set_abi 1 2
-  [ "$(scripts/auth-abi)" = 1.2 ]
-  [ "$(scripts/auth-abi --depends)" = 'coturn-auth-abi (>= 1.0), coturn-auth-abi (<< 2~)' ]
-  [ "$(scripts/auth-abi --requires)" = 'coturn-auth-abi >= 1.0, coturn-auth-abi < 2~' ]
-  # as dpkg compares versions
-  dpkg --compare-versions 1.0~pre4 lt 1.0 && dpkg --compare-versions 2.0~pre1 ge '2~' && dpkg --compare-versions 1.9 lt '2~'
+  [ "$(scripts/auth-abi)" = 1:1.2 ]
+  [ "$(scripts/auth-abi --depends)" = 'coturn-auth-abi (>= 1:1.0), coturn-auth-abi (<< 1:2~)' ]
+  [ "$(scripts/auth-abi --requires)" = 'coturn-auth-abi >= 1:1.0, coturn-auth-abi < 1:2~' ]
+  # as dpkg compares versions: what coturn provides is what a module depends on
+  takes() { # DEPENDS VERSION
+    local relation version
+    while read -r relation version; do
+      dpkg --compare-versions "$2" "$relation" "$version" || return
+    done < <(tr , '\n' <<<"$1" | sed 's/^ *coturn-auth-abi (\([<>=]*\) \(.*\))$/\1 \2/')
+  }
+  local module
+  module=$(scripts/auth-abi --depends)
+  takes "$module" 1:1.0 && takes "$module" 1:1.9
+  run ! takes "$module" 1:2.0
+  run ! takes "$module" 1:2.0~pre1
+  run ! takes "$module" 1.0~pre4
+  # 0.1.0 called the first draft 1.0: neither half of its packages fits a half of a release
+  run ! takes "$module" 1.0
+  run ! takes 'coturn-auth-abi (<< 2), coturn-auth-abi (>= 1.0)' "$(scripts/auth-abi)"
+  set_abi 1 0 4
+  run ! takes "$(scripts/auth-abi --depends)" 1:1.0
 }
 
 @test "texts that speak of a draft of the interface, which is none any more" {
@@ -194,7 +219,7 @@ undo() { git reset -q --hard HEAD~1; }
 @test "the tarball of a commit, whenever and by whomever it is made; its sum is written down" {
   local name tarball
   name=turncred-$(current) tarball=$name.tar.xz
-  run scripts/release --tarball "$DIR/one"
+  SOURCE_DATE_EPOCH=86400 XZ_OPT=-0 run scripts/release --tarball "$DIR/one"
   echo "$output"
   [ "$status" -eq 0 ] && [[ $output == *"of commit $(git rev-parse HEAD)"* ]]
   [ "$(ls "$DIR/one")" = "$(printf 'SHA256SUMS\n%s' "$tarball")" ]

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-3-Clause
-# A source package whose download was killed is fetched anew: half of one is never taken for the whole.
+# A source package whose download was killed is fetched anew: half of one is never taken for the whole. A folder that no
+# build takes is named.
 
 bats_require_minimum_version 1.5.0
 
@@ -45,4 +46,10 @@ fetched() {
 
 @test "libnice, killed in the download" {
   fetched "$BATS_TEST_DIRNAME/../../scripts/build-libnice" --print-source
+}
+
+@test "a folder with a blank in its name: build-coturn says so, and fetches and builds nothing" {
+  run -1 "$BATS_TEST_DIRNAME/../../scripts/build-coturn" --out "$BATS_TEST_TMPDIR/two words"
+  [[ $output == *"there is a blank in $BATS_TEST_TMPDIR/two words"* ]]
+  [ ! -e "$TURNCRED_CACHE" ] && [ ! -e "$BATS_TEST_TMPDIR/two words" ]
 }

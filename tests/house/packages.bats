@@ -48,11 +48,12 @@ setup() {
   done
 }
 
-# block NAME: runs this block of the guide, with a folder of its own for /srv/turncred
+# block NAME [PAGE]: runs this block of the guide or of the page beside it, with folders of its own for /srv/turncred and
+# /etc/turncred
 block() {
-  awk -v name="$1" '/^```/ { inside = $0 == "```sh " name; next } inside' "$guide" >"$BATS_TEST_TMPDIR/block"
+  awk -v name="$1" '/^```/ { inside = $0 == "```sh " name; next } inside' "${guide%/*}/${2:-UPGRADE}.md" >"$BATS_TEST_TMPDIR/block"
   [ -s "$BATS_TEST_TMPDIR/block" ]
-  sed -i "s,/srv/turncred,$BATS_TEST_TMPDIR/served,g" "$BATS_TEST_TMPDIR/block"
+  sed -i "s,/srv/turncred,$BATS_TEST_TMPDIR/served,g; s,/etc/turncred,$BATS_TEST_TMPDIR/etc,g" "$BATS_TEST_TMPDIR/block"
   PATH=$BATS_TEST_TMPDIR/bin:$PATH bash -euo pipefail "$BATS_TEST_TMPDIR/block"
 }
 
@@ -89,4 +90,43 @@ block() {
   for folder in plugin tests; do
     for pattern in .deps .dirstamp .libs '*.o' '*.lo'; do grep -qxF "$folder/**/$pattern" "$BATS_TEST_TMPDIR/ignored"; done
   done
+}
+
+# A database that knows the roles in the file roles; away is a file while it is away. As psql does, an error in what it reads
+# is none of its own without ON_ERROR_STOP.
+a_database() {
+  mkdir -p "$BATS_TEST_TMPDIR"/{bin,etc}
+  cat >"$BATS_TEST_TMPDIR/bin/runuser" <<'END'
+#!/bin/bash
+cd "$BATS_TEST_TMPDIR" || exit
+read -r _ _ role _ _ password _
+[[ ! -e away ]] || exit 2
+grep -q "^$role " roles && { [[ "$*" != *ON_ERROR_STOP=1* ]] && exit || exit 3; }
+echo "$role $password" | tr -d "'" >>roles
+END
+  chmod 755 "$BATS_TEST_TMPDIR/bin/runuser"
+  : >"$BATS_TEST_TMPDIR/roles"
+}
+# the file of each role has the password that the database has
+passwords_fit() {
+  local role password
+  while read -r role password; do
+    [ "$(cat "$BATS_TEST_TMPDIR/etc/$role.pgpass")" = "db.example.net:5432:turncred:$role:$password" ]
+  done <"$BATS_TEST_TMPDIR/roles"
+  [ "$(wc -l <"$BATS_TEST_TMPDIR/roles")" = "$1" ]
+}
+
+@test "roles that are there keep the password of their file, when the blocks are run again" {
+  a_database
+  touch "$BATS_TEST_TMPDIR/away"
+  block roles || true
+  rm "$BATS_TEST_TMPDIR/away"
+  block roles
+  passwords_fit 3
+  block roles || true
+  passwords_fit 3
+  block issuer-role ISSUER
+  block issuer-role ISSUER || true
+  passwords_fit 4
+  [ "$(stat -c %a "$BATS_TEST_TMPDIR"/etc/*.pgpass | sort -u)" = 600 ]
 }

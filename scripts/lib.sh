@@ -6,7 +6,7 @@
 #
 # The file needs bash and coreutils; need() installs everything else.
 
-top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 export LC_ALL=C.UTF-8
 umask 022
 

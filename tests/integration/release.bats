@@ -61,6 +61,8 @@ undo() { git reset -q --hard HEAD~1; }
   [ "$status" -eq 0 ] && [[ $output == *"can be released as $(current)"* ]]
   cd /
   "$DIR/ready/scripts/release" --check
+  ln -s ready "$DIR/link"
+  "$DIR/link/scripts/release" --check
 }
 
 @test "changes that are not committed, and files that nobody knows, are named" {

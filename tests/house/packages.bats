@@ -51,9 +51,13 @@ setup() {
 # block NAME [PAGE]: runs this block of the guide or of the page beside it, with folders of its own for /srv/turncred and
 # /etc/turncred
 block() {
-  awk -v name="$1" '/^```/ { inside = $0 == "```sh " name; next } inside' "${guide%/*}/${2:-UPGRADE}.md" >"$BATS_TEST_TMPDIR/block"
+  local page=${guide%/*}/${2:-UPGRADE}.md
+  [[ ${2-} != HOST ]] || page=${guide%/*}/../../plugin/epcscf/HOST.md
+  awk -v name="$1" '/^```/ { inside = $0 == "```sh " name; next } inside' "$page" >"$BATS_TEST_TMPDIR/block"
   [ -s "$BATS_TEST_TMPDIR/block" ]
   sed -i "s,/srv/turncred,$BATS_TEST_TMPDIR/served,g; s,/etc/turncred,$BATS_TEST_TMPDIR/etc,g" "$BATS_TEST_TMPDIR/block"
+  sed -i "s,/etc/systemd,$BATS_TEST_TMPDIR/systemd,g; s,/usr/share/doc/turncred/,$BATS_TEST_TMPDIR/doc/,g
+    s,/var/lib/turncred,$BATS_TEST_TMPDIR/state,g" "$BATS_TEST_TMPDIR/block"
   PATH=$BATS_TEST_TMPDIR/bin:$PATH bash -euo pipefail "$BATS_TEST_TMPDIR/block"
 }
 
@@ -129,4 +133,35 @@ passwords_fit() {
   block issuer-role ISSUER || true
   passwords_fit 4
   [ "$(stat -c %a "$BATS_TEST_TMPDIR"/etc/*.pgpass | sort -u)" = 600 ]
+}
+
+@test "files that services read are readable, whatever the umask of root; keys and passwords are not" {
+  local command file examples=$BATS_TEST_TMPDIR/doc/examples plugin=${guide%/*}/../../plugin
+  mkdir -p "$BATS_TEST_TMPDIR"/{bin,etc} "$examples"
+  for command in apt-get chown systemctl turncredctl turncredd; do ln -s /bin/true "$BATS_TEST_TMPDIR/bin/$command"; done
+  printf '#!/bin/sh\necho {}\n' >"$BATS_TEST_TMPDIR/bin/jq"
+  # without the owners, whom this machine lacks
+  cat >"$BATS_TEST_TMPDIR/bin/install" <<'END'
+#!/bin/bash
+words=()
+while (($#)); do case $1 in -o | -g) shift ;; *) words+=("$1") ;; esac && shift; done
+exec /usr/bin/install "${words[@]}"
+END
+  chmod 755 "$BATS_TEST_TMPDIR"/bin/{install,jq}
+  cp -r "$plugin/epcscf" "$plugin/turncredd/turncredd.conf.example" examples/turncredd.service.d-kek.conf "$examples/"
+  umask 077
+  mkdir "$BATS_TEST_TMPDIR/etc/kek"
+  for file in turn1.pgpass edge1.pgpass kek/main; do echo secret >"$BATS_TEST_TMPDIR/etc/$file"; done
+  block operator # the housekeeping reads turncredctl.conf, too
+  [ "$(stat -c %A "$BATS_TEST_TMPDIR/etc/turncredctl.conf")" = -rw-r--r-- ]
+  block module
+  [ "$(stat -c %A "$BATS_TEST_TMPDIR/etc/module.conf")" = -rw-r--r-- ]
+  block issuer-certificate ISSUER
+  [ "$(stat -c %A "$BATS_TEST_TMPDIR/etc/tls/chain.pem")" = -rw-r--r-- ]
+  rm "$BATS_TEST_TMPDIR/etc/tls/chain.pem"
+  for name in certificate turncredd kamailio clients; do block "host-$name" HOST; done
+  cd "$BATS_TEST_TMPDIR/etc"
+  ls -lR
+  [ -z "$(find tls/chain.pem turncredd.conf epcscf/*.cfg epcscf/*.pem ! -name key.pem ! -perm -0444)" ]
+  [ -z "$(find . -type f \( -name key.pem -o -name '*pgpass' -o -name main -o -name '*-key' -o -name '*.password' \) -perm /0077)" ]
 }

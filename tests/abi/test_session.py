@@ -789,6 +789,19 @@ class Beside(Case):
         # the module later denies users that it does not know
         self.assertEqual(self.client(running, self.OWN).allocate().code, 401)
 
+    def test_requests_declined_later_at_once(self):
+        running = self.serve("rules", "own:pend=200,decline=1", ["user=own:secret"])
+        for _ in range(12):
+            client = self.client(running, self.OWN, "tcp")
+            client.challenge()
+            client.transport.send(b"".join(client.build("REFRESH") for _ in range(4)))
+            codes = []
+            while len(codes) < 4:
+                message = client._receive(5 * PATIENCE)
+                self.assertIsNotNone(message, codes)
+                codes.append(turnclient.Response(message).code)
+            self.assertEqual(codes, [437] * 4)  # coturn knows who it is, and that there is no allocation
+
     def test_denied_never_falls_through(self):
         running = self.serve("rules", "own:deny=401/8", ["user=own:secret"])
         self.assertEqual(self.client(running, self.OWN).allocate().code, 401)

@@ -21,6 +21,7 @@
  *   expires=+N policy=strict|grace|allocate grace=N
  *   identity=TEXT quota=TEXT display=TEXT accounting=REALM user-quota=N total-quota=N max-bps=N
  *   deny=CODE/REASON-NUMBER  the verdict
+ *   decline=1                the verdict
  *   bound=REASON-NUMBER      the result of session_bound()
  *   pend=MS                  answer after so long, from another thread
  * reload() closes all sessions, stop() logs the counters.
@@ -125,6 +126,10 @@ static void fill_answer(const char *text, const struct coturn_auth_request *requ
     a->verdict = COTURN_AUTH_DENIED;
     a->denial.error_code = (uint16_t)atoi(value);
     a->denial.reason = (uint16_t)(reason ? atoi(reason + 1) : 0);
+    return;
+  }
+  if (number(text, "decline")) {
+    a->verdict = COTURN_AUTH_DECLINED;
     return;
   }
   a->verdict = COTURN_AUTH_GRANTED;

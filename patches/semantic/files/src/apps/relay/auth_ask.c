@@ -122,8 +122,7 @@ static int use_answer(struct auth_exchange *x, struct auth_answer *answer, int v
     if (auth_module_options.only || x->held->auth_session->granted) {
       return auth_refuse(x, 401, COTURN_AUTH_REASON_UNKNOWN_USER, x->username);
     }
-    own->skip = 1;
-    stun_tid_cpy(&own->skip_tid, x->tid);
+    stun_tid_cpy(&own->skipped[own->skips++ % SESSION_PENDING_MAX], x->tid);
     return 0;
 
   default:

@@ -63,9 +63,9 @@ struct auth_session {
   const struct auth_answer *answer;
   stun_tid answer_tid;
 
-  /* a request that is left to coturn, which will replay it */
-  int skip;
-  stun_tid skip_tid;
+  /* the last requests that were left to coturn, which will replay them */
+  unsigned skips; /* so many so far */
+  stun_tid skipped[SESSION_PENDING_MAX];
 
   /* auth-module-observe */
   int observing;

@@ -57,16 +57,26 @@ static int is_awaited(const struct auth_exchange *x) {
   return 0;
 }
 
-/* 1 if no grant is in force and the request is coturn's to authenticate: coturn replays what the module has declined,
- * or has let the session allocate. A transaction id and a key that coturn looked up say nothing: a client chooses the
- * one, and needs no password for the other. */
-static int is_coturns(const struct auth_exchange *x) {
+/* 1 if coturn replays a request that the module has declined. A request from the network is none, whatever its
+ * transaction id. */
+static int is_replayed(const struct auth_exchange *x) {
   const struct auth_session *own = x->ss->auth_session;
+  unsigned i;
+  for (i = 0; !x->can_resume && i < own->skips && i < SESSION_PENDING_MAX; ++i) {
+    if (stun_tid_equals(&own->skipped[i], x->tid)) {
+      return 1;
+    }
+  }
+  return 0;
+}
+
+/* 1 if no grant is in force and the request is coturn's to authenticate: coturn replays what the module has declined,
+ * or has let the session allocate. A key that coturn has looked up says nothing: nobody needs its password for that. */
+static int is_coturns(const struct auth_exchange *x) {
   if (x->st->granted) {
     return 0;
   }
-  return (own->skip && !x->can_resume && stun_tid_equals(&own->skip_tid, x->tid)) ||
-         (x->held->hmackey_set && auth_has_allocation(x->held) && !auth_takes_token(x));
+  return is_replayed(x) || (x->held->hmackey_set && auth_has_allocation(x->held) && !auth_takes_token(x));
 }
 
 /* Why the module has to be asked: COTURN_AUTH_WHY_*; 0: the grant in force verifies the request. */

@@ -163,10 +163,14 @@ teardown_file() { registrars_down; edge_down; }
     '[client:default]' method=TLSv1.2+ verify_certificate=yes require_certificate=yes "ca_list=$TC_DIR/tls/ca.pem" >"$dir/tls.cfg"
   TC_REGISTRAR_BY=tls registrar_start tls IMS "TLS_CONFIG=\"$dir/tls.cfg\""
   by=${by/PORT/$(registrar_port tls)}
-  before_registrar tls tls "$by" 'LISTEN_EDGE tls:127.0.0.1:@PLAIN@' 'EDGE_PATH "127.0.0.1:@PLAIN@;transport=tls"' \
-    "TLS_CONFIG \"$dir/tls.cfg\""
-  phones_step tls registered_and_given
-  phones_step tls calls_through_the_registrar
+  local address
+  # the clients' listener as settings.cfg has it, and another one
+  for address in 0.0.0.0 127.0.0.1; do
+    before_registrar "tls-$address" tls "$by" 'LISTEN_EDGE tls:127.0.0.1:@PLAIN@' 'EDGE_PATH "127.0.0.1:@PLAIN@;transport=tls"' \
+      "TLS_CONFIG \"$dir/tls.cfg\"" "LISTEN_WSS tls:$address:@WSS@"
+    phones_step "tls-$address" registered_and_given
+    phones_step "tls-$address" calls_through_the_registrar
+  done
   # the registrar's answers come to the clients' socket then, the only one for TLS
   before_registrar outwards tls "$by" "TLS_CONFIG \"$dir/tls.cfg\""
   phones_step outwards registered_and_given

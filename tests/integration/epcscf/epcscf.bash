@@ -60,6 +60,7 @@ edge_start() {
     "$TC_EPCSCF/tls.cfg" >"$dir/tls.cfg"
   for line in "$@"; do
     line=${line//@PLAIN@/$(<"$dir/plain")}
+    line=${line//@WSS@/$(<"$dir/port")}
     case $line in
     realm:*)
       read -r domain setting line <<<"${line#realm:}"

@@ -144,6 +144,9 @@ secret() { kamcmd -s "unix:$TC_DIR/edges/$1/run/ctl" htable.get secret dialog | 
 
 @test "TLS without WebSocket at the clients' port is no network" {
   phones_step main tls_alone "$(registrar_port none)"
+  # nor at one more that the operator has added
+  before_registrar more none 'EDGE_TRUSTS_REGISTRAR yes' $'SIP_PROCESSES 1\nlisten=tls:127.0.0.1:@PLAIN@'
+  phones_step more tls_alone "$(registrar_port none)" "$(<"$TC_DIR/edges/more/plain")"
 }
 
 @test "a client's message is one message, also over a connection to the registrar" {

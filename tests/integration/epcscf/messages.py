@@ -565,7 +565,7 @@ async def one_message_alone(port):
     server.close()
 
 
-async def tls_alone(port):
+async def tls_alone(port, at=None):
     """At the clients' port without WebSocket: what is said there within a client's own dialog would be the network's word"""
     host, edge_port = plain("udp").removeprefix("udp://").split(":")
     async with registrar(port) as theirs, phone("alice") as p:
@@ -580,7 +580,7 @@ async def tls_alone(port):
         theirs.seen.clear()
         side = Side.of_callee(p, request)
         context = ssl.create_default_context(cafile=str(DIR / "tls/ca.pem"))
-        reader, writer = await asyncio.open_connection("127.0.0.1", int(p.url.rpartition(":")[2]), ssl=context)
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(at or p.url.rpartition(":")[2]), ssl=context)
         _, text = side.text("INFO", ["P-Asserted-Identity: <sip:mallory@ims.test>"])
         writer.write(text.replace("SIP/2.0/WSS", "SIP/2.0/TLS").encode())
         answer = Message((await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).decode())

@@ -418,6 +418,11 @@ static bool look(struct store *store, bool *full) {
     failed(store);
     return false;
   }
+  if (feed->xmin < store->reported_xmin) { /* the numbers are another cluster's, where a dump was restored */
+    store->changed_xid = 0;
+    store->reported_xmin = feed->xmin;
+    store->reported_ms = 0;
+  }
   if (result == FEED_CHANGED) {
     bool all = *full || readers_current(&store->readers) == NULL;
     readers_publish(&store->readers, next);

@@ -297,7 +297,8 @@ async def somebody_elses_domain(port):
     """A registrar that is a proxy, too, sends a REGISTER for a domain of others on to them (RFC 3261 10.3): their 200 says what they like."""
     async with registrar(port) as theirs, phone("alice") as p:
         for uri in ("sip:elsewhere.test", "sip:ims.test.elsewhere.test", "sip:alice@elsewhere.test", "sip:[::1]", "tel:+49123",
-                    "sip:ims.test;maddr=127.0.0.9", f"sip:127.0.0.1:{port};Maddr=elsewhere.test;transport=ws"):
+                    "sip:ims.test;maddr=127.0.0.9", f"sip:127.0.0.1:{port};Maddr=elsewhere.test;transport=ws",
+                    "sip:ims.test;%6Daddr=127.0.0.9", "sip:ims.test;transport=ws;m%61ddr=127.0.0.9"):
             answer = await p.send("REGISTER", uri, ["Turn-Credential-Request: derived"])
             assert answer.status in (400, 404, 416) and not theirs.seen, (uri, answer)
         for uri in "sip:ims.test", "sip:IMS.test.", "sip:other.test", f"sip:127.0.0.1:{port}", "sip:ims.test;transport=ws":

@@ -279,6 +279,15 @@ static int read_lines(struct journal *journal, FILE *file, uint64_t first, off_t
   return ferror(file) ? -1 : 0; /* what could not be read is not what is damaged */
 }
 
+/* Closes what no stream could be made of, if it is open; errno still says why. */
+static void close_failed(int fd) {
+  int error = errno;
+  if (fd >= 0) {
+    close(fd);
+  }
+  errno = error;
+}
+
 /* Reads a file and cuts off what is behind its last whole line. newest: entries will be written to it. 0, or -1 with
  * errno. */
 static int read_segment(struct journal *journal, uint64_t first, bool newest) {
@@ -287,9 +296,7 @@ static int read_segment(struct journal *journal, uint64_t first, bool newest) {
   int fd = openat(journal->dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
   FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
   if (!file) {
-    if (fd >= 0) {
-      close(fd);
-    }
+    close_failed(fd);
     return -1;
   }
   off_t good;
@@ -326,9 +333,7 @@ static int list_segments(struct journal *journal, uint64_t **numbers, size_t *co
   *numbers = NULL;
   *count = 0;
   if (!dir) {
-    if (fd >= 0) {
-      close(fd);
-    }
+    close_failed(fd);
     return -1;
   }
   for (struct dirent *d; !rc && (errno = 0, d = readdir(dir));) {

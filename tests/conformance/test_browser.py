@@ -145,6 +145,8 @@ class Chromium(unittest.TestCase):
         finally:
             PLACE.database.ctl("server", "undrain", "conformance")
             sibling.__exit__()
+            # from 4.6.2 it is killed before it has said that it ends, and would count as behind for a minute
+            PLACE.database.ctl("server", "forget", "sibling")
 
     def test_wrong_password_gets_no_candidate(self):
         seen = BROWSER.call(PLACE.realms[REALM].derived("carol"), password="wrong" * 8)

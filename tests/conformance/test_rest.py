@@ -47,6 +47,7 @@ STOCK = """
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include "ns_turn_defs.h"
+#define turn_strdup strdup /* from 4.15 */
 typedef uint32_t turn_time_t;
 static struct { int rest_api_separator, use_auth_secret_with_timestamp; } turn_params = {':', 1};
 @FUNCTIONS@

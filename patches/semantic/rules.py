@@ -289,6 +289,8 @@ static void refresh_sessions(void)
                 r"adminserver\.sessions = ur_map_create\(\);\n",
                 "\tturn_session_readers = use_cli || use_web_admin || turn_params.web_admin_listen_on_workers;\n",
             ),
+            # a unit test of coturn's links netengine.c alone, from 4.15
+            if_there(after("tests/test_alt_server_stubs.c", r"LINK_STUB\(turn_cancel_session\)\n", "LINK_STUB(turn_server_tell_news)\n")),
             before(
                 NETENGINE,
                 r"static void setup_admin_server\(void\)",

@@ -87,7 +87,7 @@ static void on_servers(struct store_servers *servers, bool draining, void *arg) 
 
 static void on_warning(const char *line, void *arg) { module_log(arg, COTURN_AUTH_LOG_WARNING, "%s", line); }
 
-/* The four letters of the interface's magic, such as CAU4. */
+/* The four letters of the interface's magic, such as CAU0. */
 static void magic_text(uint32_t magic, char out[5]) {
   for (int i = 0; i < 4; i++) {
     out[i] = (char)(magic >> (24 - 8 * i));

@@ -6,16 +6,10 @@
  * The only file that both sides share. C11 and C++. A whole module: plugin/examples/instant/instant.c of turncred.
  *
  * Change log, one line a member or rule
- *   1.0-pre1  first draft (magic "CAUT")
- *   1.0-pre2  the host table without now(), monotonic_ms() and zero(), which libc has; no reserved members; no SCTP
- *   1.0-pre3  check_peer(); series of the host table; session_allocated(), session_report(), report_sessions(), why a
- *             session ended, packets, reason operator; allocate(), accept_nonce(), the alternate server of a denial,
- *             reason draining
- *   1.0-pre4  a header in counters; NONCE_MAX 127; allocate() answers 1 for yes; deny_peer() keeps the 64 named last
+ *   1.0  first version (magic "CAU0"). Modules and hosts of its drafts ("CAUT", "CAU2" to "CAU4") and of this version
+ *        refuse each other
  *
- * Until 1.0 is released members may come and go: each draft has a magic of its own, and a host and a module of
- * different drafts refuse each other. From 1.0 on members are only appended: a module runs on a host of the same
- * major version, older or newer.
+ * Members are only appended: a module runs on a host of the same major version, older or newer.
  *
  * What the host does with a module, in this order
  *   1. turnserver reads its configuration. It does not start unless lt-cred-mech stands beside auth-module, the path is
@@ -38,7 +32,8 @@
  *     never change: further counts become members behind them. The side that makes a struct fills the header in with
  *     COTURN_AUTH_HEADER; the other side reads or writes a member only if COTURN_AUTH_HAS says that it lies inside.
  *   - A newer side may know more values: a side counts and names a reason that it does not know as MODULE_ERROR, and
- *     takes a transport as UNKNOWN, the end of a session as CLIENT, a bit as not set.
+ *     takes a transport as UNKNOWN, the end of a session as CLIENT, a bit as not set. A module answers with a verdict,
+ *     an expiry policy or an error code of a later minor version only if the host's abi_minor has it.
  *   - Times are UTC seconds, lengths are octets. Strings end with NUL and hold the octets of the wire, any but NUL: a
  *     module escapes them before it prints them. Addresses of client and server may be NULL.
  *   - What a callback receives is valid until the callback returns. What a callback fills in is memory of the host and
@@ -57,9 +52,7 @@ extern "C" {
 
 #define COTURN_AUTH_ABI_MAJOR 1
 #define COTURN_AUTH_ABI_MINOR 0
-/* The draft of 1.0: part of the magic, and of what the packages depend on: coturn-auth-abi (= 1.0~pre4). */
-#define COTURN_AUTH_ABI_PRE 4
-#define COTURN_AUTH_MAGIC (0x43415530u + COTURN_AUTH_ABI_PRE) /* "CAU4" */
+#define COTURN_AUTH_MAGIC 0x43415530u /* "CAU0" */
 
 /* The one symbol that a module exports, a coturn_auth_module_entry_fn. */
 #define COTURN_AUTH_MODULE_ENTRY "coturn_auth_module"
